@@ -1,0 +1,38 @@
+"""The service: configuration, extensions, blueprints, in this order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from . import config as configuration
+from . import errors, hub_api, ops, wukongs
+from .extensions import db, simulcast
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Make the app.
+
+    Args:
+        config: Goes before the environment.
+
+    Raises:
+        SettingError: A setting can't be used.
+    """
+    app = Flask(__name__, instance_path=os.path.abspath("instance"))
+    app.config.from_mapping(configuration.read(os.environ, config))
+    app.json.compact = True  # type: ignore[attr-defined]
+    hops = app.config["SIMULCAST_PROXY_HOPS"]
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    os.makedirs(app.instance_path, mode=0o700, exist_ok=True)
+    errors.init_app(app)
+    simulcast.init_app(app)
+    db.init_app(app)
+    for feature in (hub_api, wukongs, ops):
+        feature.init_app(app)
+    return app

@@ -1,0 +1,45 @@
+"""Every answer that is an error, as JSON: ``{"error": {"code", "message"}}``."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+
+class ApiError(Exception):
+    """What a view raises: status, a code for programs, and a sentence or two for people."""
+
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error as JSON."""
+    app.register_error_handler(ApiError, _api_error)
+    app.register_error_handler(HTTPException, _http_exception)
+
+
+def _api_error(error: ApiError) -> Response:
+    response = _answer(error.status, error.code, str(error))
+    response.headers.update(error.headers)
+    return response
+
+
+def _http_exception(error: HTTPException) -> Response:
+    """What Flask and Werkzeug raise: 404, 405, 413, and 500 for what nobody has caught."""
+    status = error.code or 500
+    code = error.name.lower().replace(" ", "_")
+    response = _answer(status, code, error.description or error.name)
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _answer(status: int, code: str, message: str) -> Response:
+    response = jsonify(error={"code": code, "message": message})
+    response.status_code = status
+    return response

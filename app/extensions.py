@@ -1,0 +1,10 @@
+"""The one place that makes the extensions."""
+
+from __future__ import annotations
+
+from flask_sqlalchemy import SQLAlchemy
+
+from .flask_simulcast import Simulcast
+
+simulcast = Simulcast()
+db = SQLAlchemy()

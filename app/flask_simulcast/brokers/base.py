@@ -1,0 +1,199 @@
+"""The contract of a broker: the log that workers share.
+
+Small on purpose. `testing.BrokerContract` states every promise as a test and runs against all brokers.
+
+The log is one sequence of events over all channels, each with a position that is larger than every
+earlier one. It begins with a **birth** entry. Two things of it are kept: each channel's **history**,
+bounded by count and age, and the **tail**, the positions and tags of all events, for at least as long as
+the longest history. What trimming took from a channel is remembered as its **mark**, the highest
+position ever trimmed; the mark of a channel that is forgotten altogether goes into one common mark,
+which counts for every channel that has none of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..event import Draft, Event, Position
+
+#: Nothing younger is ever trimmed: a pump that reads at least this often is never passed by.
+SETTLE_SECONDS = 10
+#: How long a known idempotency key answers with its old position.
+IDEMPOTENCY_SECONDS = 300
+#: No lease may last longer. One that seems to was written before this machine was started.
+MAX_LEASE_SECONDS = 60
+
+
+class Clock:
+    """The two clocks that a broker reads. Tests hand in one that stands still."""
+
+    def time_ms(self) -> int:
+        """Unix time in ms. May jump."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds; the same for all processes of this machine; never jumps."""
+        return time.monotonic()
+
+
+class Batch(NamedTuple):
+    """What the log has after a position.
+
+    Attributes:
+        events: In order.
+        passed: Trimming has been here before the reader: some event after the position is gone.
+    """
+
+    events: list[Event]
+    passed: bool
+
+
+class Page(NamedTuple):
+    """A stretch of some channels' history.
+
+    Attributes:
+        events: In order.
+        covered_to: All that these channels still have up to here is in ``events``, or before.
+        marks: For each channel that was trimmed after the position that was asked for, up to where.
+    """
+
+    events: list[Event]
+    covered_to: Position
+    marks: dict[str, Position]
+
+
+class Verdict(NamedTuple):
+    """Whether a listener that has everything up to a position can be given exactly what it missed.
+
+    Attributes:
+        reason: None if so; else ``trimmed``, ``lost`` or ``forked``.
+        channels: Those that miss something.
+        resume_at: Where the stream goes on.
+        to: After this position nothing is missing.
+    """
+
+    reason: str | None
+    channels: tuple[str, ...]
+    resume_at: Position
+    to: Position
+
+
+def judge(
+    position: Position,
+    channels: Sequence[str],
+    *,
+    birth: Position,
+    head: Position,
+    is_known: bool,
+    marks: dict[str, Position],
+) -> Verdict:
+    """The verdict, from facts that were read in one snapshot.
+
+    Args:
+        position: What the listener has.
+        channels: What it listens to.
+        birth: The first entry of the log.
+        head: Its last.
+        is_known: False if the tail reaches back to ``position`` but has no entry with its key and tag.
+        marks: Of those channels that were trimmed after ``position``.
+    """
+    everything = tuple(channels)
+    if position.key < birth.key:
+        return Verdict("lost", everything, birth, birth)
+    if position.key > head.key:
+        return Verdict("lost", everything, head, head)
+    if not is_known:
+        return Verdict("forked", everything, position, position)
+    if marks:
+        return Verdict("trimmed", tuple(sorted(marks)), position, max(marks.values()))
+    return Verdict(None, (), position, position)
+
+
+class Settled:
+    """The head of the log as it was `SETTLE_SECONDS` ago: the ceiling of all trimming.
+
+    Told by the monotonic clock and by what this process saw, so that a wall clock that jumps an hour
+    ahead does not make every event old.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+        self._ceiling = 0
+
+    def look(self, now: float, head_key: int) -> int:
+        """Note today's head; answer the key above which nothing may be trimmed."""
+        if not self._seen or self._seen[-1][1] != head_key:
+            self._seen.append((now, head_key))
+        while self._seen and now - self._seen[0][0] >= SETTLE_SECONDS:
+            self._ceiling = self._seen.popleft()[1]
+        return self._ceiling
+
+
+class Broker(ABC):
+    """A log. Methods that may switch greenlets say so."""
+
+    #: Whether `read`, `page`, `verdict` and `head` answer without switching, so that the publisher's own
+    #: greenlet can read on after its append.
+    reads_at_once = True
+    #: Changes when the log was opened anew: a reader must ask whether it is still the same one.
+    generation = 0
+
+    @abstractmethod
+    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+        """Store all drafts or none, in this order, and wake the readers. May switch.
+
+        A draft whose idempotency key is known from the last 300 s is not stored again: its old position
+        is the answer.
+
+        Raises:
+            BrokerUnavailableError: Certainly not stored.
+            PublishUncertainError: Perhaps stored.
+        """
+
+    @abstractmethod
+    def read(self, after: Position) -> Batch:
+        """The events of all channels after a position, in order; a bounded number of them, none at the head."""
+
+    @abstractmethod
+    def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
+        """A page of history of these channels, ``after < event <= up_to``: at least one event where there is one,
+        and no further one beyond ``max_bytes`` of data."""
+
+    @abstractmethod
+    def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
+        """Whether a listener at this position can be given exactly what it missed."""
+
+    @abstractmethod
+    def head(self) -> Position:
+        """The last position given out; the birth of an empty log."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> None:
+        """Return when the log may have grown, or after ``seconds``. A hint, never data. Switches."""
+
+    @abstractmethod
+    def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or renew a lease that one holder at a time has. May switch.
+
+        Args:
+            seconds: At most 60, by the monotonic clock of this machine.
+
+        Returns:
+            Whether ``holder`` has it now.
+        """
+
+    @abstractmethod
+    def release_lease(self, name: str, holder: str) -> None:
+        """Give a lease back before its time. Nothing happens if somebody else has it. May switch."""
+
+    @abstractmethod
+    def maintain(self) -> None:
+        """Trim, checkpoint, forget: what has to be done now and then, a bounded amount of it. May switch."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and sockets. May switch."""

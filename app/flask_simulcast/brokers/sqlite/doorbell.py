@@ -1,0 +1,75 @@
+"""How one worker tells the others that the log has grown: a datagram to each, through a folder of sockets.
+
+A ring is a hint to read, never data, and it is never waited for: a frozen worker whose socket is full
+must not stall a publisher. A hint that is lost costs the reader one slow poll.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from contextlib import suppress
+from secrets import token_hex
+
+# A sun_path holds 108 bytes, and a project's folder may be longer. Through the open folder it is short.
+_SELF_FD = "/proc/self/fd"
+_GONE = (errno.ECONNREFUSED, errno.ENOENT)
+
+
+class Doorbell:
+    """This process's own bell, and the bells of all others in the same folder.
+
+    Args:
+        folder: Made if it is missing, for this user only.
+    """
+
+    def __init__(self, folder: str) -> None:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._prefix = f"{_SELF_FD}/{self._folder}" if os.path.isdir(_SELF_FD) else folder
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._name: str | None = None
+        self._others: list[str] = []
+        self._listed_at = -1
+
+    def listen(self) -> None:
+        """Hang up a bell of one's own: from now on `wait` returns when another process rings."""
+        if self._name is None:
+            name = f"{os.getpid()}-{token_hex(4)}"
+            self._socket.bind(f"{self._prefix}/{name}")
+            self._name = name
+            self._listed_at = -1
+
+    def ring(self) -> None:
+        """Tell all others. Never blocks, never switches, never fails."""
+        changed_at = os.fstat(self._folder).st_mtime_ns
+        if changed_at != self._listed_at:
+            self._others = [name for name in os.listdir(self._folder) if name != self._name]
+            self._listed_at = changed_at
+        for name in self._others:
+            try:
+                self._socket.sendto(b"!", socket.MSG_DONTWAIT, f"{self._prefix}/{name}")
+            except OSError as error:
+                if error.errno in _GONE:  # its process was killed; otherwise it is full, and knows already
+                    with suppress(OSError):
+                        os.unlink(name, dir_fd=self._folder)
+
+    def wait(self, seconds: float) -> None:
+        """Return when somebody rings, or after so long. Switches in a patched process."""
+        if self._name is None:
+            self.listen()
+        with suppress(OSError):  # nothing more to read; or closed, because the folder is a new one
+            select.select([self._socket], [], [], seconds)
+            while True:
+                self._socket.recv(16, socket.MSG_DONTWAIT)
+
+    def close(self) -> None:
+        """Take one's own bell down."""
+        if self._name is not None:
+            with suppress(OSError):
+                os.unlink(self._name, dir_fd=self._folder)
+        self._socket.close()
+        os.close(self._folder)

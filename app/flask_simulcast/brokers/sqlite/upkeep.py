@@ -1,0 +1,107 @@
+"""Trimming, sweeping, checkpoints: what one process at a time does for the log, now and then, off the loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ...event import first_key_of
+from ...settings import Settings
+from ..base import Clock, Settled
+from .committer import Writer
+
+# One transaction holds the turn, and with it every publisher, for so many rows: about a millisecond.
+_ROWS = 500
+_CHANNELS_A_ROUND = 64
+_BATCHES_A_ROUND = 200
+_FORGET_SECONDS = 30
+# Beyond this the write-ahead log is begun anew (measured: 84 MB after 6 400 commits without, 11 MB with).
+_WAL_BYTES = 4 << 20
+# Below this much free space the log stops growing. It must be ahead: on a full disk even a delete fails.
+_FREE_BYTES = 64 << 20
+
+
+class Upkeep:
+    """Bounded rounds of work. Blocks: not for the loop."""
+
+    def __init__(self, path: str, writer: Writer, settings: Settings, clock: Clock) -> None:
+        self._path = path
+        self._writer = writer
+        self._store = writer.store
+        self._settings = settings
+        self._clock = clock
+        self._settled = Settled()
+        self._trimmed_to = 0
+        self._last_channel = ""
+        self._forgot_at = float("-inf")
+        self._batches_left = 0
+
+    def look(self) -> None:
+        """Note how far the log is. What is above the head of 10 s ago is not trimmed, and this process must have seen it."""
+        self._settled.look(self._clock.monotonic(), self._store.head().key)
+
+    def work(self) -> None:
+        """One round."""
+        head = self._store.head().key
+        ceiling = self._settled.look(self._clock.monotonic(), head)
+        now_ms = self._clock.time_ms()
+        self._batches_left = _BATCHES_A_ROUND
+        for channel in self._channels_to_trim(head):
+            self._trim(channel, now_ms, ceiling)
+        oldest = first_key_of(now_ms - round(self._settings.longest_history_seconds * 1000))
+        self._repeat(lambda: self._store.sweep(min(oldest - 1, ceiling), _ROWS))
+        self._make_room(ceiling)
+        self._repeat(lambda: self._store.drop_known_keys(now_ms, _ROWS))
+        if self._clock.monotonic() - self._forgot_at >= _FORGET_SECONDS:
+            self._forgot_at = self._clock.monotonic()
+            self._repeat(lambda: self._store.forget(oldest, _ROWS))
+        self._checkpoint()
+
+    def _channels_to_trim(self, head: int) -> list[str]:
+        """Those that grew since the last round, and the next few of all, whose events only grow old."""
+        grown = self._store.channels_since(self._trimmed_to)
+        some = self._store.channels_after(self._last_channel, _CHANNELS_A_ROUND)
+        self._trimmed_to = max(self._settled.look(self._clock.monotonic(), head), self._trimmed_to)
+        self._last_channel = some[-1] if len(some) == _CHANNELS_A_ROUND else ""
+        return list(dict.fromkeys(grown + some))
+
+    def _trim(self, channel: str, now_ms: int, ceiling: int) -> None:
+        keep, seconds = self._settings.retention(channel)
+        before = first_key_of(now_ms - round(seconds * 1000))
+        self._repeat(lambda: self._store.trim(channel, keep, before, ceiling, _ROWS))
+
+    def _make_room(self, ceiling: int) -> None:
+        used = self._store.used_bytes()
+        allowed = self._settings.history_bytes
+        disk = os.statvfs(os.path.dirname(self._path))
+        if disk.f_bavail * disk.f_frsize < _FREE_BYTES:
+            allowed = min(allowed, used * 3 // 4)
+        while self._store.used_bytes() > allowed and self._batches_left > 0:
+            if self._write(lambda: self._store.sweep(ceiling, _ROWS)) == 0:
+                break
+            self._batches_left -= 1
+
+    def _repeat(self, work: Callable[[], int]) -> None:
+        """Batch after batch, the turn given back in between, until one is not full or this round has had its share."""
+        while self._batches_left > 0 and self._write(work) == _ROWS:
+            self._batches_left -= 1
+
+    def _write(self, work: Callable[[], int]) -> int:
+        self._writer.turn.take()
+        try:
+            return self._writer.write(lambda _: work())
+        finally:
+            self._writer.turn.release()
+
+    def _checkpoint(self) -> None:
+        self._store.checkpoint("PASSIVE")
+        try:
+            grown = os.path.getsize(self._path + "-wal") > _WAL_BYTES
+        except FileNotFoundError:
+            return
+        if grown:
+            self._writer.turn.take()
+            try:
+                self._store.checkpoint("RESTART")
+            finally:
+                self._writer.turn.release()

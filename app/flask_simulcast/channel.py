@@ -1,0 +1,55 @@
+"""Channel: a named, ordered stream of events. In a worker it exists while someone listens.
+
+It owns an anonymous blinker signal whose receivers are audiences. Anonymous, because disconnecting from
+one shared signal walks every other channel's receivers (5.5 ms at 20 000 channels); owned strongly
+(``weak=False``), because nobody else keeps the bound method alive.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from blinker import ANY, Signal
+
+from .audience import Audience
+from .event import Event
+
+_log = logging.getLogger("flask_simulcast")
+
+
+class Channel:
+    """The audiences of one channel in this worker."""
+
+    __slots__ = ("_signal", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._signal = Signal()
+
+    def add(self, audience: Audience) -> None:
+        """From the next event on, notify it."""
+        self._signal.connect(audience.offer, weak=False)
+
+    def remove(self, audience: Audience) -> None:
+        """Notify it no more."""
+        self._signal.disconnect(audience.offer)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody listens: the hub lets it go."""
+        return not self._signal.receivers
+
+    def notify(self, event: Event) -> int:
+        """Offer an event to every audience, each in its own try: a view that raises costs its own audience one event.
+
+        Returns:
+            How many raised.
+        """
+        failed = 0
+        for offer in self._signal.receivers_for(ANY):
+            try:
+                offer(event)
+            except Exception:
+                failed += 1
+                _log.exception("An audience of channel %s could not take %s. Repair its view.", self.name, event)
+        return failed

@@ -1,0 +1,54 @@
+"""One JSON object a line: ``{"id", "channel", "type", "time", "data"}``. For programs, not for browsers.
+
+Source: the NDJSON note, version 1; the media type is not registered, but it is what clients send.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ..event import Event
+from . import Encoding
+
+_quote = json.encoder.encode_basestring_ascii
+
+
+def encode(event: Event) -> bytes:
+    """Turn an event into one line. ``data`` is JSON already and is put in as it is."""
+    return (
+        f'{{"id":"{event.position}","channel":{_quote(event.channel)},"type":{_quote(event.type)},'
+        f'"time":{event.time_ms},"data":{_one_line(event.data)}}}\n'
+    ).encode()
+
+
+def encode_notice(type: str, data: str, id: str) -> bytes:
+    """Turn something the hub says into one line; an empty id is left out."""
+    field = f'"id":{_quote(id)},' if id else ""
+    return f'{{{field}"type":{_quote(type)},"data":{_one_line(data)}}}\n'.encode()
+
+
+def encode_comment() -> bytes:
+    """An empty line, which NDJSON readers skip."""
+    return b"\n"
+
+
+def encode_retry(milliseconds: int) -> bytes:
+    """Nothing: a line client decides itself when it comes back."""
+    return b""
+
+
+def _one_line(data: str) -> str:
+    """JSON may hold line ends only between its tokens, so a space says the same."""
+    if "\n" in data or "\r" in data:
+        return data.replace("\r", " ").replace("\n", " ")
+    return data
+
+
+NDJSON = Encoding(
+    name="ndjson",
+    content_type="application/x-ndjson; charset=utf-8",
+    event=encode,
+    notice=encode_notice,
+    comment=encode_comment,
+    retry=encode_retry,
+)

@@ -1,0 +1,67 @@
+"""Server-sent events.
+
+Source: WHATWG HTML, 9.2.5 (grammar) and 9.2.6 (how a browser reads it).
+
+Rules of this writer: UTF-8 without BOM; LF only; one space after the colon, so that a leading space
+of the data survives; empty data still gets a ``data:`` line, or nothing would be dispatched; no
+block of id or event alone, because some clients dispatch it as an empty event; every block ends in
+the same bytes that begin it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..event import Event
+from . import Encoding
+
+# Not str.splitlines(): it also splits on U+2028, U+0085, VT and FF, which a browser keeps in the data.
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def encode(event: Event) -> bytes:
+    """Turn an event into one frame. Every line of ``data`` gets its own ``data:`` field, so no text inside an event can start a new field or end the event."""
+    return encode_fields(event.type, event.data, str(event.position))
+
+
+def encode_fields(type: str, data: str, id: str) -> bytes:
+    """Write one block. ``message`` is what a client assumes when there is no ``event:`` line.
+
+    Args:
+        type: Without CR, LF or NUL; checked when the event was published, and again here, because a
+            block that carries them would let one event forge another.
+        data: Any text.
+        id: Without CR, LF or NUL. Left out when empty.
+
+    Raises:
+        ValueError: CR, LF or NUL in ``type`` or ``id``.
+    """
+    for field in (type, id):
+        if "\n" in field or "\r" in field or "\0" in field:
+            raise ValueError("CR, LF and NUL can't stand in an SSE event name or id.")
+    head = f"id: {id}\n" if id else ""
+    if type != "message":
+        head += f"event: {type}\n"
+    if "\n" in data or "\r" in data:
+        data = "\ndata: ".join(_LINE_END.split(data))
+    return f"{head}data: {data}\n\n".encode()
+
+
+def encode_comment() -> bytes:
+    """A line that keeps proxies and sockets awake and that no client shows to anyone."""
+    return b":\n\n"
+
+
+def encode_retry(milliseconds: int) -> bytes:
+    """A line for the head of the next block: some clients take a block of ``retry`` alone for an empty event."""
+    return b"retry: %d\n" % milliseconds
+
+
+SSE = Encoding(
+    name="sse",
+    content_type="text/event-stream; charset=utf-8",
+    event=encode,
+    notice=encode_fields,
+    comment=encode_comment,
+    retry=encode_retry,
+)

@@ -1,0 +1,134 @@
+"""Everything that can go wrong, as one tree.
+
+SimulcastError
+├── SettingError              a SIMULCAST_* value that can't be used; stops the start
+├── NotPatchedError           streaming was asked of a process that gevent has not patched
+├── InvalidEventError         the caller handed in something that can't be published
+│   ├── ChannelNameError
+│   ├── EventTypeError
+│   ├── EventDataError
+│   ├── EventTooLargeError
+│   └── IdempotencyKeyError
+├── ListenError               this listener can't be taken on
+│   ├── ChannelCountError
+│   ├── ListenerLimitError
+│   └── DrainingError
+└── BrokerError
+    ├── BrokerUnavailableError    certainly not stored
+    └── PublishUncertainError     perhaps stored
+
+Each class names the HTTP status and the code that a client gets for it, so that a view need not
+catch anything. Messages are two sentences, what happened and what to do, and never carry event
+data or secrets.
+"""
+
+from __future__ import annotations
+
+
+class SimulcastError(Exception):
+    """Base of all errors of this package."""
+
+    status = 500
+    code = "internal"
+
+
+class SettingError(SimulcastError, ValueError):
+    """A setting has a value that can't be used. Names the key, the value and an example."""
+
+    code = "setting"
+
+
+class NotPatchedError(SimulcastError, RuntimeError):
+    """A stream was asked for in a process whose sockets gevent has not patched."""
+
+    code = "not_patched"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Streaming needs gevent's cooperative sockets, and this process is not patched. "
+            "Put `from gevent import monkey; monkey.patch_all()` before all other imports, "
+            "or run under `gunicorn -k gevent`."
+        )
+
+
+class InvalidEventError(SimulcastError, ValueError):
+    """An event that can't be published as it is."""
+
+    status = 400
+    code = "invalid_event"
+
+
+class ChannelNameError(InvalidEventError):
+    """A channel name is empty, too long, reserved, or has a character that is not allowed."""
+
+    code = "channel_name"
+
+
+class EventTypeError(InvalidEventError):
+    """An event type is empty, too long, or has a CR, LF or NUL."""
+
+    code = "event_type"
+
+
+class EventDataError(InvalidEventError):
+    """Event data that JSON can't hold."""
+
+    code = "event_data"
+
+
+class EventTooLargeError(InvalidEventError):
+    """The encoded data exceeds ``SIMULCAST_MAX_EVENT_BYTES``."""
+
+    status = 413
+    code = "event_too_large"
+
+
+class IdempotencyKeyError(InvalidEventError):
+    """An idempotency key is empty, too long, or not text."""
+
+    code = "idempotency_key"
+
+
+class ListenError(SimulcastError):
+    """A listener that can't be taken on now."""
+
+    status = 503
+    code = "listen"
+
+
+class ChannelCountError(ListenError, ValueError):
+    """No channel, or more than ``SIMULCAST_MAX_CHANNELS_PER_LISTENER``."""
+
+    status = 400
+    code = "channel_count"
+
+
+class ListenerLimitError(ListenError):
+    """This worker has ``SIMULCAST_MAX_LISTENERS`` listeners already."""
+
+    code = "listener_limit"
+
+
+class DrainingError(ListenError):
+    """This worker is about to stop and takes no new listeners."""
+
+    code = "draining"
+
+
+class BrokerError(SimulcastError):
+    """The log that workers share did not do what was asked."""
+
+    status = 503
+    code = "broker"
+
+
+class BrokerUnavailableError(BrokerError):
+    """Certainly not stored. Safe to try again."""
+
+    code = "broker_unavailable"
+
+
+class PublishUncertainError(BrokerError):
+    """Perhaps stored. Try again only with an idempotency key."""
+
+    code = "publish_uncertain"

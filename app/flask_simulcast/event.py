@@ -1,0 +1,224 @@
+"""Event and Position: the two things that everything else hands around.
+
+Nothing in this file reads a clock or does I/O.
+
+A position is a point in the log. As text it is the SSE ``id``::
+
+    1763690000123-4-9f3a2c1b
+    └ milliseconds  │ └ tag: 32 random bits of this event
+                    └ counter within the millisecond
+
+Milliseconds and counter order it over the whole log, all channels. The tag orders nothing: it
+tells this event from another one that got the same number on a fork of the log.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .errors import ChannelNameError, EventDataError, EventTypeError, IdempotencyKeyError
+
+COUNTER_BITS = 20
+_COUNTER_MASK = (1 << COUNTER_BITS) - 1
+_MAX_KEY = (1 << 63) - 1  # SQLite's INTEGER; with 20 bits of counter it lasts to the year 2248
+
+MAX_CHANNEL_CHARACTERS = 128
+MAX_TYPE_CHARACTERS = 128
+MAX_KEY_CHARACTERS = 128
+
+# Made by the hub alone, so that no client can speak in its name.
+RESERVED_PREFIXES = ("user:", "listener:", "presence:")
+RESERVED_CHANNELS = frozenset({"all"})
+# Types the transports speak in; an application event must not be mistaken for one of them.
+CONTROL_TYPES = frozenset({"connected", "gap", "heartbeat", "closed"})
+
+_CHANNEL = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+# Bounded in every part: int() of a hostile header must stay cheap, and \d would take Arabic digits.
+_POSITION = re.compile(r"([0-9]{1,13})-([0-9]{1,7})-([0-9a-f]{8})", re.ASCII)
+
+
+class Position(NamedTuple):
+    """A point in the log: ``key`` orders it (``milliseconds << 20 | counter``), ``tag`` names it."""
+
+    key: int
+    tag: int
+
+    @property
+    def milliseconds(self) -> int:
+        """Unix time in ms at which the log gave this position out; never runs backwards."""
+        return self.key >> COUNTER_BITS
+
+    def __str__(self) -> str:
+        return f"{self.key >> COUNTER_BITS}-{self.key & _COUNTER_MASK}-{self.tag:08x}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position | None:
+        """Read the text form. None for anything that is not one: never an exception."""
+        match = _POSITION.fullmatch(text)
+        if match is None:
+            return None
+        milliseconds, counter, tag = match.groups()
+        if int(counter) > _COUNTER_MASK:
+            return None
+        key = int(milliseconds) << COUNTER_BITS | int(counter)
+        return cls(key, int(tag, 16)) if key <= _MAX_KEY else None
+
+
+def first_key_of(milliseconds: int) -> int:
+    """The smallest key that a position of this millisecond can have."""
+    return milliseconds << COUNTER_BITS
+
+
+def next_key(last: int, now_ms: int) -> int:
+    """The key after ``last``: the larger of now and last, plus one. A clock that jumps back changes nothing."""
+    return max(now_ms << COUNTER_BITS, last + 1)
+
+
+class Draft(NamedTuple):
+    """An event that the log has not given a position yet. Checked and encoded already."""
+
+    channel: str
+    type: str
+    data: str
+    key: str | None = None  # idempotency key
+
+
+class Event:
+    """One immutable published thing.
+
+    Attributes:
+        position: Where it stands in the log.
+        channel: Its channel.
+        type: Event name for ``addEventListener``; ``message`` when the publisher gave none.
+        data: JSON text, encoded once, when it was published.
+    """
+
+    __slots__ = ("_frames", "channel", "data", "position", "type")
+
+    def __init__(self, position: Position, channel: str, type: str, data: str) -> None:
+        self.position = position
+        self.channel = channel
+        self.type = type
+        self.data = data
+        self._frames: dict[Callable[[Event], bytes], bytes] | None = None
+
+    @property
+    def time_ms(self) -> int:
+        """Unix time in ms at which it was stored."""
+        return self.position.milliseconds
+
+    def frame(self, encode: Callable[[Event], bytes]) -> bytes:
+        """The event as bytes. Built by the first who asks, shared by all who ask later."""
+        frames = self._frames
+        if frames is None:
+            frames = self._frames = {}
+        frame = frames.get(encode)
+        if frame is None:
+            frame = frames[encode] = encode(self)
+        return frame
+
+    def __repr__(self) -> str:
+        return f"<Event {self.position} {self.channel} {self.type}>"
+
+
+View = Callable[[Event], Event | None]
+"""A pure, hashable function that drops or narrows an event for an audience."""
+
+
+def check_channel(name: object) -> str:
+    """Return ``name`` if one may listen to it.
+
+    Raises:
+        ChannelNameError: It is not 1-128 characters of ``A-Z a-z 0-9 . _ : -``.
+    """
+    if not isinstance(name, str) or _CHANNEL.fullmatch(name) is None:
+        raise ChannelNameError(
+            f"{_short(name)} is not a channel name. Use 1 to {MAX_CHANNEL_CHARACTERS} characters of A-Z a-z 0-9 . _ : -"
+        )
+    return name
+
+
+def check_publishable(name: object) -> str:
+    """Return ``name`` if a caller may publish to it: a channel name that is not reserved.
+
+    Raises:
+        ChannelNameError: Not a channel name, or one that only the hub publishes to.
+    """
+    channel = check_channel(name)
+    if channel in RESERVED_CHANNELS or channel.startswith(RESERVED_PREFIXES):
+        raise ChannelNameError(
+            f"{_short(channel)} is reserved. Choose a name that is not 'all' and does not begin with "
+            + ", ".join(RESERVED_PREFIXES)
+        )
+    return channel
+
+
+def check_type(type: object) -> str:
+    """Return ``type`` if it may stand in an ``event:`` line.
+
+    Raises:
+        EventTypeError: Empty, over 128 characters, a control type, or with a CR, LF or NUL in it.
+    """
+    if not isinstance(type, str) or not 1 <= len(type) <= MAX_TYPE_CHARACTERS or _breaks_a_line(type):
+        raise EventTypeError(
+            f"{_short(type)} is not an event type. Use 1 to {MAX_TYPE_CHARACTERS} characters without CR, LF or NUL."
+        )
+    if type in CONTROL_TYPES:
+        raise EventTypeError(f"{_short(type)} is a type that streams use themselves. Choose another name.")
+    return type
+
+
+def check_key(key: object) -> str | None:
+    """Return an idempotency key, or None where there is none.
+
+    Raises:
+        IdempotencyKeyError: It is not text of 1-128 characters.
+    """
+    if key is None:
+        return None
+    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not _is_unicode(key):
+        raise IdempotencyKeyError(
+            f"{_short(key)} is not an idempotency key. Use text of 1 to {MAX_KEY_CHARACTERS} characters."
+        )
+    return key
+
+
+def encode_data(data: object) -> str:
+    """Turn data into JSON text. No other JSON encoding of an event happens anywhere.
+
+    Raises:
+        EventDataError: JSON can't hold it (NaN, a set, a cycle, nested too deep).
+    """
+    try:
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EventDataError(
+            f"The data can't be written as JSON: {error}. Use dicts, lists, text, finite numbers, booleans and null."
+        ) from error
+    if not _is_unicode(text):
+        # Half a surrogate pair is no UTF-8; as an escape it passes through unharmed.
+        return json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text
+
+
+def _breaks_a_line(text: str) -> bool:
+    return "\n" in text or "\r" in text or "\0" in text or not _is_unicode(text)
+
+
+def _is_unicode(text: str) -> bool:
+    """False for text with half a surrogate pair, which no UTF-8 can carry."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _short(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 140 else text[:137] + "..."

@@ -1,0 +1,138 @@
+"""Broadcaster: makes a pass whenever something is pending; between passes it sees to those who are idle or stuck."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+import gevent
+from gevent.event import Event as Flag
+
+from ..audience import Audience
+from ..encoding import Encoding
+from ..event import Position
+from ..listener import CloseReason, Listener
+from ..loop import let_others_in
+from ..metrics import Metrics
+
+# Measured where commits hop between greenlets: 8.9 µs a delivery with 64, 24.9 with 500; no difference inline.
+_LISTENERS_A_TURN = 64
+
+_log = logging.getLogger("flask_simulcast")
+
+
+class Broadcaster:
+    """One greenlet. Nothing is delayed on purpose: what arrives during a pass rides on the next one.
+
+    Args:
+        position: Where the hub stands.
+        audience_position: What a listener's audience has handed out.
+        listeners: All of this worker, catching up or live.
+        on_behind: Called with a listener whose queue was full.
+        on_failure: Called when a pass broke off: some members may not have been handed what others were.
+        heartbeat_seconds: A live listener that was sent nothing for so long gets a heartbeat.
+        stall_seconds: A listener whose chunk is on its way for longer is closed.
+        metrics: Counts deliveries.
+    """
+
+    def __init__(
+        self,
+        *,
+        position: Callable[[], Position],
+        audience_position: Callable[[Listener], Position],
+        listeners: Iterable[Listener],
+        on_behind: Callable[[Listener], None],
+        on_failure: Callable[[], None],
+        heartbeat_seconds: float,
+        stall_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        self._position = position
+        self._audience_position = audience_position
+        self._listeners = listeners
+        self._on_behind = on_behind
+        self._on_failure = on_failure
+        self._heartbeat_seconds = heartbeat_seconds
+        self._stall_seconds = stall_seconds
+        self._metrics = metrics
+        self._look_seconds = min(1.0, heartbeat_seconds / 4)
+        self._look_at = 0.0
+        self._pending: list[Audience] = []
+        self._wake = Flag()
+        self._passed = Flag()
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+
+    def start(self) -> None:
+        """Spawn the greenlet."""
+        self._look_at = time.monotonic() + self._look_seconds
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Kill the greenlet. Switches."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+
+    def audience_pending(self, audience: Audience) -> None:
+        """An audience has its first frame for the next pass, and stands where the hub stood before it."""
+        audience.stand_at(self._position())
+        self._pending.append(audience)
+        self._wake.set()
+
+    def wait_for_pass(self, seconds: float) -> None:
+        """Return after the next pass, or after so long. Switches."""
+        self._passed.wait(seconds)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(max(self._look_at - time.monotonic(), 0))
+            self._wake.clear()
+            try:
+                self._pass()
+                if time.monotonic() >= self._look_at:
+                    self._look_after()
+                    self._look_at = time.monotonic() + self._look_seconds
+            except Exception:  # whatever it is, the next pass must still come, and nobody may miss this one
+                _log.exception("A broadcast pass failed. All listeners of this worker go back to history.")
+                self._on_failure()
+
+    def _pass(self) -> None:
+        audiences, self._pending = self._pending, []
+        delivered = 0
+        for audience in audiences:
+            if not audience.pending:
+                continue  # its members were sent to history in the meantime
+            position = self._position()
+            members, chunk = audience.take(position)
+            for listener in members:
+                if not listener.deliver(chunk, position):
+                    self._on_behind(listener)
+                delivered += 1
+                if not delivered % _LISTENERS_A_TURN:
+                    let_others_in()
+        self._metrics.count("deliveries_total", delivered)
+        passed, self._passed = self._passed, Flag()
+        passed.set()
+
+    def _look_after(self) -> None:
+        """Heartbeats, one shared frame for all who stand at the same position; and an end for those who are stuck."""
+        now = time.monotonic()
+        frames: dict[tuple[Encoding, bool, Position], bytes] = {}
+        for listener in list(self._listeners):
+            if listener.is_writing:
+                if now - listener.since >= self._stall_seconds and listener.close(CloseReason.STALLED):
+                    listener.cut()
+            elif listener.is_live and now - listener.since >= self._heartbeat_seconds:
+                position = self._audience_position(listener)
+                key = (listener.encoding, listener.heartbeat_as_comment, position)
+                frame = frames.get(key)
+                if frame is None:
+                    frame = frames[key] = _heartbeat(listener, position)
+                listener.deliver_heartbeat(frame, position)
+
+
+def _heartbeat(listener: Listener, position: Position) -> bytes:
+    if listener.heartbeat_as_comment:
+        return listener.encoding.comment()
+    data = f'{{"time":{time.time_ns() // 1_000_000}}}'
+    return listener.encoding.notice("heartbeat", data, str(position))

@@ -1,0 +1,71 @@
+"""Ring: the newest events that this worker's pump has read, for listeners about to go live."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
+
+from ..brokers.base import Page
+from ..event import Event, Position
+
+_EVENT_BYTES = 200  # what an event costs beside its data
+
+
+class Ring:
+    """All events after one position, in order, of all channels. Bounded by count and bytes; the oldest go first.
+
+    Args:
+        max_events: 0 keeps none, and every page is read from the broker.
+        max_bytes: Of data.
+    """
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._keys: list[int] = []
+        self._events: list[Event] = []
+        self._complete_after = 0
+
+    def restart(self, position: Position) -> None:
+        """Forget everything; from here on it is complete after ``position``."""
+        self._keys.clear()
+        self._events.clear()
+        self._bytes = 0
+        self._complete_after = position.key
+
+    def extend(self, events: Sequence[Event]) -> None:
+        """Add what the pump has just read."""
+        self._events.extend(events)
+        self._keys.extend([event.position.key for event in events])
+        self._bytes += sum([len(event.data) for event in events]) + _EVENT_BYTES * len(events)
+        if len(self._events) > self._max_events or self._bytes > self._max_bytes:
+            self._shorten()
+
+    def page(self, channels: Collection[str], after: Position, up_to: Position, max_bytes: int) -> Page | None:
+        """Like `Broker.page`, from memory; None when it does not reach back to ``after``."""
+        if after.key < self._complete_after:
+            return None
+        events: list[Event] = []
+        size = 0
+        start, end = bisect_right(self._keys, after.key), bisect_right(self._keys, up_to.key)
+        for row in range(start, end):
+            event = self._events[row]
+            if event.channel in channels:
+                size += len(event.data)
+                if events and size > max_bytes:
+                    return Page(events, events[-1].position, {})
+                events.append(event)
+        return Page(events, up_to, {})
+
+    def _shorten(self) -> None:
+        """Drop down to seven eighths of the bounds, so that it is not done for every event."""
+        surplus = max(len(self._events) - self._max_events * 7 // 8, 0)
+        size = self._bytes - sum(len(e.data) + _EVENT_BYTES for e in self._events[:surplus])
+        while surplus < len(self._events) and size > self._max_bytes * 7 // 8:
+            size -= len(self._events[surplus].data) + _EVENT_BYTES
+            surplus += 1
+        if surplus:
+            self._complete_after = self._keys[surplus - 1]
+            self._bytes = size
+            del self._keys[:surplus], self._events[:surplus]

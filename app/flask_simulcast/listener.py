@@ -1,0 +1,219 @@
+"""Listener: one connection's place on one or more channels.
+
+It is either **live** or **catching up**. Live, its audience hands it chunks, and they wait in a gevent
+queue that is bounded in bytes. When the queue is full it is thrown away, and the listener is catching
+up: its own greenlet reads history from the last position that it yielded. First connect with replay,
+reconnect, and slow reader are one mechanism; memory per slow client is constant, and nothing is lost
+while history lasts.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable
+from secrets import token_hex
+
+from gevent.queue import SimpleQueue
+
+from .encoding import Encoding
+from .event import Position, View
+
+_WAKE = (b"", None)
+
+
+class CloseReason(enum.Enum):
+    """Why a listener was closed. The value is what a client reads in ``closed``."""
+
+    CLIENT_GONE = "client_gone"
+    STALLED = "stalled"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    DRAINING = "draining"
+    BROKER_LOST = "broker_lost"
+    LIMIT = "limit"
+    FINISHED = "finished"
+
+    @property
+    def reconnect(self) -> bool:
+        """Whether the client should come back for more."""
+        return self not in _FOR_GOOD
+
+
+_FOR_GOOD = frozenset({CloseReason.EXPIRED, CloseReason.REVOKED, CloseReason.FINISHED})
+
+
+class Listener:
+    """One connection's place on its channels.
+
+    Args:
+        channels: Sorted, each once.
+        encoding: In which its frames are written.
+        resume: What the client says it has: the text of a position, or None for a new listener.
+        start: Where a listener starts that has nothing, or can't resume; None for what the hub finds right.
+        view: Drops or narrows events for it.
+        queue_bytes: Bound of the queue. An empty queue takes any chunk, or one event larger than the
+            bound would never pass.
+        heartbeat_as_comment: For clients that know no ``heartbeat`` event.
+        cut: Ends the connection at once, from outside its greenlet. Used when it takes no more bytes.
+
+    Attributes:
+        id: Random, 16 hex digits.
+        position: Of the last chunk that was yielded: what the client has, or is being sent.
+        is_live: Live or catching up; there is no third state.
+        close_reason: None while it is open.
+        is_writing: A chunk of it is on its way to the socket; else it waits for something to send.
+        since: Monotonic seconds at which that began.
+        needs_verdict: Ask the broker whether history covers its position before reading on.
+        reported: For each channel, the trimmed mark that a gap has told of already.
+    """
+
+    __slots__ = (
+        "_cut", "_joined_key", "_queue", "_queue_bytes", "_queued", "channels", "close_reason", "encoding",
+        "heartbeat_as_comment", "id", "is_live", "is_writing", "needs_verdict", "position", "reported", "resume",
+        "since", "start", "view",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        channels: tuple[str, ...],
+        encoding: Encoding,
+        *,
+        resume: str | None = None,
+        start: Position | None = None,
+        view: View | None = None,
+        queue_bytes: int = 64 << 10,
+        heartbeat_as_comment: bool = False,
+        cut: Callable[[], None] | None = None,
+    ) -> None:
+        self.id = token_hex(8)
+        self.channels = channels
+        self.encoding = encoding
+        self.resume = resume
+        self.start = start
+        self.view = view
+        self.heartbeat_as_comment = heartbeat_as_comment
+        self.position = Position(0, 0)
+        self.is_live = False
+        self.needs_verdict = False
+        self.reported: dict[str, int] = {}
+        self.close_reason: CloseReason | None = None
+        self.is_writing = False
+        self.since = time.monotonic()
+        self._cut = cut
+        self._queue: SimpleQueue[tuple[bytes, Position | None]] = SimpleQueue()
+        self._queue_bytes = queue_bytes
+        self._queued = 0
+        self._joined_key = 0
+
+    @property
+    def audience_key(self) -> tuple[object, ...]:
+        """Listeners with the same key get the same bytes."""
+        return (self.channels, self.encoding, self.view)
+
+    def waits(self) -> None:
+        """It has written what it had, and waits for more."""
+        self.is_writing = False
+        self.since = time.monotonic()
+
+    def writes(self) -> None:
+        """It hands a chunk to the server, and comes back when that is written."""
+        self.is_writing = True
+        self.since = time.monotonic()
+
+    def go_live(self, position: Position) -> None:
+        """From now on take what is delivered after ``position``, which is where this listener stands."""
+        self.is_live = True
+        self.position = position
+        self._joined_key = position.key
+
+    def fall_behind(self, *, needs_verdict: bool = False) -> None:
+        """Throw the queue away and catch up from the last position that was yielded.
+
+        Args:
+            needs_verdict: Ask the broker again whether history still covers that position.
+        """
+        self.is_live = False
+        self.needs_verdict = self.needs_verdict or needs_verdict
+        self._clear()
+        self._wake()
+
+    def deliver(self, chunk: bytes, position: Position) -> bool:
+        """Queue a chunk that takes a live listener up to ``position``. Never blocks, never switches.
+
+        A pass that was under way when this listener joined hands out what it has already read from
+        history: its position is not beyond the one it joined at, and it is passed over.
+
+        Returns:
+            False if the queue was full: the listener is catching up now.
+        """
+        if not self.is_live or position.key <= self._joined_key:
+            return True
+        if self._queued and self._queued + len(chunk) > self._queue_bytes:
+            self.fall_behind()
+            return False
+        self._queued += len(chunk)
+        self._queue.put((chunk, position))
+        return True
+
+    def deliver_heartbeat(self, frame: bytes, position: Position) -> None:
+        """Tell a listener that has had nothing for a while how far the log is. Only with nothing queued:
+        a position must never be ahead of what the listener was handed."""
+        if self.is_live and not self._queued and not self.is_writing:
+            self._queued += len(frame)
+            self._queue.put((frame, position))
+
+    def take(self, limit: int) -> bytes:
+        """Wait for what is queued and take it as one chunk of up to ``limit`` bytes. Switches.
+
+        Returns:
+            The chunk; empty when the listener was woken for another reason: it is no longer live, or closed.
+        """
+        queue = self._queue
+        chunk, position = queue.get()
+        if position is None:
+            return b""
+        taken = [chunk]
+        size = len(chunk)
+        while queue.qsize():
+            following, reached = queue.peek_nowait()
+            if reached is None or size + len(following) > limit:
+                break
+            queue.get_nowait()
+            taken.append(following)
+            size += len(following)
+            position = reached
+        self._queued -= size
+        self.position = position
+        return b"".join(taken) if len(taken) > 1 else chunk
+
+    def close(self, reason: CloseReason) -> bool:
+        """End it. What is queued is not sent any more; the first reason stays.
+
+        Returns:
+            False if it was closed already.
+        """
+        if self.close_reason is not None:
+            return False
+        self.close_reason = reason
+        self.is_live = False
+        self._clear()
+        self._wake()
+        return True
+
+    def cut(self) -> None:
+        """Break the connection, for a client that does not even take its goodbye."""
+        if self._cut is not None:
+            self._cut()
+
+    def _clear(self) -> None:
+        while self._queue.qsize():
+            self._queue.get_nowait()
+        self._queued = 0
+
+    def _wake(self) -> None:
+        if not self._queue.qsize():
+            self._queue.put(_WAKE)
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.id} {'+'.join(self.channels)} {self.encoding.name}>"

@@ -1,0 +1,169 @@
+"""The SIMULCAST_* settings: one table, read once and checked at start.
+
+`docs/settings.md` is written from this table (`scripts/settings-table`); a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from .errors import SettingError
+
+PREFIX = "SIMULCAST_"
+
+
+class Retention(NamedTuple):
+    """How much of a channel is kept: at least this many events that are at most this old."""
+
+    events: int
+    seconds: float
+
+
+def setting(default: Any, help: str, *, unit: str = "", minimum: float = 0, maximum: float = 1 << 40) -> Any:
+    """A row of the table: default, unit, bounds, and what it does."""
+    return field(default=default, metadata={"help": help, "unit": unit, "minimum": minimum, "maximum": maximum})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of the extension. The key in ``app.config`` is ``SIMULCAST_`` and the name in capitals."""
+
+    broker_url: str = setting(
+        "sqlite:///instance/simulcast.db",
+        "Where the log is: sqlite:///<path> (relative to the working directory; four slashes for an absolute path) or memory://",
+    )
+    history_events: int = setting(1000, "Events kept per channel; at least these many stay.", unit="events")
+    history_seconds: float = setting(3600, "Age up to which events are kept.", unit="s", maximum=10 * 366 * 86400)
+    history_channels: Mapping[str, Any] = setting(
+        (),
+        'Other bounds for channels that begin with a prefix, as {"prefix": [events, seconds]}; the longest prefix wins.',
+    )
+    history_bytes: int = setting(
+        512 << 20, "Size of the log on disk; the oldest events go first.", unit="bytes", minimum=1 << 20
+    )
+    max_event_bytes: int = setting(
+        64 << 10, "Largest encoded data of one event.", unit="bytes", minimum=1, maximum=16 << 20
+    )
+    listener_queue_bytes: int = setting(
+        64 << 10,
+        "What waits for one slow listener before it falls back to reading history at its own pace.",
+        unit="bytes",
+        minimum=1024,
+        maximum=64 << 20,
+    )
+    page_bytes: int = setting(
+        64 << 10, "One page of history, and one chunk of a response.", unit="bytes", minimum=1024, maximum=64 << 20
+    )
+    ring_events: int = setting(
+        10_000, "The newest events that a worker keeps in memory for listeners about to go live.", unit="events"
+    )
+    ring_bytes: int = setting(4 << 20, "The same, in bytes of data.", unit="bytes")
+    heartbeat_seconds: float = setting(
+        15, "A listener that was sent nothing for so long gets a heartbeat.", unit="s", minimum=0.1, maximum=3600
+    )
+    stall_seconds: float = setting(
+        60, "A listener that does not take one chunk in this time is closed.", unit="s", minimum=1, maximum=86400
+    )
+    retry_ms: int = setting(
+        2000, "How long an EventSource waits before it reconnects.", unit="ms", minimum=1, maximum=3_600_000
+    )
+    max_listeners: int = setting(
+        3600,
+        "Listeners of one worker. Keep it below gunicorn's worker_connections, so that health checks get through.",
+        minimum=1,
+    )
+    max_channels_per_listener: int = setting(32, "Channels that one listener may name.", minimum=1, maximum=10_000)
+    drain_seconds: float = setting(
+        1, "How long a stopping worker waits for its streams to take their goodbye.", unit="s", minimum=0, maximum=60
+    )
+    append_seconds: float = setting(
+        5, "How long a publish waits for its turn at the log.", unit="s", minimum=0.01, maximum=60
+    )
+    sqlite_commit: str = setting(
+        "inline",
+        'SQLite only. "inline": commit where the publisher stands when its turn is free, else in a thread. '
+        '"thread": always in a thread; costs two to five times the time, and a hung disk stops nothing but publishing.',
+    )
+
+    def __post_init__(self) -> None:
+        for row in fields(self):
+            value = getattr(self, row.name)
+            if isinstance(row.default, int | float):
+                _check_number(row.name, value, row.metadata["minimum"], row.metadata["maximum"], row.default)
+        if self.sqlite_commit not in ("inline", "thread"):
+            raise _wrong("sqlite_commit", self.sqlite_commit, 'is neither "inline" nor "thread"', "inline")
+        self._prefixes  # noqa: B018 - a wrong mapping must stop the start
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """Read the SIMULCAST_* keys of a Flask config. Text is converted; keys of others are left alone.
+
+        Raises:
+            SettingError: A value can't be used. Names the key, the value and an example.
+        """
+        values = {}
+        for row in fields(cls):
+            value = config.get(PREFIX + row.name.upper())
+            if value is not None:
+                values[row.name] = _converted(row.name, value, row.default)
+        return cls(**values)
+
+    def retention(self, channel: str) -> Retention:
+        """How much of this channel is kept."""
+        for prefix, retention in self._prefixes:
+            if channel.startswith(prefix):
+                return retention
+        return Retention(self.history_events, self.history_seconds)
+
+    @property
+    def longest_history_seconds(self) -> float:
+        """The greatest age that any channel's history may have."""
+        return max([self.history_seconds, *(retention.seconds for _, retention in self._prefixes)])
+
+    @cached_property
+    def _prefixes(self) -> list[tuple[str, Retention]]:
+        return _retentions(self.history_channels)
+
+
+def _retentions(value: Any) -> list[tuple[str, Retention]]:
+    """The prefixes, longest first."""
+    example = '{"chat:": [200, 86400]}'
+    rows = []
+    try:
+        for prefix, (events, seconds) in dict(value).items():
+            rows.append((str(prefix), Retention(int(events), float(seconds))))
+    except (TypeError, ValueError) as error:
+        raise _wrong("history_channels", value, "does not map prefixes to [events, seconds]", example) from error
+    if any(r.events < 0 or not 0 <= r.seconds <= 10 * 366 * 86400 for _, r in rows):
+        raise _wrong("history_channels", value, "has a negative or too large bound", example)
+    return sorted(rows, key=lambda row: len(row[0]), reverse=True)
+
+
+def _converted(name: str, value: Any, default: Any) -> Any:
+    if not isinstance(value, str) or not isinstance(default, int | float):
+        return value
+    try:
+        return type(default)(value) if isinstance(default, float) else _number(value)
+    except ValueError as error:
+        raise _wrong(name, value, "is not a number", default) from error
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _check_number(name: str, value: Any, minimum: float, maximum: float, example: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(name, value, "is not a number", example)
+    if not minimum <= value <= maximum:
+        raise _wrong(name, value, f"is not between {minimum:g} and {maximum:g}", example)
+
+
+def _wrong(name: str, value: Any, what: str, example: Any) -> SettingError:
+    return SettingError(f"{PREFIX}{name.upper()}={value!r} {what}. Use for example {PREFIX}{name.upper()}={example}.")

@@ -1,0 +1,12 @@
+"""The extension over HTTP: listen and publish."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from .routes import blueprint
+
+
+def init_app(app: Flask) -> None:
+    """Add the routes."""
+    app.register_blueprint(blueprint, url_prefix="/api/v1")

@@ -1,0 +1,29 @@
+/** The state of the connection in words: a badge that is read aloud on change, and a quiet tally beside it. */
+
+import { duration, number } from "./format.js";
+import { parts, say } from "./parts.js";
+
+const LABELS = { connecting: "Connecting", live: "Live", stale: "Stale", reconnecting: "Reconnecting", offline: "Offline", closed: "Closed" };
+
+function hint({ state, reason, retryMs }, notice) {
+  const next = retryMs ? `Next try in ${duration(Math.ceil((retryMs - Date.now()) / 1000))}.` : "Trying now.";
+  return {
+    connecting: "Waiting for the first status.",
+    live: notice,
+    stale: "The line is open, but nothing comes. It is opened anew if that lasts.",
+    reconnecting: `No stream at the moment. ${next}`,
+    offline: `${navigator.onLine ? "The server can’t be reached." : "This device has no network."} ${next}`,
+    closed: reason === "unknown" ? "No wukong has this name. Choose one from the list." : `The server ended this stream for good: ${reason}.`,
+  }[state];
+}
+
+/** Cheap enough for every second. `notice` is the last thing worth telling about a live stream. */
+export function showConnection(root, stream, notice) {
+  const elements = parts(root);
+  const age = duration((Date.now() - stream.lastEventMs) / 1000);
+  const tally = stream.events ? `${number(stream.events)} events · last ${age} ago` : "No events yet";
+  root.dataset.connection = stream.state;
+  say(elements, { label: LABELS[stream.state], tally, hint: hint(stream, notice) });
+  document.title = stream.state === "live" ? "Simulcast" : `${LABELS[stream.state]} · Simulcast`;
+  elements.again.hidden = !["reconnecting", "offline", "closed"].includes(stream.state);
+}

@@ -1,0 +1,55 @@
+/** Figures as text. The unit is the end of the key (`_bytes`, `_percent`, `_seconds`, `_ms`), so any agent's data reads well. */
+
+const MAX_TEXT = 300;
+const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+const DURATION_UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
+const UNIT = /_(bytes|percent|seconds|ms)$/;
+/** Numbers that name something: no thousands, no unit. */
+const NUMBERED = /(^|_)(id|pid|port)$/;
+const LABELS = { pid: "Process id", descriptors: "File descriptors", network_sent_bytes: "Network out", network_received_bytes: "Network in" };
+
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const tenths = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const hundredths = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const DAY_MS = 86_400_000;
+const clock = new Intl.DateTimeFormat("en", { timeStyle: "medium", hourCycle: "h23" });
+const calendar = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+
+/** Always two decimals or none: figures that change each second must not jump in width. */
+export const number = (value) => (Number.isInteger(value) ? whole : hundredths).format(value);
+export const time = (ms) => (Math.abs(Date.now() - ms) < DAY_MS ? clock : calendar).format(ms);
+
+/** Three digits are as exact as a glance needs: `1.4 GiB`, `612 MiB`. */
+export function bytes(value) {
+  const power = Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log2(Math.max(1, value)) / 10));
+  const scaled = value / 1024 ** power;
+  return `${(power > 0 && scaled < 100 ? tenths : whole).format(scaled)} ${BYTE_UNITS[power]}`;
+}
+
+/** The two largest units: `3 d 4 h`, `12 min 5 s`. */
+export function duration(seconds) {
+  let rest = Math.max(0, Math.floor(seconds));
+  const counts = DURATION_UNITS.map(([unit, size]) => {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    return [count, unit];
+  });
+  const first = counts.findIndex(([count, unit]) => count > 0 || unit === "s");
+  return counts.slice(first, first + 2).map((pair) => pair.join(" ")).join(" ");
+}
+
+const UNITS = { bytes, percent: (value) => `${tenths.format(value)} %`, seconds: duration, ms: (value) => `${number(value)} ms` };
+
+/** Any JSON value in one line; a nested object as its labelled figures. */
+export function figure(key, value) {
+  if (typeof value === "number") return NUMBERED.test(key) ? String(value) : (UNITS[UNIT.exec(key)?.[1]] ?? number)(value);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (Array.isArray(value)) return value.map((item) => figure(key, item)).join(", ").slice(0, MAX_TEXT);
+  if (value === null || typeof value === "string") return (value ?? "none").slice(0, MAX_TEXT);
+  return Object.entries(value).map(([inner, each]) => `${label(inner).toLowerCase()} ${figure(inner, each)}`).join(", ").slice(0, MAX_TEXT);
+}
+
+export function label(key) {
+  const words = key.replace(UNIT, "").replaceAll("_", " ");
+  return LABELS[key] ?? words.charAt(0).toUpperCase() + words.slice(1);
+}

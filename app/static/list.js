@@ -1,0 +1,86 @@
+/** The list of wukongs. Rows are kept by name, so a refresh never takes the keyboard focus away. */
+
+import { figure } from "./format.js";
+import { parts, say } from "./parts.js";
+
+/** More rows make a page slow and help nobody; the note says how many were left out. */
+const MAX_ROWS = 500;
+const FETCH_MS = 8_000;
+const KINDS = ["host", "worker", "agent"];
+const names = new Intl.Collator("en", { numeric: true });
+const inOrder = (a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || names.compare(a.name, b.name);
+
+async function fetchWukongs(url) {
+  const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_MS) });
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return (await response.json()).wukongs;
+}
+
+function makeRow() {
+  const [row, link] = [document.createElement("li"), document.createElement("a")];
+  link.append(document.createElement("span"), document.createElement("span"));
+  row.append(link);
+  return row;
+}
+
+function fillRow(row, { name, kind, state, data }) {
+  const link = row.firstChild;
+  const hasFigure = state === "online" && Number.isFinite(data.cpu_percent);
+  Object.assign(row.dataset, { kind, state });
+  Object.assign(link, { href: `#${encodeURIComponent(name)}`, title: name });
+  link.firstChild.textContent = name;
+  link.lastChild.textContent = hasFigure ? figure("cpu_percent", data.cpu_percent) : state;
+}
+
+export class WukongList {
+  constructor(root) {
+    Object.assign(this, { root, parts: parts(root), rows: new Map(), current: "" });
+  }
+
+  /** A document that breaks off half-way fails as a whole, and the rows of the last good one stay. */
+  async load(url) {
+    try {
+      this.#show(await fetchWukongs(url));
+    } catch (error) {
+      say(this.parts, { note: `The list can’t be ${this.rows.size ? "refreshed" : "read"} just now.` });
+      console.warn(`List of wukongs not read: ${error.message}`);
+    }
+  }
+
+  mark(name) {
+    this.current = name;
+    for (const [key, { firstChild: link }] of this.rows) {
+      if (key === name && !link.ariaCurrent) link.scrollIntoView({ block: "nearest", inline: "nearest" });
+      link.ariaCurrent = key === name ? "true" : null;
+    }
+  }
+
+  /** The stream is ahead of the list; its row should not contradict it. */
+  update(wukong) {
+    if (this.rows.has(wukong.name)) fillRow(this.rows.get(wukong.name), wukong);
+  }
+
+  #show(wukongs) {
+    const shown = wukongs.slice(0, MAX_ROWS).sort(inOrder);
+    const rest = wukongs.length - shown.length;
+    const kept = new Set(shown.map(({ name }) => name));
+    for (const name of [...this.rows.keys()].filter((each) => !kept.has(each))) this.#drop(name);
+    shown.forEach((wukong, index) => this.#place(wukong, index));
+    this.mark(this.current);
+    say(this.parts, { note: rest ? `And ${rest} more.` : shown.length ? "" : "No wukongs yet. One appears here with its first status." });
+  }
+
+  #drop(name) {
+    this.rows.get(name).remove();
+    this.rows.delete(name);
+  }
+
+  /** A row is moved only when its place changed: moving the focused element would blur it. */
+  #place(wukong, index) {
+    const row = this.rows.get(wukong.name) ?? makeRow();
+    const there = this.parts.rows.children[index] ?? null;
+    this.rows.set(wukong.name, row);
+    fillRow(row, wukong);
+    if (there !== row) this.parts.rows.insertBefore(row, there);
+  }
+}

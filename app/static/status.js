@@ -1,0 +1,73 @@
+/** The live status of one wukong: two figures over time, and all the others as a table. */
+
+import { Chart } from "./chart.js";
+import { bytes, figure, label, time } from "./format.js";
+import { parts, say } from "./parts.js";
+
+/** An agent may report any object; beyond this it is no longer something to read. */
+const MAX_FACTS = 100;
+const COUNTED = /^network_.*_bytes$/;
+/** Told in a chart's note, so not again in the table. */
+const NOTED = ["cpu_count", "load", "memory_used_bytes", "memory_total_bytes"];
+
+const processorNote = ({ cpu_count: cores, load }) =>
+  [cores && `${cores} ${cores === 1 ? "core" : "cores"}`, load && `load ${figure("load", load)}`].filter(Boolean).join(" · ");
+const memoryNote = ({ memory_used_bytes: used, memory_total_bytes: total }) => (total ? `${bytes(used)} of ${bytes(total)}` : "");
+
+/** A counter since boot says little; its change a second says what happens now. */
+function rate(key, now, before) {
+  const [more, seconds] = [now.data[key] - before?.data[key], (now.time - before?.time) / 1000];
+  return COUNTED.test(key) && more >= 0 && seconds > 0 ? `${bytes(more / seconds)}/s · ` : "";
+}
+
+export class StatusPanel {
+  constructor(root) {
+    const chart = (name, keys) => new Chart(root.querySelector(`[data-chart=${name}]`), keys);
+    Object.assign(this, { root, parts: parts(root), cells: new Map(), last: null });
+    this.processor = chart("processor", ["cpu_percent"]);
+    this.memory = chart("memory", ["memory_percent", "memory_bytes"]);
+  }
+
+  clear(name) {
+    this.last = null;
+    this.root.dataset.wukong = "unknown";
+    for (const chart of [this.processor, this.memory]) chart.clear();
+    this.#rebuild([]);
+    this.parts.empty.hidden = true;
+    say(this.parts, { name, kind: "", state: "", reported: "" });
+  }
+
+  /** A stretch was missed: the lines show it. */
+  break() {
+    for (const chart of [this.processor, this.memory]) chart.keep(null);
+  }
+
+  /** A status that comes twice (first at once, then replayed) is drawn once. */
+  show(wukong) {
+    const { name, kind, state, data } = wukong;
+    this.root.dataset.wukong = state;
+    say(this.parts, { name, kind, state, reported: `reported at ${time(wukong.time)}` });
+    if (wukong.time === this.last?.time) return;
+    const drawn = [this.processor.push(data, processorNote(data)), this.memory.push(data, memoryNote(data))];
+    this.#tabulate(wukong, Object.keys(data).filter((key) => ![...drawn, ...NOTED].includes(key)));
+    this.parts.empty.hidden = Object.keys(data).length > 0;
+    this.last = wukong;
+  }
+
+  /** Cells stay while the keys do: a selection or a screen reader's place outlives the second. */
+  #tabulate(wukong, keys) {
+    const shown = keys.slice(0, MAX_FACTS);
+    if (shown.join("\n") !== [...this.cells.keys()].join("\n")) this.#rebuild(shown);
+    for (const [key, cell] of this.cells) cell.textContent = rate(key, wukong, this.last) + figure(key, wukong.data[key]);
+  }
+
+  #rebuild(keys) {
+    this.cells = new Map(keys.map((key) => [key, document.createElement("dd")]));
+    this.parts.facts.replaceChildren(...[...this.cells].map(([key, cell]) => {
+      const [row, term] = [document.createElement("div"), document.createElement("dt")];
+      term.textContent = label(key);
+      row.append(term, cell);
+      return row;
+    }));
+  }
+}

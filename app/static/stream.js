@@ -1,0 +1,143 @@
+/** One live connection to one SSE route: EventSource, plus the cases in which it gives up or hangs. */
+
+const EVENT_TYPES = ["connected", "status", "heartbeat", "gap", "closed"];
+const HEARTBEAT_MS = 15_000;
+const STALE_MS = 1.5 * HEARTBEAT_MS;
+const SILENCE_MS = 2.5 * HEARTBEAT_MS;
+const BACKOFF_MS = 1_000;
+const MAX_BACKOFF_MS = 30_000;
+const PROBE_MS = 5_000;
+/** EventSource retries at a fixed pace for ever; after this many failures in a row our backoff takes over. */
+const NATIVE_RETRIES = 3;
+/** Answers that another try can't change. */
+const FINAL_STATUSES = { 204: "finished", 401: "unauthorized", 403: "forbidden", 404: "unknown", 410: "finished" };
+
+/** Jittered, so that a fleet of pages doesn't return in one wave after a restart. */
+export function backoffMs(failures, random = Math.random()) {
+  const ceiling = Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** failures);
+  return (ceiling * (1 + random)) / 2;
+}
+
+/** EventSource hides the status of a refusal; HEAD tells a missing stream from a busy server. */
+function statusOf(url) {
+  const options = { method: "HEAD", headers: { Accept: "text/event-stream" }, signal: AbortSignal.timeout(PROBE_MS) };
+  return fetch(url, options).then((response) => response.status, () => 0);
+}
+
+/** States: connecting, live, stale, reconnecting, offline, closed. Holds at most one source and one timer. */
+export class Stream {
+  state = "connecting";
+  reason = "";
+  events = 0;
+  lastEventMs = 0;
+  retryMs = 0;
+  #url;
+  #notify;
+  #source;
+  #timer;
+  #lastId = "";
+  #failures = 0;
+
+  /** `notify(type, data)` hears every event, and `state` without data when this stream's own state has changed. */
+  constructor(url, notify) {
+    this.#url = url;
+    this.#notify = notify;
+  }
+
+  /** Also the way to reopen: whatever was open or planned before is let go first. */
+  open() {
+    this.close();
+    this.#source = new EventSource(this.#address());
+    for (const type of EVENT_TYPES) this.#source.addEventListener(type, (event) => this.#receive(event));
+    this.#source.onerror = () => this.#fail();
+    this.#watch();
+  }
+
+  /** Without a word to `notify`: who closes a stream knows. */
+  close() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
+    this.retryMs = 0;
+  }
+
+  /** For a network or a tab that comes back: timers may have slept, so judge by the clock. */
+  wake() {
+    const silent = Date.now() - this.lastEventMs > SILENCE_MS;
+    if (this.state !== "closed" && (this.state !== "live" || silent)) this.open();
+  }
+
+  /** A page can't set the Last-Event-ID header on a new EventSource, so the position goes into the query. */
+  #address() {
+    return this.#lastId ? `${this.#url}?last_event_id=${encodeURIComponent(this.#lastId)}` : this.#url;
+  }
+
+  #receive(event) {
+    const data = JSON.parse(event.data);
+    this.#lastId = event.lastEventId || this.#lastId;
+    this.#failures = 0;
+    this.events += 1;
+    this.lastEventMs = Date.now();
+    if (event.type === "closed" && !data.reconnect) return this.#finish(data.reason);
+    this.#watch();
+    this.#enter("live");
+    this.#notify(event.type, data);
+  }
+
+  /** With the source still CONNECTING, EventSource itself tries again; CLOSED means it gave up. */
+  #fail() {
+    this.#failures += 1;
+    this.#enter(this.#downState());
+    if (this.#source.readyState === EventSource.CLOSED) this.#probe();
+    else if (this.#failures > NATIVE_RETRIES) this.#reopenLater();
+    else this.#watch();
+  }
+
+  async #probe() {
+    const source = this.#source;
+    const reason = FINAL_STATUSES[await statusOf(this.#address())];
+    if (source !== this.#source) return; // closed or reopened while the answer was on its way
+    if (reason) this.#finish(reason);
+    else this.#reopenLater();
+  }
+
+  #reopenLater() {
+    this.close();
+    const delayMs = backoffMs(this.#failures);
+    this.#timer = setTimeout(() => this.open(), delayMs);
+    this.retryMs = Date.now() + delayMs;
+    this.#notify("state");
+  }
+
+  #finish(reason) {
+    this.close();
+    this.reason = reason;
+    this.#enter("closed");
+  }
+
+  /** A dead network path raises no error; only silence shows it. */
+  #watch() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#doubt(), STALE_MS);
+  }
+
+  #doubt() {
+    if (this.state === "live") this.#enter("stale");
+    this.#timer = setTimeout(() => this.#giveUp(), SILENCE_MS - STALE_MS);
+  }
+
+  #giveUp() {
+    this.#failures += 1;
+    this.open();
+    this.#enter(this.#downState());
+  }
+
+  #downState() {
+    return this.#failures > NATIVE_RETRIES || !navigator.onLine ? "offline" : "reconnecting";
+  }
+
+  #enter(state) {
+    this.state = state;
+    this.#notify("state");
+  }
+}

@@ -1,0 +1,16 @@
+"""Wukongs: monitored instances that report their status. Built in and real: this machine, and its workers."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from . import sampler, store
+from .routes import blueprint, page
+
+
+def init_app(app: Flask) -> None:
+    """Make the table, add the routes, and watch for listeners."""
+    store.init_app(app)
+    app.register_blueprint(page)
+    app.register_blueprint(blueprint, url_prefix="/api/v1/wukongs")
+    sampler.init_app(app)

@@ -1,0 +1,74 @@
+"""``/wukongs`` and the page that shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
+
+from .. import auth
+from ..errors import ApiError
+from ..extensions import simulcast
+from ..hub_api.service import parse_json
+from . import service
+
+blueprint = Blueprint("wukongs", __name__)
+page = Blueprint("page", __name__)
+
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@page.get("/")
+def index() -> Response:
+    """The list of wukongs and the live status of one."""
+    response = make_response(render_template("index.html"))
+    response.headers.update(_PAGE_HEADERS)
+    return response
+
+
+@blueprint.get("")
+def every() -> Response:
+    """All of them, as streaming JSON."""
+    auth.require_listen(["wukong:any"])
+    return simulcast.json_rows("wukongs", service.every())
+
+
+@blueprint.get("/<name>")
+def one(name: str) -> Response:
+    """One, as it is now."""
+    auth.require_listen([service.channel_of(name)])
+    return jsonify(_found(name))
+
+
+@blueprint.put("/<name>/status")
+def report(name: str) -> Response:
+    """An agent says how it is: any JSON object."""
+    auth.require_publish()
+    if not service.is_name(name):
+        raise ApiError(400, "wukong_name", f"{name[:64]!a} is not a name. Use 1 to 64 characters of A-Z a-z 0-9 . _ -")
+    if service.is_built_in(name):
+        raise ApiError(409, "built_in", f"{name} is reported by this machine itself. Choose another name.")
+    data = parse_json(request.get_data())
+    if not isinstance(data, dict):
+        raise ApiError(400, "not_an_object", 'A status is a JSON object. Send for example {"cpu_percent": 12.5}.')
+    return jsonify(service.report(name, data))
+
+
+@blueprint.get("/<name>/stream")
+def stream(name: str) -> Response:
+    """One, live: ``status`` at once, then each second or on change."""
+    channel = service.channel_of(name)
+    auth.require_listen([channel])
+    _found(name)
+    return simulcast.stream(channel, snapshot=lambda: service.find(name), snapshot_type=service.STATUS)
+
+
+def _found(name: str) -> dict[str, Any]:
+    status = service.find(name)
+    if status is None:
+        raise ApiError(404, "no_such_wukong", f"There is no wukong {name[:64]!a}. GET /api/v1/wukongs lists them.")
+    return status

@@ -1,0 +1,105 @@
+"""What a wukong is to its readers: ``{"name", "kind", "state", "time", "data"}``."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import Engine
+
+from ..extensions import db, simulcast
+from . import machine, store
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+STATUS = "status"
+
+
+def is_name(name: str) -> bool:
+    """1-64 characters of ``A-Z a-z 0-9 . _ -``."""
+    return _NAME.fullmatch(name) is not None
+
+
+def channel_of(name: str) -> str:
+    """Where its status goes."""
+    return "wukong:" + machine.canonical(name)
+
+
+def is_built_in(name: str) -> bool:
+    """Those that this machine reports itself."""
+    name = machine.canonical(name)
+    return name == machine.HOST or name in machine.worker_names()
+
+
+def find(name: str) -> dict[str, Any] | None:
+    """Its status now; None when there is no such wukong."""
+    if not is_name(name):
+        return None
+    name = machine.canonical(name)
+    if is_built_in(name):
+        return _built_in(name)
+    row = store.find(name)
+    return None if row is None else _agent(row, _stale_before())
+
+
+def every() -> Iterator[dict[str, Any]]:
+    """All of them: this machine, its workers, then those that report. Needs a context now, not while it is read."""
+    return _every(db.engine, _stale_before())
+
+
+def report(name: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Keep what an agent says of itself and tell its listeners. May switch."""
+    now_ms = _now_ms()
+    store.save(name, data, now_ms)
+    status = _status(name, "agent", "online", now_ms, data)
+    simulcast.publish(channel_of(name), status, type=STATUS)
+    return status
+
+
+def sample() -> None:
+    """Publish the status of this machine and its workers, and of agents that have just fallen silent. May switch."""
+    names = [machine.HOST, *machine.worker_names(), *store.take_stale(_stale_seconds())]
+    statuses = [status for status in map(find, names) if status is not None]
+    simulcast.publish_many(
+        [{"channel": channel_of(status["name"]), "type": STATUS, "data": status} for status in statuses]
+    )
+
+
+def _every(engine: Engine, stale_before: int) -> Iterator[dict[str, Any]]:
+    for name in [machine.HOST, *machine.worker_names()]:
+        status = _built_in(name)
+        if status is not None:
+            yield status
+    for row in store.every(engine):
+        yield _agent(row, stale_before)
+
+
+def _built_in(name: str) -> dict[str, Any] | None:
+    if name == machine.HOST:
+        return _status(name, "host", "online", _now_ms(), machine.host())
+    data = machine.worker(name)
+    return None if data is None else _status(name, "worker", "online", _now_ms(), data)
+
+
+def _agent(row: Any, stale_before: int) -> dict[str, Any]:
+    state = "offline" if row.reported_ms < stale_before else "online"
+    return _status(row.name, "agent", state, row.reported_ms, json.loads(row.data))
+
+
+def _status(name: str, kind: str, state: str, time_ms: int, data: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "state": state, "time": time_ms, "data": data}
+
+
+def _stale_seconds() -> float:
+    return float(current_app.config["SIMULCAST_WUKONG_STALE_SECONDS"])
+
+
+def _stale_before() -> int:
+    return _now_ms() - round(_stale_seconds() * 1000)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,56 @@
+"""gunicorn's settings. Every one that an operator may want to turn is read from the environment.
+
+Nothing heavy is imported here: gunicorn reads this file before its workers are patched.
+"""
+
+import os
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise SystemExit(f"{name}={text!r} is not a whole number. Use for example {name}={default}.")
+    return int(text)
+
+
+bind = os.environ.get("BIND", "127.0.0.1:8000").split(",")
+workers = _number("WEB_CONCURRENCY", 2)
+worker_class = "gevent"  # needs gunicorn[gevent]; plain gunicorn does not bring all that it imports
+
+# Above SIMULCAST_MAX_LISTENERS (3600): with all places taken even a health check waits without an answer.
+worker_connections = _number("WORKER_CONNECTIONS", 4096)
+
+# A worker whose loop stands still for so long is killed. Streams may last for ever.
+timeout = _number("WORKER_TIMEOUT", 30)
+# Only the backstop: a draining worker is gone within `keepalive` + 2 s.
+graceful_timeout = _number("GRACEFUL_TIMEOUT", 30)
+# Bounds an idle kept-alive connection at exit, and how long a request head may take. Never 0: that means no bound.
+keepalive = max(_number("KEEPALIVE", 2), 1)
+limit_request_line = 8190  # several channels, and later a ticket, in one URL
+
+# A heartbeat file on a real disk can stall a worker.
+worker_tmp_dir = os.environ.get("WORKER_TMP_DIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else None)
+forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+# It can stop the server; who wants it asks for it.
+control_socket_disable = not os.environ.get("CONTROL_SOCKET")
+if os.environ.get("CONTROL_SOCKET"):
+    control_socket = os.environ["CONTROL_SOCKET"]
+
+loglevel = os.environ.get("LOG_LEVEL", "info")
+accesslog = os.environ.get("ACCESS_LOG") or None
+# The path alone: query strings carry tickets, and must not reach a log.
+access_log_format = '%(h)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(B)s %(D)s'
+
+
+def post_worker_init(worker):
+    """Socket options, drain."""
+    from app.flask_simulcast.gunicorn import post_worker_init
+
+    post_worker_init(worker)
+
+
+def worker_int(worker):
+    """Drain on INT and QUIT."""
+    from app.flask_simulcast.gunicorn import worker_int
+
+    worker_int(worker)

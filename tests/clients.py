@@ -1,0 +1,177 @@
+"""Clients for tests: an SSE connection on a plain socket, of which each byte and each close is under control."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Block:
+    """One SSE event as it came."""
+
+    id: str = ""
+    type: str = "message"
+    data: str = ""
+    retry: int | None = None
+    at: float = field(default_factory=time.monotonic)
+
+    @property
+    def json(self) -> Any:
+        """Its data, parsed."""
+        return json.loads(self.data)
+
+
+class SSEClient:
+    """Connects, reads block by block. Use as a context manager.
+
+    Attributes:
+        status: Of the response.
+        headers: Names in lower case.
+        last_id: Of the last event that had one.
+        is_clean_end: The body ended with its last chunk, not by a cut connection.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        path: str,
+        *,
+        last_event_id: str | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = 15,
+        receive_buffer: int | None = None,
+        accept: str = "text/event-stream",
+    ) -> None:
+        self.socket = socket.socket()
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(timeout)
+        self.socket.connect(("127.0.0.1", port))
+        fields = {"Host": "localhost", "Accept": accept} | (headers or {})
+        if last_event_id is not None:
+            fields["Last-Event-ID"] = last_event_id
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+        self.last_id = last_event_id or ""
+        self.is_clean_end = False
+        self._raw = b""
+        self._body = b""
+        self._text = b""
+        self.status, self.headers = self._read_head()
+        self._is_chunked = self.headers.get("transfer-encoding") == "chunked"
+
+    def __enter__(self) -> SSEClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """FIN."""
+        self.socket.close()
+
+    def reset(self) -> None:
+        """RST, as from a process that was killed."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def next(self) -> Block | None:
+        """The next block that has data; None at the end of the stream.
+
+        Raises:
+            TimeoutError: Nothing came in time.
+        """
+        while True:
+            end = self._text.find(b"\n\n")
+            while end < 0:
+                if not self._fill():
+                    return None
+                end = self._text.find(b"\n\n")
+            block = _parse(self._text[:end].decode())
+            self._text = self._text[end + 2 :]
+            if block is not None:
+                if block.id:
+                    self.last_id = block.id
+                return block
+
+    def take(self, count: int, type: str | None = None) -> list[Block]:
+        """So many blocks, of one type if named. Others are passed over."""
+        blocks = []
+        while len(blocks) < count:
+            block = self.next()
+            assert block is not None, f"the stream ended after {len(blocks)} of {count}"
+            if type is None or block.type == type:
+                blocks.append(block)
+        return blocks
+
+    def until(self, type: str) -> Block:
+        """The next block of this type."""
+        return self.take(1, type)[0]
+
+    def rest(self) -> list[Block]:
+        """All blocks to the end of the stream."""
+        blocks = []
+        while (block := self.next()) is not None:
+            blocks.append(block)
+        return blocks
+
+    def _read_head(self) -> tuple[int, dict[str, str]]:
+        while b"\r\n\r\n" not in self._raw:
+            piece = self.socket.recv(65536)
+            if not piece:
+                raise ConnectionError("closed before the head was complete")
+            self._raw += piece
+        head, _, self._raw = self._raw.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        fields = (line.split(": ", 1) for line in lines[1:])
+        return int(lines[0].split()[1]), {name.lower(): value for name, value in fields}
+
+    def _fill(self) -> bool:
+        """Add to the text. False at the end."""
+        if not self._is_chunked:
+            piece, self._raw = self._raw or self._receive(), b""
+            self._text += piece
+            self.is_clean_end = not piece
+            return bool(piece)
+        while True:
+            size_text, separator, rest = self._raw.partition(b"\r\n")
+            if separator:
+                size = int(size_text, 16)
+                if len(rest) >= size + 2:
+                    self._raw = rest[size + 2 :]
+                    self._text += rest[:size]
+                    self.is_clean_end = size == 0
+                    return size > 0
+            piece = self._receive()
+            if not piece:
+                return False
+            self._raw += piece
+
+    def _receive(self) -> bytes:
+        try:
+            return self.socket.recv(65536)
+        except ConnectionResetError:
+            return b""
+
+
+def _parse(text: str) -> Block | None:
+    block = Block()
+    data: list[str] = []
+    for line in text.split("\n"):
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "id":
+            block.id = value
+        elif name == "event":
+            block.type = value
+        elif name == "data":
+            data.append(value)
+        elif name == "retry":
+            block.retry = int(value)
+    block.data = "\n".join(data)
+    return block if data else None

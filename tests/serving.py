@@ -1,0 +1,159 @@
+"""Real servers for tests: gunicorn with this service, on a free port or a unix socket of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "k" * 32  # of a server that lives for one test
+BEARER = {"Authorization": f"Bearer {KEY}"}
+
+
+def free_port() -> int:
+    """A loopback port that nobody has."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def wait_until(is_so: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
+    """Wait for a condition, with a deadline. Returns its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = is_so()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what or is_so}")
+        time.sleep(0.01)
+
+
+class Server:
+    """One gunicorn, its workers, and what it says."""
+
+    def __init__(self, folder: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+        self.folder = folder
+        self.port = port
+        self.process = process
+
+    @property
+    def workers(self) -> list[int]:
+        """Pids of the worker processes."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stdout and stderr."""
+        return (self.folder / "server.log").read_text()
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request on a new connection: status, headers (names in lower case), body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def get_json(self, path: str, headers: dict[str, str] | None = None) -> Any:
+        """GET, which must answer 200 with JSON."""
+        status, _, body = self.request("GET", path, headers=headers)
+        assert status == 200, body
+        return json.loads(body)
+
+    def publish(self, channel: str, *data: Any, type: str = "message") -> list[str]:
+        """Publish with the key; the positions."""
+        events = [{"channel": channel, "data": value, "type": type} for value in data]
+        status, _, body = self.request("POST", "/api/v1/events", events, BEARER)
+        assert status == 201, body
+        return list(json.loads(body)["positions"])
+
+    def signal(self, number: int) -> None:
+        """To the master."""
+        self.process.send_signal(number)
+
+    def stop(self) -> None:
+        """TERM, and KILL for one that does not listen; never leaves a process behind."""
+        workers = self.workers if self.process.poll() is None else []
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            for pid in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            raise AssertionError(f"the server did not stop on TERM:\n{self.log}") from None
+
+
+@contextlib.contextmanager
+def serve(
+    folder: Path, *, workers: int = 1, bind: str | None = None, app: str = "wsgi:app", **settings: object
+) -> Iterator[Server]:
+    """Start gunicorn as an operator would, in ``folder``, and stop it at the end.
+
+    Args:
+        folder: Its working directory: logs and the SQLite files of ``instance/``.
+        workers: Worker processes.
+        bind: Instead of a free loopback port.
+        app: Another WSGI app than the service, importable from ``folder`` or the repository.
+        settings: SIMULCAST_* without the prefix in lower case; other names, in capitals, are handed on as they are.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
+    environment |= {
+        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+        "BIND": bind or f"127.0.0.1:{port}",
+        "WEB_CONCURRENCY": str(workers),
+        "SIMULCAST_PUBLISH_KEY": KEY,
+        "SIMULCAST_ANONYMOUS_CHANNELS": "*",
+    }
+    environment |= {k if k.isupper() else f"SIMULCAST_{k.upper()}": str(v) for k, v in settings.items()}
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), app],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(folder, port, process)
+    try:
+        wait_until(lambda: process.poll() is not None or _answers(server, workers, bind), 30, "the server to start")
+        assert process.poll() is None, server.log
+        yield server
+    finally:
+        server.stop()
+
+
+def _answers(server: Server, workers: int, bind: str | None) -> bool:
+    if server.log.count("Booting worker") < workers:
+        return False
+    if bind is not None and bind.startswith("unix:"):
+        return Path(bind.removeprefix("unix:")).exists()
+    try:
+        return server.request("GET", "/healthz")[0] in (200, 404)
+    except OSError:
+        return False
