@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import selectors
 import socket
 import struct
+import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +63,8 @@ class SSEClient:
         self.last_id = last_event_id or ""
         self.is_clean_end = False
         self._raw = b""
-        self._body = b""
         self._text = b""
+        self._blocks: deque[bytes] = deque()
         self.status, self.headers = self._read_head()
         self._is_chunked = self.headers.get("transfer-encoding") == "chunked"
 
@@ -87,13 +90,12 @@ class SSEClient:
             TimeoutError: Nothing came in time.
         """
         while True:
-            end = self._text.find(b"\n\n")
-            while end < 0:
+            while not self._blocks:
                 if not self._fill():
                     return None
-                end = self._text.find(b"\n\n")
-            block = _parse(self._text[:end].decode())
-            self._text = self._text[end + 2 :]
+                *blocks, self._text = self._text.split(b"\n\n")
+                self._blocks.extend(blocks)
+            block = _parse(self._blocks.popleft().decode())
             if block is not None:
                 if block.id:
                     self.last_id = block.id
@@ -175,3 +177,37 @@ def _parse(text: str) -> Block | None:
             block.retry = int(value)
     block.data = "\n".join(data)
     return block if data else None
+
+
+class Crowd(threading.Thread):
+    """Many connections that read and throw away, so that a pass of the broadcaster takes its time."""
+
+    def __init__(self, port: int, path: str, count: int) -> None:
+        super().__init__(daemon=True)
+        self._selector = selectors.DefaultSelector()
+        self._is_over = threading.Event()
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        for _ in range(count):
+            sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+            sock.sendall(request)
+            self._selector.register(sock, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        while not self._is_over.is_set():
+            for key, _ in self._selector.select(0.1):
+                sock = key.fileobj
+                assert isinstance(sock, socket.socket)
+                if not sock.recv(1 << 20):
+                    self._selector.unregister(sock)
+                    sock.close()
+
+    def __enter__(self) -> Crowd:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self.join(10)
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]
+        self._selector.close()

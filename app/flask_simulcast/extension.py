@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, request
 
-from .brokers import connect
+from .brokers import check_url, connect
 from .encoding import Encoding
 from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
@@ -79,7 +79,9 @@ class Simulcast:
         """
         if _KEY in app.extensions:
             raise RuntimeError("This app has a Simulcast already. Call init_app once for each app.")
-        app.extensions[_KEY] = _State(Settings.from_config(app.config))
+        settings = Settings.from_config(app.config)
+        check_url(settings)
+        app.extensions[_KEY] = _State(settings)
         app.register_error_handler(SimulcastError, _as_response)
 
     # Publishing
@@ -121,6 +123,14 @@ class Simulcast:
         app, state = self._here()
         drafts = [_draft(event, number, state.settings) for number, event in enumerate(events)]
         return state.hub(app).publish(drafts)
+
+    def check(self, channel: str, data: object, *, type: str = "message") -> None:
+        """Whether `publish` would take this, for one who must do something else first. Stores nothing.
+
+        Raises:
+            InvalidEventError: As `publish`.
+        """
+        _draft({"channel": channel, "data": data, "type": type}, 0, self.settings)
 
     # Streams, for views to return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from .. import auth
+from .. import auth, body
 from ..extensions import simulcast
 from . import service
 
@@ -23,8 +23,6 @@ def stream() -> Response:
 def publish() -> tuple[Response, int]:
     """Publish one event, an array of them, or NDJSON; all or none. Answers their positions."""
     auth.require_publish()
-    events = service.read_events(
-        request.get_data(), request.mimetype, most=current_app.config["SIMULCAST_MAX_BATCH_EVENTS"]
-    )
+    events = service.read_events(body.read(), request.mimetype, most=current_app.config["SIMULCAST_MAX_BATCH_EVENTS"])
     published = simulcast.publish_many(events)
     return jsonify(positions=[str(event.position) for event in published]), 201

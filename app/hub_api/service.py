@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, NoReturn
+from typing import Any
 
+from ..body import parse_json
 from ..errors import ApiError
 
 _FIELDS = frozenset({"channel", "data", "type", "idempotency_key"})
@@ -38,20 +38,6 @@ def read_events(body: bytes, mimetype: str, *, most: int) -> list[dict[str, Any]
     return values
 
 
-def parse_json(text: bytes) -> Any:
-    """Parse JSON strictly.
-
-    Raises:
-        ApiError: 400. Not JSON, not UTF-8, NaN or Infinity in it, or nested too deep.
-    """
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ApiError(400, "not_json", "The body is nested too deep. Send flatter JSON.") from None
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        raise ApiError(400, "not_json", f"The body is not JSON: {str(error)[:200]}. Send JSON in UTF-8.") from None
-
-
 def _check(value: Any, number: int) -> None:
     if not isinstance(value, dict):
         raise ApiError(400, "invalid_event", f"Event {number} is not an object. Send channel and data.")
@@ -65,7 +51,3 @@ def _check(value: Any, number: int) -> None:
     for field in ("channel", "data"):
         if field not in value:
             raise ApiError(400, "invalid_event", f"Event {number} has no {field}. Send channel and data.")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, make_response, render_template, request
+from flask import Blueprint, Response, jsonify, make_response, render_template
 
-from .. import auth
+from .. import auth, body
 from ..errors import ApiError
 from ..extensions import simulcast
-from ..hub_api.service import parse_json
 from . import service
 
 blueprint = Blueprint("wukongs", __name__)
@@ -52,7 +51,7 @@ def report(name: str) -> Response:
         raise ApiError(400, "wukong_name", f"{name[:64]!a} is not a name. Use 1 to 64 characters of A-Z a-z 0-9 . _ -")
     if service.is_built_in(name):
         raise ApiError(409, "built_in", f"{name} is reported by this machine itself. Choose another name.")
-    data = parse_json(request.get_data())
+    data = body.parse_json(body.read())
     if not isinstance(data, dict):
         raise ApiError(400, "not_an_object", 'A status is a JSON object. Send for example {"cpu_percent": 12.5}.')
     return jsonify(service.report(name, data))

@@ -53,8 +53,10 @@ def every() -> Iterator[dict[str, Any]]:
 def report(name: str, data: dict[str, Any]) -> dict[str, Any]:
     """Keep what an agent says of itself and tell its listeners. May switch."""
     now_ms = _now_ms()
-    store.save(name, data, now_ms)
     status = _status(name, "agent", "online", now_ms, data)
+    simulcast.check(channel_of(name), status, type=STATUS)
+    # Kept before it is published: whoever connects in between takes a position before the event, and a snapshot with it.
+    store.save(name, data, now_ms)
     simulcast.publish(channel_of(name), status, type=STATUS)
     return status
 

@@ -7,6 +7,22 @@ from ..settings import Settings
 from .base import Broker, Clock
 
 
+def check_url(settings: Settings) -> None:
+    """Whether a broker has this URL, without opening it.
+
+    Raises:
+        SettingError: None has.
+    """
+    url = settings.broker_url
+    scheme, _, path = url.partition("://")
+    if scheme == "memory" or (scheme == "sqlite" and path.startswith("/") and len(path) > 1):
+        return
+    raise SettingError(
+        f"SIMULCAST_BROKER_URL={url!r} names no broker. "
+        "Use for example SIMULCAST_BROKER_URL=sqlite:///instance/simulcast.db or memory://."
+    )
+
+
 def connect(settings: Settings, clock: Clock | None = None) -> Broker:
     """Open the log that ``SIMULCAST_BROKER_URL`` names.
 
@@ -14,17 +30,12 @@ def connect(settings: Settings, clock: Clock | None = None) -> Broker:
         SettingError: No broker has this scheme.
         BrokerUnavailableError: The log can't be opened.
     """
-    url = settings.broker_url
-    scheme, separator, rest = url.partition("://")
-    if separator and scheme == "memory":
+    check_url(settings)
+    scheme, _, path = settings.broker_url.partition("://")
+    if scheme == "memory":
         from .memory import MemoryBroker
 
         return MemoryBroker(settings, clock or Clock())
-    if separator and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        from .sqlite import SQLiteBroker
+    from .sqlite import SQLiteBroker
 
-        return SQLiteBroker(rest[1:], settings, clock or Clock())
-    raise SettingError(
-        f"SIMULCAST_BROKER_URL={url!r} names no broker. "
-        "Use for example SIMULCAST_BROKER_URL=sqlite:///instance/simulcast.db or memory://."
-    )
+    return SQLiteBroker(path[1:], settings, clock or Clock())

@@ -1,0 +1,69 @@
+"""The service, with a window into its worker: what it holds, as figures."""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+if not monkey.is_module_patched("socket"):
+    monkey.patch_all()
+
+import gc
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import gevent
+from flask import Response, jsonify, request
+
+from app import create_app
+from app.extensions import simulcast
+
+app = create_app()
+
+
+@app.get("/inspect")
+def inspect() -> Response:
+    """Listeners, channels, audiences, greenlets, descriptors, counters."""
+    gc.collect()
+    hub: Any = simulcast.hub
+    return jsonify(
+        pid=os.getpid(),
+        listeners=len(hub.listeners),
+        channels=len(hub._channels),
+        audiences=len(hub._audiences),
+        greenlets=sum(isinstance(thing, gevent.Greenlet) and not thing.dead for thing in gc.get_objects()),
+        descriptors=len(list(Path("/proc/self/fd").iterdir())),
+        metrics=simulcast.metrics.snapshot(),
+    )
+
+
+@app.get("/inspect/socket")
+def inspect_socket() -> Response:
+    """Options of this very connection, which it inherited from the listening socket."""
+    client = request.environ["gunicorn.socket"]
+    return jsonify(
+        user_timeout_ms=client.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+        keepalive=client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+    )
+
+
+@app.get("/rows/<int:count>")
+def rows(count: int) -> Response:
+    """So many rows; the last one can't be written if ``?broken=1``."""
+    broken = [object()] if "broken" in request.args else []
+    return simulcast.json_rows("rows", [*({"id": n, "name": "x" * 60} for n in range(count)), *broken])
+
+
+@app.get("/raises-after")
+def raises_after() -> Response:
+    """A stream whose response never gets out: an ``after_request`` raises."""
+    return simulcast.sse("a")
+
+
+@app.after_request
+def spoil(response: Response) -> Response:
+    """For ``/raises-after`` alone."""
+    if request.path == "/raises-after":
+        raise RuntimeError("spoiled on purpose")
+    return response

@@ -1,0 +1,61 @@
+"""A worker that stands still while trimming passes it: its listeners are told, and nobody else waits for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from tests.clients import SSEClient
+from tests.faults.history import Publisher
+from tests.serving import serve, wait_until
+
+# Nothing younger than 10 s is trimmed, so the freeze must last longer.
+HISTORY = 100
+
+
+def test_listeners_of_a_frozen_worker_get_a_gap_and_nobody_else_waits(tmp_path: Path) -> None:
+    log = f"sqlite:///{tmp_path}/shared.db"
+    path = "/api/v1/stream?channel=flow"
+    options = {"broker_url": log, "history_events": HISTORY, "WORKER_TIMEOUT": 90}
+    with (
+        serve(tmp_path / "frozen", **options) as frozen,
+        serve(tmp_path / "running", **options) as running,
+        SSEClient(frozen.port, path, timeout=30) as listener,
+        SSEClient(frozen.port, "/api/v1/stream?channel=other", timeout=30) as bystander,
+    ):
+        before = running.publish("flow", {"n": -1})
+        assert listener.until("message").id == before[0]
+        kept = running.publish("other", {"n": 0})
+        assert bystander.until("message").id == kept[0]
+        os.kill(frozen.workers[0], signal.SIGSTOP)
+        publisher = Publisher([running.port], "flow", rate=1000, batch=20)
+        publisher.start()
+
+        def trimmed_far() -> bool:
+            with SSEClient(running.port, path, last_event_id=before[0]) as resumer:
+                return resumer.next().type == "gap"  # type: ignore[union-attr]
+
+        wait_until(trimmed_far, 60, "trimming to pass the frozen worker's position")
+        publisher.stop()
+        last = running.publish("flow", {"n": "last"}), running.publish("other", {"n": 1})
+        os.kill(frozen.workers[0], signal.SIGCONT)
+
+        gap = listener.until("gap").json
+        assert gap["reason"] == "trimmed"
+        assert gap["channels"] == ["flow"]
+        assert gap["from"] == before[0]
+        rest = []
+        while not rest or rest[-1].id != last[0][0]:
+            rest += listener.take(1, "message")
+        numbers = [block.json["n"] for block in rest[:-1]]
+        assert numbers == list(range(numbers[0], publisher.published)), "what is retained follows without a hole"
+        assert len(numbers) >= HISTORY
+        # Nothing of this one's channel was trimmed: no gap, and nothing missing.
+        following = bystander.next()
+        while following is not None and following.type == "heartbeat":
+            following = bystander.next()
+        assert following is not None
+        assert (following.type, following.id) == ("message", last[1][0])
+    assert publisher.retries == 0
+    assert publisher.slowest < 2, "a publish waited for the frozen worker"
