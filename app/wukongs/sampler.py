@@ -52,13 +52,17 @@ class Sampler:
 
     def _run(self) -> None:
         with self._app.app_context():
-            due = time.monotonic()
-            while self._watching:
-                # Wait first: a new listener has its snapshot, and a load measured over 10 ms says nothing.
-                due = max(due + _PERIOD_SECONDS, time.monotonic())
-                gevent.sleep(due - time.monotonic())
-                self._sample()
-            self._release()
+            while self._watching:  # asked again after the release: somebody may have come meanwhile
+                self._sample_while_watched()
+                self._release()
+
+    def _sample_while_watched(self) -> None:
+        due = time.monotonic()
+        while self._watching:
+            # Wait first: a new listener has its snapshot, and a load measured over 10 ms says nothing.
+            due = max(due + _PERIOD_SECONDS, time.monotonic())
+            gevent.sleep(due - time.monotonic())
+            self._sample()
 
     def _sample(self) -> None:
         try:

@@ -25,7 +25,7 @@ JOINS = 500
 AT_ONCE = 20
 LIVE_EVENTS = 200
 # Without them a pass is over before anybody can join during it, and the worst faults do not show.
-CROWD = 200
+CROWD = 600
 RATE = 2000
 
 Leg = Callable[[Chain, random.Random], None]
@@ -52,6 +52,12 @@ def assert_whole(chains: list[Chain], at_least: int) -> None:
     assert min(len(chain.numbers) for chain in chains) >= at_least
 
 
+def more_of(chain: Chain, count: int) -> Callable[[Chain], bool]:
+    """Whether a chain has so many more events than now."""
+    enough = len(chain.numbers) + count
+    return lambda chain: len(chain.numbers) >= enough
+
+
 def follow_briefly(chain: Chain, port: int, path: str, chance: random.Random) -> None:
     """One connection that is cut: after a while, at any byte, or right after its first blocks, in the middle of a replay."""
     until = time.monotonic() + chance.uniform(0.005, 0.2)
@@ -75,8 +81,7 @@ def test_joiners_at_random_moments_miss_nothing_and_get_nothing_twice(
         def join(chain: Chain, chance: random.Random) -> None:
             for _ in range(chance.randrange(3)):
                 follow_briefly(chain, server.port, path, chance)
-            start = len(chain.numbers)
-            chain.resume(server.port, path, lambda c: len(c.numbers) >= start + LIVE_EVENTS, time.monotonic() + 60)
+            chain.resume(server.port, path, more_of(chain, LIVE_EVENTS), time.monotonic() + 60)
 
         with Crowd(server.port, path, CROWD):
             chains = run_joiners(JOINS, join)
@@ -95,11 +100,9 @@ def test_readers_that_stall_and_come_back_miss_nothing(tmp_path: Path) -> None:
         def join(chain: Chain, chance: random.Random) -> None:
             with SSEClient(server.port, path, receive_buffer=4096) as client:
                 for _ in range(3):
-                    enough = len(chain.numbers) + chance.randrange(20, LIVE_EVENTS)
-                    assert chain.follow(client, lambda c: len(c.numbers) >= enough)
+                    assert chain.follow(client, more_of(chain, chance.randrange(20, LIVE_EVENTS)))
                     stop_at.wait(chance.uniform(0.05, 0.4))  # reads nothing; its queue overflows
-            start = len(chain.numbers)
-            chain.resume(server.port, path, lambda c: len(c.numbers) >= start + LIVE_EVENTS, time.monotonic() + 60)
+            chain.resume(server.port, path, more_of(chain, LIVE_EVENTS), time.monotonic() + 60)
 
         chains = run_joiners(100, join)
         publisher.stop()
@@ -126,10 +129,8 @@ def test_a_listener_from_a_faster_worker_gets_nothing_twice(tmp_path: Path) -> N
             def join(chain: Chain, chance: random.Random) -> None:
                 for _ in range(3):
                     follow_briefly(chain, fast.port, path, chance)
-                    start = len(chain.numbers)
-                    chain.resume(slow.port, path, lambda c: len(c.numbers) > start + 20, time.monotonic() + 60)
-                start = len(chain.numbers)
-                chain.resume(slow.port, path, lambda c: len(c.numbers) >= start + LIVE_EVENTS, time.monotonic() + 60)
+                    chain.resume(slow.port, path, more_of(chain, 20), time.monotonic() + 60)
+                chain.resume(slow.port, path, more_of(chain, LIVE_EVENTS), time.monotonic() + 60)
 
             chains = run_joiners(60, join)
             holding.set()

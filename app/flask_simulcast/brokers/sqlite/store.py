@@ -289,9 +289,13 @@ class Store:
 
     # What trimming needs to know
 
-    def channels_since(self, key: int) -> list[str]:
-        """Channels with an event after this key."""
-        rows = self._all("SELECT DISTINCT channel FROM events WHERE key > ? AND channel IS NOT NULL", key)
+    def channels_between(self, after: int, up_to: int) -> list[str]:
+        """Channels with an event in this stretch."""
+        rows = self._all(
+            "SELECT DISTINCT channel FROM events NOT INDEXED WHERE key > ? AND key <= ? AND channel IS NOT NULL",
+            after,
+            up_to,
+        )
         return [channel for (channel,) in rows]
 
     def channels_after(self, channel: str, limit: int) -> list[str]:

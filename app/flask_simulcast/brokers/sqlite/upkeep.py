@@ -36,17 +36,16 @@ class Upkeep:
         self._forgot_at = float("-inf")
         self._batches_left = 0
 
-    def look(self) -> None:
-        """Note how far the log is. What is above the head of 10 s ago is not trimmed, and this process must have seen it."""
-        self._settled.look(self._clock.monotonic(), self._store.head().key)
+    def look(self) -> int:
+        """Note how far the log is, and answer the key above which nothing is trimmed: its head of 10 s ago, which this process must have seen."""
+        return self._settled.look(self._clock.monotonic(), self._store.head().key)
 
     def work(self) -> None:
         """One round."""
-        head = self._store.head().key
-        ceiling = self._settled.look(self._clock.monotonic(), head)
+        ceiling = self.look()
         now_ms = self._clock.time_ms()
         self._batches_left = _BATCHES_A_ROUND
-        for channel in self._channels_to_trim(head):
+        for channel in self._channels_to_trim(ceiling):
             self._trim(channel, now_ms, ceiling)
         oldest = first_key_of(now_ms - round(self._settings.longest_history_seconds * 1000))
         self._repeat(lambda: self._store.sweep(min(oldest - 1, ceiling), _ROWS))
@@ -57,11 +56,11 @@ class Upkeep:
             self._repeat(lambda: self._store.forget(oldest, _ROWS))
         self._checkpoint()
 
-    def _channels_to_trim(self, head: int) -> list[str]:
-        """Those that grew since the last round, and the next few of all, whose events only grow old."""
-        grown = self._store.channels_since(self._trimmed_to)
+    def _channels_to_trim(self, ceiling: int) -> list[str]:
+        """Those with events that have just become old enough, and the next few of all, whose events only age."""
+        grown = self._store.channels_between(self._trimmed_to, ceiling)
         some = self._store.channels_after(self._last_channel, _CHANNELS_A_ROUND)
-        self._trimmed_to = max(self._settled.look(self._clock.monotonic(), head), self._trimmed_to)
+        self._trimmed_to = ceiling
         self._last_channel = some[-1] if len(some) == _CHANNELS_A_ROUND else ""
         return list(dict.fromkeys(grown + some))
 
