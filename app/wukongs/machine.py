@@ -15,13 +15,28 @@ import psutil
 HOST = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:48] or "localhost"
 _WORKER = f"{HOST}-worker-"
 
-# psutil tells the load of a process since it was last asked, so the objects are kept.
+# psutil tells the load since it was last asked: so the process objects are kept, and nobody asks twice within
+# half a second, or one reader's question would leave the next one a load measured over a few milliseconds.
+_FRESH_SECONDS = 0.5
 _processes: dict[int, psutil.Process] = {}
+_figures: dict[str, tuple[float, dict[str, Any]]] = {}
 psutil.cpu_percent()
 
 
-def host() -> dict[str, Any]:
-    """Figures of the whole machine. ``cpu_percent`` is since the last call in this process."""
+def figures(name: str) -> dict[str, Any] | None:
+    """Of this machine or one of its workers, at most half a second old; None for a worker that is gone."""
+    now = time.monotonic()
+    if name in _figures and now - _figures[name][0] < _FRESH_SECONDS:
+        return _figures[name][1]
+    data = _host() if name == HOST else _worker(name)
+    if data is None:
+        _figures.pop(name, None)
+    else:
+        _figures[name] = (now, data)
+    return data
+
+
+def _host() -> dict[str, Any]:
     memory = psutil.virtual_memory()
     network = psutil.net_io_counters()
     return {
@@ -49,8 +64,7 @@ def worker_names() -> list[str]:
     return [f"{_WORKER}{pid}" for pid in sorted(pids)]
 
 
-def worker(name: str) -> dict[str, Any] | None:
-    """Figures of one worker process; None when it is gone."""
+def _worker(name: str) -> dict[str, Any] | None:
     pid = int(name.removeprefix(_WORKER))
     try:
         process = _processes.setdefault(pid, psutil.Process(pid))

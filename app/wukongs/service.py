@@ -80,10 +80,9 @@ def _every(engine: Engine, stale_before: int) -> Iterator[dict[str, Any]]:
 
 
 def _built_in(name: str) -> dict[str, Any] | None:
-    if name == machine.HOST:
-        return _status(name, "host", "online", _now_ms(), machine.host())
-    data = machine.worker(name)
-    return None if data is None else _status(name, "worker", "online", _now_ms(), data)
+    data = machine.figures(name)
+    kind = "host" if name == machine.HOST else "worker"
+    return None if data is None else _status(name, kind, "online", _now_ms(), data)
 
 
 def _agent(row: Any, stale_before: int) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class Hub:
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """
+        self._keep_house()
         try:
             positions = self.broker.append(drafts)
         except BrokerError as error:
@@ -107,7 +108,8 @@ class Hub:
         # Read on in the publisher's own greenlet: every hop would queue behind the writes of a pass.
         if self._pump.is_running and self.broker.reads_at_once:
             self._pump.catch_up()
-        self._keep_house()
+        if is_patched():
+            self._breather.breathe()
         return [
             Event(position, draft.channel, draft.type, draft.data)
             for position, draft in zip(positions, drafts, strict=True)
@@ -323,7 +325,6 @@ class Hub:
         if is_patched():
             if self._keeper is None:
                 self._keeper = gevent.spawn(self._keep)
-            self._breather.breathe()
         elif time.monotonic() >= self._maintain_at:
             self._maintain()
             self._maintain_at = time.monotonic() + _MAINTAIN_SECONDS
@@ -338,6 +339,8 @@ class Hub:
             self.broker.maintain()
         except BrokerError as error:
             _log.warning("%s", error)
+        except Exception:  # the log must be trimmed again some time
+            _log.exception("The log could not be maintained. It is tried again.")
 
 
 def hubs_of_this_process() -> list[Hub]:

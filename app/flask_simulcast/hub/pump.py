@@ -123,6 +123,9 @@ class Pump:
             except BrokerError as error:
                 self._lost(error)
                 gevent.sleep(_RETRY_SECONDS)
+            except Exception:  # a worker whose pump is dead would be deaf for ever
+                _log.exception("The pump failed. It tries again from where it was.")
+                gevent.sleep(_RETRY_SECONDS)
 
     def _lost(self, error: BrokerError) -> None:
         if not self._is_lost:

@@ -20,6 +20,7 @@ from ...loop import Offload, is_patched
 from ...settings import Settings
 from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
 from .committer import Committer, Writer
+from .disk import Disk
 from .doorbell import Doorbell
 from .store import Store
 from .turn import Turn
@@ -92,6 +93,7 @@ class SQLiteBroker(Broker):
         self._thread = Offload()
         self._files = self._open_files()
         self._doorbell = self._hang_doorbell()
+        self._disk = Disk(self._path)
 
     def _open_files(self) -> _Files:
         try:
@@ -109,6 +111,11 @@ class SQLiteBroker(Broker):
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
         if not drafts:
             return []
+        if self._disk.is_low():
+            raise BrokerUnavailableError(
+                f"The disk of {self._path} is nearly full. The event is certainly not stored; make room on the disk, "
+                "or lower SIMULCAST_HISTORY_BYTES. The oldest events are being dropped meanwhile."
+            )
         if is_patched():
             positions = self._files.committer.append(drafts)
         else:
@@ -172,6 +179,8 @@ class SQLiteBroker(Broker):
         try:
             if not self._files.are_of(self._path):
                 self._reopen()
+            if self._disk.is_low():
+                self._thread.run(self._files.upkeep.give_back)
             is_ours = self.hold_lease(_UPKEEP_LEASE, self._id, _UPKEEP_SECONDS)
             upkeep = self._files.upkeep
             self._thread.run(upkeep.work if is_ours else upkeep.look)

@@ -32,6 +32,10 @@ _CERTAIN = (
 )
 
 
+# With these the last frame, which makes a commit one, was not written.
+_NOT_COMMITTED = frozenset({"SQLITE_FULL", "SQLITE_BUSY"})
+
+
 class Writer:
     """A connection to write with, and a place in the line of writers."""
 
@@ -60,6 +64,8 @@ class Writer:
             store.commit()
         except sqlite3.Error as error:
             store.rollback()
+            if error.sqlite_errorname in _NOT_COMMITTED:
+                raise BrokerUnavailableError(_CERTAIN.format(error)) from error
             raise PublishUncertainError(
                 f"The log failed while it committed: {error}. The event may be stored; try again with an idempotency key."
             ) from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ...event import first_key_of
 from ...settings import Settings
 from ..base import Clock, Settled
 from .committer import Writer
+from .disk import Disk
 
 # One transaction holds the turn, and with it every publisher, for so many rows: about a millisecond.
 _ROWS = 500
@@ -17,8 +19,6 @@ _BATCHES_A_ROUND = 200
 _FORGET_SECONDS = 30
 # Beyond this the write-ahead log is begun anew (measured: 84 MB after 6 400 commits without, 11 MB with).
 _WAL_BYTES = 4 << 20
-# Below this much free space the log stops growing. It must be ahead: on a full disk even a delete fails.
-_FREE_BYTES = 64 << 20
 
 
 class Upkeep:
@@ -31,6 +31,7 @@ class Upkeep:
         self._settings = settings
         self._clock = clock
         self._settled = Settled()
+        self._disk = Disk(path)
         self._trimmed_to = 0
         self._last_channel = ""
         self._forgot_at = float("-inf")
@@ -40,16 +41,24 @@ class Upkeep:
         """Note how far the log is, and answer the key above which nothing is trimmed: its head of 10 s ago, which this process must have seen."""
         return self._settled.look(self._clock.monotonic(), self._store.head().key)
 
+    def give_back(self) -> None:
+        """Space that was freed, to the disk, and that of the write-ahead log: first, because on a disk that is full
+        nothing else can be written, and last, because giving back writes as well."""
+        with self._turn():
+            self._store.checkpoint("TRUNCATE")
+            self._store.shrink()
+            self._store.checkpoint("TRUNCATE")
+
     def work(self) -> None:
         """One round."""
         ceiling = self.look()
         now_ms = self._clock.time_ms()
         self._batches_left = _BATCHES_A_ROUND
+        self._make_room(ceiling)
         for channel in self._channels_to_trim(ceiling):
             self._trim(channel, now_ms, ceiling)
         oldest = first_key_of(now_ms - round(self._settings.longest_history_seconds * 1000))
         self._repeat(lambda: self._store.sweep(min(oldest - 1, ceiling), _ROWS))
-        self._make_room(ceiling)
         self._repeat(lambda: self._store.drop_known_keys(now_ms, _ROWS))
         if self._clock.monotonic() - self._forgot_at >= _FORGET_SECONDS:
             self._forgot_at = self._clock.monotonic()
@@ -70,15 +79,17 @@ class Upkeep:
         self._repeat(lambda: self._store.trim(channel, keep, before, ceiling, _ROWS))
 
     def _make_room(self, ceiling: int) -> None:
-        used = self._store.used_bytes()
+        """The oldest events go while the log is too large; on a disk that is nearly full, a quarter of them at a time."""
         allowed = self._settings.history_bytes
-        disk = os.statvfs(os.path.dirname(self._path))
-        if disk.f_bavail * disk.f_frsize < _FREE_BYTES:
-            allowed = min(allowed, used * 3 // 4)
+        is_low = self._disk.is_low()
+        if is_low:
+            allowed = min(allowed, self._store.used_bytes() * 3 // 4)
         while self._store.used_bytes() > allowed and self._batches_left > 0:
             if self._write(lambda: self._store.sweep(ceiling, _ROWS)) == 0:
                 break
             self._batches_left -= 1
+            if is_low:
+                self.give_back()
 
     def _repeat(self, work: Callable[[], int]) -> None:
         """Batch after batch, the turn given back in between, until one is not full or this round has had its share."""
@@ -86,9 +97,14 @@ class Upkeep:
             self._batches_left -= 1
 
     def _write(self, work: Callable[[], int]) -> int:
+        with self._turn():
+            return self._writer.write(lambda _: work())
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
         self._writer.turn.take()
         try:
-            return self._writer.write(lambda _: work())
+            yield
         finally:
             self._writer.turn.release()
 
@@ -99,8 +115,5 @@ class Upkeep:
         except FileNotFoundError:
             return
         if grown:
-            self._writer.turn.take()
-            try:
+            with self._turn():
                 self._store.checkpoint("RESTART")
-            finally:
-                self._writer.turn.release()
