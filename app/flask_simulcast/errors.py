@@ -19,7 +19,8 @@ SimulcastError
 
 Each class names the HTTP status and the code that a client gets for it, so that a view need not
 catch anything. Messages are two sentences, what happened and what to do, and never carry event
-data or secrets.
+data or secrets. Those of the broker are for the operator, with paths in them; a client is told
+``public`` instead.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class SimulcastError(Exception):
 
     status = 500
     code = "internal"
+    public: str | None = None
 
 
 class SettingError(SimulcastError, ValueError):
@@ -126,9 +128,11 @@ class BrokerUnavailableError(BrokerError):
     """Certainly not stored. Safe to try again."""
 
     code = "broker_unavailable"
+    public = "The log is not available now. Nothing was stored; try again."
 
 
 class PublishUncertainError(BrokerError):
     """Perhaps stored. Try again only with an idempotency key."""
 
     code = "publish_uncertain"
+    public = "The log did not answer. The event may be stored; try again with an idempotency key."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from .transports import json_rows, ndjson, sse
 from .transports.stream import Stream
 
 _KEY = "simulcast"
+_log = logging.getLogger("flask_simulcast")
 
 
 class _State:
@@ -318,7 +320,9 @@ def _as_response(error: SimulcastError) -> Response:
     """What a client is told: the code, and what to do. Errors of the set-up stay errors."""
     if error.status == 500:
         raise error
-    response = jsonify(error={"code": error.code, "message": str(error)})
+    if error.public is not None:
+        _log.warning("%s", error)
+    response = jsonify(error={"code": error.code, "message": error.public or str(error)})
     response.status_code = error.status
     if error.status == 503:
         response.headers["Retry-After"] = "1"

@@ -111,7 +111,7 @@ class SQLiteBroker(Broker):
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
         if not drafts:
             return []
-        if self._disk.is_low():
+        if self._disk.is_low(about_to_write=sum([len(draft.data) for draft in drafts])):
             raise BrokerUnavailableError(
                 f"The disk of {self._path} is nearly full. The event is certainly not stored; make room on the disk, "
                 "or lower SIMULCAST_HISTORY_BYTES. The oldest events are being dropped meanwhile."
