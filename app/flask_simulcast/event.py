@@ -204,6 +204,11 @@ def encode_data(data: object) -> str:
     return text
 
 
+def byte_length(text: str) -> int:
+    """Length in UTF-8. Costs nothing for ASCII, which most JSON is."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def _breaks_a_line(text: str) -> bool:
     return "\n" in text or "\r" in text or "\0" in text or not _is_unicode(text)
 

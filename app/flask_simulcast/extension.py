@@ -14,7 +14,7 @@ from .encoding import Encoding
 from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
 from .errors import ChannelCountError, EventTooLargeError, ListenError, SimulcastError
-from .event import Draft, Event, View, check_channel, check_key, check_publishable, check_type, encode_data
+from .event import Draft, Event, View, byte_length, check_channel, check_key, check_publishable, check_type, encode_data
 from .hub import Hub
 from .listener import Listener
 from .metrics import Metrics
@@ -296,7 +296,7 @@ def _draft(event: Mapping[str, Any], number: int, settings: Settings) -> Draft:
             encode_data(event.get("data")),
             check_key(event.get("idempotency_key")),
         )
-        size = len(draft.data) if draft.data.isascii() else len(draft.data.encode())
+        size = byte_length(draft.data)
         if size > settings.max_event_bytes:
             raise EventTooLargeError(
                 f"The data has {size} bytes as JSON, and {settings.max_event_bytes} are allowed. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -53,11 +54,13 @@ class Offload:
 
     def __init__(self) -> None:
         self._pool: ThreadPool | None = None
+        self._mutex = threading.Lock()  # between the threads of a process without a loop
 
     def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call and return what it returns, or raise what it raises. Switches in a patched process."""
         if not is_patched():
-            return function(*arguments)
+            with self._mutex:
+                return function(*arguments)
         if self._pool is None:
             self._pool = ThreadPool(1)
         return self._pool.apply(function, arguments)

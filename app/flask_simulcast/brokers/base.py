@@ -113,24 +113,26 @@ def judge(
     return Verdict(None, (), position, position)
 
 
-class Settled:
-    """The head of the log as it was `SETTLE_SECONDS` ago: the ceiling of all trimming.
+class PastHead:
+    """The head of the log as it was so long ago, told by the monotonic clock and by what this process saw: a wall
+    clock that jumps an hour ahead makes nothing old.
 
-    Told by the monotonic clock and by what this process saw, so that a wall clock that jumps an hour
-    ahead does not make every event old.
+    Args:
+        seconds: How long ago.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._seen: deque[tuple[float, int]] = deque()
-        self._ceiling = 0
+        self._then = 0
 
     def look(self, now: float, head_key: int) -> int:
-        """Note today's head; answer the key above which nothing may be trimmed."""
+        """Note today's head; answer that of then, 0 if this process had not looked yet."""
         if not self._seen or self._seen[-1][1] != head_key:
             self._seen.append((now, head_key))
-        while self._seen and now - self._seen[0][0] >= SETTLE_SECONDS:
-            self._ceiling = self._seen.popleft()[1]
-        return self._ceiling
+        while self._seen and now - self._seen[0][0] >= self._seconds:
+            self._then = self._seen.popleft()[1]
+        return self._then
 
 
 class Broker(ABC):

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 
 from gevent.event import Event as Bell
 
-from ..event import Draft, Event, Position, first_key_of, next_key
+from ..event import Draft, Event, Position, byte_length, first_key_of, next_key
 from ..settings import Settings
 from .base import (
     IDEMPOTENCY_SECONDS,
     MAX_LEASE_SECONDS,
+    SETTLE_SECONDS,
     Batch,
     Broker,
     Clock,
     Page,
-    Settled,
+    PastHead,
     Verdict,
     judge,
 )
@@ -32,7 +33,8 @@ class MemoryBroker(Broker):
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._settled = Settled()
+        self._settled = PastHead(SETTLE_SECONDS)
+        self._promised = PastHead(IDEMPOTENCY_SECONDS)
         self._bell = Bell()
         birth = self._next_position(0)
         self._birth = self._head = birth
@@ -62,7 +64,7 @@ class MemoryBroker(Broker):
         self._tags.append(position.tag)
         self._events.append(event)
         self._histories.setdefault(draft.channel, deque()).append(event)
-        self._bytes += len(draft.data)
+        self._bytes += byte_length(draft.data)
         if draft.key is not None:
             self._known[draft.key] = position
         return position
@@ -81,7 +83,7 @@ class MemoryBroker(Broker):
         for event in self._events[start:end]:
             if event is None or event.channel not in wanted:
                 continue
-            size += len(event.data)
+            size += byte_length(event.data)
             if events and size > max_bytes:
                 return Page(events, events[-1].position, marks)
             events.append(event)
@@ -89,7 +91,7 @@ class MemoryBroker(Broker):
 
     def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
         row = bisect_right(self._keys, position.key) - 1
-        is_known = row < 0 or (self._keys[row], self._tags[row]) == position
+        is_known = position.key < self._floor or (self._keys[row], self._tags[row]) == position
         marks = self._marks_after(position, channels)
         return judge(position, channels, birth=self._birth, head=self._head, is_known=is_known, marks=marks)
 
@@ -123,7 +125,7 @@ class MemoryBroker(Broker):
         while self._keys[0] < min(oldest, ceiling) and len(self._keys) > 1:
             self._sweep_one()
         self._forget(oldest)
-        self._drop_known_keys(now_ms)
+        self._drop_known_keys()
 
     def close(self) -> None:
         self._bell.set()
@@ -148,7 +150,7 @@ class MemoryBroker(Broker):
 
     def _drop(self, event: Event) -> None:
         self._events[bisect_right(self._keys, event.position.key) - 1] = None
-        self._bytes -= len(event.data)
+        self._bytes -= byte_length(event.data)
         self._marks[event.channel] = event.position
 
     def _sweep_one(self) -> None:
@@ -169,7 +171,7 @@ class MemoryBroker(Broker):
                 self._forgotten_to = max(self._forgotten_to, mark)
                 del self._marks[channel]
 
-    def _drop_known_keys(self, now_ms: int) -> None:
-        expired = first_key_of(now_ms - IDEMPOTENCY_SECONDS * 1000)
-        while self._known and next(iter(self._known.values())).key < expired:
+    def _drop_known_keys(self) -> None:
+        expired = self._promised.look(self._clock.monotonic(), self._head.key)
+        while self._known and next(iter(self._known.values())).key <= expired:
             self._known.popitem(last=False)

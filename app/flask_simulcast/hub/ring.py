@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Sequence
 
 from ..brokers.base import Page
-from ..event import Event, Position
+from ..event import Event, Position, byte_length
 
 _EVENT_BYTES = 200  # what an event costs beside its data
 
@@ -38,7 +38,7 @@ class Ring:
         """Add what the pump has just read."""
         self._events.extend(events)
         self._keys.extend([event.position.key for event in events])
-        self._bytes += sum([len(event.data) for event in events]) + _EVENT_BYTES * len(events)
+        self._bytes += sum([byte_length(event.data) for event in events]) + _EVENT_BYTES * len(events)
         if len(self._events) > self._max_events or self._bytes > self._max_bytes:
             self._shorten()
 
@@ -52,7 +52,7 @@ class Ring:
         for row in range(start, end):
             event = self._events[row]
             if event.channel in channels:
-                size += len(event.data)
+                size += byte_length(event.data)
                 if events and size > max_bytes:
                     return Page(events, events[-1].position, {})
                 events.append(event)
@@ -61,9 +61,9 @@ class Ring:
     def _shorten(self) -> None:
         """Drop down to seven eighths of the bounds, so that it is not done for every event."""
         surplus = max(len(self._events) - self._max_events * 7 // 8, 0)
-        size = self._bytes - sum(len(e.data) + _EVENT_BYTES for e in self._events[:surplus])
+        size = self._bytes - sum(byte_length(e.data) + _EVENT_BYTES for e in self._events[:surplus])
         while surplus < len(self._events) and size > self._max_bytes * 7 // 8:
-            size -= len(self._events[surplus].data) + _EVENT_BYTES
+            size -= byte_length(self._events[surplus].data) + _EVENT_BYTES
             surplus += 1
         if surplus:
             self._complete_after = self._keys[surplus - 1]

@@ -28,7 +28,6 @@ from .upkeep import Upkeep
 
 T = TypeVar("T")
 
-_BUSY_MS = 5000
 _UPKEEP_LEASE = "simulcast:upkeep"
 _UPKEEP_SECONDS = 5
 
@@ -38,20 +37,22 @@ class _Files:
 
     def __init__(self, path: str, settings: Settings, clock: Clock) -> None:
         lock = path + ".lock"
+        wait = settings.append_seconds
         creator = Turn(lock)
         try:
-            creator.take()
+            creator.take(wait)  # without it, two that create at once may collide; then the error says so
             Store.create(path, Position(next_key(0, clock.time_ms()), secrets.randbits(32)))
         finally:
             creator.close()
         # The hard bound leaves room for what trimming, which runs behind, has not taken away yet.
         room = settings.history_bytes * 2
         self.reader = Store(path)
-        self.keeper = Writer(Store(path, busy_ms=_BUSY_MS), Turn(lock))
-        self._inline = Writer(Store(path, max_bytes=room), Turn(lock))
-        self._threaded = Writer(Store(path, busy_ms=_BUSY_MS, max_bytes=room), Turn(lock))
+        busy_ms = round(wait * 1000)
+        self.keeper = Writer(Store(path, busy_ms=busy_ms), Turn(lock), wait)
+        self._inline = Writer(Store(path, max_bytes=room), Turn(lock), 0)
+        self._threaded = Writer(Store(path, busy_ms=busy_ms, max_bytes=room), Turn(lock), wait)
         self.committer = Committer(
-            self._inline, self._threaded, clock.time_ms, settings.append_seconds, settings.sqlite_commit == "thread"
+            self._inline, self._threaded, clock.time_ms, wait, settings.sqlite_commit == "thread"
         )
         self.upkeep = Upkeep(path, self.keeper, settings, clock)
         stat = os.stat(path)
@@ -91,6 +92,7 @@ class SQLiteBroker(Broker):
         self._id = secrets.token_hex(8)
         self._mutex = threading.Lock()  # between the threads of a process without a loop
         self._thread = Offload()
+        self._is_closed = False
         self._files = self._open_files()
         self._doorbell = self._hang_doorbell()
         self._disk = Disk(self._path)
@@ -144,9 +146,9 @@ class SQLiteBroker(Broker):
         self._doorbell.wait(seconds)
 
     def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
-        now = self._clock.monotonic()
         with self._reading() as store:
             lease = store.lease(name)
+        now = self._clock.monotonic()
         if lease is not None and _holds_for(lease, now):
             if lease[0] != holder:
                 return False
@@ -154,6 +156,7 @@ class SQLiteBroker(Broker):
                 return True  # no need to write it every time
 
         def take(store: Store) -> bool:
+            now = self._clock.monotonic()
             lease = store.lease(name)
             if lease is not None and lease[0] != holder and _holds_for(lease, now):
                 return False
@@ -168,7 +171,7 @@ class SQLiteBroker(Broker):
     def _write(self, work: Callable[[Store], T]) -> T:
         """With the keeper's connection. In the thread."""
         keeper = self._files.keeper
-        keeper.turn.take()
+        keeper.take_turn()
         try:
             return keeper.write(work)
         finally:
@@ -199,6 +202,9 @@ class SQLiteBroker(Broker):
         doorbell.close()
 
     def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._files.close()
         self._thread.close()
         self._doorbell.close()

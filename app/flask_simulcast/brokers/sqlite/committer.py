@@ -37,11 +37,30 @@ _NOT_COMMITTED = frozenset({"SQLITE_FULL", "SQLITE_BUSY"})
 
 
 class Writer:
-    """A connection to write with, and a place in the line of writers."""
+    """A connection to write with, and a place in the line of writers.
 
-    def __init__(self, store: Store, turn: Turn) -> None:
+    Args:
+        store: The connection.
+        turn: Its place in the line.
+        seconds: How long to wait for it.
+    """
+
+    def __init__(self, store: Store, turn: Turn, seconds: float) -> None:
         self.store = store
         self.turn = turn
+        self._seconds = seconds
+
+    def take_turn(self) -> None:
+        """Wait in line. Blocks the thread; `turn.release` it afterwards.
+
+        Raises:
+            BrokerUnavailableError: It did not come in time.
+        """
+        if not self.turn.take(self._seconds):
+            raise BrokerUnavailableError(
+                f"The log was busy for {self._seconds:g} s. It is certainly not stored; try again, "
+                "and look for a process that is frozen while it writes if it goes on."
+            )
 
     def write(self, work: Callable[[Store], T]) -> T:
         """Run ``work`` in a transaction, with the turn held already. All of it is stored, or none.
@@ -134,8 +153,7 @@ class Committer:
 
     def _append_here(self, drafts: Sequence[Draft]) -> list[Position]:
         """In a process without a loop: wait in line, then commit."""
-        if not self._threaded.turn.take_within(self._seconds):
-            raise self._no_turn()
+        self._threaded.take_turn()
         try:
             return self._commit(self._threaded, drafts, in_thread=False)
         finally:
@@ -147,7 +165,7 @@ class Committer:
         if self._group is None:
             self._group = gevent.spawn(self._commit_waiting)
         if not ticket.done.wait(self._seconds) and ticket.claim():
-            raise self._no_turn()
+            raise BrokerUnavailableError("Too many wait for the log. The event is certainly not stored; try again later.")
         if not ticket.done.ready():
             ticket.done.wait(self._seconds)
         if not ticket.done.ready():
@@ -183,7 +201,11 @@ class Committer:
     def _commit_group(self, group: dict[_Ticket, list[Position] | BaseException | None]) -> None:
         """In the thread. Fills in what became of each ticket."""
         writer = self._threaded
-        writer.turn.take()
+        try:
+            writer.take_turn()
+        except BrokerUnavailableError as error:
+            group.update({ticket: error for ticket in group if ticket.claim()})
+            return
         try:
             tickets = [ticket for ticket in group if ticket.claim()]
             drafts = [draft for ticket in tickets for draft in ticket.drafts]
@@ -204,12 +226,6 @@ class Committer:
     def _commit(self, writer: Writer, drafts: Sequence[Draft], *, in_thread: bool) -> list[Position]:
         now_ms = self._time_ms()
         return writer.write(lambda store: store.append(drafts, now_ms, in_thread=in_thread))
-
-    def _no_turn(self) -> BrokerUnavailableError:
-        return BrokerUnavailableError(
-            f"The log was busy for {self._seconds:g} s. The event is certainly not stored; try again, "
-            "and look for a process that is frozen while it writes if it goes on."
-        )
 
     def close(self) -> None:
         """Finish what waits, then end the thread. May switch."""

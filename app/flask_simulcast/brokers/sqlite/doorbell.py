@@ -10,11 +10,13 @@ import errno
 import os
 import select
 import socket
+import time
 from contextlib import suppress
 from secrets import token_hex
 
 # A sun_path holds 108 bytes, and a project's folder may be longer. Through the open folder it is short.
 _SELF_FD = "/proc/self/fd"
+_TICK_NS = 50_000_000
 _GONE = (errno.ECONNREFUSED, errno.ENOENT)
 
 
@@ -48,7 +50,8 @@ class Doorbell:
         changed_at = os.fstat(self._folder).st_mtime_ns
         if changed_at != self._listed_at:
             self._others = [name for name in os.listdir(self._folder) if name != self._name]
-            self._listed_at = changed_at
+            # That time is as coarse as the kernel's tick: right after a change another one may show the same.
+            self._listed_at = changed_at if time.time_ns() - changed_at > _TICK_NS else -1
         for name in self._others:
             try:
                 self._socket.sendto(b"!", socket.MSG_DONTWAIT, f"{self._prefix}/{name}")

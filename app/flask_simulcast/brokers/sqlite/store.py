@@ -8,16 +8,18 @@ trimming has passed it, and a resume can tell a position of this log from one of
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
 import os
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from operator import itemgetter
 
 from ...errors import BrokerUnavailableError
-from ...event import Draft, Event, Position, first_key_of, next_key
-from ..base import IDEMPOTENCY_SECONDS, Batch, Page, Verdict, judge
+from ...event import Draft, Event, Position, byte_length, next_key
+from ..base import Batch, Page, Verdict, judge
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -158,7 +160,7 @@ class Store:
                     passed = True
                     continue
                 events.append(Event(Position(key, tag), channel, type, data))
-                size += len(data)
+                size += byte_length(data)
                 if size > _READ_BYTES:
                     break
         # Asked after the events: what was swept before they were read shows here.
@@ -181,7 +183,7 @@ class Store:
             ]
             # Merged row by row, not by SQL, which would sort all that is left for every page of it.
             for key, tag, channel, type, data in heapq.merge(*cursors, key=itemgetter(0)):
-                size += len(data)
+                size += byte_length(data)
                 if events and size > max_bytes:
                     covered_to = events[-1].position
                     break
@@ -254,16 +256,19 @@ class Store:
             self._db.execute(_MARK, (channel, key, tag))
         return len(old)
 
-    def sweep(self, up_to: int, rows: int) -> int:
-        """Take the oldest rows out of the tail altogether, events that are still there included; never the newest row."""
+    def sweep(self, up_to: int, rows: int, enough_bytes: int = 1 << 62) -> int:
+        """Take the oldest rows out of the tail altogether, events that are still there included; never the newest row.
+        Stops when it has taken so many rows, or enough bytes of data."""
         old = self._all(
-            "SELECT key, tag, channel FROM events WHERE key <= ? AND key < (SELECT max(key) FROM events)"
+            "SELECT key, tag, channel, length(data) FROM events WHERE key <= ? AND key < (SELECT max(key) FROM events)"
             " ORDER BY key LIMIT ?",
             up_to,
             rows,
         )
+        freed = list(itertools.accumulate(length or 0 for *_, length in old))
+        old = old[: bisect_left(freed, enough_bytes) + 1]
         if old:
-            marks = {channel: (channel, key, tag) for key, tag, channel in old if channel is not None}
+            marks = {channel: (channel, key, tag) for key, tag, channel, _ in old if channel is not None}
             self._db.executemany(_MARK, marks.values())
             self._db.execute("DELETE FROM events WHERE key <= ?", (old[-1][0],))
             self._set_meta("floor", Position(old[-1][0] + 1, 0))
@@ -283,11 +288,10 @@ class Store:
             self._db.executemany("DELETE FROM marks WHERE channel = ?", [(channel,) for _, _, channel in gone])
         return len(gone)
 
-    def drop_known_keys(self, now_ms: int, rows: int) -> int:
-        """Forget idempotency keys that are older than promised."""
-        expired = first_key_of(now_ms - IDEMPOTENCY_SECONDS * 1000)
+    def drop_known_keys(self, up_to: int, rows: int) -> int:
+        """Forget the idempotency keys of events up to here."""
         return self._db.execute(
-            "DELETE FROM known WHERE key IN (SELECT key FROM known WHERE key < ? LIMIT ?)", (expired, rows)
+            "DELETE FROM known WHERE key IN (SELECT key FROM known WHERE key <= ? LIMIT ?)", (up_to, rows)
         ).rowcount
 
     # What trimming needs to know

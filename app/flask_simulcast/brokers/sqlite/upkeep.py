@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from ...event import first_key_of
 from ...settings import Settings
-from ..base import Clock, Settled
+from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Clock, PastHead
 from .committer import Writer
 from .disk import Disk
 
@@ -30,16 +31,21 @@ class Upkeep:
         self._store = writer.store
         self._settings = settings
         self._clock = clock
-        self._settled = Settled()
+        self._settled = PastHead(SETTLE_SECONDS)
+        self._promised = PastHead(IDEMPOTENCY_SECONDS)
+        self._allowed_when_low: int | None = None
         self._disk = Disk(path)
         self._trimmed_to = 0
+        self._forgettable = 0
         self._last_channel = ""
         self._forgot_at = float("-inf")
         self._batches_left = 0
 
     def look(self) -> int:
         """Note how far the log is, and answer the key above which nothing is trimmed: its head of 10 s ago, which this process must have seen."""
-        return self._settled.look(self._clock.monotonic(), self._store.head().key)
+        now, head = self._clock.monotonic(), self._store.head().key
+        self._forgettable = self._promised.look(now, head)
+        return self._settled.look(now, head)
 
     def give_back(self) -> None:
         """Space that was freed, to the disk, and that of the write-ahead log: first, because on a disk that is full
@@ -59,7 +65,7 @@ class Upkeep:
             self._trim(channel, now_ms, ceiling)
         oldest = first_key_of(now_ms - round(self._settings.longest_history_seconds * 1000))
         self._repeat(lambda: self._store.sweep(min(oldest - 1, ceiling), _ROWS))
-        self._repeat(lambda: self._store.drop_known_keys(now_ms, _ROWS))
+        self._repeat(lambda: self._store.drop_known_keys(self._forgettable, _ROWS))
         if self._clock.monotonic() - self._forgot_at >= _FORGET_SECONDS:
             self._forgot_at = self._clock.monotonic()
             self._repeat(lambda: self._store.forget(oldest, _ROWS))
@@ -79,13 +85,18 @@ class Upkeep:
         self._repeat(lambda: self._store.trim(channel, keep, before, ceiling, _ROWS))
 
     def _make_room(self, ceiling: int) -> None:
-        """The oldest events go while the log is too large; on a disk that is nearly full, a quarter of them at a time."""
+        """The oldest events go while the log is too large. Each time that the disk becomes nearly full a quarter of them
+        goes, but no more: if that was not enough, it is not the log that fills it."""
         allowed = self._settings.history_bytes
         is_low = self._disk.is_low()
-        if is_low:
-            allowed = min(allowed, self._store.used_bytes() * 3 // 4)
-        while self._store.used_bytes() > allowed and self._batches_left > 0:
-            if self._write(lambda: self._store.sweep(ceiling, _ROWS)) == 0:
+        if not is_low:
+            self._allowed_when_low = None
+        elif self._allowed_when_low is None:
+            self._allowed_when_low = self._store.used_bytes() * 3 // 4
+        if self._allowed_when_low is not None:
+            allowed = min(allowed, self._allowed_when_low)
+        while (surplus := self._store.used_bytes() - allowed) > 0 and self._batches_left > 0:
+            if self._write(partial(self._store.sweep, ceiling, _ROWS, surplus)) == 0:
                 break
             self._batches_left -= 1
             if is_low:
@@ -102,7 +113,7 @@ class Upkeep:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        self._writer.turn.take()
+        self._writer.take_turn()
         try:
             yield
         finally:
