@@ -1,0 +1,106 @@
+"""Other processes on the same log, for tests: each runs one function of this file, in a plain interpreter.
+
+python -m tests.contract.processes append <file> <name> <events>
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def start(what: str, *arguments: object, patched: bool = False) -> subprocess.Popen[str]:
+    """A process that says "ready", and goes on when a line is written to it."""
+    launcher = ["-m", "gevent.monkey", "--module"] if patched else ["-m"]
+    return subprocess.Popen(
+        [sys.executable, *launcher, "tests.contract.processes", what, *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def go(processes: Iterable[subprocess.Popen[str]]) -> None:
+    """Let them begin at the same time."""
+    processes = list(processes)
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+
+def finish(processes: Iterable[subprocess.Popen[str]]) -> list[str]:
+    """Wait for them; what each printed."""
+    answers = []
+    for process in processes:
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, out
+        answers.append(out)
+    return answers
+
+
+def _append(file: str, name: str, events: str) -> None:
+    """Append one event at a time, and print each position."""
+    from app.flask_simulcast.brokers.base import Clock
+    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.event import Draft
+    from app.flask_simulcast.settings import Settings
+
+    _wait_for_go()
+    broker = SQLiteBroker(file, Settings(append_seconds=30), Clock())
+    for n in range(int(events)):
+        (position,) = broker.append([Draft("c", name, str(n))])
+        print(position)
+    broker.close()
+
+
+def _open(file: str) -> None:
+    """Open the log, make it if need be, and print where it begins."""
+    from app.flask_simulcast.brokers.base import Clock
+    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.event import Draft, Position
+    from app.flask_simulcast.settings import Settings
+
+    _wait_for_go()
+    broker = SQLiteBroker(file, Settings(), Clock())
+    broker.append([Draft("c", "message", "1")])
+    print(broker.verdict(Position(0, 0), ("c",)).resume_at)
+    broker.close()
+
+
+def _freeze(file: str) -> None:
+    """Take the turn, and keep it until a line comes."""
+    from app.flask_simulcast.brokers.sqlite.turn import Turn
+
+    turn = Turn(file + ".lock")
+    turn.take(10)
+    _wait_for_go()
+    turn.release()
+
+
+def _hang_bell(folder: str) -> None:
+    """Hang up a bell, and never answer it."""
+    from app.flask_simulcast.brokers.sqlite.doorbell import Doorbell
+
+    bell = Doorbell(folder)
+    bell.listen()
+    print("ready", flush=True)
+    time.sleep(60)
+
+
+def _wait_for_go() -> None:
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    {"append": _append, "open": _open, "freeze": _freeze, "hang_bell": _hang_bell}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,34 @@
+"""Each broker keeps every promise of the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.flask_simulcast.brokers.base import Broker, Clock
+from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.settings import Settings
+from app.flask_simulcast.testing import BrokerContract
+
+
+class TestMemory(BrokerContract):
+    is_shared = False
+
+    def make_broker(self, settings: Settings, clock: Clock) -> Broker:
+        return MemoryBroker(settings, clock)
+
+
+class TestSQLite(BrokerContract):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "log" / "simulcast.db"
+
+    def make_broker(self, settings: Settings, clock: Clock) -> Broker:
+        return SQLiteBroker(str(self.path), settings, clock)
+
+
+class TestSQLiteInThread(TestSQLite):
+    def open(self, **settings: object) -> Broker:
+        return super().open(sqlite_commit="thread", **settings)
