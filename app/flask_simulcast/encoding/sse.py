@@ -48,8 +48,9 @@ def encode_fields(type: str, data: str, id: str) -> bytes:
 
 
 def encode_comment() -> bytes:
-    """A line that keeps proxies and sockets awake and that no client shows to anyone."""
-    return b":\n\n"
+    """A line that keeps proxies and sockets awake. Without an empty line behind it, for which one client (httpx-sse)
+    dispatches an empty event."""
+    return b":\n"
 
 
 def encode_retry(milliseconds: int) -> bytes:

@@ -105,9 +105,11 @@ class Stream:
         )
 
     def _cut(self) -> None:
-        if self._socket is not None:
+        """The plain socket below gevent's: its own shutdown raises EBADF in the greenlet that writes, as if something were wrong."""
+        plain = getattr(self._socket, "_sock", self._socket)
+        if plain is not None:
             with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                plain.shutdown(socket.SHUT_RDWR)
 
 
 def closed_data(reason: str, *, reconnect: bool) -> str:

@@ -165,7 +165,9 @@ class Committer:
         if self._group is None:
             self._group = gevent.spawn(self._commit_waiting)
         if not ticket.done.wait(self._seconds) and ticket.claim():
-            raise BrokerUnavailableError("Too many wait for the log. The event is certainly not stored; try again later.")
+            raise BrokerUnavailableError(
+                "Too many wait for the log. The event is certainly not stored; try again later."
+            )
         if not ticket.done.ready():
             ticket.done.wait(self._seconds)
         if not ticket.done.ready():

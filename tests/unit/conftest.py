@@ -1,0 +1,55 @@
+"""Nothing survives a unit test: no greenlet, and no listener of any hub."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+
+from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.hub import Hub, hubs_of_this_process
+from app.flask_simulcast.loop import let_others_in
+from app.flask_simulcast.metrics import Metrics
+from app.flask_simulcast.settings import Settings
+from app.flask_simulcast.testing import FakeClock
+
+MakeHub = Callable[..., Hub]
+
+
+@pytest.fixture(autouse=True)
+def nothing_survives() -> Iterator[None]:
+    yield
+    let_others_in()
+    assert not [hub for hub in hubs_of_this_process() if hub.listeners]
+    if running():
+        gc.collect()  # what nobody holds any more is not running
+    assert not running()
+
+
+def running() -> list[object]:
+    return [thing for thing in gc.get_objects() if isinstance(thing, gevent.Greenlet) and not thing.dead]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def make_hub(clock: FakeClock) -> Iterator[MakeHub]:
+    """Hubs on a memory log, closed at the end with whoever still listens."""
+    hubs = []
+
+    def make(**settings: object) -> Hub:
+        checked = Settings(broker_url="memory://", **settings)  # type: ignore[arg-type]
+        hub = Hub(MemoryBroker(checked, clock), checked, Metrics(), sender=None)
+        hubs.append(hub)
+        return hub
+
+    yield make
+    for hub in hubs:
+        for listener in list(hub.listeners):
+            hub.remove_listener(listener)
+        hub.close()

@@ -1,0 +1,105 @@
+"""Events as bytes, read back by a parser of our own and by those that others wrote."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import httpx_sse
+import pytest
+import sseclient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.flask_simulcast.encoding import ndjson, sse
+from app.flask_simulcast.event import Event, Position, encode_data
+from app.flask_simulcast.testing import SSEReader, read_sse
+
+POSITION = Position(5 << 20 | 3, 0x9F3A2C1B)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+TYPES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), min_size=1, max_size=20)
+
+
+def event(data: str, type: str = "message") -> Event:
+    return Event(POSITION, "c", type, data)
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "frame"),
+    [
+        ("message", "1", "id: 5-3-9f3a2c1b\ndata: 1\n\n"),
+        ("tick", '{"a":1}', 'id: 5-3-9f3a2c1b\nevent: tick\ndata: {"a":1}\n\n'),
+        ("message", "", "id: 5-3-9f3a2c1b\ndata: \n\n"),
+        ("message", " x", "id: 5-3-9f3a2c1b\ndata:  x\n\n"),
+        ("message", "a\nb\rc\r\nd", "id: 5-3-9f3a2c1b\ndata: a\ndata: b\ndata: c\ndata: d\n\n"),
+        ("message", "\n", "id: 5-3-9f3a2c1b\ndata: \ndata: \n\n"),
+        ("message", "a\u2028b\u2029c\x85d\x0be\x0cf", "id: 5-3-9f3a2c1b\ndata: a\u2028b\u2029c\x85d\x0be\x0cf\n\n"),
+        ("message", "x\n\nevent: evil\nid: 9", "id: 5-3-9f3a2c1b\ndata: x\ndata: \ndata: event: evil\ndata: id: 9\n\n"),
+    ],
+)
+def test_an_sse_frame_is_exactly_this(type: str, data: str, frame: str) -> None:
+    assert sse.encode(event(data, type)) == frame.encode()
+
+
+@pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\0b", "\n"])
+def test_a_field_that_could_forge_another_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match="CR, LF and NUL"):
+        sse.encode_fields(bad, "1", "")
+    with pytest.raises(ValueError, match="CR, LF and NUL"):
+        sse.encode_fields("x", "1", bad)
+
+
+def test_notices_comments_and_retry() -> None:
+    assert sse.SSE.notice("gap", "{}", "") == b"event: gap\ndata: {}\n\n"
+    assert read_sse(sse.SSE.comment() + sse.SSE.notice("a", "1", "")) == [("a", "1", "")]
+    assert sse.SSE.retry(1500) + sse.SSE.notice("a", "1", "2") == b"retry: 1500\nid: 2\nevent: a\ndata: 1\n\n"
+
+
+def lines_of(text: str) -> str:
+    """What a reader makes of line ends in the data."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@given(st.lists(st.tuples(TYPES, TEXT), min_size=1, max_size=6), st.data())
+def test_our_reader_reads_what_our_writer_wrote_wherever_it_is_cut(
+    events: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    text = b"".join(sse.encode(event(content, type)) for type, content in events)
+    reader = SSEReader()
+    read = []
+    while text:
+        cut = data.draw(st.integers(1, len(text)))
+        read += reader.feed(text[:cut])
+        text = text[cut:]
+    assert [(one.type, one.data, one.id) for one in read] == [(t, lines_of(d), str(POSITION)) for t, d in events]
+
+
+@given(st.lists(st.tuples(TYPES, TEXT), min_size=1, max_size=6))
+def test_httpx_sse_reads_the_same(events: list[tuple[str, str]]) -> None:
+    frames = [sse.encode(event(content, type)) + sse.SSE.comment() for type, content in events]
+    body = sse.SSE.retry(10) + b"".join(frames)
+    response = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+    read = list(httpx_sse.EventSource(response).iter_sse())
+    assert [(one.event, one.data, one.id) for one in read] == [(t, lines_of(d), str(POSITION)) for t, d in events]
+
+
+@given(st.lists(st.tuples(TYPES, TEXT), min_size=1, max_size=6))
+def test_sseclient_reads_the_same(events: list[tuple[str, str]]) -> None:
+    body = b"".join(sse.encode(event(content, type)) + sse.SSE.comment() for type, content in events)
+    read = list(sseclient.SSEClient(iter([body])).events())
+    assert [(one.event, one.data, one.id) for one in read] == [(t, lines_of(d), str(POSITION)) for t, d in events]
+
+
+@given(TYPES, st.recursive(st.none() | st.integers() | TEXT, st.lists, max_leaves=5))
+def test_an_ndjson_line_is_one_line_and_one_object(type: str, data: object) -> None:
+    line = ndjson.encode(event(encode_data(data), type))
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    assert json.loads(line) == {"id": str(POSITION), "channel": "c", "type": type, "time": 5, "data": data}
+
+
+def test_ndjson_notices_have_an_id_only_where_there_is_one() -> None:
+    assert json.loads(ndjson.encode_notice("gap", '{"a":\n1}', "")) == {"type": "gap", "data": {"a": 1}}
+    assert json.loads(ndjson.encode_notice("x", "1", "7")) == {"id": "7", "type": "x", "data": 1}
+    assert ndjson.NDJSON.comment() == b"\n"
+    assert ndjson.NDJSON.retry(5) == b""

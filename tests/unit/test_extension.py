@@ -1,0 +1,159 @@
+"""The extension: several apps, checked once, plain errors."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask, Response
+
+from app.flask_simulcast import (
+    ChannelCountError,
+    ChannelNameError,
+    EventTooLargeError,
+    InvalidEventError,
+    NotPatchedError,
+    SettingError,
+    Simulcast,
+)
+from app.flask_simulcast import hub as hub_module
+from app.flask_simulcast.testing import read_sse
+
+simulcast = Simulcast()
+
+
+def make_app(**config: object) -> Flask:
+    app = Flask(__name__)
+    app.config.update({"SIMULCAST_BROKER_URL": "memory://"} | config)
+    simulcast.init_app(app)
+    return app
+
+
+@pytest.fixture
+def app() -> object:
+    app = make_app()
+    yield app
+    simulcast.close(app)
+
+
+def test_apps_have_nothing_in_common() -> None:
+    one, two = make_app(), make_app(SIMULCAST_MAX_EVENT_BYTES=10)
+    with one.app_context():
+        simulcast.publish("a", "x" * 100)
+        first = simulcast.hub
+    with two.app_context():
+        with pytest.raises(EventTooLargeError):
+            simulcast.publish("a", "x" * 100)
+        assert simulcast.hub is not first
+        assert simulcast.metrics.value("events_published_total") == 0
+    for each in (one, two):
+        simulcast.close(each)
+
+
+def test_set_up_twice_or_not_at_all_says_so() -> None:
+    app = make_app()
+    with pytest.raises(RuntimeError, match="Call init_app once"):
+        simulcast.init_app(app)
+    with Flask("bare").app_context(), pytest.raises(RuntimeError, match=r"Call Simulcast\(app\)"):
+        simulcast.publish("a", 1)
+
+
+def test_a_wrong_setting_stops_the_start() -> None:
+    for config in (
+        {"SIMULCAST_HISTORY_EVENTS": "x"},
+        {"SIMULCAST_BROKER_URL": "nats://"},
+        {"SIMULCAST_BROKER_URL": "sqlite://"},
+    ):
+        with pytest.raises(SettingError, match="Use for example"):
+            make_app(**config)
+
+
+def test_publish_answers_the_event_and_many_are_all_or_none(app: Flask) -> None:
+    with app.app_context():
+        event = simulcast.publish("a", {"n": 1}, type="created", idempotency_key="k")
+        assert (event.channel, event.type, event.data) == ("a", "created", '{"n":1}')
+        assert simulcast.publish("a", {"n": 1}, idempotency_key="k").position == event.position
+        head = simulcast.hub.broker.head()
+        with pytest.raises(ChannelNameError, match="Event 1: "):
+            simulcast.publish_many([{"channel": "a", "data": 1}, {"channel": "", "data": 2}])
+        assert simulcast.hub.broker.head() == head
+        assert [
+            e.channel for e in simulcast.publish_many([{"channel": "a", "data": 1}, {"channel": "b", "data": 2}])
+        ] == ["a", "b"]
+        assert simulcast.publish_many([]) == []
+        simulcast.check("a", 1)
+        with pytest.raises(InvalidEventError):
+            simulcast.check("all", 1)
+
+
+def test_a_stream_with_a_snapshot_goes_on_after_it(app: Flask) -> None:
+    with app.test_request_context():
+        with pytest.raises(ChannelCountError):
+            simulcast.sse([])
+        with pytest.raises(ChannelNameError):
+            simulcast.sse("a b")
+
+        def snapshot() -> dict[str, int]:
+            simulcast.publish("a", "while it was read")
+            return {"rows": 2}
+
+        response = simulcast.sse("a", snapshot=snapshot, snapshot_type="rows")
+        body = iter(response.response)
+        events = read_sse(next(body) + next(body))
+        assert [(event.type, event.data) for event in events[1:]] == [
+            ("rows", '{"rows":2}'),
+            ("message", '"while it was read"'),
+        ]
+        body.close()  # type: ignore[attr-defined]
+
+
+def test_one_who_can_resume_needs_no_snapshot(app: Flask) -> None:
+    with app.app_context():
+        position = str(simulcast.publish("a", 1).position)
+    called = []
+    with app.test_request_context(headers={"Last-Event-ID": position}):
+        body = iter(simulcast.sse("a", snapshot=lambda: called.append(1)).response)
+        assert [event.type for event in read_sse(next(body))] == ["connected"]
+        body.close()  # type: ignore[attr-defined]
+    assert not called
+    with app.test_request_context(headers={"Last-Event-ID": "garbage"}):
+        body = iter(simulcast.sse("a", snapshot=lambda: called.append(1)).response)
+        assert [event.type for event in read_sse(next(body))] == ["gap", "connected", "snapshot"]
+        body.close()  # type: ignore[attr-defined]
+    assert called
+
+
+def test_errors_of_a_client_are_answers_and_not_exceptions(app: Flask) -> None:
+    @app.get("/stream/<channel>")
+    def stream(channel: str) -> Response:
+        return simulcast.stream(channel)
+
+    answer = app.test_client().get("/stream/a b")
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "channel_name")  # type: ignore[index]
+
+
+def test_streaming_in_a_process_that_is_not_patched_says_which_line_to_add(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "is_patched", lambda: False)
+    with app.test_request_context():
+        simulcast.publish("a", 1)
+        with pytest.raises(NotPatchedError, match=r"monkey\.patch_all\(\)"):
+            simulcast.sse("a")
+
+
+def test_leases_are_held_by_one_worker(app: Flask) -> None:
+    with app.app_context():
+        assert simulcast.hold_lease("job", 5)
+        assert simulcast.hold_lease("job", 5)
+        assert not simulcast.hub.broker.hold_lease("job", "another", 5)
+        simulcast.release_lease("job")
+        assert simulcast.hub.broker.hold_lease("job", "another", 5)
+
+
+def test_metrics_are_exposed_by_name_and_label(app: Flask) -> None:
+    with app.app_context():
+        simulcast.publish("a", 1)
+        simulcast.metrics.count("gaps_total", label="trimmed")
+        assert simulcast.metrics.snapshot() == {
+            'simulcast_gaps_total{reason="trimmed"}': 1,
+            "simulcast_events_published_total": 1,
+        }

@@ -1,0 +1,96 @@
+"""A listener's queue: bounded, thrown away when full, never ahead of what was handed out."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+
+from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.event import Position
+from app.flask_simulcast.listener import CloseReason, Listener
+
+
+def live(queue_bytes: int = 100, at: int = 0) -> Listener:
+    listener = Listener(("c",), SSE, queue_bytes=queue_bytes)
+    listener.go_live(Position(at, 0))
+    return listener
+
+
+def test_all_that_is_queued_leaves_as_one_chunk_up_to_the_limit() -> None:
+    listener = live()
+    for n in range(1, 6):
+        assert listener.deliver(b"x" * 10, Position(n, 0))
+    assert listener.take(35) == b"x" * 30
+    assert listener.position == Position(3, 0)
+    assert listener.take(35) == b"x" * 20
+    assert listener.position == Position(5, 0)
+
+
+def test_a_full_queue_is_thrown_away_and_the_listener_catches_up_from_what_it_yielded() -> None:
+    listener = live(queue_bytes=25)
+    listener.deliver(b"x" * 10, Position(1, 0))
+    assert listener.take(100) == b"x" * 10
+    assert listener.deliver(b"y" * 10, Position(2, 0))
+    assert listener.deliver(b"z" * 15, Position(3, 0))
+    assert not listener.deliver(b"!", Position(4, 0))
+    assert (listener.is_live, listener.position) == (False, Position(1, 0))
+    assert listener.take(100) == b"", "woken, with nothing to send"
+    assert listener.deliver(b"?", Position(5, 0)), "passed over: it reads history"
+
+
+def test_an_empty_queue_takes_any_chunk() -> None:
+    listener = live(queue_bytes=5)
+    assert listener.deliver(b"x" * 50, Position(1, 0))
+    assert listener.take(10) == b"x" * 50
+
+
+def test_what_it_has_read_in_history_is_not_delivered_again() -> None:
+    listener = live(at=7)
+    listener.deliver(b"old", Position(7, 0))
+    listener.deliver(b"new", Position(8, 0))
+    assert listener.take(100) == b"new"
+
+
+def test_a_heartbeat_comes_only_to_one_who_waits_with_nothing_queued() -> None:
+    listener = live()
+    listener.deliver(b"x", Position(1, 0))
+    listener.deliver_heartbeat(b"beat", Position(9, 0))
+    assert listener.take(100) == b"x"
+    listener.writes()
+    listener.deliver_heartbeat(b"beat", Position(9, 0))
+    listener.waits()
+    listener.deliver_heartbeat(b"beat", Position(10, 0))
+    assert listener.take(100) == b"beat"
+    assert listener.position == Position(10, 0)
+    listener.fall_behind()
+    listener.deliver_heartbeat(b"beat", Position(11, 0))
+    assert listener.take(100) == b""
+
+
+@pytest.mark.parametrize(
+    "end", [lambda listener: listener.close(CloseReason.DRAINING), lambda listener: listener.fall_behind()]
+)
+def test_one_who_waits_is_woken(end: object) -> None:
+    listener = live()
+    waiting = gevent.spawn(listener.take, 100)
+    gevent.sleep(0)
+    end(listener)  # type: ignore[operator]
+    assert waiting.get(timeout=1) == b""
+
+
+def test_the_first_close_reason_stays_and_nothing_queued_is_sent() -> None:
+    listener = live()
+    listener.deliver(b"x", Position(1, 0))
+    assert listener.close(CloseReason.REVOKED)
+    assert not listener.close(CloseReason.CLIENT_GONE)
+    assert listener.close_reason is CloseReason.REVOKED
+    assert listener.take(100) == b""
+
+
+def test_reasons_say_whether_to_come_back() -> None:
+    assert {reason.value for reason in CloseReason if not reason.reconnect} == {"expired", "revoked", "finished"}
+
+
+def test_listeners_that_want_the_same_share_a_key() -> None:
+    assert live().audience_key == live().audience_key
+    assert Listener(("c",), SSE, view=str).audience_key != live().audience_key  # type: ignore[arg-type]

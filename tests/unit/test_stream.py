@@ -1,0 +1,146 @@
+"""The body of a streaming response: takes nothing before it is read, gives everything back however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.flask_simulcast.encoding.ndjson import NDJSON
+from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.errors import EventDataError
+from app.flask_simulcast.event import Draft
+from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.testing import read_sse
+from app.flask_simulcast.transports.json_rows import json_rows
+from app.flask_simulcast.transports.stream import END_ID, Stream
+from tests.unit.conftest import MakeHub
+
+
+def stream_of(hub: Hub, prelude: bytes = b"") -> tuple[Stream, list[Listener]]:
+    made: list[Listener] = []
+
+    def make(cut: Callable[[], None]) -> Listener:
+        made.append(Listener(("c",), SSE, cut=cut))
+        return made[-1]
+
+    return Stream(hub, make, {}, prelude), made
+
+
+def test_nothing_is_taken_before_the_first_chunk(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    stream, made = stream_of(hub)
+    stream.close()
+    assert (made, list(hub.listeners)) == ([], [])
+    assert list(stream) == []
+
+
+def test_the_first_chunk_is_connected_and_what_the_view_put_before(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    stream, made = stream_of(hub, SSE.notice("snapshot", "1", "x"))
+    first = next(stream)
+    assert first.startswith(b"retry: 2000\nid: ")
+    assert [event.type for event in read_sse(first)] == ["connected", "snapshot"]
+    assert list(hub.listeners) == made
+    stream.close()
+    stream.close()
+    assert not hub.listeners
+    assert hub.metrics.value("listener_closed_total", "client_gone") == 1
+
+
+@pytest.mark.parametrize("reason", list(CloseReason))
+def test_the_last_chunk_says_why_and_whether_to_come_back(make_hub: MakeHub, reason: CloseReason) -> None:
+    hub = make_hub()
+    stream, made = stream_of(hub)
+    next(stream)
+    made[0].close(reason)
+    rest = list(stream)
+    stream.close()
+    assert not hub.listeners
+    if reason in (CloseReason.CLIENT_GONE, CloseReason.STALLED):
+        assert rest == [], "nobody is there to read it"
+        return
+    (event,) = read_sse(rest[0])
+    back = "true" if reason.reconnect else "false"
+    assert event.data == f'{{"reason":"{reason.value}","reconnect":{back}}}'
+    assert event.id == ("" if reason.reconnect else END_ID)
+    assert rest[0].startswith(b"retry: ")
+
+
+def test_one_who_finds_no_room_is_sent_away_politely(make_hub: MakeHub) -> None:
+    hub = make_hub(max_listeners=1)
+    (one, _), (two, _) = stream_of(hub), stream_of(hub)
+    next(one)
+    assert b'"reason":"listener_limit","reconnect":true' in next(two)
+    assert list(two) == []
+    two.close()
+    assert len(hub.listeners) == 1
+    one.close()
+    assert hub.metrics.value("listeners_refused_total", "listener_limit") == 1
+
+
+def test_a_log_that_can_not_be_read_closes_its_listeners_with_a_word(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.flask_simulcast.errors import BrokerUnavailableError
+
+    hub = make_hub(ring_events=0)
+    event = hub.publish([Draft("c", "message", "1")])[0]
+    hub.publish([Draft("c", "message", "2")])
+    listener = Listener(("c",), NDJSON, resume=str(event.position))
+    hub.add_listener(listener)
+
+    def fails(*_: object) -> None:
+        raise BrokerUnavailableError("on purpose")
+
+    monkeypatch.setattr(hub.broker, "page", fails)
+    assert hub.next_chunk(listener) == b""
+    assert listener.close_reason is CloseReason.BROKER_LOST
+    hub.remove_listener(listener)
+
+
+# Streaming JSON
+
+
+def test_rows_become_one_document_in_batches() -> None:
+    chunks = list(json_rows("rows", ({"n": n, "text": "é" * 20} for n in range(2000))))
+    assert 2 < len(chunks) < 40
+    text = b"".join(chunks)
+    assert text.startswith(b'{"rows":[{"n":0,')
+    assert text.endswith(b"]}")
+    assert b"".join(json_rows("x", [])) == b'{"x":[]}'
+
+
+@pytest.mark.parametrize("bad", [object(), float("nan"), {1}])
+def test_a_row_that_fails_raises_and_closes_the_iterator(bad: object) -> None:
+    closed = []
+
+    def rows() -> object:
+        try:
+            yield from range(5000)
+            yield bad
+        finally:
+            closed.append(True)
+
+    chunks = []
+    with pytest.raises(EventDataError):
+        for chunk in json_rows("rows", rows()):  # type: ignore[arg-type]
+            chunks.append(chunk)
+    assert closed == [True]
+    assert not b"".join(chunks).endswith(b"]}")
+
+
+def test_a_document_that_is_not_read_to_its_end_closes_the_iterator() -> None:
+    closed = []
+
+    def rows() -> object:
+        try:
+            yield from range(100_000)
+        finally:
+            closed.append(True)
+
+    document = json_rows("rows", rows())  # type: ignore[arg-type]
+    next(document)
+    document.close()  # type: ignore[attr-defined]
+    assert closed == [True]
