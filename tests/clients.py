@@ -54,18 +54,22 @@ class SSEClient:
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
-        self.socket.connect(("127.0.0.1", port))
         fields = {"Host": "localhost", "Accept": accept} | (headers or {})
         if last_event_id is not None:
             fields["Last-Event-ID"] = last_event_id
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        self.socket.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
         self.last_id = last_event_id or ""
         self.is_clean_end = False
         self._raw = b""
         self._text = b""
         self._blocks: deque[bytes] = deque()
-        self.status, self.headers = self._read_head()
+        try:
+            self.socket.connect(("127.0.0.1", port))
+            self.socket.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+            self.status, self.headers = self._read_head()
+        except OSError:
+            self.socket.close()
+            raise
         self._is_chunked = self.headers.get("transfer-encoding") == "chunked"
 
     def __enter__(self) -> SSEClient:

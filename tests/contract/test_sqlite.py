@@ -60,7 +60,10 @@ def draft(data: object = 1, channel: str = "c", key: str | None = None) -> Draft
     return Draft(channel, "message", f'"{data}"', key)
 
 
-def read_all(broker: SQLiteBroker, after: Position = Position(0, 0)) -> list[Event]:
+BEFORE_ALL = Position(0, 0)
+
+
+def read_all(broker: SQLiteBroker, after: Position = BEFORE_ALL) -> list[Event]:
     events: list[Event] = []
     while batch := broker.read(after).events:
         events += batch

@@ -1,0 +1,62 @@
+"""What is public is said in one place, documented, and the same everywhere."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from app import flask_simulcast
+from app.settings_table import page
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_all_is_what_is_there_and_sorted() -> None:
+    names = {
+        name
+        for name, value in vars(flask_simulcast).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+    }
+    assert sorted(names) == sorted(flask_simulcast.__all__)
+
+
+def test_everything_public_has_a_docstring() -> None:
+    for name in flask_simulcast.__all__:
+        thing = getattr(flask_simulcast, name)
+        if inspect.isclass(thing):
+            assert inspect.getdoc(thing), name
+            for member, function in inspect.getmembers(thing, inspect.isfunction):
+                if not member.startswith("_") and function.__module__.startswith("app.flask_simulcast"):
+                    assert inspect.getdoc(function), f"{name}.{member}"
+
+
+def test_the_version_is_the_newest_of_the_changelog() -> None:
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == flask_simulcast.__version__
+
+
+def test_every_setting_is_documented() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text() == page(), "run scripts/settings-table"
+
+
+def test_the_documents_link_to_what_is_there() -> None:
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} points to {target}"
+
+
+def test_the_documents_name_tests_that_are_there() -> None:
+    for path in re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs" / "promises.md").read_text()):
+        assert (ROOT / path).exists(), path
+
+
+def test_importing_the_extension_does_not_patch_or_start_anything() -> None:
+    code = (
+        "import threading, sys; sys.path.insert(0, '.'); from app.flask_simulcast import Simulcast; from gevent import monkey;"
+        "assert not monkey.is_module_patched('socket'); assert threading.active_count() == 1"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,0 +1,99 @@
+"""Imports point down only, and the extension knows nothing of the service."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXTENSION = ROOT / "app" / "flask_simulcast"
+SERVICE = ROOT / "app"
+
+# From the ground up. A module may import those of lower layers and, where it is a package, its own parts.
+LAYERS = [
+    {"event", "settings", "errors", "loop"},
+    {"encoding"},
+    {"listener", "audience", "signals"},
+    {"brokers"},
+    {"channel", "metrics"},
+    {"hub"},
+    {"transports"},
+    {"extension"},
+    {"gunicorn", "testing"},
+    {"__init__"},
+]
+# Within a layer, as far as it goes: an event's errors, an audience's listeners.
+WITHIN = {("event", "errors"), ("settings", "errors"), ("audience", "listener")}
+FLASK_FROM = "transports"
+
+
+def layer_of(name: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+def imports_of(file: Path) -> Iterator[tuple[int, str]]:
+    """Every import as (level, dotted name); level 0 is absolute."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module is not None:
+                yield node.level, node.module
+            else:
+                yield from ((node.level, alias.name) for alias in node.names)
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def noun_of(file: Path) -> str:
+    return file.relative_to(EXTENSION).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("file", files_of(EXTENSION), ids=lambda file: str(file.relative_to(EXTENSION)))
+def test_a_module_imports_lower_layers_only(file: Path) -> None:
+    noun = noun_of(file)
+    depth = len(file.relative_to(EXTENSION).parts)
+    for level, name in imports_of(file):
+        assert not (level == 0 and name.split(".")[0] in ("app", "flask_simulcast")), "inside, imports are relative"
+        if level < depth:
+            continue  # another package, or a part of this one
+        target = name.split(".")[0]
+        down = layer_of(target) < layer_of(noun) or target == noun or (noun, target) in WITHIN
+        assert down, f"{noun} must not know {target}"
+
+
+@pytest.mark.parametrize("file", files_of(EXTENSION), ids=lambda file: str(file.relative_to(EXTENSION)))
+def test_flask_is_known_from_the_transports_up(file: Path) -> None:
+    knows_flask = any(level == 0 and name.split(".")[0] in ("flask", "werkzeug") for level, name in imports_of(file))
+    assert not knows_flask or layer_of(noun_of(file)) >= layer_of(FLASK_FROM)
+
+
+def test_encodings_know_no_clock_and_no_io() -> None:
+    for file in [*files_of(EXTENSION / "encoding"), EXTENSION / "event.py"]:
+        absolute = {name.split(".")[0] for level, name in imports_of(file) if level == 0}
+        assert not absolute & {"time", "datetime", "socket", "os", "io", "gevent", "sqlite3", "random", "secrets"}, file
+
+
+def test_the_service_knows_the_root_of_the_extension_alone() -> None:
+    for file in files_of(SERVICE):
+        if file.is_relative_to(EXTENSION):
+            continue
+        for _, name in imports_of(file):
+            assert not name.startswith("flask_simulcast."), f"{file.name} reaches into {name}"
+
+
+def test_every_feature_of_the_service_has_the_same_shape() -> None:
+    for folder in SERVICE.iterdir():
+        if (folder / "__init__.py").exists() and folder != EXTENSION:
+            assert (folder / "routes.py").exists(), folder
+            assert "def init_app(app: Flask)" in (folder / "__init__.py").read_text(), folder
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    for file in files_of(SERVICE):
+        assert ast.get_docstring(ast.parse(file.read_text())), file

@@ -1,0 +1,83 @@
+"""The wheel builds, installs into an empty environment, and the app of its README works there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from tests.clients import SSEClient
+from tests.serving import free_port, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_the_app_of_the_readme_works_in_an_empty_environment(tmp_path: Path) -> None:
+    wheel = build(tmp_path / "dist")
+    assert holds_the_extension_alone(wheel)
+    python = tmp_path / "venv" / "bin" / "python"
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        f"flask-simulcast[gunicorn] @ file://{wheel}",
+    )
+    block = re.search(r"```python\n(.*?)```", (ROOT / "app/flask_simulcast/README.md").read_text(), re.DOTALL)
+    assert block is not None
+    (tmp_path / "app.py").write_text(block[1])
+    port = free_port()
+    server = subprocess.Popen(
+        [python, "-m", "gunicorn", "-k", "gevent", "-w", "2", "-b", f"127.0.0.1:{port}", "app:app"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        wait_until(lambda: server.poll() is not None or answers(port), 30, "the app to answer")
+        with SSEClient(port, "/orders/stream") as client:
+            client.until("connected")
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/orders", b'{"id": 7}', {"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(request) as response:
+                assert response.status == 201
+            event = client.until("created")
+            assert event.json == {"id": 7}
+        with SSEClient(port, "/orders/stream", last_event_id=event.id) as client:
+            assert client.until("connected").id == event.id
+    finally:
+        server.terminate()
+        server.communicate(timeout=40)
+
+
+def build(folder: Path) -> Path:
+    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, ROOT)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def holds_the_extension_alone(wheel: Path) -> bool:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "flask_simulcast/py.typed" in names
+    return all(name.startswith(("flask_simulcast/", "flask_simulcast-")) for name in names)
+
+
+def run(*command: object) -> None:
+    done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def answers(port: int) -> bool:
+    try:
+        with SSEClient(port, "/orders/stream") as client:
+            return client.status == 200
+    except OSError:
+        return False
