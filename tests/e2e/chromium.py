@@ -1,0 +1,154 @@
+"""A real headless Chromium, told what to do through the DevTools protocol over a pair of pipes.
+
+Pipes, not the websocket on a port: nothing has to be installed, no port has to be found, and nobody else
+can connect.
+
+Source: the protocol's "Target" and "Runtime" domains; messages end with a NUL byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import require
+from tests.serving import wait_until
+
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",  # the tests may run as root, in a container
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-breakpad",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--password-store=basic",
+    "--remote-debugging-pipe",
+]
+_ANSWER_SECONDS = 20
+
+
+class Page:
+    """A tab."""
+
+    def __init__(self, browser: Chromium, session: str) -> None:
+        self._browser = browser
+        self._session = session
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression; a promise is waited for."""
+        answer = self._browser.call(
+            "Runtime.evaluate",
+            {"expression": expression, "awaitPromise": True, "returnByValue": True},
+            self._session,
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def wait_for(self, condition: str, seconds: float = 10) -> Any:
+        """Wait until a JavaScript expression is true. Returns its value."""
+        return wait_until(lambda: self.evaluate(condition), seconds, condition)
+
+
+class Chromium:
+    """One browser with a profile of its own. Use `open_chromium`."""
+
+    def __init__(self, commands: int, answers: int) -> None:
+        self._commands = commands
+        self._answers = answers
+        self._numbers = itertools.count(1)
+        self._unread = b""
+
+    def open(self, url: str) -> Page:
+        """A new tab; returns when the page and its modules have been loaded."""
+        target = self.call("Target.createTarget", {"url": url})["targetId"]
+        session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+        page = Page(self, session)
+        page.wait_for(f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'", 20)
+        return page
+
+    def call(self, method: str, parameters: dict[str, Any] | None = None, session: str | None = None) -> dict[str, Any]:
+        """Send a command and wait for its answer. What the browser tells unasked is passed over."""
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters or {}}
+        if session is not None:
+            message["sessionId"] = session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while True:
+            answer = self._next_message(deadline)
+            if answer.get("id") == number:
+                assert "error" not in answer, f"{method}: {answer['error']}"
+                return dict(answer["result"])
+
+    def _next_message(self, deadline: float) -> dict[str, Any]:
+        while b"\0" not in self._unread:
+            remaining = max(deadline - time.monotonic(), 0)
+            assert select.select([self._answers], [], [], remaining)[0], "Chromium does not answer"
+            piece = os.read(self._answers, 1 << 16)
+            assert piece, "Chromium has ended"
+            self._unread += piece
+        text, _, self._unread = self._unread.partition(b"\0")
+        return dict(json.loads(text))
+
+
+@contextlib.contextmanager
+def open_chromium(folder: Path, *flags: str) -> Iterator[Chromium]:
+    """Start Chromium with its profile in ``folder``, and stop it and all its processes at the end."""
+    binary = require("chromium", shutil.which("chromium"))
+    folder.mkdir(parents=True, exist_ok=True)
+    read_by_it, commands = os.pipe()
+    answers, written_by_it = os.pipe()
+    # It reads from descriptor 3 and writes to 4; dash can't duplicate one that has two digits.
+    place = f'exec "$0" "$@" 3</proc/self/fd/{read_by_it} 4>/proc/self/fd/{written_by_it}'
+    with (folder / "chromium.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["sh", "-c", place, binary, *_FLAGS, f"--user-data-dir={folder}", *flags, "about:blank"],
+            env=os.environ | {"HOME": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(read_by_it, written_by_it),
+            start_new_session=True,
+        )
+    os.close(read_by_it)
+    os.close(written_by_it)
+    try:
+        yield Chromium(commands, answers)
+    finally:
+        os.close(commands)
+        os.close(answers)
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Closed pipes end it; whatever is left of its session is killed."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_until(lambda: not _is_alive(process.pid), 10, "Chromium's processes to be gone")
+
+
+def _is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

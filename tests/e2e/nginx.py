@@ -1,0 +1,128 @@
+"""A real nginx with deploy/nginx.conf: only ports, paths and the user are other ones."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.conftest import require
+from tests.serving import BEARER, ROOT, free_port, wait_until
+
+
+class Nginx:
+    """One master, its workers, and its files."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes], port: int, plain_port: int) -> None:
+        self.folder = folder
+        self.process = process
+        self.port = port
+        self.plain_port = plain_port
+        self.url = f"https://localhost:{port}"
+        self.certificate = folder / "tls" / "simulcast.crt"
+
+    @property
+    def logs(self) -> str:
+        """All that it wrote."""
+        return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+    def client(self) -> httpx.Client:
+        """Over TLS and HTTP/1.1, trusting this nginx alone."""
+        trust = ssl.create_default_context(cafile=str(self.certificate))
+        return httpx.Client(base_url=self.url, verify=trust, timeout=15, trust_env=False)
+
+    def publish(self, channel: str, *data: object) -> None:
+        """Publish with the key."""
+        events = [{"channel": channel, "data": value} for value in data]
+        with self.client() as client:
+            response = client.post("/api/v1/events", json=events, headers=BEARER)
+        assert response.status_code == 201, response.text
+
+    def reload(self) -> None:
+        """HUP; returns when new workers have taken over and the old ones only finish what they have."""
+        old = self._workers()
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self._workers() - old, 10, "new workers of nginx")
+        wait_until(lambda: all(_is_leaving(pid) for pid in old), 10, "the old workers of nginx to stop accepting")
+
+    def _workers(self) -> set[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return {int(pid) for pid in children.split()}
+
+    def stop(self) -> None:
+        """TERM: at once. Its workers go with it."""
+        workers = self._workers()
+        self.process.terminate()
+        self.process.wait(10)
+        wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), 10, "nginx's workers to be gone")
+
+
+@contextlib.contextmanager
+def serve_nginx(folder: Path, gunicorn_socket: Path) -> Iterator[Nginx]:
+    """Start nginx as it is deployed, in the foreground, and stop it at the end."""
+    binary = require("nginx", shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"))
+    tls = folder / "tls"
+    tls.mkdir(parents=True)
+    _make_certificate(tls)
+    port, plain_port = free_port(), free_port()
+    config = folder / "nginx.conf"
+    config.write_text(_substituted(folder, gunicorn_socket, port, plain_port))
+    with (folder / "output.log").open("wb") as output:
+        process = subprocess.Popen(
+            [binary, "-c", str(config), "-e", str(folder / "start.log"), "-g", "daemon off;"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    nginx = Nginx(folder, process, port, plain_port)
+    try:
+        wait_until(lambda: process.poll() is not None or (folder / "nginx.pid").exists(), 10, "nginx to start")
+        assert process.poll() is None, nginx.logs
+        yield nginx
+    finally:
+        if process.poll() is None:
+            nginx.stop()
+
+
+def _substituted(folder: Path, gunicorn_socket: Path, port: int, plain_port: int) -> str:
+    """The deployed file; each replacement must still find its place in it."""
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    scratch = "".join(
+        f"\n    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    for deployed, tested in {
+        "user www-data;": f"user {getpass.getuser()};",
+        "/run/nginx.pid": f"{folder}/nginx.pid",
+        "/var/log/nginx/": f"{folder}/",
+        "/etc/nginx/tls/": f"{folder}/tls/",
+        "/run/simulcast/gunicorn.sock": str(gunicorn_socket),
+        "listen 80;": f"listen 127.0.0.1:{plain_port};",
+        "listen 443 ": f"listen 127.0.0.1:{port} ",
+        "http {\n": f"http {{{scratch}\n",
+    }.items():
+        assert deployed in text, f"deploy/nginx.conf has no {deployed!r}"
+        text = text.replace(deployed, tested)
+    return text
+
+
+def _make_certificate(folder: Path) -> None:
+    openssl = require("openssl", shutil.which("openssl"))
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
+    files = ["-keyout", str(folder / "simulcast.key"), "-out", str(folder / "simulcast.crt")]
+    names = ["-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([openssl, *command.split(), *names, *files], check=True, capture_output=True)
+
+
+def _is_leaving(pid: int) -> bool:
+    """nginx says so in the title of a worker's process."""
+    try:
+        return "shutting down" in Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True

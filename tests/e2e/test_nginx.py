@@ -1,0 +1,287 @@
+"""The service behind deploy/nginx.conf: what nginx must not hold back, must notice, and must not cut."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from httpx_sse import EventSource, ServerSentEvent
+
+from tests.conftest import require
+from tests.e2e.nginx import Nginx, serve_nginx
+from tests.serving import BEARER, Server, serve, wait_until
+
+ORDERS = "/api/v1/stream?channel=orders"
+ROWS_A_BATCH = 64
+# The service, and what a test wants to see of its inside. Rows of 400 bytes: a batch is one chunk.
+PROBE = f"""
+from flask import jsonify, request
+from gevent.event import Event
+from app.extensions import simulcast
+from wsgi import app
+
+go_on = Event()
+
+@app.get("/listeners")
+def listeners():
+    return jsonify(len(simulcast.hub.listeners))
+
+@app.get("/client")
+def client():
+    return jsonify(address=request.remote_addr, url=request.url)
+
+@app.get("/rows")
+def rows():
+    def two_batches():
+        yield from ["a" * 400] * {ROWS_A_BATCH}
+        go_on.wait()
+        yield from ["b" * 400] * {ROWS_A_BATCH}
+    return simulcast.json_rows("rows", two_batches())
+
+@app.post("/rows/go-on")
+def go():
+    go_on.set()
+    return "", 204
+"""
+
+
+@dataclass
+class Site:
+    """nginx, and gunicorn behind it."""
+
+    nginx: Nginx
+    gunicorn: Server
+    socket: Path
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """One worker, so that the probe tells of all listeners. It has answered: a TERM during its start could be lost."""
+    socket = tmp_path / "gunicorn.sock"
+    with serve_probe(tmp_path / "service", socket) as gunicorn, serve_nginx(tmp_path / "nginx", socket) as nginx:
+        with nginx.client() as client:
+            assert client.get("/healthz").status_code == 200
+        yield Site(nginx, gunicorn, socket)
+
+
+@contextlib.contextmanager
+def serve_probe(folder: Path, socket: Path) -> Iterator[Server]:
+    """As behind nginx in production: a unix socket, one hop."""
+    folder.mkdir(exist_ok=True)
+    (folder / "probe.py").write_text(PROBE)
+    with serve(folder, bind=f"unix:{socket}", app="probe:app", proxy_hops=1, ACCESS_LOG="-") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def over_http1(nginx: Nginx, path: str, **headers: str) -> Iterator[Callable[[], ServerSentEvent | None]]:
+    """A stream over TLS and HTTP/1.1. Call for the next event; None at its clean end."""
+    fields = {"Accept": "text/event-stream"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    with nginx.client() as client, client.stream("GET", path, headers=fields) as response:
+        assert response.http_version == "HTTP/1.1"
+        assert response.status_code == 200
+        events = EventSource(response).iter_sse()
+        yield lambda: next(events, None)
+
+
+@contextlib.contextmanager
+def over_http2(nginx: Nginx, path: str) -> Iterator[Callable[[], ServerSentEvent | None]]:
+    """The same over HTTP/2, by curl, which is killed at the end."""
+    curl = require("curl", shutil.which("curl"))
+    command = [curl, "--silent", "--no-buffer", "--http2", "--include", "--cacert", str(nginx.certificate)]
+    process = subprocess.Popen([*command, nginx.url + path], stdout=subprocess.PIPE)
+    try:
+        lines = read_lines(process)
+        assert next(lines) == "HTTP/2 200 "
+        yield lambda: next_event(lines)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def read_lines(process: subprocess.Popen[bytes], seconds: float = 15) -> Iterator[str]:
+    """Lines of its output, each within a deadline."""
+    assert process.stdout is not None
+    text = b""
+    while True:
+        line, end, text_after = text.partition(b"\n")
+        if end:
+            text = text_after
+            yield line.decode().rstrip("\r")
+            continue
+        assert select.select([process.stdout], [], [], seconds)[0], f"nothing for {seconds} s"
+        piece = os.read(process.stdout.fileno(), 65536)
+        if not piece:
+            return
+        text += piece
+
+
+def next_event(lines: Iterator[str]) -> ServerSentEvent | None:
+    """From the lines of a stream whose data is one line each."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if not line and "data" in fields:
+            return ServerSentEvent(fields.get("event"), fields["data"], fields.get("id"))
+        name, _, value = line.partition(": ")
+        fields[name] = value
+    return None
+
+
+both = pytest.mark.parametrize("listen", [over_http1, over_http2])
+
+
+def listeners(client: httpx.Client) -> int:
+    """How many gunicorn's worker has."""
+    return int(client.get("/listeners").json())
+
+
+@both
+def test_events_arrive_one_by_one(site: Site, listen: Callable) -> None:
+    """Each is published when the one before has arrived: one that is held back would never come."""
+    with listen(site.nginx, ORDERS) as next_of:
+        assert next_of().event == "connected"
+        for number in range(30):
+            published_at = time.monotonic()
+            site.nginx.publish("orders", number)
+            assert next_of().data == str(number)
+            assert time.monotonic() - published_at < 1
+
+
+@both
+def test_a_client_that_leaves_is_noticed_at_once(site: Site, listen: Callable) -> None:
+    """While nothing is sent: the heartbeat is 15 s away. The design promises 100 ms; a busy machine gets five times that."""
+    with site.nginx.client() as client:
+        with listen(site.nginx, ORDERS) as next_of:
+            assert next_of().event == "connected"
+            assert listeners(client) == 1
+        wait_until(lambda: listeners(client) == 0, 0.5, "the listener to be gone")
+
+
+@both
+def test_a_reload_of_nginx_cuts_nothing(site: Site, listen: Callable) -> None:
+    """The stream of before goes on, and new ones are taken by new workers."""
+    with listen(site.nginx, ORDERS) as old:
+        assert old().event == "connected"
+        site.nginx.publish("orders", "before")
+        assert old().data == '"before"'
+        site.nginx.reload()
+        with listen(site.nginx, ORDERS) as new:
+            assert new().event == "connected"
+            for number in range(10):
+                site.nginx.publish("orders", number)
+                assert old().data == new().data == str(number)
+
+
+def test_sse_headers_pass_unchanged_and_are_not_compressed(site: Site) -> None:
+    with site.nginx.client() as client, client.stream("GET", ORDERS, headers={"Accept-Encoding": "gzip"}) as response:
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert response.headers["Cache-Control"] == "no-cache, no-transform"
+        assert "Content-Encoding" not in response.headers
+        assert "Content-Length" not in response.headers
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_streaming_json_arrives_batch_by_batch(site: Site, encoding: str) -> None:
+    """The second batch is made when the first one has arrived."""
+    with (
+        site.nginx.client() as client,
+        client.stream("GET", "/rows", headers={"Accept-Encoding": encoding}) as response,
+    ):
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.headers.get("Content-Encoding", "identity") == encoding
+        pieces = response.iter_text()
+        text = ""
+        while text.count('"') < 2 + 2 * ROWS_A_BATCH:
+            text += next(pieces)
+        assert "b" * 400 not in text
+        with site.nginx.client() as other:
+            other.post("/rows/go-on")
+        text += "".join(pieces)
+    assert json.loads(text) == {"rows": ["a" * 400] * ROWS_A_BATCH + ["b" * 400] * ROWS_A_BATCH}
+
+
+def test_nginx_and_the_service_agree_on_the_largest_body(site: Site) -> None:
+    """The largest one gets through to the service, which finds no JSON in it; one byte more is refused alike."""
+    largest = b" " * (4 << 20)
+    transport = httpx.HTTPTransport(uds=str(site.socket))
+    with httpx.Client(transport=transport, base_url="http://localhost") as direct, site.nginx.client() as client:
+        answers = [
+            way.post("/api/v1/events", content=body, headers=BEARER)
+            for way in (direct, client)
+            for body in (largest, largest + b" ")
+        ]
+    outcomes = [(answer.status_code, answer.json()["error"]["code"]) for answer in answers]
+    assert outcomes == [(400, "not_json"), (413, "request_entity_too_large")] * 2
+
+
+def test_the_client_s_address_and_the_url_are_those_in_front_of_nginx(site: Site) -> None:
+    """Whatever a client says of itself, it is not believed."""
+    lies = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}
+    with site.nginx.client() as client:
+        seen = client.get("/client", headers=lies).json()
+    assert seen == {"address": "127.0.0.1", "url": f"{site.nginx.url}/client"}
+
+
+def test_plain_http_is_sent_to_https(site: Site) -> None:
+    response = httpx.get(f"http://localhost:{site.nginx.plain_port}{ORDERS}", trust_env=False)
+    assert response.status_code == 301
+    assert response.headers["Location"] == f"https://localhost{ORDERS}"
+
+
+def test_a_stopping_gunicorn_says_goodbye_through_nginx(site: Site) -> None:
+    with over_http1(site.nginx, ORDERS) as next_of:
+        assert next_of().event == "connected"
+        site.gunicorn.signal(signal.SIGTERM)
+        goodbye = next_of()
+        assert (goodbye.event, goodbye.json()) == ("closed", {"reason": "draining", "reconnect": True})
+        assert next_of() is None
+
+
+def test_a_restart_of_gunicorn_loses_nothing(site: Site, tmp_path: Path) -> None:
+    """In between an EventSource is told to come back, with 200, and all others that the server is away."""
+    with over_http1(site.nginx, ORDERS) as next_of:
+        connected = next_of()
+    site.nginx.publish("orders", "missed")
+    site.gunicorn.stop()
+    with site.nginx.client() as client:
+        answer = client.get(ORDERS, headers={"Accept": "text/event-stream"})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
+        assert answer.text.startswith("retry: 2000\n")
+        answer = client.get(ORDERS)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.json()["error"]["code"] == "unavailable"
+    with (
+        serve_probe(tmp_path / "service", site.socket),
+        over_http1(site.nginx, ORDERS, Last_Event_ID=connected.id) as next_of,
+    ):
+        assert [next_of().event, next_of().data] == ["connected", '"missed"']
+
+
+def test_no_query_string_reaches_a_log(site: Site) -> None:
+    """They carry tickets. Not when all is well, not when nginx answers itself, not when gunicorn is away."""
+    secret = "ticket=s3cret"
+    with site.nginx.client() as client:
+        assert client.get(f"/healthz?{secret}").status_code == 200
+        assert client.get(f"/nowhere?{secret}").status_code == 404
+        assert client.post(f"/healthz?{secret}", content=b" " * (5 << 20)).status_code == 413
+        with over_http1(site.nginx, f"{ORDERS}&{secret}") as next_of:
+            assert next_of().event == "connected"
+            site.gunicorn.stop()
+            assert next_of().event == "closed"
+        assert client.get(f"{ORDERS}&{secret}").status_code == 503
+    httpx.get(f"http://localhost:{site.nginx.plain_port}{ORDERS}&{secret}", trust_env=False)
+    site.nginx.stop()
+    assert "/api/v1/stream" in site.nginx.logs
+    assert "/api/v1/stream" in site.gunicorn.log
+    assert secret not in site.nginx.logs + site.gunicorn.log

@@ -1,0 +1,128 @@
+"""The page and native EventSource in a real Chromium: what they do when a worker is killed, replaced, or all are away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.chromium import Chromium, Page, open_chromium
+from tests.e2e.nginx import serve_nginx
+from tests.serving import Server, serve, wait_until
+
+RETRY_MS = 200  # so that a test need not wait for the usual 2 s
+# Each state of the page's connection, in the order in which it was shown.
+WATCH_CONNECTION = """
+  window.states = [];
+  const root = document.getElementById("status");
+  const note = () => root.dataset.connection === states.at(-1) || states.push(root.dataset.connection);
+  new MutationObserver(note).observe(root, {attributeFilter: ["data-connection"]});
+  note();
+"""
+LISTEN = """
+  window.got = []; window.opened = 0;
+  window.source = new EventSource("/api/v1/stream?channel=x");
+  source.onopen = () => opened++;
+  source.onmessage = (event) => got.push(JSON.parse(event.data));
+  new Promise((resolve) => source.addEventListener("connected", () => resolve(true), {once: true}))
+"""
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Iterator[Chromium]:
+    with open_chromium(tmp_path / "chromium") as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serve(tmp_path / "service", workers=2, retry_ms=RETRY_MS) as server:
+        yield server
+
+
+def text_of(page: Page, part: str) -> str:
+    """What a named part of the status panel says."""
+    return str(page.evaluate(f"document.querySelector('#status [data-part={part}]').textContent"))
+
+
+def wait_for_updates(page: Page) -> None:
+    """Wait until the figures have changed twice: a stream, not one answer. At most 3 s of a killed worker's lease between."""
+    for _ in range(2):
+        seen = json.dumps(text_of(page, "reported"))
+        page.wait_for(f"document.querySelector('#status [data-part=reported]').textContent !== {seen}", 10)
+
+
+def holder_of_the_only_stream(server: Server) -> int:
+    """The worker that has the browser's only connection, once those of the page's other requests have been closed."""
+
+    def holders() -> list[int]:
+        return [
+            pid
+            for pid in server.workers
+            for connection in psutil.Process(pid).net_connections("tcp")
+            if connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == server.port
+        ]
+
+    wait_until(lambda: len(holders()) == 1, 10, "the page to have its stream alone")
+    return holders()[0]
+
+
+def test_the_status_shows_and_updates(server: Server, chromium: Chromium) -> None:
+    page = chromium.open(f"http://127.0.0.1:{server.port}/")
+    page.wait_for("document.getElementById('status').dataset.connection === 'live'")
+    assert text_of(page, "label") == "Live"
+    assert text_of(page, "name") != "…"
+    wait_for_updates(page)
+    assert float(page.evaluate("document.querySelector('[data-chart=memory] [data-part=value]').textContent")) > 0
+
+
+def test_the_page_goes_on_by_itself_when_its_worker_is_killed(server: Server, chromium: Chromium) -> None:
+    page = chromium.open(f"http://127.0.0.1:{server.port}/")
+    page.wait_for("document.getElementById('status').dataset.connection === 'live'")
+    page.evaluate(WATCH_CONNECTION)
+    os.kill(holder_of_the_only_stream(server), signal.SIGKILL)
+    page.wait_for("states.includes('reconnecting') && states.at(-1) === 'live'", 15)
+    wait_for_updates(page)
+    assert page.evaluate("states") == ["live", "reconnecting", "live"]
+
+
+def test_native_eventsource_misses_nothing_across_a_reload_of_gunicorn(server: Server, chromium: Chromium) -> None:
+    """HUP drains every worker while events are being published; the same EventSource has them all, in order, once."""
+    page = chromium.open(f"http://127.0.0.1:{server.port}/")
+    page.evaluate(LISTEN)
+    old = set(server.workers)
+    for number in range(1, 201):
+        if number == 100:
+            server.signal(signal.SIGHUP)
+        server.publish("x", number)
+    wait_until(lambda: not old & set(server.workers), 15, "the old workers to be gone")
+    page.wait_for("got.length >= 200", 15)
+    assert page.evaluate("got") == list(range(1, 201))
+    assert page.evaluate("opened") > 1, "the stream was never cut, so nothing was tested"
+
+
+def test_native_eventsource_survives_that_gunicorn_is_away_behind_nginx(tmp_path: Path) -> None:
+    """A 502 would end it for ever."""
+    socket = tmp_path / "gunicorn.sock"
+    service = {"bind": f"unix:{socket}", "retry_ms": RETRY_MS, "proxy_hops": 1}
+    with (
+        serve_nginx(tmp_path / "nginx", socket) as nginx,
+        open_chromium(tmp_path / "chromium", "--ignore-certificate-errors") as chromium,
+    ):
+        with serve(tmp_path / "service", **service):
+            page = chromium.open(f"{nginx.url}/")
+            page.evaluate(LISTEN)
+            nginx.publish("x", "before")
+            page.wait_for("got.length === 1")
+            page.evaluate("opened = 0")
+        page.wait_for("opened >= 1")  # by nginx, which tells it to come back
+        with serve(tmp_path / "service", **service):
+            nginx.publish("x", "after")
+            page.wait_for("got.length === 2", 15)
+            assert page.evaluate("got") == ["before", "after"]
+            assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"

@@ -1,0 +1,55 @@
+"""The Dockerfile, as far as can be told without building it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import require
+from tests.serving import ROOT
+
+DOCKERFILE = ROOT / "Dockerfile"
+
+
+def instructions(name: str) -> list[str]:
+    """The arguments of every instruction of this name, continued lines joined."""
+    text = DOCKERFILE.read_text().replace("\\\n", " ")
+    return re.findall(rf"^{name} +(.+)$", text, re.MULTILINE)
+
+
+def test_hadolint_finds_nothing() -> None:
+    binary = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    command = [require("hadolint", binary), "--failure-threshold", "style", str(DOCKERFILE)]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_both_stages_come_from_one_image_with_a_full_version() -> None:
+    assert [argument.split()[0] for argument in instructions("FROM")] == ["${PYTHON_IMAGE}"] * 2
+    (image,) = [argument for argument in instructions("ARG") if argument.startswith("PYTHON_IMAGE=")]
+    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.11\.\d+-slim-bookworm", image)
+
+
+def test_what_is_copied_exists_and_is_not_ignored() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = [argument.split()[:-1] for argument in instructions("COPY") if not argument.startswith("--from")]
+    sources = {source for sources in copied for source in sources}
+    assert sources == allowed
+    assert all((ROOT / source).exists() for source in sources)
+
+
+def test_packages_are_checked_against_their_hashes() -> None:
+    installs = [command for command in instructions("RUN") if "install" in command and "requirements" in command]
+    assert len(installs) == 1
+    assert "--require-hashes" in installs[0]
+
+
+def test_it_runs_as_nobody_in_particular_and_stops_on_term() -> None:
+    assert instructions("USER") == ["10001:10001"]
+    assert instructions("STOPSIGNAL") == ["SIGTERM"]
+    # A shell in between would not hand TERM on.
+    assert instructions("CMD") == ['["gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]']
+    assert "/healthz" in DOCKERFILE.read_text().partition("HEALTHCHECK")[2]
