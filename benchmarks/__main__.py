@@ -1,0 +1,77 @@
+"""``./scripts/bench``: measure, print a table, write JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from . import append, fanout, gone, idle, machine, nchan, process, publish, resume, rows, workers
+from .figure import HEADER, Effort, Figure, row
+
+_RESULTS = Path(__file__).parent / "results"
+_FULL = Effort(rounds=3, seconds=3)
+_QUICK = Effort(rounds=1, seconds=1)
+
+Measure = Callable[[Effort], Iterator[Figure]]
+_ALL: dict[str, Measure] = {
+    "fanout": fanout.measure,
+    "idle": idle.measure,
+    "gone": gone.measure,
+    "publish": publish.measure,
+    "append": append.measure,
+    "workers": workers.measure,
+    "resume": resume.measure,
+    "rows": rows.measure,
+}
+
+
+def main() -> int:
+    """Returns 1 when an event was lost, doubled or refused anywhere; a target that is missed is no failure."""
+    options = _options()
+    chosen = {name: _ALL[name] for name in options.only or _ALL}
+    if options.against_nchan:
+        chosen["nchan"] = nchan.measure
+    _prepare()
+    report = {"machine": machine.describe(), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "figures": []}
+    print(HEADER)
+    is_faulty = False
+    for measure in chosen.values():
+        for figure in measure(_QUICK if options.quick else _FULL):
+            print(row(figure), flush=True)
+            report["figures"].append(figure.as_json())
+            is_faulty = is_faulty or bool(figure.faults)
+    _write(options.name, report)
+    return int(is_faulty)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure what the service costs here.")
+    parser.add_argument("--quick", action="store_true", help="one short round of each")
+    parser.add_argument("--only", nargs="+", choices=list(_ALL), metavar="NAME", help=f"of {', '.join(_ALL)}")
+    parser.add_argument("--name", default="latest", help="of the file in benchmarks/results (latest)")
+    parser.add_argument("--against-nchan", action="store_true", help="also nginx with nchan, which must be installed")
+    return parser.parse_args()
+
+
+def _prepare() -> None:
+    """Room for 5000 connections on both sides; and out of the server's way."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    process.pin(os.getpid(), process.CLIENT_CORE)
+
+
+def _write(name: str, report: dict[str, object]) -> None:
+    _RESULTS.mkdir(exist_ok=True)
+    path = _RESULTS / f"{name}.json"
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    print(f"\nWritten to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

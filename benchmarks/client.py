@@ -1,0 +1,242 @@
+"""The load client: many listeners and one publisher in one epoll loop, without gevent. A process of its own.
+
+``python -m benchmarks.client`` reads a `Job` from stdin and writes an `Outcome` to stdout, both as JSON.
+Listeners connect one after another with a bounded number under way, as browsers that reconnect do.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import socket
+import sys
+import time
+from dataclasses import asdict
+from typing import NamedTuple
+
+from . import process
+from .job import Job, Outcome, percentiles_ms
+from .publisher import Publisher
+from .received import Received
+
+_CONNECTS_UNDER_WAY = 128
+_READ_BYTES = 1 << 18  # more than a page of history, in one buffer for all: to allocate it costs more than to read
+_SETTLE_SECONDS = 0.5
+_DRAIN_SECONDS = 10
+_OPEN_SECONDS = 60
+_EVENTS_A_TURN = 512
+
+
+class Sample(NamedTuple):
+    """Where all counters stand at one moment."""
+
+    seconds: float
+    cpu_seconds: float
+    client_seconds: float
+    published: int
+    deliveries: int
+    reads: int
+
+
+class Client:
+    """Runs one job."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._epoll = select.epoll()
+        self._sockets: dict[int, socket.socket] = {}
+        self._received: dict[int, Received] = {}
+        self._ready = 0
+        self._deliveries = 0
+        self._reads = 0
+        self._lost = 0
+        self._publisher: Publisher | None = None
+        self._buffer = memoryview(bytearray(_READ_BYTES))
+
+    def run(self) -> Outcome:
+        """Connect, publish or wait, and report."""
+        outcome = Outcome()
+        start = self._sample()
+        memory = process.resident_bytes(self._job.pids)
+        self._open_all()
+        opened = self._sample()
+        outcome.connect_seconds = opened.seconds - start.seconds
+        outcome.connect_cpu_seconds = opened.cpu_seconds - start.cpu_seconds
+        if self._job.expect:
+            self._wait_for(self._job.expect)
+            end = self._sample()
+        else:
+            self._turns_until(time.monotonic() + _SETTLE_SECONDS)
+            outcome.resident_bytes = process.resident_bytes(self._job.pids) - memory
+            start, end = self._publish()
+        self._report(outcome, start, end)
+        return outcome
+
+    # Listening
+
+    def _open_all(self) -> None:
+        opened = 0
+        deadline = time.monotonic() + _OPEN_SECONDS
+        while self._ready < self._job.listeners and time.monotonic() < deadline:
+            while opened < self._job.listeners and opened - self._ready < _CONNECTS_UNDER_WAY:
+                self._open(opened)
+                opened += 1
+            self._turn(0.1)
+
+    def _open(self, number: int) -> None:
+        job = self._job
+        connection = socket.create_connection(("127.0.0.1", job.ports[number % len(job.ports)]))
+        headers = "".join(f"{name}: {value}\r\n" for name, value in job.headers.items())
+        connection.sendall(
+            f"GET {job.listen_path} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n{headers}\r\n".encode()
+        )
+        step = max(job.listeners // job.sampled, 1)
+        fd = connection.fileno()
+        self._sockets[fd] = connection
+        self._received[fd] = Received(has_greeting=job.has_greeting, is_sampled=number % step == 0)
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def _turn(self, seconds: float) -> None:
+        """Serve what is ready, waiting at most so long."""
+        for fd, _ in self._epoll.poll(seconds, _EVENTS_A_TURN):
+            if fd in self._received:
+                self._read(fd)
+            elif self._publisher is not None:
+                self._publisher.read()
+
+    def _turns_until(self, deadline: float) -> None:
+        while (left := deadline - time.monotonic()) > 0:
+            self._turn(_whole_ms(left))
+
+    def _read(self, fd: int) -> None:
+        size = self._sockets[fd].recv_into(self._buffer)
+        if not size:
+            self._epoll.unregister(fd)
+            self._lost += 1
+            return
+        received = self._received[fd]
+        was_ready = received.is_ready
+        count = received.feed(bytes(self._buffer[:size]), time.monotonic_ns())
+        self._ready += received.is_ready - was_ready
+        if count:
+            self._reads += 1
+            self._deliveries += count
+
+    def _wait_for(self, events: int) -> None:
+        """Until the listeners have got so many on average: those who have not show among the faults."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while self._deliveries < events * self._job.listeners and time.monotonic() < deadline:
+            self._turn(0.1)
+
+    # Publishing
+
+    def _publish(self) -> tuple[Sample, Sample]:
+        job = self._job
+        if not job.publish_path:
+            return self._sample(), self._sample()
+        self._publisher = Publisher(job.ports[0], job.publish_path, job.key, job.channel, job.batch)
+        self._epoll.register(self._publisher, select.EPOLLIN)
+        publish_until = self._publish_at_rate if job.rate else self._publish_in_window
+        publish_until(time.monotonic() + job.warm_up_seconds)
+        start = self._sample()
+        self._publisher.answer_ns.clear()
+        publish_until(time.monotonic() + job.seconds)
+        end = self._sample()
+        self._finish(self._publisher)
+        return start, end
+
+    def _publish_in_window(self, deadline: float) -> None:
+        publisher, listeners = self._publisher, self._job.listeners
+        assert publisher is not None
+        window = self._job.window * self._job.batch * listeners
+        while time.monotonic() < deadline:
+            under_way = publisher.published * listeners - self._deliveries
+            if not publisher.is_waiting and under_way < max(window, 1):
+                publisher.send(time.monotonic_ns())
+            self._turn(0.1)
+
+    def _publish_at_rate(self, deadline: float) -> None:
+        """What the server held up is sent late, but says when it was due. Our own timer's lateness is not counted."""
+        publisher = self._publisher
+        assert publisher is not None
+        due = time.monotonic()
+        while due < deadline:
+            self._turns_until(due)
+            was_waiting = publisher.is_waiting
+            while publisher.is_waiting:
+                self._turn(0.1)
+            publisher.send(int(due * 1e9) if was_waiting else time.monotonic_ns())
+            due += 1 / self._job.rate
+        self._turns_until(deadline)
+
+    def _finish(self, publisher: Publisher) -> None:
+        """Let everything arrive."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while publisher.is_waiting and time.monotonic() < deadline:
+            self._turn(0.1)
+        self._wait_for(publisher.published)
+
+    # Reporting
+
+    def _sample(self) -> Sample:
+        return Sample(
+            time.monotonic(),
+            process.cpu_seconds(self._job.pids),
+            time.process_time(),
+            self._publisher.published if self._publisher else 0,
+            self._deliveries,
+            self._reads,
+        )
+
+    def _report(self, outcome: Outcome, start: Sample, end: Sample) -> None:
+        outcome.seconds = end.seconds - start.seconds
+        outcome.cpu_seconds = end.cpu_seconds - start.cpu_seconds
+        outcome.client_cores = (end.client_seconds - start.client_seconds) / max(outcome.seconds, 1e-9)
+        outcome.published = end.published - start.published
+        outcome.deliveries = end.deliveries - start.deliveries
+        outcome.events_a_read = outcome.deliveries / max(end.reads - start.reads, 1)
+        outcome.latency_ms = self._latencies(start.seconds * 1e9, end.seconds * 1e9)
+        outcome.answer_ms = percentiles_ms(self._publisher.answer_ns if self._publisher else [])
+        outcome.faults = {name: count for name, count in self._faults().items() if count}
+
+    def _latencies(self, start_ns: float, end_ns: float) -> list[tuple[float, float]]:
+        """For each port, of events that were sent between these two."""
+        ports = self._job.ports
+        values: list[list[int]] = [[] for _ in ports]
+        for number, received in enumerate(self._received.values()):
+            values[number % len(ports)] += [ns for sent, ns in received.latencies if start_ns <= sent <= end_ns]
+        return [percentiles_ms(latencies) for latencies in values]
+
+    def _faults(self) -> dict[str, int]:
+        everyone = self._received.values()
+        wanted = self._publisher.published if self._publisher else self._job.expect
+        sums = {received.checksum for received in everyone}
+        return {
+            "not opened": sum(received.status != 200 for received in everyone),
+            "closed early": self._lost,
+            "incomplete": sum(received.events != wanted for received in everyone),
+            "gaps or duplicates": sum(received.wrong for received in everyone),
+            "other bytes than the sampled": max(len(sums) - 1, 0),
+            "publishes refused": self._publisher.refused if self._publisher else 0,
+        }
+
+
+def _whole_ms(seconds: float) -> float:
+    """An epoll rounds up to ms: wait the whole ones, then look again and again, or each publish were late."""
+    return int(seconds * 1000) / 1000
+
+
+def main() -> None:
+    """Read the job, do it, write the outcome."""
+    job = Job(**json.load(sys.stdin))
+    process.pin(os.getpid(), process.CLIENT_CORE)
+    gc.disable()  # it lives for seconds, and a collection would be the server's latency
+    json.dump(asdict(Client(job).run()), sys.stdout)
+    sys.stdout.flush()
+    os._exit(0)  # closes thousands of sockets at once, without a word
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""What the load client is told, and what it answers: plain data, that crosses the process as JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+
+_MAX_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the load client.
+
+    Attributes:
+        ports: On loopback. Listeners are spread over them in turn; publishing goes to the first.
+        pids: Server processes whose CPU time and memory are read.
+        listeners: Connections to open.
+        listen_path: What they GET.
+        headers: Of that GET.
+        has_greeting: The server sends each listener a frame of its own first.
+        publish_path: Where events are POSTed; empty for none.
+        key: Bearer token for it.
+        channel: Empty for a server that takes the bare data as the body.
+        batch: Events a POST.
+        window: Publish as fast as so many POSTs are under way to the average listener; 0 is `rate`.
+        rate: POSTs a second, at fixed times.
+        seconds: How long is measured.
+        warm_up_seconds: The same, before that.
+        expect: Publish nothing; wait until every listener has got so many events.
+        sampled: Listeners of which every event is read.
+    """
+
+    ports: list[int]
+    pids: list[int]
+    listeners: int = 0
+    listen_path: str = "/api/v1/stream?channel=bench"
+    headers: dict[str, str] = field(default_factory=dict)
+    has_greeting: bool = True
+    publish_path: str = ""
+    key: str = ""
+    channel: str = "bench"
+    batch: int = 1
+    window: int = 0
+    rate: float = 0
+    seconds: float = 3
+    warm_up_seconds: float = 0.5
+    expect: int = 0
+    sampled: int = 100
+
+
+@dataclass
+class Outcome:
+    """What a run has shown.
+
+    Attributes:
+        connect_seconds: Until the last listener was ready.
+        connect_cpu_seconds: Of the server, for all of them.
+        resident_bytes: What the server grew by with all listeners idle.
+        seconds: Measured.
+        cpu_seconds: Of the server in that time.
+        client_cores: Cores that this client used; near 1 it is the limit, and a rate is a lower bound.
+        published: Events, in that time.
+        deliveries: Events times listeners that got them, in that time.
+        events_a_read: How many events came joined.
+        latency_ms: Publish to receive: p50 and p99 of the sampled listeners, for each port.
+        answer_ms: p50 and p99 of the POSTs.
+        faults: What should not be: name to count, those that are zero left out.
+    """
+
+    connect_seconds: float = 0
+    connect_cpu_seconds: float = 0
+    resident_bytes: int = 0
+    seconds: float = 0
+    cpu_seconds: float = 0
+    client_cores: float = 0
+    published: int = 0
+    deliveries: int = 0
+    events_a_read: float = 0
+    latency_ms: list[tuple[float, float]] = field(default_factory=list)
+    answer_ms: tuple[float, float] = (0, 0)
+    faults: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Deliveries a second."""
+        return self.deliveries / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """µs of server CPU a delivery."""
+        return self.cpu_seconds / max(self.deliveries, 1) * 1e6
+
+
+def run(job: Job) -> Outcome:
+    """Run the load client on a job, in a process of its own.
+
+    Raises:
+        RuntimeError: It failed; with what it wrote.
+    """
+    command = [sys.executable, "-m", "benchmarks.client"]
+    done = subprocess.run(
+        command, input=json.dumps(asdict(job)), capture_output=True, text=True, timeout=_MAX_SECONDS, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"The load client failed:\n{done.stderr}")
+    return Outcome(**json.loads(done.stdout))
+
+
+def percentiles_ms(values_ns: list[int]) -> tuple[float, float]:
+    """p50 and p99 in ms, of ns; zeros of nothing."""
+    if not values_ns:
+        return 0.0, 0.0
+    ordered = sorted(values_ns)
+    return tuple(ordered[int(share * (len(ordered) - 1))] / 1e6 for share in (0.5, 0.99))  # type: ignore[return-value]

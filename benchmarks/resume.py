@@ -1,0 +1,57 @@
+"""Resume: listeners that come back and missed 10 000 events, which are in the log and not in memory."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from .figure import Effort, Figure, at_least, at_most, faults_of, middle, rounds_of
+from .job import Job, run
+from .publisher import enveloped, payload
+from .server import Server, serve
+
+_EVENTS = 10_000
+_EVENTS_A_POST = 1000
+_HERD = 100
+# Pages are shared for a second: what one round leaves behind must not help the next.
+_FORGET_SECONDS = 1.5
+
+
+def measure(effort: Effort) -> Iterator[Figure]:
+    """One listener alone, and a herd at the same position."""
+    with serve(history_events=2 * _EVENTS) as server:
+        position = _fill(server)
+        yield _figure(server, effort, position, f"resume of {_EVENTS} events", 1, target=at_least(150_000))
+        yield _figure(server, effort, position, f"the same, {_HERD} listeners at once", _HERD, cpu_target=at_most(0.5))
+
+
+def _fill(server: Server) -> str:
+    """Publish the events. The position before them."""
+    answer = server.request("POST", "/api/v1/events", enveloped("bench", [payload(0, 0)]))
+    for first in range(0, _EVENTS, _EVENTS_A_POST):
+        body = enveloped("bench", [payload(0, number) for number in range(first, first + _EVENTS_A_POST)])
+        server.request("POST", "/api/v1/events", body)
+    return str(json.loads(answer)["positions"][0])
+
+
+def _figure(server: Server, effort: Effort, position: str, name: str, listeners: int, **targets: Any) -> Figure:
+    headers = {"Last-Event-ID": position}
+    job = Job([server.port], server.workers, listeners, headers=headers, expect=_EVENTS)
+    outcomes = []
+    for _ in range(effort.rounds):
+        time.sleep(_FORGET_SECONDS)
+        outcomes.append(run(job))
+    outcome = middle(outcomes)
+    return Figure(
+        name,
+        outcome.rate,
+        "events/s",
+        cpu_us=outcome.cpu_us,
+        cpu_per="event",
+        client_cores=outcome.client_cores,
+        faults=faults_of(outcomes),
+        rounds=rounds_of(outcomes),
+        **targets,
+    )

@@ -1,0 +1,53 @@
+"""Another worker: how soon an event is with listeners of a worker that it was not published to."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .figure import Effort, Figure, at_most, faults_of, rounds_of
+from .job import Job, Outcome, run
+from .server import serve
+
+_APP = "benchmarks.probe_app:app"
+_LISTENERS = 8
+_EVENTS_A_SECOND = 100
+
+
+def measure(effort: Effort) -> Iterator[Figure]:
+    """Two servers of one worker each, on one log: so we know who listens where."""
+    outcomes = _rounds(effort)
+    labels = ("its own", "the other")
+    targets = ((None, None), (at_most(1), at_most(5)))
+    for worker, label in enumerate(labels):
+        for which, quantile in enumerate(("p50", "p99")):
+            is_first = not worker and not which
+            yield Figure(
+                f"publish to receive, {label} worker, {quantile}",
+                statistics.median(outcome.latency_ms[worker][which] for outcome in outcomes),
+                "ms",
+                targets[worker][which],
+                faults=faults_of(outcomes) if is_first else {},
+                rounds=rounds_of(outcomes) if is_first else [],
+            )
+
+
+def _rounds(effort: Effort) -> list[Outcome]:
+    with (
+        tempfile.TemporaryDirectory(prefix="simulcast-bench-") as folder,
+        serve(_APP, folder=Path(folder)) as first,
+        serve(_APP, folder=Path(folder)) as second,
+    ):
+        job = Job(
+            [first.port, second.port],
+            [*first.workers, *second.workers],
+            _LISTENERS,
+            listen_path="/stream",
+            publish_path="/publish",
+            channel="",
+            rate=_EVENTS_A_SECOND,
+            seconds=effort.seconds,
+        )
+        return [run(job) for _ in range(effort.rounds)]
