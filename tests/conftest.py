@@ -6,6 +6,9 @@ import os
 
 import pytest
 
+# The contract's asserts are shipped, and explained by pytest all the same.
+pytest.register_assert_rewrite("app.flask_simulcast.testing")
+
 
 def require(tool: str, path: str | None) -> str:
     """The path of a tool that a test needs. Without it the test is skipped on a laptop, and fails in CI."""
