@@ -4,6 +4,10 @@ Nothing heavy is imported here: gunicorn reads this file before its workers are 
 """
 
 import os
+import resource
+import signal
+
+_MOST_DESCRIPTORS = 65536
 
 
 def _number(name: str, default: int) -> int:
@@ -40,6 +44,22 @@ loglevel = os.environ.get("LOG_LEVEL", "info")
 accesslog = os.environ.get("ACCESS_LOG") or None
 # The path alone: query strings carry tickets, and must not reach a log.
 access_log_format = '%(h)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(B)s %(D)s'
+
+
+def on_starting(server):
+    """Room for as many descriptors as the system allows: with 1024 a worker is full at about 1000 listeners."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, _MOST_DESCRIPTORS) if hard != resource.RLIM_INFINITY else _MOST_DESCRIPTORS
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < worker_connections:
+        server.log.warning("Only %d open files are allowed: raise ulimit -n, or lower WORKER_CONNECTIONS.", wanted)
+
+
+def post_fork(server, worker):
+    """Until a worker has handlers of its own, a TERM would go into its copy of the master's queue, and be lost (gunicorn #1910)."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def post_worker_init(worker):

@@ -74,11 +74,12 @@ export class Stream {
 
   #receive(event) {
     const data = JSON.parse(event.data);
+    // A goodbye brings nothing: counted as life it would make a full server look live between two tries.
+    if (event.type === "closed") return data.reconnect ? this.#watch() : this.#finish(data.reason);
     this.#lastId = event.lastEventId || this.#lastId;
     this.#failures = 0;
     this.events += 1;
     this.lastEventMs = Date.now();
-    if (event.type === "closed" && !data.reconnect) return this.#finish(data.reason);
     this.#watch();
     this.#enter("live");
     this.#notify(event.type, data);

@@ -6,6 +6,7 @@ An acknowledged event survives any worker that is killed. Power loss may take th
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import sqlite3
@@ -27,6 +28,7 @@ from .turn import Turn
 from .upkeep import Upkeep
 
 T = TypeVar("T")
+_log = logging.getLogger("flask_simulcast")
 
 _UPKEEP_LEASE = "simulcast:upkeep"
 _UPKEEP_SECONDS = 5
@@ -194,6 +196,7 @@ class SQLiteBroker(Broker):
 
     def _reopen(self) -> None:
         """Open the new file off the loop, then let the old one go. Switches."""
+        _log.warning("The log %s was replaced under this worker. It reads the new one; listeners are told.", self._path)
         files, doorbell = self._files, self._doorbell
         self._files = self._thread.run(self._open_files)
         self._doorbell = self._hang_doorbell()

@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from operator import itemgetter
+from typing import Literal
 
 from ...errors import BrokerUnavailableError
 from ...event import Draft, Event, Position, byte_length, next_key
@@ -237,13 +238,8 @@ class Store:
 
     # Trimming, inside a transaction
 
-    def trim(self, channel: str, keep: int, before: int, ceiling: int, rows: int) -> int:
-        """Empty the oldest events of a channel: all but the newest ``keep``, and those with a key below
-        ``before``; none above ``ceiling``, and at most ``rows``. Answers how many."""
-        surplus = self._one(
-            "SELECT key FROM events WHERE channel = ? ORDER BY key DESC LIMIT 1 OFFSET ?", channel, keep
-        )
-        up_to = min(max(before - 1, surplus[0] if surplus else 0), ceiling)
+    def trim(self, channel: str, up_to: int, rows: int) -> int:
+        """Empty the oldest events of a channel, at most so many. Answers how many."""
         old = self._all(
             "SELECT key, tag FROM events WHERE channel = ? AND key <= ? ORDER BY key LIMIT ?", channel, up_to, rows
         )
@@ -294,7 +290,20 @@ class Store:
             "DELETE FROM known WHERE key IN (SELECT key FROM known WHERE key <= ? LIMIT ?)", (up_to, rows)
         ).rowcount
 
-    # What trimming needs to know
+    # What trimming needs to know, outside of a transaction: most of the time there is nothing to do
+
+    def surplus(self, channel: str, keep: int, before: int, ceiling: int) -> int | None:
+        """Up to which key a channel is to be trimmed: all but the newest ``keep``, and those with a key below
+        ``before``; none above ``ceiling``. None where nothing is."""
+        extra = self._one("SELECT key FROM events WHERE channel = ? ORDER BY key DESC LIMIT 1 OFFSET ?", channel, keep)
+        up_to = min(max(before - 1, extra[0] if extra else 0), ceiling)
+        found = self._one("SELECT 1 FROM events WHERE channel = ? AND key <= ? LIMIT 1", channel, up_to)
+        return up_to if found else None
+
+    def oldest(self, table: Literal["events", "known"]) -> int:
+        """Its lowest key."""
+        row = self._one(f"SELECT key FROM {table} ORDER BY key LIMIT 1")
+        return (1 << 63) if row is None else int(row[0])
 
     def channels_between(self, after: int, up_to: int) -> list[str]:
         """Channels with an event in this stretch."""

@@ -64,11 +64,14 @@ class Upkeep:
         for channel in self._channels_to_trim(ceiling):
             self._trim(channel, now_ms, ceiling)
         oldest = first_key_of(now_ms - round(self._settings.longest_history_seconds * 1000))
-        self._repeat(lambda: self._store.sweep(min(oldest - 1, ceiling), _ROWS))
-        self._repeat(lambda: self._store.drop_known_keys(self._forgettable, _ROWS))
+        aged = min(oldest - 1, ceiling)
+        if self._store.oldest("events") <= aged:
+            self._repeat(partial(self._store.sweep, aged, _ROWS))
+        if self._store.oldest("known") <= self._forgettable:
+            self._repeat(partial(self._store.drop_known_keys, self._forgettable, _ROWS))
         if self._clock.monotonic() - self._forgot_at >= _FORGET_SECONDS:
             self._forgot_at = self._clock.monotonic()
-            self._repeat(lambda: self._store.forget(oldest, _ROWS))
+            self._repeat(partial(self._store.forget, oldest, _ROWS))
         self._checkpoint()
 
     def _channels_to_trim(self, ceiling: int) -> list[str]:
@@ -82,7 +85,9 @@ class Upkeep:
     def _trim(self, channel: str, now_ms: int, ceiling: int) -> None:
         keep, seconds = self._settings.retention(channel)
         before = first_key_of(now_ms - round(seconds * 1000))
-        self._repeat(lambda: self._store.trim(channel, keep, before, ceiling, _ROWS))
+        up_to = self._store.surplus(channel, keep, before, ceiling)
+        if up_to is not None:
+            self._repeat(partial(self._store.trim, channel, up_to, _ROWS))
 
     def _make_room(self, ceiling: int) -> None:
         """The oldest events go while the log is too large. Each time that the disk becomes nearly full a quarter of them

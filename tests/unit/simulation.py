@@ -1,0 +1,331 @@
+"""A world in which every switch of greenlets is decided by dice, and can be repeated.
+
+The hub is real; its greenlets are not started. Wherever the code says that it lets others in, the dice choose what the
+others do: publish, read on, make a pass, a step of another client, a broken connection. A client keeps what it was
+sent, and at the end its events are compared with the log.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from app.flask_simulcast import hub as hub_module
+from app.flask_simulcast.brokers.base import Batch, Broker, Page, Verdict
+from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.event import Draft, Event, Position
+from app.flask_simulcast.hub import Hub, broadcaster, catchup
+from app.flask_simulcast.listener import Listener
+from app.flask_simulcast.metrics import Metrics
+from app.flask_simulcast.settings import Settings
+from app.flask_simulcast.testing import FakeClock, SSEReader
+
+CHANNELS = ("a", "b", "c")
+_DEPTH = 3
+
+
+class SwappedBroker(Broker):
+    """A log in memory that can be replaced by an older copy of itself, as a restored file is."""
+
+    def __init__(self, settings: Settings, clock: FakeClock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self.log = MemoryBroker(settings, clock)
+
+    def copy(self) -> MemoryBroker:
+        """A backup."""
+        copy = MemoryBroker(self._settings, self._clock)
+        for name, value in vars(self.log).items():
+            if name == "_histories":
+                setattr(copy, name, {channel: history.copy() for channel, history in value.items()})
+            elif name != "_bell":
+                setattr(copy, name, value.copy() if isinstance(value, list | dict) else value)
+        return copy
+
+    def restore(self, copy: MemoryBroker) -> None:
+        """From now on that is the log."""
+        self.log = copy
+        self.generation += 1
+
+    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+        return self.log.append(drafts)
+
+    def read(self, after: Position) -> Batch:
+        return self.log.read(after)
+
+    def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
+        return self.log.page(channels, after, up_to, max_bytes)
+
+    def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
+        return self.log.verdict(position, channels)
+
+    def head(self) -> Position:
+        return self.log.head()
+
+    def wait(self, seconds: float) -> None:
+        raise AssertionError("nothing waits here")
+
+    def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
+        return True
+
+    def release_lease(self, name: str, holder: str) -> None:
+        pass
+
+    def maintain(self) -> None:
+        self.log.maintain()
+
+    def close(self) -> None:
+        self.log.close()
+
+
+class Client:
+    """Somebody who listens, loses the connection, and comes back with the last id.
+
+    Attributes:
+        events: ``(position, gap)`` in the order in which they came; one of the two is None.
+        start: The position that its first ``connected`` told.
+    """
+
+    def __init__(self, channels: tuple[str, ...]) -> None:
+        self.channels = channels
+        self.reader = SSEReader()
+        self.listener: Listener | None = None
+        self.sent = b""  # on its way
+        self.events: list[tuple[str | None, dict[str, Any] | None]] = []
+        self.start: Position | None = None
+        self.is_busy = False
+
+    def receive(self, chunk: bytes) -> None:
+        """Bytes arrive."""
+        for event in self.reader.feed(chunk):
+            if event.type == "gap":
+                self.events.append((None, json.loads(event.data)))
+            elif event.type == "connected":
+                self.start = self.start or Position.parse(event.id)
+            elif event.type != "heartbeat":
+                assert json.loads(event.data) in self.channels
+                self.events.append((event.id, None))
+
+    @property
+    def positions(self) -> list[Position]:
+        """Of the events that it got."""
+        return [position for text, _ in self.events if text and (position := Position.parse(text))]
+
+    @property
+    def gaps(self) -> list[dict[str, Any]]:
+        """What it was told that it misses."""
+        return [gap for _, gap in self.events if gap is not None]
+
+
+class World:
+    """One worker and its clients.
+
+    Args:
+        monkeypatch: Ends the world with the test.
+        seed: Of the dice.
+        settings: Of the hub.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seed: int, **settings: Any) -> None:
+        self.dice = random.Random(seed)
+        self.clock = FakeClock()
+        values = Settings(broker_url="memory://", **settings)
+        self.broker = SwappedBroker(values, self.clock)
+        self.hub = Hub(self.broker, values, Metrics())
+        self.clients: list[Client] = []
+        self.log: list[Event] = []
+        self.is_quiet = False
+        self.may_age = False
+        self.may_swap = False
+        self._backup: tuple[MemoryBroker, int] | None = None
+        self._depth = 0
+        self._is_in_pass = False
+        hub = self.hub
+        monkeypatch.setattr(hub_module, "is_patched", lambda: True)
+        monkeypatch.setattr(catchup, "let_others_in", self.switch)
+        monkeypatch.setattr(broadcaster, "let_others_in", self.switch)
+        monkeypatch.setattr(broadcaster, "_LISTENERS_A_TURN", 1)
+        monkeypatch.setattr(hub._catch_up, "_wait_for_pass", lambda seconds: self.switch())
+        monkeypatch.setattr(hub, "_keep_house", lambda: None)
+        monkeypatch.setattr(hub._broadcaster, "start", lambda: None)
+        monkeypatch.setattr(hub._broadcaster, "_heartbeat_seconds", -1)
+
+        def start_pump() -> None:
+            hub._pump._generation = self.broker.generation
+            hub._pump.position = self.broker.head()
+            hub._pump._greenlet = self  # type: ignore[assignment]
+
+        monkeypatch.setattr(hub._pump, "start", start_pump)
+
+    def end(self) -> None:
+        """Everybody leaves."""
+        self.is_quiet = True
+        self._depth = _DEPTH
+        for client in self.clients:
+            self.leave(client)
+        assert self.hub._audiences == {}
+        assert self.hub._channels == {}
+        self.hub._pump._greenlet = None
+        self.hub.close()
+
+    # What may happen
+
+    def switch(self) -> None:
+        """Others have their turn."""
+        if self._depth >= _DEPTH:
+            return
+        self._depth += 1
+        try:
+            for _ in range(self.dice.choice((0, 0, 1, 1, 2, 5))):
+                self.act()
+        finally:
+            self._depth -= 1
+
+    def act(self) -> None:
+        """One thing."""
+        actions: list[Any] = [self.read_on, self.make_pass, self.step_somebody, self.step_somebody, self.step_somebody]
+        if not self.is_quiet:
+            actions += [self.publish, self.publish, self.come, self.break_somebody, self.beat]
+            if self.may_age and self.dice.random() < 0.2:
+                actions.append(self.age)
+            if self.may_swap and self.dice.random() < 0.1:
+                actions.append(self.swap)
+        self.dice.choice(actions)()
+
+    def publish(self) -> None:
+        """Through this worker or another one."""
+        self.clock.advance(self.dice.choice((0, 0, 0.001)))
+        drafts = []
+        for _ in range(self.dice.choice((1, 1, 3))):
+            channel = self.dice.choice(CHANNELS)
+            drafts.append(Draft(channel, "message", f'"{channel}"'))
+        positions = self.broker.append(drafts)
+        self.log += [Event(p, d.channel, d.type, d.data) for p, d in zip(positions, drafts, strict=True)]
+        if self.dice.random() < 0.5:
+            self.read_on()
+
+    def read_on(self) -> None:
+        """The pump, or a publisher for it."""
+        if self.hub._pump.is_running:
+            self.hub._pump.catch_up()
+
+    def make_pass(self) -> None:
+        """There is one greenlet that does."""
+        if not self._is_in_pass:
+            self._is_in_pass = True
+            self.hub._broadcaster._pass()
+            self._is_in_pass = False
+
+    def beat(self) -> None:
+        """Heartbeats are made by the greenlet that makes the passes."""
+        if not self._is_in_pass:
+            self.hub._broadcaster._look_after()
+
+    def age(self) -> None:
+        """Time passes, and the log is trimmed; the worker was frozen meanwhile, or reads on."""
+        for _ in range(3):
+            if self.dice.random() < 0.5:
+                self.read_on()
+            self.clock.advance(6)
+            self.broker.maintain()
+
+    def swap(self) -> None:
+        """A backup is made, or comes back."""
+        if self._backup is None or self.dice.random() < 0.5:
+            self._backup = (self.broker.copy(), len(self.log))
+        else:
+            copy, length = self._backup
+            self._backup = None
+            self.broker.restore(copy)
+            del self.log[length:]
+            if self.dice.random() < 0.5:
+                self.clock.advance(0.001)
+
+    # Clients
+
+    def come(self) -> None:
+        """A new one, up to twelve."""
+        if len(self.clients) < 12:
+            client = Client(tuple(sorted(self.dice.sample(CHANNELS, self.dice.choice((1, 1, 2, 3))))))
+            self.clients.append(client)
+            self.connect(client)
+
+    def connect(self, client: Client) -> None:
+        """With the last id that it has."""
+        queue_bytes = self.hub.settings.listener_queue_bytes
+        resume = client.reader.last_event_id or None
+        client.listener = Listener(client.channels, SSE, resume=resume, queue_bytes=queue_bytes)
+        client.sent = self.hub.add_listener(client.listener)
+        client.listener.writes()
+
+    def step_somebody(self) -> None:
+        if self.clients:
+            self.step(self.dice.choice(self.clients))
+
+    def step(self, client: Client) -> None:
+        """What was sent has arrived; the server asks for more. As `Hub.next_chunk`, once around."""
+        listener = client.listener
+        if listener is None or client.is_busy:
+            return
+        client.is_busy = True
+        client.receive(client.sent)
+        client.sent = b""
+        listener.waits()
+        if not listener.is_live:
+            client.sent = self.hub._catch_up.step(listener)
+        elif listener._queue.qsize():
+            client.sent = listener.take(self.hub.settings.page_bytes)
+        if client.sent:
+            listener.writes()
+        client.is_busy = False
+
+    def break_somebody(self) -> None:
+        """A connection breaks with part of a chunk on its way; the client comes back at once."""
+        client = self.dice.choice(self.clients) if self.clients else None
+        if client is not None and not client.is_busy and self.dice.random() < 0.3:
+            client.receive(client.sent[: self.dice.randrange(len(client.sent) + 1)])
+            self.leave(client)
+            last_id = client.reader.last_event_id
+            client.reader = SSEReader()  # what is unfinished is thrown away
+            client.reader._id = client.reader.last_event_id = last_id
+            self.connect(client)
+
+    def leave(self, client: Client) -> None:
+        if client.listener is not None:
+            self.hub.remove_listener(client.listener)
+            client.listener = None
+
+    # The end
+
+    def run(self, actions: int) -> None:
+        """So many things happen, then nothing is published any more until everybody has what there is."""
+        for _ in range(actions):
+            self.act()
+        self.is_quiet = True
+        head = self.broker.head()
+        for _ in range(500):
+            for _ in range(3):
+                self.read_on()
+            self.make_pass()
+            for client in self.clients:
+                self.step(client)
+            if all(self.has_all(client) for client in self.clients):
+                break
+        else:
+            raise AssertionError("somebody never got live")
+        assert self.hub._pump.position == head or not self.clients
+
+    @staticmethod
+    def has_all(client: Client) -> bool:
+        """Whether it is live, with nothing on its way."""
+        listener = client.listener
+        return listener is not None and listener.is_live and not client.sent and not listener._queue.qsize()
+
+    def owed(self, client: Client, after: Position) -> list[Position]:
+        """What the log has for a client after a position."""
+        return [e.position for e in self.log if e.channel in client.channels and e.position.key > after.key]
