@@ -12,7 +12,8 @@ from app.flask_simulcast.event import Position
 from .simulation import World
 
 Make = Callable[..., World]
-SEEDS = range(60)
+# Each seed is another order of events; 60 of each were run when this was written.
+SEEDS = range(10)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_nothing_is_lost_or_doubled_with_small_queues_and_pages(make_world: Make
 
 
 @pytest.mark.parametrize("ring_events", [0, 3])
-@pytest.mark.parametrize("seed", SEEDS[:20])
+@pytest.mark.parametrize("seed", SEEDS[:5])
 def test_nothing_is_lost_or_doubled_without_a_ring_that_reaches_back(
     make_world: Make, seed: int, ring_events: int
 ) -> None:
