@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 
+import gevent
 from blinker import ANY, Signal
 
 from .audience import Audience
@@ -49,7 +50,9 @@ class Channel:
         for offer in self._signal.receivers_for(ANY):
             try:
                 offer(event)
-            except Exception:
+            except Exception as error:
                 failed += 1
-                _log.exception("An audience of channel %s could not take %s. Repair its view.", self.name, event)
+                # In a greenlet of its own: a log handler may switch, and this is half-way through a batch.
+                message = "An audience of channel %s could not take %s. Repair its view."
+                gevent.spawn(_log.error, message, self.name, event, exc_info=error)
         return failed

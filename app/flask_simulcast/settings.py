@@ -93,6 +93,8 @@ class Settings:
             value = getattr(self, row.name)
             if isinstance(row.default, int | float):
                 _check_number(row.name, value, row.metadata["minimum"], row.metadata["maximum"], row.default)
+            elif isinstance(row.default, str) and not isinstance(value, str):
+                raise _wrong(row.name, value, "is not text", row.default)
         if self.sqlite_commit not in ("inline", "thread"):
             raise _wrong("sqlite_commit", self.sqlite_commit, 'is neither "inline" nor "thread"', "inline")
         self._prefixes  # noqa: B018 - a wrong mapping must stop the start
@@ -135,7 +137,7 @@ def _retentions(value: Any) -> list[tuple[str, Retention]]:
     try:
         for prefix, (events, seconds) in dict(value).items():
             rows.append((str(prefix), Retention(int(events), float(seconds))))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _wrong("history_channels", value, "does not map prefixes to [events, seconds]", example) from error
     if any(r.events < 0 or not 0 <= r.seconds <= 10 * 366 * 86400 for _, r in rows):
         raise _wrong("history_channels", value, "has a negative or too large bound", example)
@@ -155,12 +157,15 @@ def _number(text: str) -> int | float:
     try:
         return int(text)
     except ValueError:
-        return float(text)
+        number = float(text)
+        return int(number) if number.is_integer() else number
 
 
 def _check_number(name: str, value: Any, minimum: float, maximum: float, example: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong(name, value, "is not a number", example)
+    if not name.endswith("_seconds") and value not in (float("inf"), float("-inf")) and value % 1:
+        raise _wrong(name, value, "is not a whole number", example)
     if not minimum <= value <= maximum:
         raise _wrong(name, value, f"is not between {minimum:g} and {maximum:g}", example)
 

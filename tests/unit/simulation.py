@@ -139,9 +139,11 @@ class World:
         self.hub = Hub(self.broker, values, Metrics())
         self.clients: list[Client] = []
         self.log: list[Event] = []
+        self.queue_bytes = 64 << 10
         self.is_quiet = False
         self.may_age = False
         self.may_swap = False
+        self.may_fail = False
         self._backup: tuple[MemoryBroker, int] | None = None
         self._depth = 0
         self._is_in_pass = False
@@ -166,8 +168,8 @@ class World:
         """Everybody leaves."""
         self.is_quiet = True
         self._depth = _DEPTH
-        for client in self.clients:
-            self.leave(client)
+        for listener in list(self.hub.listeners):
+            self.hub.remove_listener(listener)
         assert self.hub._audiences == {}
         assert self.hub._channels == {}
         self.hub._pump._greenlet = None
@@ -181,7 +183,7 @@ class World:
             return
         self._depth += 1
         try:
-            for _ in range(self.dice.choice((0, 0, 1, 1, 2, 5))):
+            for _ in range(self.dice.choice((0, 0, 1, 1, 2, 5, 20))):
                 self.act()
         finally:
             self._depth -= 1
@@ -195,10 +197,18 @@ class World:
                 actions.append(self.age)
             if self.may_swap and self.dice.random() < 0.1:
                 actions.append(self.swap)
+            if self.may_fail and self.dice.random() < 0.2:
+                actions.append(self.hub._scatter)  # as when a pass has failed
         self.dice.choice(actions)()
 
     def publish(self) -> None:
         """Through this worker or another one."""
+        self.append()
+        if self.dice.random() < 0.5:
+            self.read_on()
+
+    def append(self) -> None:
+        """To any channels, a few."""
         self.clock.advance(self.dice.choice((0, 0, 0.001)))
         drafts = []
         for _ in range(self.dice.choice((1, 1, 3))):
@@ -206,8 +216,6 @@ class World:
             drafts.append(Draft(channel, "message", f'"{channel}"'))
         positions = self.broker.append(drafts)
         self.log += [Event(p, d.channel, d.type, d.data) for p, d in zip(positions, drafts, strict=True)]
-        if self.dice.random() < 0.5:
-            self.read_on()
 
     def read_on(self) -> None:
         """The pump, or a publisher for it."""
@@ -227,9 +235,12 @@ class World:
             self.hub._broadcaster._look_after()
 
     def age(self) -> None:
-        """Time passes, and the log is trimmed; the worker was frozen meanwhile, or reads on."""
+        """Time passes, and the log is trimmed; the worker reads on, or is frozen meanwhile, while others publish."""
+        is_frozen = self.dice.random() < 0.5
         for _ in range(3):
-            if self.dice.random() < 0.5:
+            if is_frozen:
+                self.append()
+            else:
                 self.read_on()
             self.clock.advance(6)
             self.broker.maintain()
@@ -257,9 +268,8 @@ class World:
 
     def connect(self, client: Client) -> None:
         """With the last id that it has."""
-        queue_bytes = self.hub.settings.listener_queue_bytes
         resume = client.reader.last_event_id or None
-        client.listener = Listener(client.channels, SSE, resume=resume, queue_bytes=queue_bytes)
+        client.listener = Listener(client.channels, SSE, resume=resume, queue_bytes=self.queue_bytes)
         client.sent = self.hub.add_listener(client.listener)
         client.listener.writes()
 

@@ -10,6 +10,7 @@ from app.flask_simulcast.channel import Channel
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Event, Position, View
 from app.flask_simulcast.listener import Listener
+from app.flask_simulcast.loop import let_others_in
 
 
 def event(n: int, data: str = "1") -> Event:
@@ -82,6 +83,7 @@ def test_a_view_that_raises_costs_its_own_audience_one_event_and_nobody_else(cap
         channel.add(each)
     assert channel.notify(event(1)) == 1
     assert (len(one.pending), len(two.pending), len(three.pending)) == (1, 0, 1)
+    let_others_in()
     assert "Repair its view" in caplog.text
 
 

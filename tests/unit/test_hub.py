@@ -290,3 +290,15 @@ def test_drain_closes_everyone_and_takes_nobody_new(make_hub: MakeHub) -> None:
     assert reader.listener.close_reason is CloseReason.DRAINING
     with pytest.raises(DrainingError):
         hub.check_room()
+
+
+def test_a_hub_that_is_closed_lets_its_listeners_go(make_hub: MakeHub) -> None:
+    """Or their greenlets would wait for ever for events that nobody reads any more."""
+    hub = make_hub()
+    readers = [Reader(hub), Reader(hub, "other")]
+    settle()
+    hub.close()
+    for reader in readers:
+        reader.greenlet.join(timeout=2)
+        assert reader.greenlet.dead
+        assert reader.listener.close_reason is CloseReason.DRAINING

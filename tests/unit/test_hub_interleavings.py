@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import pytest
 
 from app.flask_simulcast.event import Position
+from tests.unit.conftest import MakeWorld
+from tests.unit.simulation import World
 
-from .simulation import World
-
-Make = Callable[..., World]
 # Each seed is another order of events; 60 of each were run when this was written.
 SEEDS = range(10)
-
-
-@pytest.fixture
-def make_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    worlds = []
-
-    def make(seed: int, **settings: Any) -> World:
-        worlds.append(World(monkeypatch, seed, **settings))
-        return worlds[-1]
-
-    yield make
-    for world in worlds:
-        world.end()
 
 
 def check_whole(world: World) -> None:
@@ -38,26 +21,26 @@ def check_whole(world: World) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_nothing_is_lost_or_doubled(make_world: Make, seed: int) -> None:
+def test_nothing_is_lost_or_doubled(make_world: MakeWorld, seed: int) -> None:
     world = make_world(seed)
     world.run(600)
     check_whole(world)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_nothing_is_lost_or_doubled_with_small_queues_and_pages(make_world: Make, seed: int) -> None:
-    world = make_world(seed, listener_queue_bytes=1024, page_bytes=1024)
-    world.hub._catch_up._page_bytes = 10  # a few events
-    for _ in range(3):
-        world.publish()
-    world.run(900)
+def test_nothing_is_lost_or_doubled_with_small_queues_and_pages(make_world: MakeWorld, seed: int) -> None:
+    world = make_world(seed)
+    world.queue_bytes = 400  # a few frames
+    world.hub._catch_up._page_bytes = 40  # a dozen events
+    world.may_fail = True
+    world.run(600)
     check_whole(world)
 
 
 @pytest.mark.parametrize("ring_events", [0, 3])
 @pytest.mark.parametrize("seed", SEEDS[:5])
 def test_nothing_is_lost_or_doubled_without_a_ring_that_reaches_back(
-    make_world: Make, seed: int, ring_events: int
+    make_world: MakeWorld, seed: int, ring_events: int
 ) -> None:
     world = make_world(seed, ring_events=ring_events)
     world.run(600)
@@ -65,10 +48,10 @@ def test_nothing_is_lost_or_doubled_without_a_ring_that_reaches_back(
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_trimming_took_is_told(make_world: Make, seed: int) -> None:
+def test_what_trimming_took_is_told(make_world: MakeWorld, seed: int) -> None:
     world = make_world(seed, history_events=3, ring_events=4)
     world.may_age = True
-    world.run(900)
+    world.run(500)
     for client in world.clients:
         assert client.start is not None
         got = client.positions
@@ -85,10 +68,10 @@ def test_what_trimming_took_is_told(make_world: Make, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_a_restored_log_never_had_is_told(make_world: Make, seed: int) -> None:
+def test_what_a_restored_log_never_had_is_told(make_world: MakeWorld, seed: int) -> None:
     world = make_world(seed)
     world.may_swap = True
-    world.run(1200)
+    world.run(700)
     for client in world.clients:
         assert client.start is not None
         *_, last = [n for n, (_, gap) in enumerate(client.events) if gap] or [-1]

@@ -31,6 +31,10 @@ def test_the_longest_prefix_decides_how_much_is_kept() -> None:
         ("HISTORY_EVENTS", -1, "is not between"),
         ("HISTORY_EVENTS", True, "is not a number"),
         ("HISTORY_EVENTS", [1], "is not a number"),
+        ("HISTORY_EVENTS", 1.5, "is not a whole number"),
+        ("RING_EVENTS", 10.5, "is not a whole number"),
+        ("BROKER_URL", 5, "is not text"),
+        ("HISTORY_CHANNELS", {"a": [float("inf"), 5]}, "does not map"),
         ("HEARTBEAT_SECONDS", 0, "is not between 0.1 and 3600"),
         ("HEARTBEAT_SECONDS", float("nan"), "is not between"),
         ("PAGE_BYTES", 10, "is not between"),
@@ -47,3 +51,13 @@ def test_a_wrong_value_is_named_with_its_key_and_an_example(key: str, value: obj
     assert f"SIMULCAST_{key}={value!r}" in message
     assert said in message
     assert f"Use for example SIMULCAST_{key}=" in message
+
+
+def test_numbers_are_what_their_setting_counts() -> None:
+    with pytest.raises(SettingError, match="is not a whole number"):
+        Settings.from_config({"SIMULCAST_HISTORY_EVENTS": "1.5"})
+    settings = Settings.from_config({"SIMULCAST_HISTORY_EVENTS": "1e3", "SIMULCAST_HISTORY_SECONDS": "0.5"})
+    assert (settings.history_events, settings.history_seconds) == (1000, 0.5)
+    assert isinstance(settings.history_events, int)
+    # A float that counts would raise where a list is cut, long after the start.
+    assert isinstance(Settings.from_config({"SIMULCAST_RING_EVENTS": 10.0}).ring_events, int)

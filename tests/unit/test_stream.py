@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import gevent
 import pytest
 
 from app.flask_simulcast.encoding.ndjson import NDJSON
@@ -12,6 +13,7 @@ from app.flask_simulcast.errors import EventDataError
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub import Hub
 from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.signals import listener_added
 from app.flask_simulcast.testing import read_sse
 from app.flask_simulcast.transports.json_rows import json_rows
 from app.flask_simulcast.transports.stream import END_ID, Stream
@@ -144,3 +146,17 @@ def test_a_document_that_is_not_read_to_its_end_closes_the_iterator() -> None:
     next(document)
     document.close()  # type: ignore[attr-defined]
     assert closed == [True]
+
+
+def test_a_place_is_given_back_also_when_its_greenlet_is_killed_while_it_is_taken(make_hub: MakeHub) -> None:
+    """A receiver that waits, and a server that ends the request meanwhile."""
+    hub = make_hub()
+    stream, _ = stream_of(hub)
+
+    def receiver(sender: object, listener: Listener) -> None:
+        raise gevent.GreenletExit
+
+    with listener_added.connected_to(receiver), pytest.raises(gevent.GreenletExit):
+        next(stream)
+    stream.close()
+    assert not hub.listeners

@@ -223,7 +223,9 @@ class Hub:
             listener.cut()
 
     def close(self) -> None:
-        """Stop the greenlets and close the log. Switches."""
+        """Let the listeners go, stop the greenlets, and close the log. Switches."""
+        for listener in list(self.listeners):
+            listener.close(CloseReason.DRAINING)
         if self._keeper is not None:
             self._keeper.kill()
         self._pump.stop()
@@ -249,6 +251,7 @@ class Hub:
     def _scatter(self) -> None:
         """The log went on without this worker: every listener goes back to history, for a verdict of its own."""
         self._ring.restart(self._pump.position)
+        self._catch_up.forget_pages()
         for audience in list(self._audiences.values()):
             audience.scatter()
             self._drop_if_empty(audience)

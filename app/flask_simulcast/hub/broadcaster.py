@@ -110,6 +110,8 @@ class Broadcaster:
                 delivered += 1
                 if not delivered % _LISTENERS_A_TURN:
                     let_others_in()
+                    if not audience.members:
+                        break  # all were sent to history meanwhile: what is left of this pass is of an old log
         self._metrics.count("deliveries_total", delivered)
         passed, self._passed = self._passed, Flag()
         passed.set()

@@ -7,6 +7,7 @@ own pace, a page at a time.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from ..listener import Listener
 from ..loop import let_others_in
 from ..metrics import Metrics
 from .ring import Ring
+
+_log = logging.getLogger("flask_simulcast")
 
 _WAIT_SECONDS = 1.0
 # A herd that comes back after a restart asks for the same pages: 0.2 µs an event instead of 2.5.
@@ -109,7 +112,14 @@ class CatchUp:
         written = self._written_page(listener, goal)
         gap = self._gap_of_marks(listener, written.marks)
         listener.position = written.covered_to
+        # Joined at once where that was the last page: on a busy log the goal has moved on by the next step.
+        if listener.position.key == self._goal(listener).key:
+            self._join(listener)
         return gap + written.chunk
+
+    def forget_pages(self) -> None:
+        """The log may be another one now."""
+        self._shared.clear()
 
     def _wait_to_be_reached(self, listener: Listener) -> bytes:
         """It comes from a faster worker, or its audience has not handed out what it has read in history already."""
@@ -128,7 +138,7 @@ class CatchUp:
             if written is not None and written.until > now:
                 return written
         page = self._page(listener, goal)
-        written = _Written(_chunk(listener, page), page.covered_to, page.marks, now + _SHARED_SECONDS)
+        written = _Written(self._chunk(listener, page), page.covered_to, page.marks, now + _SHARED_SECONDS)
         # A page that was cut at its bound is the same for every goal further on.
         self._share((*full_page, goal) if page.covered_to == goal else full_page, written)
         return written
@@ -143,6 +153,23 @@ class CatchUp:
         self._shared[key] = written
         while len(self._shared) > _SHARED_PAGES:
             self._shared.popitem(last=False)
+
+    def _chunk(self, listener: Listener, page: Page) -> bytes:
+        encode = listener.encoding.event
+        if listener.view is None:
+            return b"".join([event.frame(encode) for event in page.events])
+        frames = []
+        for event in page.events:
+            try:
+                seen = listener.view(event)
+            except Exception:
+                # As live: a view that raises costs its audience one event.
+                self._metrics.count("receiver_errors_total")
+                _log.exception("A view could not take %s. Repair it.", event)
+                continue
+            if seen is not None:
+                frames.append(encode(seen))
+        return b"".join(frames)
 
     # Verdicts and gaps
 
@@ -180,11 +207,3 @@ class CatchUp:
         self._metrics.count("gaps_total", label=reason)
         data = {"reason": reason, "channels": channels, "from": wanted[:64], "to": str(to)}
         return listener.encoding.notice("gap", json.dumps(data, separators=(",", ":")), "")
-
-
-def _chunk(listener: Listener, page: Page) -> bytes:
-    encode = listener.encoding.event
-    if listener.view is None:
-        return b"".join([event.frame(encode) for event in page.events])
-    seen = map(listener.view, page.events)
-    return b"".join([encode(event) for event in seen if event is not None])

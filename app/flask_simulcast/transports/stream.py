@@ -79,12 +79,13 @@ class Stream:
         listener = self._make_listener(self._cut)
         encoding = listener.encoding
         retry = encoding.retry(self._hub.settings.retry_ms)
+        self._listener = listener  # before it is taken on: a greenlet that is killed meanwhile gives it back
         try:
             first = self._hub.add_listener(listener)
         except SimulcastError as error:  # the last place was taken since the view looked
+            self._listener = None
             self._is_over = True
             return retry + encoding.notice("closed", closed_data(error.code, reconnect=True), "")
-        self._listener = listener
         if self._peekable is not None:
             self._peekable.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             self._watch = ClientWatch(self._peekable, lambda: listener.close(CloseReason.CLIENT_GONE))

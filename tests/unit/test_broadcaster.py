@@ -1,0 +1,209 @@
+"""Passes, heartbeats, and those who are stuck."""
+
+from __future__ import annotations
+
+import time
+
+import gevent
+import pytest
+
+from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.event import Draft
+from app.flask_simulcast.hub import Hub, broadcaster
+from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.testing import read_sse
+from tests.unit.conftest import MakeHub, MakeWorld
+from tests.unit.simulation import World
+
+
+def drafts(*data: object, channel: str = "c") -> list[Draft]:
+    return [Draft(channel, "message", str(each)) for each in data]
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    return make_world(is_quiet=True)
+
+
+def live(hub: Hub, *, heartbeat_as_comment: bool = False, queue_bytes: int = 65536) -> Listener:
+    listener = Listener(("c",), SSE, heartbeat_as_comment=heartbeat_as_comment, queue_bytes=queue_bytes)
+    hub.add_listener(listener)
+    listener.waits()
+    while not listener.is_live:
+        hub._catch_up.step(listener)
+    return listener
+
+
+def queued(listener: Listener) -> bytes:
+    text = b""
+    while listener._queue.qsize():
+        text += listener.take(1 << 20)
+    return text
+
+
+def test_what_arrives_during_a_pass_rides_on_the_next_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = world.hub
+    listeners = [live(hub) for _ in range(3)]
+    hub.publish(drafts(1, 2))
+    arriving = [3]
+    monkeypatch.setattr(broadcaster, "let_others_in", lambda: arriving and hub.publish(drafts(arriving.pop())))
+    hub._broadcaster._pass()
+    assert [event.data for event in read_sse(queued(listeners[0]))] == ["1", "2"]
+    hub._broadcaster._pass()
+    assert [event.data for event in read_sse(queued(listeners[0]))] == ["3"]
+    assert [event.data for event in read_sse(queued(listeners[2]))] == ["1", "2", "3"]
+
+
+def test_members_share_the_same_bytes(world: World) -> None:
+    first, second = live(world.hub), live(world.hub)
+    world.hub.publish(drafts(1, 2))
+    world.hub._broadcaster._pass()
+    assert first.take(1 << 20) is second.take(1 << 20)
+
+
+def test_one_who_fell_behind_and_is_back_before_the_pass_reaches_it_gets_nothing_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = world.hub
+    listeners = [live(hub) for _ in range(5)]
+    hub.publish(drafts(1))
+    texts = dict.fromkeys(listeners, b"")
+
+    def everybody_goes_to_history_and_comes_back() -> None:
+        monkeypatch.setattr(broadcaster, "let_others_in", lambda: None)
+        hub._scatter()
+        for listener in listeners:
+            while not listener.is_live:
+                texts[listener] += hub._catch_up.step(listener)
+
+    monkeypatch.setattr(broadcaster, "let_others_in", everybody_goes_to_history_and_comes_back)
+    hub._broadcaster._pass()
+    hub.publish(drafts(2))
+    hub._broadcaster._pass()
+    for listener in listeners:
+        texts[listener] += queued(listener)
+        assert [event.data for event in read_sse(texts[listener])] == ["1", "2"]
+
+
+def test_a_log_that_is_replaced_during_a_pass_gives_nobody_an_event_of_the_old_one_after_the_gap(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, broker = world.hub, world.broker
+    broker.append(drafts(0))
+    backup = broker.copy()
+    world.clock.advance(1)
+    listeners = [live(hub) for _ in range(5)]
+    hub.publish(drafts("old"))
+    texts = dict.fromkeys(listeners, b"")
+
+    def the_log_is_replaced() -> None:
+        monkeypatch.setattr(broadcaster, "let_others_in", lambda: None)
+        broker.restore(backup)
+        hub._pump.catch_up()
+        for listener in listeners:
+            while not listener.is_live:
+                texts[listener] += hub._catch_up.step(listener)
+
+    monkeypatch.setattr(broadcaster, "let_others_in", the_log_is_replaced)
+    hub._broadcaster._pass()
+    hub.publish(drafts("new"))
+    hub._broadcaster._pass()
+    for listener in listeners:
+        texts[listener] += queued(listener)
+        events = read_sse(texts[listener])
+        gap = next((n for n, event in enumerate(events) if event.type == "gap"), -1)
+        assert [event.data for event in events[gap + 1 :]] == ["new"]
+
+
+def test_a_full_queue_sends_a_listener_to_history_and_leaves_the_others_alone(world: World) -> None:
+    hub = world.hub
+    slow, fast = live(hub, queue_bytes=100), live(hub)
+    for n in range(5):
+        hub.publish(drafts("x" * 30 + str(n)))
+        hub._broadcaster._pass()
+    assert not slow.is_live
+    assert hub.metrics.value("overflows_total") == 1
+    assert len(read_sse(queued(fast))) == 5
+
+
+def test_a_pass_that_fails_loses_nothing_and_the_next_one_comes(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = make_hub()
+    first, second = Listener(("c",), SSE), Listener(("c",), SSE)
+    for listener in (first, second):
+        hub.add_listener(listener)
+        while not listener.is_live:
+            hub._catch_up.step(listener)
+
+    def fails(*_: object) -> bool:
+        monkeypatch.undo()
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(Listener, "deliver", fails)
+    hub.publish(drafts(1))
+    reading = [gevent.spawn(hub.next_chunk, listener) for listener in (first, second)]
+    texts = [job.get(timeout=5) for job in reading]
+    assert [[event.data for event in read_sse(text)] for text in texts] == [["1"], ["1"]]
+    assert "A broadcast pass failed" in caplog.text
+
+
+# Heartbeats
+
+
+def test_a_heartbeat_tells_how_far_its_audience_is(world: World) -> None:
+    hub = world.hub
+    listener = live(hub)
+    hub.publish(drafts(1, channel="other"))
+    hub._broadcaster._look_after()
+    (beat,) = read_sse(queued(listener))
+    assert (beat.type, beat.id) == ("heartbeat", str(hub.broker.head()))
+    position = hub._pump.position
+    hub.publish(drafts(2))  # pending, not handed out
+    hub._broadcaster._look_after()
+    (beat,) = read_sse(queued(listener))
+    assert beat.id == str(position)
+    hub._broadcaster._pass()
+    hub._broadcaster._look_after()
+    assert [event.type for event in read_sse(queued(listener))] == ["message"], "there was something queued"
+
+
+def test_a_heartbeat_may_be_a_comment(world: World) -> None:
+    listener = live(world.hub, heartbeat_as_comment=True)
+    world.hub._broadcaster._look_after()
+    text = queued(listener)
+    assert text.startswith(b":")
+    assert read_sse(text) == []
+
+
+def test_one_who_writes_or_catches_up_gets_no_heartbeat(world: World) -> None:
+    hub = world.hub
+    writing, behind = live(hub), live(hub)
+    writing.writes()
+    behind.fall_behind()
+    hub._broadcaster._look_after()
+    assert not writing._queue.qsize()
+    assert queued(behind) == b""
+
+
+def test_one_who_was_sent_something_lately_gets_no_heartbeat(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = live(world.hub)
+    monkeypatch.setattr(world.hub._broadcaster, "_heartbeat_seconds", 15)
+    world.hub._broadcaster._look_after()
+    assert queued(listener) == b""
+    listener.since = time.monotonic() - 16
+    world.hub._broadcaster._look_after()
+    assert queued(listener) != b""
+
+
+def test_one_who_takes_nothing_for_too_long_is_cut(world: World) -> None:
+    cuts = []
+    stuck, slow = (Listener(("c",), SSE, cut=lambda: cuts.append(True)) for _ in range(2))
+    for listener in (stuck, slow):
+        world.hub.add_listener(listener)
+        listener.writes()
+    stuck.since = time.monotonic() - 61
+    slow.since = time.monotonic() - 59
+    for _ in range(2):
+        world.hub._broadcaster._look_after()
+    assert (stuck.close_reason, slow.close_reason, cuts) == (CloseReason.STALLED, None, [True])

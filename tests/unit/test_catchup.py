@@ -1,0 +1,166 @@
+"""From where a listener stands to where its audience stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.event import Draft, Event, Position
+from app.flask_simulcast.hub import Hub, catchup
+from app.flask_simulcast.listener import Listener
+from app.flask_simulcast.testing import read_sse
+from tests.unit.conftest import MakeHub, MakeWorld
+from tests.unit.simulation import SwappedBroker
+
+
+def drafts(*data: object, channel: str = "c") -> list[Draft]:
+    return [Draft(channel, "message", str(each)) for each in data]
+
+
+def data_of(text: bytes) -> list[str]:
+    return [event.data for event in read_sse(text) if event.type == "message"]
+
+
+def read_until_live(hub: Hub, listener: Listener, steps: int = 50) -> bytes:
+    text = b""
+    for _ in range(steps):
+        if listener.is_live:
+            return text
+        text += hub._catch_up.step(listener)
+    raise AssertionError(f"not live after {steps} steps")
+
+
+@pytest.mark.parametrize("channel", ["c", "other"])
+def test_a_listener_goes_live_however_much_is_published(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, channel: str
+) -> None:
+    """Live is what makes a delivery cheap. A page, then a look whether something came meanwhile, would never end under load."""
+    hub = make_hub()
+    listener = Listener(("c",), SSE)
+    hub.add_listener(listener)
+    monkeypatch.setattr(catchup, "let_others_in", lambda: hub.publish(drafts(1, channel=channel)))
+    read_until_live(hub, listener)
+
+
+def test_a_view_that_raises_costs_one_event_in_history_as_it_does_live(make_hub: MakeHub) -> None:
+    """A client that comes back with the same id each time would never get past it."""
+
+    def fails_at_two(event: Event) -> Event | None:
+        if event.data == "2":
+            raise ValueError("on purpose")
+        return event
+
+    hub = make_hub()
+    start = hub.broker.head()
+    hub.publish(drafts(1, 2, 3))
+    listener = Listener(("c",), SSE, resume=str(start), view=fails_at_two)
+    hub.add_listener(listener)
+    assert data_of(read_until_live(hub, listener)) == ["1", "3"]
+    assert hub.metrics.value("receiver_errors_total") == 1
+
+
+def test_a_view_that_makes_what_can_not_be_written_costs_one_event_too(make_hub: MakeHub) -> None:
+    def forges_at_two(event: Event) -> Event:
+        return Event(event.position, "c", "message\ndata: forged" if event.data == "2" else "message", event.data)
+
+    hub = make_hub()
+    start = hub.broker.head()
+    hub.publish(drafts(1, 2, 3))
+    listener = Listener(("c",), SSE, resume=str(start), view=forges_at_two)
+    hub.add_listener(listener)
+    assert data_of(read_until_live(hub, listener)) == ["1", "3"]
+    assert hub.metrics.value("receiver_errors_total") == 1
+
+
+def test_a_herd_reads_its_page_once(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = make_hub(ring_events=0, page_bytes=1024)
+    start = hub.broker.head()
+    hub.publish(drafts(*range(1000)))
+    herd = [Listener(("c",), SSE, resume=str(start)) for _ in range(20)]
+    for listener in herd:
+        hub.add_listener(listener)
+    calls = []
+    page = hub.broker.page
+    monkeypatch.setattr(hub.broker, "page", lambda *arguments: calls.append(arguments) or page(*arguments))
+    texts = [read_until_live(hub, listener) for listener in herd]
+    assert data_of(texts[0]) == [str(n) for n in range(1000)]
+    assert set(texts) == {texts[0]}
+    assert len(calls) == len(set(calls)) <= 4
+
+
+def test_a_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWorld) -> None:
+    world = make_world(is_quiet=True, ring_events=0)
+    hub, broker = world.hub, world.broker
+    start = broker.append(drafts(0))[0]
+    backup = broker.copy()
+    broker.append(drafts("old"))
+    old = Listener(("c",), SSE, resume=str(start))
+    hub.add_listener(old)
+    assert data_of(read_until_live(hub, old)) == ["old"]
+    hub.remove_listener(old)
+    broker.restore(backup)
+    world.clock.advance(1)
+    broker.append(drafts("new"))
+    new = Listener(("c",), SSE, resume=str(start))
+    hub.add_listener(new)
+    assert data_of(read_until_live(hub, new)) == ["new"]
+    hub.remove_listener(new)
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_full_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWorld, is_full: bool) -> None:
+    world = make_world(is_quiet=True, ring_events=0)
+    hub, broker = world.hub, world.broker
+    hub._catch_up._page_bytes = 5
+    start = broker.append(drafts(0))[0]
+    backup = broker.copy()
+    broker.append(drafts("old", "older"))
+    old = Listener(("c",), SSE, resume=str(start))
+    hub.add_listener(old)
+    read_until_live(hub, old)
+    broker.restore(backup)
+    broker.append(drafts("new", "newer") if is_full else drafts("new"))
+    assert data_of(read_until_live_again(hub, old)) == []  # it has a gap, and is at the old head
+    hub.remove_listener(old)
+    new = Listener(("c",), SSE, resume=str(start))
+    hub.add_listener(new)
+    assert data_of(read_until_live(hub, new)) == (["new", "newer"] if is_full else ["new"])
+    hub.remove_listener(new)
+
+
+def read_until_live_again(hub: Hub, listener: Listener) -> bytes:
+    hub._pump.catch_up()
+    assert not listener.is_live
+    return read_until_live(hub, listener)
+
+
+def test_one_that_is_told_to_start_later_than_it_resumes_is_only_after_a_gap(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    positions = [event.position for event in hub.publish(drafts(1, 2, 3))]
+    whole = Listener(("c",), SSE, resume=str(positions[0]), start=positions[2])
+    assert read_sse(hub.add_listener(whole))[0].id == str(positions[0])
+    assert data_of(read_until_live(hub, whole)) == ["2", "3"]
+    for resume in ("", "x" * 500, "1-1-00000000", str(Position(positions[2].key + 1, 0))):
+        listener = Listener(("c",), SSE, resume=resume, start=positions[2])
+        gap, connected = read_sse(hub.add_listener(listener))
+        assert (gap.type, gap.id, connected.id) == ("gap", "", str(positions[2]))
+        assert len(gap.data) < 300
+
+
+def test_a_log_that_is_replaced_by_a_newer_one_gives_its_readers_a_verdict(make_world: MakeWorld) -> None:
+    world = make_world(is_quiet=True)
+    hub, broker = world.hub, world.broker
+    listener = Listener(("c",), SSE)
+    hub.add_listener(listener)
+    read_until_live(hub, listener)
+    world.clock.advance(5)
+    fresh = SwappedBroker(hub.settings, world.clock)
+    broker.restore(fresh.log)
+    broker.append(drafts("new"))
+    hub._pump.catch_up()
+    text = read_until_live(hub, listener)
+    assert [(event.type, event.data[:16]) for event in read_sse(text)] == [
+        ("gap", '{"reason":"lost"'),
+        ("message", "new"),
+    ]
+    hub.remove_listener(listener)

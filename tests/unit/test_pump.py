@@ -1,0 +1,186 @@
+"""One path, one order: how the log is followed, lost, and found again."""
+
+from __future__ import annotations
+
+import logging
+
+import gevent
+import pytest
+
+from app.flask_simulcast import signals
+from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.errors import BrokerUnavailableError
+from app.flask_simulcast.event import Draft, Event, Position
+from app.flask_simulcast.hub import pump as pump_module
+from app.flask_simulcast.hub.pump import Pump
+from app.flask_simulcast.listener import Listener
+from app.flask_simulcast.loop import let_others_in
+from app.flask_simulcast.metrics import Metrics
+from app.flask_simulcast.settings import Settings
+from app.flask_simulcast.testing import FakeClock, read_sse
+from tests.unit.conftest import MakeHub
+
+
+def drafts(*data: object, channel: str = "c") -> list[Draft]:
+    return [Draft(channel, "message", str(each)) for each in data]
+
+
+class Follower:
+    """A pump on a memory log, and what it handed on."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self.seen: list[Event] = []
+        self.jumps: list[Position] = []
+        self.metrics = Metrics()
+        self.pump = Pump(broker, self.seen.extend, lambda: self.jumps.append(self.pump.position), self.metrics, "app")
+
+
+@pytest.fixture
+def broker(clock: FakeClock) -> MemoryBroker:
+    return MemoryBroker(Settings(history_events=2), clock)
+
+
+def test_it_begins_at_the_head_and_hands_on_what_follows(broker: MemoryBroker) -> None:
+    broker.append(drafts("before"))
+    follower = Follower(broker)
+    follower.pump.start()
+    broker.append(drafts(*range(3000)))
+    while follower.pump.advance():
+        pass
+    assert [event.data for event in follower.seen] == [str(n) for n in range(3000)]
+    assert follower.pump.position == broker.head()
+    follower.pump.stop()
+
+
+def test_it_jumps_to_the_head_before_it_says_so(broker: MemoryBroker, clock: FakeClock) -> None:
+    follower = Follower(broker)
+    follower.pump.start()
+    broker.append(drafts(*range(5)))
+    broker.maintain()
+    clock.advance(11)
+    broker.maintain()
+    assert follower.pump.advance()
+    assert follower.seen == []
+    assert follower.jumps == [broker.head()]
+    assert follower.metrics.value("pump_jumps_total") == 1
+    follower.pump.stop()
+
+
+def test_a_log_that_was_opened_anew_and_is_the_same_makes_no_jump(broker: MemoryBroker) -> None:
+    follower = Follower(broker)
+    follower.pump.start()
+    broker.append(drafts(1))
+    broker.generation += 1
+    while follower.pump.advance():
+        pass
+    assert (len(follower.seen), follower.jumps) == (1, [])
+    follower.pump.stop()
+
+
+def test_a_log_that_can_not_be_read_is_told_once_and_read_on_from_there(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Follower(broker)
+    told: list[str] = []
+
+    def lost(sender: object, error: Exception) -> None:
+        told.append(f"lost {sender} {error}")
+
+    def restored(sender: object) -> None:
+        told.append(f"restored {sender}")
+
+    def fails(_: Position) -> None:
+        raise BrokerUnavailableError("on purpose")
+
+    monkeypatch.setattr(pump_module, "_RETRY_SECONDS", 0)
+    with signals.broker_lost.connected_to(lost), signals.broker_restored.connected_to(restored):
+        follower.pump.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(broker, "read", fails)
+            broker.append(drafts(1))
+            for _ in range(10):
+                let_others_in()
+            follower.pump.catch_up()  # a publisher is not told
+        for _ in range(10):
+            let_others_in()
+    assert told == ["lost app on purpose", "restored app"]
+    assert follower.metrics.value("broker_lost_total") == 1
+    assert [event.data for event in follower.seen] == ["1"]
+    follower.pump.stop()
+
+
+def test_one_that_fails_tries_again(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    follower = Follower(broker)
+    monkeypatch.setattr(pump_module, "_RETRY_SECONDS", 0)
+
+    def fails(_: Position) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    follower.pump.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(broker, "read", fails)
+        broker.append(drafts(1))
+        for _ in range(5):
+            let_others_in()
+    for _ in range(5):
+        let_others_in()
+    assert "The pump failed" in caplog.text
+    assert [event.data for event in follower.seen] == ["1"]
+    follower.pump.stop()
+
+
+def test_a_large_batch_that_was_published_here_is_read_to_its_end_at_once(make_hub: MakeHub) -> None:
+    """Nobody rings this worker's own bell: what is not read now waits for the slow poll, 250 ms for each 1024."""
+    hub = make_hub()
+    hub.add_listener(Listener(("c",), SSE))
+    events = hub.publish(drafts(*range(3000)))
+    assert hub._pump.position == events[-1].position
+
+
+def test_a_log_handler_that_switches_doubles_and_loses_nothing(
+    make_hub: MakeHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A view raises; its line goes to a handler that writes to the network; meanwhile others publish."""
+
+    class ToTheNetwork(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "could not take" in record.msg:
+                let_others_in()
+
+    def fails_now_and_then(event: Event) -> Event:
+        if event.data == "2":
+            raise ValueError("on purpose")
+        return event
+
+    hub = make_hub()
+    listeners = [Listener(("c",), SSE, view=view) for view in (None, fails_now_and_then, None)]
+    texts = dict.fromkeys(listeners, b"")
+
+    def read(listener: Listener) -> None:
+        while chunk := hub.next_chunk(listener):
+            texts[listener] += chunk
+
+    for listener in listeners:
+        hub.add_listener(listener)
+    jobs = [gevent.spawn(read, listener) for listener in listeners]
+    while not all(listener.is_live for listener in listeners):
+        let_others_in()
+    handler = ToTheNetwork()
+    logging.getLogger("flask_simulcast").addHandler(handler)
+    try:
+        publishers = [gevent.spawn(hub.publish, drafts(n)) for n in range(10)]
+        for _ in range(30):
+            let_others_in()
+        gevent.joinall(publishers, timeout=5, raise_error=True)
+    finally:
+        logging.getLogger("flask_simulcast").removeHandler(handler)
+    for listener in list(listeners):
+        hub.remove_listener(listener)
+    gevent.joinall(jobs, timeout=5, raise_error=True)
+    everything = [str(n) for n in range(10)]
+    for listener, text in texts.items():
+        got = [event.data for event in read_sse(text) if event.type == "message"]
+        assert got == (everything if listener.view is None else [n for n in everything if n != "2"])
