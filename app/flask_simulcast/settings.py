@@ -145,6 +145,8 @@ def _retentions(value: Any) -> list[tuple[str, Retention]]:
 
 
 def _converted(name: str, value: Any, default: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if not isinstance(value, str) or not isinstance(default, int | float):
         return value
     try:

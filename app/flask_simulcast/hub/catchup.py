@@ -162,13 +162,12 @@ class CatchUp:
         for event in page.events:
             try:
                 seen = listener.view(event)
+                if seen is not None:
+                    frames.append(encode(seen))
             except Exception:
                 # As live: a view that raises costs its audience one event.
                 self._metrics.count("receiver_errors_total")
                 _log.exception("A view could not take %s. Repair it.", event)
-                continue
-            if seen is not None:
-                frames.append(encode(seen))
         return b"".join(frames)
 
     # Verdicts and gaps
