@@ -201,6 +201,7 @@ class SQLiteBroker(Broker):
         self._files = self._thread.run(self._open_files)
         self._doorbell = self._hang_doorbell()
         self.generation += 1
+        self._thread.run(lambda: None)  # a lease that was being written when the files changed
         files.close()
         doorbell.close()
 
@@ -208,8 +209,8 @@ class SQLiteBroker(Broker):
         if self._is_closed:
             return
         self._is_closed = True
+        self._thread.close()  # first: what it is doing needs the files
         self._files.close()
-        self._thread.close()
         self._doorbell.close()
 
     @contextmanager
