@@ -11,20 +11,42 @@ from .errors import (
     EventDataError,
     EventTooLargeError,
     EventTypeError,
+    ForbiddenError,
+    GrantError,
     IdempotencyKeyError,
     InvalidEventError,
+    ListenerGoneError,
     ListenerLimitError,
     ListenError,
+    NoRequestError,
+    NoSuchListenerError,
+    NotHTTPError,
     NotPatchedError,
     PublishUncertainError,
     SettingError,
     SimulcastError,
+    StreamingNotSupportedError,
+    TooManyListenersError,
+    UnauthorizedError,
+    WriterError,
 )
 from .event import Event, Position
 from .extension import Simulcast
+from .grant import Grant
 from .listener import CloseReason, Listener
+from .presence import Member, Place
 from .settings import Settings
-from .signals import broker_lost, broker_restored, listener_added, listener_removed, worker_draining
+from .signals import (
+    broker_lost,
+    broker_restored,
+    draining,
+    event_published,
+    gap_sent,
+    listener_added,
+    listener_closed,
+    listener_lagging,
+    listener_removed,
+)
 
 __version__ = "0.1.0"
 
@@ -39,21 +61,38 @@ __all__ = [
     "EventDataError",
     "EventTooLargeError",
     "EventTypeError",
+    "ForbiddenError",
+    "Grant",
+    "GrantError",
     "IdempotencyKeyError",
     "InvalidEventError",
     "ListenError",
     "Listener",
+    "ListenerGoneError",
     "ListenerLimitError",
+    "Member",
+    "NoRequestError",
+    "NoSuchListenerError",
+    "NotHTTPError",
     "NotPatchedError",
+    "Place",
     "Position",
     "PublishUncertainError",
     "SettingError",
     "Settings",
     "Simulcast",
     "SimulcastError",
+    "StreamingNotSupportedError",
+    "TooManyListenersError",
+    "UnauthorizedError",
+    "WriterError",
     "broker_lost",
     "broker_restored",
+    "draining",
+    "event_published",
+    "gap_sent",
     "listener_added",
+    "listener_closed",
+    "listener_lagging",
     "listener_removed",
-    "worker_draining",
 ]

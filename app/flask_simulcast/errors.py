@@ -9,10 +9,20 @@ SimulcastError
 │   ├── EventDataError
 │   ├── EventTooLargeError
 │   └── IdempotencyKeyError
+├── GrantError                who asks may not do this
+│   ├── UnauthorizedError         nobody knows who asks
+│   └── ForbiddenError            known, and not allowed
 ├── ListenError               this listener can't be taken on
 │   ├── ChannelCountError
-│   ├── ListenerLimitError
+│   ├── ListenerLimitError        the worker is full
+│   ├── TooManyListenersError     one user or address has too many
 │   └── DrainingError
+├── NoSuchListenerError       nobody is connected under this id
+├── WriterError               a stream that a view writes itself
+│   ├── NoRequestError
+│   ├── NotHTTPError
+│   ├── StreamingNotSupportedError
+│   └── ListenerGoneError         the client left; stop producing
 └── BrokerError
     ├── BrokerUnavailableError    certainly not stored
     └── PublishUncertainError     perhaps stored
@@ -91,6 +101,28 @@ class IdempotencyKeyError(InvalidEventError):
     code = "idempotency_key"
 
 
+class GrantError(SimulcastError):
+    """Who asks may not do this. ``code`` says why, the message what to do; neither carries a token."""
+
+    status = 403
+    code = "forbidden"
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code or self.code
+
+
+class UnauthorizedError(GrantError):
+    """Nobody knows who asks: no token, or one that can't be used."""
+
+    status = 401
+    code = "no_grant"
+
+
+class ForbiddenError(GrantError):
+    """It is known who asks, and that is not allowed."""
+
+
 class ListenError(SimulcastError):
     """A listener that can't be taken on now."""
 
@@ -111,10 +143,55 @@ class ListenerLimitError(ListenError):
     code = "listener_limit"
 
 
+class TooManyListenersError(ListenError):
+    """One user has ``SIMULCAST_MAX_LISTENERS_PER_USER`` in this worker, or one address ``…_PER_ADDRESS``."""
+
+    status = 429
+    code = "too_many_listeners"
+
+
 class DrainingError(ListenError):
     """This worker is about to stop and takes no new listeners."""
 
     code = "draining"
+
+
+class NoSuchListenerError(SimulcastError, LookupError):
+    """Nobody is connected under this id, in any worker."""
+
+    status = 404
+    code = "no_such_listener"
+
+
+class WriterError(SimulcastError):
+    """A stream that a view writes itself can't begin, or can't go on."""
+
+    code = "writer"
+
+
+class NoRequestError(WriterError, RuntimeError):
+    """``simulcast.writer()`` was called outside of a request."""
+
+    code = "no_request"
+
+
+class NotHTTPError(WriterError, RuntimeError):
+    """The request is not plain HTTP any more: a WebSocket, say."""
+
+    status = 400
+    code = "not_http"
+
+
+class StreamingNotSupportedError(WriterError, RuntimeError):
+    """The server, or something between it and the app, gives no way to write piece by piece."""
+
+    code = "streaming_not_supported"
+
+
+class ListenerGoneError(WriterError, ConnectionError):
+    """The client left. Stop producing; the ``with`` block of the writer ends quietly on it."""
+
+    code = "listener_gone"
 
 
 class BrokerError(SimulcastError):

@@ -30,12 +30,18 @@ MAX_TYPE_CHARACTERS = 128
 MAX_KEY_CHARACTERS = 128
 
 # Made by the hub alone, so that no client can speak in its name.
-RESERVED_PREFIXES = ("user:", "listener:", "presence:")
-RESERVED_CHANNELS = frozenset({"all"})
+USER_PREFIX = "user:"  # what is sent to all listeners of one user
+LISTENER_PREFIX = "listener:"  # what is sent to one connection
+PRESENCE_PREFIX = "presence:"  # who joins and leaves the channel named behind it
+_INTERNAL_PREFIX = "simulcast:"  # what workers tell each other; nobody listens to it
+RESERVED_PREFIXES = (USER_PREFIX, LISTENER_PREFIX, PRESENCE_PREFIX, _INTERNAL_PREFIX)
+ALL = "all"  # what every listener gets
+CONTROL = _INTERNAL_PREFIX + "control"
+RESERVED_CHANNELS = frozenset({ALL})
 # Types the transports speak in; an application event must not be mistaken for one of them.
 CONTROL_TYPES = frozenset({"connected", "gap", "heartbeat", "closed"})
 
-_CHANNEL = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_CHANNEL = re.compile(r"(?:presence:)?[A-Za-z0-9._:-]{1,128}", re.ASCII)
 # Bounded in every part: int() of a hostile header must stay cheap, and \d would take Arabic digits.
 _POSITION = re.compile(r"([0-9]{1,13})-([0-9]{1,7})-([0-9a-f]{8})", re.ASCII)
 
@@ -132,9 +138,9 @@ def check_channel(name: object) -> str:
     """Return ``name`` if one may listen to it.
 
     Raises:
-        ChannelNameError: It is not 1-128 characters of ``A-Z a-z 0-9 . _ : -``.
+        ChannelNameError: It is not 1-128 characters of ``A-Z a-z 0-9 . _ : -``, or what workers tell each other.
     """
-    if not isinstance(name, str) or _CHANNEL.fullmatch(name) is None:
+    if not isinstance(name, str) or _CHANNEL.fullmatch(name) is None or name.startswith(_INTERNAL_PREFIX):
         raise ChannelNameError(
             f"{_short(name)} is not a channel name. Use 1 to {MAX_CHANNEL_CHARACTERS} characters of A-Z a-z 0-9 . _ : -"
         )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -13,13 +14,18 @@ from typing import Any, NamedTuple
 from .errors import SettingError
 
 PREFIX = "SIMULCAST_"
+_NAMES = "tuple[str, ...]"
+_NAMES_EXAMPLES = {"presence_channels": "chat.*,room:*", "allowed_origins": "https://app.example,http://localhost:3000"}
+_ORIGIN = re.compile(r"https?://[^/\s*?#@]+", re.ASCII)
 
 
 class Retention(NamedTuple):
-    """How much of a channel is kept: at least this many events that are at most this old."""
+    """How much of a channel is kept, at least this many events that are at most this old, and how many of them a new
+    listener is given unasked."""
 
     events: int
     seconds: float
+    replay: int = 0
 
 
 def setting(default: Any, help: str, *, unit: str = "", minimum: float = 0, maximum: float = 1 << 40) -> Any:
@@ -39,7 +45,11 @@ class Settings:
     history_seconds: float = setting(3600, "Age up to which events are kept.", unit="s", maximum=10 * 366 * 86400)
     history_channels: Mapping[str, Any] = setting(
         (),
-        'Other bounds for channels that begin with a prefix, as {"prefix": [events, seconds]}; the longest prefix wins.',
+        'Other bounds for channels that begin with a prefix, as {"prefix": [events, seconds]} or, with what a new listener '
+        "is given unasked, [events, seconds, replay]; the longest prefix wins.",
+    )
+    replay_events: int = setting(
+        0, "How many of the newest events a new listener is given unasked.", unit="events", maximum=100_000
     )
     history_bytes: int = setting(
         512 << 20, "Size of the log on disk; the oldest events go first.", unit="bytes", minimum=1 << 20
@@ -75,7 +85,42 @@ class Settings:
         "Listeners of one worker. Keep it below gunicorn's worker_connections, so that health checks get through.",
         minimum=1,
     )
+    max_listeners_per_user: int = setting(
+        100, "Listeners of one user in one worker; 0 for no bound.", maximum=1_000_000
+    )
+    max_listeners_per_address: int = setting(
+        0,
+        "Listeners of one address in one worker; 0 for no bound. Behind a proxy the app must know its hop count, or all "
+        "clients have the proxy's address.",
+        maximum=1_000_000,
+    )
     max_channels_per_listener: int = setting(32, "Channels that one listener may name.", minimum=1, maximum=10_000)
+    presence_channels: tuple[str, ...] = setting(
+        (),
+        "Channels whose listeners are told of each other: names, or beginnings with a star, with commas between them.",
+    )
+    presence_lease_seconds: float = setting(
+        8,
+        "The listeners of a worker that was killed or is frozen leave after so long.",
+        unit="s",
+        minimum=1,
+        maximum=60,
+    )
+    presence_grace_seconds: float = setting(
+        3, "Who is back so soon, after a reload of the page say, has not left.", unit="s", maximum=60
+    )
+    max_grant_seconds: float = setting(
+        86400,
+        "Longest time for which a token may hold. A revocation is remembered for so long.",
+        unit="s",
+        minimum=60,
+        maximum=366 * 86400,
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        (),
+        "Origins besides the app's own from which a browser may listen and publish, with commas between them: "
+        "https://app.example. A lone star is any origin, without cookies.",
+    )
     drain_seconds: float = setting(
         1, "How long a stopping worker waits for its streams to take their goodbye.", unit="s", minimum=0, maximum=60
     )
@@ -95,6 +140,14 @@ class Settings:
                 _check_number(row.name, value, row.metadata["minimum"], row.metadata["maximum"], row.default)
             elif isinstance(row.default, str) and not isinstance(value, str):
                 raise _wrong(row.name, value, "is not text", row.default)
+            elif isinstance(row.default, tuple) and row.type == _NAMES and not _are_names(value):
+                raise _wrong(row.name, value, "is not a list of names", _NAMES_EXAMPLES[row.name])
+        for pattern in self.presence_channels:
+            if "*" in pattern[:-1]:
+                raise _wrong("presence_channels", pattern, "has a star before its end", "chat.*,room:*")
+        for origin in self.allowed_origins:
+            if origin != "*" and _ORIGIN.fullmatch(origin) is None:
+                raise _wrong("allowed_origins", origin, "is not an origin", _NAMES_EXAMPLES["allowed_origins"])
         if self.sqlite_commit not in ("inline", "thread"):
             raise _wrong("sqlite_commit", self.sqlite_commit, 'is neither "inline" nor "thread"', "inline")
         self._prefixes  # noqa: B018 - a wrong mapping must stop the start
@@ -118,7 +171,7 @@ class Settings:
         for prefix, retention in self._prefixes:
             if channel.startswith(prefix):
                 return retention
-        return Retention(self.history_events, self.history_seconds)
+        return Retention(self.history_events, self.history_seconds, self.replay_events)
 
     @property
     def longest_history_seconds(self) -> float:
@@ -135,16 +188,33 @@ def _retentions(value: Any) -> list[tuple[str, Retention]]:
     example = '{"chat:": [200, 86400]}'
     rows = []
     try:
-        for prefix, (events, seconds) in dict(value).items():
-            rows.append((str(prefix), Retention(int(events), float(seconds))))
+        for prefix, (events, seconds, *replay) in dict(value).items():
+            rows.append((str(prefix), Retention(int(events), float(seconds), *map(int, replay))))
     except (TypeError, ValueError, OverflowError) as error:
-        raise _wrong("history_channels", value, "does not map prefixes to [events, seconds]", example) from error
-    if any(r.events < 0 or not 0 <= r.seconds <= 10 * 366 * 86400 for _, r in rows):
+        raise _wrong(
+            "history_channels", value, "does not map prefixes to [events, seconds, replay]", example
+        ) from error
+    if any(r.events < 0 or r.replay < 0 or not 0 <= r.seconds <= 10 * 366 * 86400 for _, r in rows):
         raise _wrong("history_channels", value, "has a negative or too large bound", example)
     return sorted(rows, key=lambda row: len(row[0]), reverse=True)
 
 
+def names(value: Any) -> tuple[str, ...]:
+    """A list of names, or text with commas between them."""
+    given = value.split(",") if isinstance(value, str) else value
+    return tuple(name.strip() for name in given if name.strip())
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(name, str) for name in value)
+
+
 def _converted(name: str, value: Any, default: Any) -> Any:
+    if name in _NAMES_EXAMPLES:
+        try:
+            return names(value)
+        except (TypeError, AttributeError) as error:
+            raise _wrong(name, value, "is not a list of names", _NAMES_EXAMPLES[name]) from error
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if not isinstance(value, str) or not isinstance(default, int | float):

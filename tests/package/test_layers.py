@@ -15,12 +15,13 @@ SERVICE = ROOT / "app"
 # From the ground up. A module may import those of lower layers and, where it is a package, its own parts.
 LAYERS = [
     {"event", "settings", "errors", "loop"},
-    {"encoding"},
+    {"encoding", "grant", "presence"},
     {"listener", "audience", "signals"},
     {"brokers"},
     {"channel", "metrics"},
     {"hub"},
     {"transports"},
+    {"publisher", "writer"},
     {"extension"},
     {"gunicorn", "testing"},
     {"__init__"},

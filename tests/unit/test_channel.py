@@ -95,7 +95,7 @@ def test_draining_is_told() -> None:
     def draining(sender: object) -> None:
         told.append(sender)
 
-    with signals.worker_draining.connected_to(draining, sender="app"):
-        signals.send(signals.worker_draining, "app")
-        signals.send(signals.worker_draining, "another app")
+    with signals.draining.connected_to(draining, sender="app"):
+        signals.send(signals.draining, "app")
+        signals.send(signals.draining, "another app")
     assert told == ["app"]

@@ -7,7 +7,12 @@ earlier one. It begins with a **birth** entry. Two things of it are kept: each c
 bounded by count and age, and the **tail**, the positions and tags of all events, for at least as long as
 the longest history. What trimming took from a channel is remembered as its **mark**, the highest
 position ever trimmed; the mark of a channel that is forgotten altogether goes into one common mark,
-which counts for every channel that has none of its own.
+which counts for every channel that has none of its own. Channels of users have a common mark apart: who was never sent
+anything must not be told that something is missing because some other channel was forgotten. For the same reason the
+mark of `all` is never forgotten.
+
+Beside the log a broker keeps what the workers of one app must agree on: leases, the register of places (see `presence`),
+small texts for a while, and what was revoked. Where such a fact has an event, both are stored in one transaction.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..event import Draft, Event, Position
+from ..presence import Member, Place
 
 #: Nothing younger is ever trimmed: a pump that reads at least this often is never passed by.
 SETTLE_SECONDS = 10
@@ -192,9 +198,98 @@ class Broker(ABC):
     def release_lease(self, name: str, holder: str) -> None:
         """Give a lease back before its time. Nothing happens if somebody else has it. May switch."""
 
+    # The register
+
+    @abstractmethod
+    def check_in(
+        self,
+        worker: str,
+        come: Sequence[Place],
+        gone: Sequence[str],
+        *,
+        renews: bool,
+        lease_seconds: float,
+        grace_seconds: float,
+    ) -> bool:
+        """Take or renew a worker's lease, add places under it, and shorten those of listeners that are gone. May switch.
+
+        One transaction, with a ``join`` event for each (channel, member) that had no place before. A place that is there
+        already is replaced without one; of a listener that is gone and has no place nothing happens.
+
+        Args:
+            worker: Its id.
+            come: Places to add.
+            gone: Ids of listeners whose places end after the grace.
+            renews: The worker believes that its lease holds. Without this it begins one, with these places alone.
+            lease_seconds: All of the worker's places end when it has not checked in for so long.
+            grace_seconds: A place whose listener is gone still counts for so long.
+
+        Returns:
+            False if it renews a lease that has ended: nothing was stored, and it must begin anew with all of its listeners.
+        """
+
+    @abstractmethod
+    def check_out(self, worker: str, *, grace_seconds: float) -> None:
+        """A worker ends: all of its places end after the grace. May switch."""
+
+    @abstractmethod
+    def place(self, listener: str) -> Place | None:
+        """One place, while its listener is connected: not in its grace."""
+
+    @abstractmethod
+    def places(self, after: str, limit: int, *, channel: str = "", user: str = "") -> list[Place]:
+        """Places in the order of listeners' ids, after an id; of one channel or user, if named. None that is in its grace."""
+
+    @abstractmethod
+    def members(self, channel: str, after: str, limit: int) -> list[Member]:
+        """Who is present on a channel, in the order of names, after a name: all whose ``join`` was told, and no ``leave`` yet.
+
+        ``maintain`` sweeps: it removes places that have ended, with a ``leave`` event in the same transaction for each
+        (channel, member) of which that was the last.
+        """
+
+    # Small texts
+
+    @abstractmethod
+    def keep(self, name: str, value: str, seconds: float) -> None:
+        """Keep a text under a name, for so long by the monotonic clock. A later one replaces it. May switch."""
+
+    @abstractmethod
+    def recall(self, name: str) -> str | None:
+        """What is kept under a name; None when its time is over."""
+
+    @abstractmethod
+    def take(self, name: str) -> str | None:
+        """What is kept under a name, for one caller only: whoever comes second gets None. May switch."""
+
+    # Revocation
+
+    @abstractmethod
+    def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
+        """Remember that what was issued to ``name`` before a time no longer counts, and append the event that tells the
+        workers; one transaction. A later time replaces an earlier one, never the other way round. May switch.
+
+        Args:
+            name: ``user:…``, ``token:…`` or ``listener:…``.
+            before_ms: Unix time in ms.
+            seconds: For how long it must be remembered, by the wall clock: until what it ends would have ended by itself.
+            draft: For the control channel.
+        """
+
+    @abstractmethod
+    def revoked_before(self, names: Sequence[str]) -> int:
+        """The latest time (Unix ms) that was revoked for any of these names; 0 for none."""
+
+    # History
+
+    @abstractmethod
+    def newest(self, channels: Sequence[str], count: int) -> Position:
+        """Where a replay of the newest events begins: a position that is whole to resume from, after which these channels
+        have ``count`` events, or all that they still have."""
+
     @abstractmethod
     def maintain(self) -> None:
-        """Trim, checkpoint, forget: what has to be done now and then, a bounded amount of it. May switch."""
+        """Trim, sweep, checkpoint, forget: what has to be done now and then, a bounded amount of it. May switch."""
 
     @abstractmethod
     def close(self) -> None:

@@ -211,7 +211,7 @@ class Hub:
         if self.is_draining:
             return
         self.is_draining = True
-        self._send(signals.worker_draining)
+        self._send(signals.draining)
         for count, listener in enumerate(list(self.listeners), 1):
             listener.close(CloseReason.DRAINING)
             if not count % _LISTENERS_A_TURN:

@@ -1,0 +1,99 @@
+"""Grant: who somebody is, and which channels they may listen to and publish to.
+
+A pattern is a channel's name, or the beginning of one with a star at its end: ``chat.*``. ``{sub}`` in it stands for
+the user. A star never reaches a reserved name by accident: for ``presence:``, ``user:`` and ``listener:`` the pattern
+must spell the prefix out (``presence:chat.*``), and ``all`` must be named.
+
+What a grant's ``publish`` list says of reserved names is what one may do to people: ``all`` is to broadcast, ``user:bob``
+is to send to Bob and to revoke his grants, ``listener:*`` is to send to single connections and to kick them.
+``listener:*`` in ``subscribe`` is to list them, ``presence:chat.*`` to see who is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .event import ALL, RESERVED_PREFIXES
+
+_SUBJECT = "{sub}"
+MAX_USER_CHARACTERS = 128
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What somebody may do, and until when.
+
+    Attributes:
+        user: Who it is; empty for one without a name. Gets what is sent to this user, and is present under it.
+        subscribe: Patterns of channels that one may listen to.
+        publish: Patterns of channels that one may publish to.
+        meta: Told to others who see this listener, in presence and in lists. JSON.
+        expires_at: Unix seconds at which its streams end; None for one without an end.
+        issued_at: Unix seconds. A revocation ends what was issued before it; 0 is before all.
+        token_id: Names the token it came from, so that this one alone can be revoked. Empty for none.
+    """
+
+    user: str = ""
+    subscribe: tuple[str, ...] = ()
+    publish: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    expires_at: float | None = None
+    issued_at: float = 0
+    token_id: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subscribe", tuple(self.subscribe))
+        object.__setattr__(self, "publish", tuple(self.publish))
+
+    def may_subscribe(self, channel: str) -> bool:
+        """Whether one may listen to it, and read its history."""
+        return matches_any(self.subscribe, channel, self.user)
+
+    def may_publish(self, channel: str) -> bool:
+        """Whether one may publish to it; for reserved names, what the module says."""
+        return matches_any(self.publish, channel, self.user)
+
+    @property
+    def revocable_as(self) -> tuple[str, ...]:
+        """The names under which a revocation ends it."""
+        return tuple(f"{kind}:{name}" for kind, name in (("user", self.user), ("token", self.token_id)) if name)
+
+    def to_json(self) -> str:
+        """For a ticket, which keeps it for a while."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Grant:
+        """What `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def matches_any(patterns: Iterable[str], channel: str, user: str = "") -> bool:
+    """Whether one of these patterns means this channel."""
+    return any(matches(pattern, channel, user) for pattern in patterns)
+
+
+def matches(pattern: str, channel: str, user: str = "") -> bool:
+    """Whether a pattern means this channel. Pure.
+
+    A star counts only where the pattern itself ends with it: a user whose name is ``*`` gains nothing by it.
+    """
+    is_open = pattern.endswith("*")
+    text = pattern[:-1] if is_open else pattern
+    if _SUBJECT in text:
+        if not user:
+            return False
+        text = text.replace(_SUBJECT, user)
+    if not is_open:
+        return text == channel
+    return channel.startswith(text) and _is_spelled_out(pattern, channel)
+
+
+def _is_spelled_out(pattern: str, channel: str) -> bool:
+    """A reserved name is meant only by a pattern that begins with its prefix as written, whoever the user is."""
+    if channel == ALL:
+        return False
+    return all(pattern.startswith(prefix) for prefix in RESERVED_PREFIXES if channel.startswith(prefix))
