@@ -11,12 +11,16 @@ are events on ``presence:<channel>``, stored in the same transaction as the plac
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .event import PRESENCE_PREFIX, Draft
 
 JOIN = "join"
 LEAVE = "leave"
+
+Presence = tuple[str, str]
+"""A channel, and a member who is present on it."""
 
 
 class Place(NamedTuple):
@@ -44,6 +48,11 @@ class Place(NamedTuple):
     encoding: str
     since_ms: int
 
+    @property
+    def presences(self) -> list[Presence]:
+        """What it makes its member: present on so many channels."""
+        return [(channel, self.member) for channel in self.present_on] if self.member else []
+
 
 class Member(NamedTuple):
     """Somebody who is present on a channel.
@@ -59,6 +68,15 @@ class Member(NamedTuple):
     meta: str
     since_ms: int
     listeners: int
+
+
+def presences_of(places: Iterable[Place]) -> dict[Presence, Place]:
+    """Who is present through these places, each with the one that came first."""
+    presences: dict[Presence, Place] = {}
+    for place in sorted(places, key=lambda place: place.since_ms):
+        for presence in place.presences:
+            presences.setdefault(presence, place)
+    return presences
 
 
 def join_draft(channel: str, member: str, meta: str, time_ms: int) -> Draft:

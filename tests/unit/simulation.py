@@ -18,14 +18,17 @@ from app.flask_simulcast import hub as hub_module
 from app.flask_simulcast.brokers.base import Batch, Broker, Page, Verdict
 from app.flask_simulcast.brokers.memory import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
-from app.flask_simulcast.event import Draft, Event, Position
+from app.flask_simulcast.event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
+from app.flask_simulcast.grant import Grant
 from app.flask_simulcast.hub import Hub, broadcaster, catchup
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.metrics import Metrics
+from app.flask_simulcast.presence import Member, Place
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock, SSEReader
 
 CHANNELS = ("a", "b", "c")
+USERS = ("", "ann", "bob")
 _DEPTH = 3
 
 
@@ -40,11 +43,12 @@ class SwappedBroker(Broker):
     def copy(self) -> MemoryBroker:
         """A backup."""
         copy = MemoryBroker(self._settings, self._clock)
-        for name, value in vars(self.log).items():
+        copy._register, copy._facts = self.log._register, self.log._facts  # nobody asks an old one for them
+        for name, value in vars(self.log._log).items():
             if name == "_histories":
-                setattr(copy, name, {channel: history.copy() for channel, history in value.items()})
-            elif name != "_bell":
-                setattr(copy, name, value.copy() if isinstance(value, list | dict) else value)
+                setattr(copy._log, name, {channel: history.copy() for channel, history in value.items()})
+            else:
+                setattr(copy._log, name, value.copy() if isinstance(value, list | dict) else value)
         return copy
 
     def restore(self, copy: MemoryBroker) -> None:
@@ -76,6 +80,50 @@ class SwappedBroker(Broker):
     def release_lease(self, name: str, holder: str) -> None:
         pass
 
+    def check_in(
+        self,
+        worker: str,
+        come: Sequence[Place],
+        gone: Sequence[str],
+        *,
+        renews: bool,
+        lease_seconds: float,
+        grace_seconds: float,
+    ) -> bool:
+        return self.log.check_in(
+            worker, come, gone, renews=renews, lease_seconds=lease_seconds, grace_seconds=grace_seconds
+        )
+
+    def check_out(self, worker: str, *, grace_seconds: float) -> None:
+        self.log.check_out(worker, grace_seconds=grace_seconds)
+
+    def place(self, listener: str) -> Place | None:
+        return self.log.place(listener)
+
+    def places(self, after: str, limit: int, *, channel: str = "", user: str = "") -> list[Place]:
+        return self.log.places(after, limit, channel=channel, user=user)
+
+    def members(self, channel: str, after: str, limit: int) -> list[Member]:
+        return self.log.members(channel, after, limit)
+
+    def keep(self, name: str, value: str, seconds: float) -> None:
+        self.log.keep(name, value, seconds)
+
+    def recall(self, name: str) -> str | None:
+        return self.log.recall(name)
+
+    def take(self, name: str) -> str | None:
+        return self.log.take(name)
+
+    def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
+        return self.log.revoke(name, before_ms, seconds, draft)
+
+    def revoked_before(self, names: Sequence[str]) -> int:
+        return self.log.revoked_before(names)
+
+    def newest(self, channels: Sequence[str], count: int) -> Position:
+        return self.log.newest(channels, count)
+
     def maintain(self) -> None:
         self.log.maintain()
 
@@ -87,12 +135,17 @@ class Client:
     """Somebody who listens, loses the connection, and comes back with the last id.
 
     Attributes:
-        events: ``(position, gap)`` in the order in which they came; one of the two is None.
+        follows: Its channels, what goes to all, and what goes to its user.
+        events: ``(position, gap)`` in the order in which they came; one of the two is None. Without `own`.
+        own: Positions of what was sent to its connections alone.
         start: The position that its first ``connected`` told.
     """
 
-    def __init__(self, channels: tuple[str, ...]) -> None:
+    def __init__(self, channels: tuple[str, ...], user: str = "") -> None:
         self.channels = channels
+        self.user = user
+        self.follows = (*channels, ALL, USER_PREFIX + user) if user else (*channels, ALL)
+        self.own: list[Position] = []
         self.reader = SSEReader()
         self.listener: Listener | None = None
         self.sent = b""  # on its way
@@ -108,8 +161,16 @@ class Client:
             elif event.type == "connected":
                 self.start = self.start or Position.parse(event.id)
             elif event.type != "heartbeat":
-                assert json.loads(event.data) in self.channels
-                self.events.append((event.id, None))
+                channel = json.loads(event.data)
+                if channel.startswith(LISTENER_PREFIX):
+                    assert self.listener is not None
+                    assert channel == LISTENER_PREFIX + self.listener.id
+                    position = Position.parse(event.id)
+                    assert position is not None
+                    self.own.append(position)
+                else:
+                    assert channel in self.follows
+                    self.events.append((event.id, None))
 
     @property
     def positions(self) -> list[Position]:
@@ -212,10 +273,18 @@ class World:
         self.clock.advance(self.dice.choice((0, 0, 0.001)))
         drafts = []
         for _ in range(self.dice.choice((1, 1, 3))):
-            channel = self.dice.choice(CHANNELS)
+            channel = self.dice.choice((*CHANNELS, *CHANNELS, *self.reserved()))
             drafts.append(Draft(channel, "message", f'"{channel}"'))
         positions = self.broker.append(drafts)
         self.log += [Event(p, d.channel, d.type, d.data) for p, d in zip(positions, drafts, strict=True)]
+
+    def reserved(self) -> list[str]:
+        """What goes to all, to users, to single connections."""
+        return [
+            ALL,
+            *[USER_PREFIX + user for user in USERS if user],
+            *[LISTENER_PREFIX + client.listener.id for client in self.clients if client.listener],
+        ]
 
     def read_on(self) -> None:
         """The pump, or a publisher for it."""
@@ -262,14 +331,17 @@ class World:
     def come(self) -> None:
         """A new one, up to twelve."""
         if len(self.clients) < 12:
-            client = Client(tuple(sorted(self.dice.sample(CHANNELS, self.dice.choice((1, 1, 2, 3))))))
+            channels = tuple(sorted(self.dice.sample(CHANNELS, self.dice.choice((1, 1, 2, 3)))))
+            client = Client(channels, self.dice.choice(USERS))
             self.clients.append(client)
             self.connect(client)
 
     def connect(self, client: Client) -> None:
         """With the last id that it has."""
         resume = client.reader.last_event_id or None
-        client.listener = Listener(client.channels, SSE, resume=resume, queue_bytes=self.queue_bytes)
+        grant = Grant(user=client.user)
+        client.listener = Listener(client.channels, SSE, resume=resume, grant=grant, queue_bytes=self.queue_bytes)
+        client.own = []
         client.sent = self.hub.add_listener(client.listener)
         client.listener.writes()
 
@@ -338,4 +410,9 @@ class World:
 
     def owed(self, client: Client, after: Position) -> list[Position]:
         """What the log has for a client after a position."""
-        return [e.position for e in self.log if e.channel in client.channels and e.position.key > after.key]
+        return [e.position for e in self.log if e.channel in client.follows and e.position.key > after.key]
+
+    def owed_alone(self, client: Client) -> list[Position]:
+        """What the log has for its last connection alone."""
+        assert client.listener is not None
+        return [e.position for e in self.log if e.channel == LISTENER_PREFIX + client.listener.id]

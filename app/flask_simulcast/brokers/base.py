@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..event import Draft, Event, Position
+from ..event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from ..presence import Member, Place
 
 #: Nothing younger is ever trimmed: a pump that reads at least this often is never passed by.
@@ -117,6 +117,14 @@ def judge(
     if marks:
         return Verdict("trimmed", tuple(sorted(marks)), position, max(marks.values()))
     return Verdict(None, (), position, position)
+
+
+def common_mark_of(channel: str) -> str | None:
+    """The name of the common mark that counts for a channel without a mark of its own. None for ``all``: it keeps its own
+    for ever, and where it has none nothing of it was ever trimmed."""
+    if channel == ALL:
+        return None
+    return "forgotten_personal" if channel.startswith((USER_PREFIX, LISTENER_PREFIX)) else "forgotten"
 
 
 class PastHead:
@@ -221,8 +229,8 @@ class Broker(ABC):
             come: Places to add.
             gone: Ids of listeners whose places end after the grace.
             renews: The worker believes that its lease holds. Without this it begins one, with these places alone.
-            lease_seconds: All of the worker's places end when it has not checked in for so long.
-            grace_seconds: A place whose listener is gone still counts for so long.
+            lease_seconds: All of the worker's places end when it has not checked in for so long; at most 60.
+            grace_seconds: A place whose listener is gone still counts for so long; at most 60.
 
         Returns:
             False if it renews a lease that has ended: nothing was stored, and it must begin anew with all of its listeners.
@@ -285,7 +293,8 @@ class Broker(ABC):
     @abstractmethod
     def newest(self, channels: Sequence[str], count: int) -> Position:
         """Where a replay of the newest events begins: a position that is whole to resume from, after which these channels
-        have ``count`` events, or all that they still have."""
+        have ``count`` events, or all that they still have. Fewer where trimming took events of one channel from among
+        those of the others: a replay has no holes. The head where there is nothing to replay."""
 
     @abstractmethod
     def maintain(self) -> None:

@@ -16,63 +16,22 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from ...errors import BrokerUnavailableError
-from ...event import Draft, Position, next_key
+from ...event import Draft, Position
 from ...loop import Offload, is_patched
+from ...presence import Member, Place
 from ...settings import Settings
 from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
-from .committer import Committer, Writer
 from .disk import Disk
 from .doorbell import Doorbell
+from .facts import holds
+from .files import Files
 from .store import Store
-from .turn import Turn
-from .upkeep import Upkeep
 
 T = TypeVar("T")
 _log = logging.getLogger("flask_simulcast")
 
 _UPKEEP_LEASE = "simulcast:upkeep"
 _UPKEEP_SECONDS = 5
-
-
-class _Files:
-    """All that is open on one file."""
-
-    def __init__(self, path: str, settings: Settings, clock: Clock) -> None:
-        lock = path + ".lock"
-        wait = settings.append_seconds
-        creator = Turn(lock)
-        try:
-            creator.take(wait)  # without it, two that create at once may collide; then the error says so
-            Store.create(path, Position(next_key(0, clock.time_ms()), secrets.randbits(32)))
-        finally:
-            creator.close()
-        # The hard bound leaves room for what trimming, which runs behind, has not taken away yet.
-        room = settings.history_bytes * 2
-        self.reader = Store(path)
-        busy_ms = round(wait * 1000)
-        self.keeper = Writer(Store(path, busy_ms=busy_ms), Turn(lock), wait)
-        self._inline = Writer(Store(path, max_bytes=room), Turn(lock), 0)
-        self._threaded = Writer(Store(path, busy_ms=busy_ms, max_bytes=room), Turn(lock), wait)
-        self.committer = Committer(
-            self._inline, self._threaded, clock.time_ms, wait, settings.sqlite_commit == "thread"
-        )
-        self.upkeep = Upkeep(path, self.keeper, settings, clock)
-        stat = os.stat(path)
-        self._id = (stat.st_dev, stat.st_ino)
-
-    def are_of(self, path: str) -> bool:
-        """Whether this is still the file of that name."""
-        try:
-            stat = os.stat(path)
-        except FileNotFoundError:
-            return False
-        return (stat.st_dev, stat.st_ino) == self._id
-
-    def close(self) -> None:
-        self.committer.close()
-        for writer in (self._inline, self._threaded, self.keeper):
-            writer.close()
-        self.reader.close()
 
 
 class SQLiteBroker(Broker):
@@ -99,10 +58,10 @@ class SQLiteBroker(Broker):
         self._doorbell = self._hang_doorbell()
         self._disk = Disk(self._path)
 
-    def _open_files(self) -> _Files:
+    def _open_files(self) -> Files:
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            return _Files(self._path, self._settings, self._clock)
+            return Files(self._path, self._settings, self._clock)
         except (OSError, sqlite3.Error) as error:
             raise self._cannot_open(error) from error
 
@@ -115,11 +74,7 @@ class SQLiteBroker(Broker):
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
         if not drafts:
             return []
-        if self._disk.is_low(about_to_write=sum([len(draft.data) for draft in drafts])):
-            raise BrokerUnavailableError(
-                f"The disk of {self._path} is nearly full. The event is certainly not stored; make room on the disk, "
-                "or lower SIMULCAST_HISTORY_BYTES. The oldest events are being dropped meanwhile."
-            )
+        self._check_room(sum([len(draft.data) for draft in drafts]))
         if is_patched():
             positions = self._files.committer.append(drafts)
         else:
@@ -144,14 +99,20 @@ class SQLiteBroker(Broker):
         with self._reading() as store:
             return store.head()
 
+    def newest(self, channels: Sequence[str], count: int) -> Position:
+        with self._reading() as store:
+            return store.newest(channels, count)
+
     def wait(self, seconds: float) -> None:
         self._doorbell.wait(seconds)
 
+    # Leases
+
     def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
         with self._reading() as store:
-            lease = store.lease(name)
+            lease = store.facts.lease(name)
         now = self._clock.monotonic()
-        if lease is not None and _holds_for(lease, now):
+        if lease is not None and holds(lease[1], now):
             if lease[0] != holder:
                 return False
             if lease[1] - now > seconds / 2:
@@ -159,25 +120,106 @@ class SQLiteBroker(Broker):
 
         def take(store: Store) -> bool:
             now = self._clock.monotonic()
-            lease = store.lease(name)
-            if lease is not None and lease[0] != holder and _holds_for(lease, now):
+            lease = store.facts.lease(name)
+            if lease is not None and lease[0] != holder and holds(lease[1], now):
                 return False
-            store.set_lease(name, holder, now + min(seconds, MAX_LEASE_SECONDS))
+            store.facts.set_lease(name, holder, now + min(seconds, MAX_LEASE_SECONDS))
             return True
 
-        return bool(self._thread.run(self._write, take))
+        return self._change(take)
 
     def release_lease(self, name: str, holder: str) -> None:
-        self._thread.run(self._write, lambda store: store.drop_lease(name, holder))
+        self._change(lambda store: store.facts.drop_lease(name, holder))
 
-    def _write(self, work: Callable[[Store], T]) -> T:
-        """With the keeper's connection. In the thread."""
-        keeper = self._files.keeper
-        keeper.take_turn()
-        try:
-            return keeper.write(work)
-        finally:
-            keeper.turn.release()
+    # The register
+
+    def check_in(
+        self,
+        worker: str,
+        come: Sequence[Place],
+        gone: Sequence[str],
+        *,
+        renews: bool,
+        lease_seconds: float,
+        grace_seconds: float,
+    ) -> bool:
+        if come:
+            self._check_room(sum([len(place.meta) for place in come]))
+
+        def work(store: Store) -> bool:
+            now, now_ms = self._clock.monotonic(), self._clock.time_ms()
+            register = store.register
+            if renews and not register.has_lease(worker, now):
+                return False
+            if not renews:
+                register.end(worker, now)
+            register.renew(worker, now + min(lease_seconds, MAX_LEASE_SECONDS))
+            drafts.extend(register.add(worker, come, now_ms))
+            register.shorten(worker, gone, now + min(grace_seconds, MAX_LEASE_SECONDS))
+            store.append(drafts, now_ms, in_thread=is_patched())
+            return True
+
+        drafts: list[Draft] = []
+        is_in = self._change(work)
+        if drafts:
+            self._doorbell.ring(everybody=True)
+        return is_in
+
+    def check_out(self, worker: str, *, grace_seconds: float) -> None:
+        def work(store: Store) -> None:
+            store.register.end(worker, self._clock.monotonic() + min(grace_seconds, MAX_LEASE_SECONDS))
+
+        self._change(work)
+
+    def place(self, listener: str) -> Place | None:
+        with self._reading() as store:
+            return store.register.place(listener, self._clock.monotonic())
+
+    def places(self, after: str, limit: int, *, channel: str = "", user: str = "") -> list[Place]:
+        with self._reading() as store:
+            return store.register.places(after, limit, channel, user, self._clock.monotonic())
+
+    def members(self, channel: str, after: str, limit: int) -> list[Member]:
+        with self._reading() as store:
+            return store.register.members(channel, after, limit)
+
+    # Small texts
+
+    def keep(self, name: str, value: str, seconds: float) -> None:
+        self._check_room(len(value))
+
+        def work(store: Store) -> None:
+            now = self._clock.monotonic()
+            store.facts.keep(name, value, now, now + seconds)
+
+        self._change(work)
+
+    def recall(self, name: str) -> str | None:
+        with self._reading() as store:
+            return store.facts.recall(name, self._clock.monotonic())
+
+    def take(self, name: str) -> str | None:
+        if self.recall(name) is None:
+            return None  # what is unknown costs no write
+        return self._change(lambda store: store.facts.take(name, self._clock.monotonic()))
+
+    # Revocation
+
+    def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
+        def work(store: Store) -> Position:
+            now_ms = self._clock.time_ms()
+            store.facts.revoke(name, before_ms, now_ms + round(seconds * 1000))
+            return store.append([draft], now_ms, in_thread=is_patched())[0]
+
+        position = self._change(work)
+        self._doorbell.ring(everybody=True)
+        return position
+
+    def revoked_before(self, names: Sequence[str]) -> int:
+        with self._reading() as store:
+            return store.facts.revoked_before(names, self._clock.time_ms())
+
+    # Upkeep
 
     def maintain(self) -> None:
         """Notice a file that was swapped under us; then one round of upkeep, in one process at a time."""
@@ -188,11 +230,30 @@ class SQLiteBroker(Broker):
                 self._thread.run(self._files.upkeep.give_back)
             is_ours = self.hold_lease(_UPKEEP_LEASE, self._id, _UPKEEP_SECONDS)
             upkeep = self._files.upkeep
-            self._thread.run(upkeep.work if is_ours else upkeep.look)
+            if is_ours and self._thread.run(upkeep.work):
+                self._doorbell.ring(everybody=True)
+            elif not is_ours:
+                self._thread.run(upkeep.look)
         except (sqlite3.Error, OSError) as error:
             raise BrokerUnavailableError(
                 f"The log could not be maintained: {error}. It grows until that is possible again; look at the disk."
             ) from error
+
+    # Small change
+
+    def _change(self, work: Callable[[Store], T]) -> T:
+        """Run it off the loop, in its turn, as one transaction. Switches in a patched process."""
+        result: T = self._thread.run(self._write, work)
+        return result
+
+    def _write(self, work: Callable[[Store], T]) -> T:
+        """With the keeper's connection. In the thread."""
+        keeper = self._files.keeper
+        keeper.take_turn()
+        try:
+            return keeper.write(work)
+        finally:
+            keeper.turn.release()
 
     def _reopen(self) -> None:
         """Open the new file off the loop, then let the old one go. Switches."""
@@ -213,6 +274,14 @@ class SQLiteBroker(Broker):
         self._files.close()
         self._doorbell.close()
 
+    def _check_room(self, bytes: int) -> None:
+        """Refuse what is new on a disk that is nearly full: a lease must still be renewed there, and history be dropped."""
+        if self._disk.is_low(about_to_write=bytes):
+            raise BrokerUnavailableError(
+                f"The disk of {self._path} is nearly full. The event is certainly not stored; make room on the disk, "
+                "or lower SIMULCAST_HISTORY_BYTES. The oldest events are being dropped meanwhile."
+            )
+
     @contextmanager
     def _reading(self) -> Iterator[Store]:
         with self._mutex:
@@ -227,8 +296,3 @@ class SQLiteBroker(Broker):
         return BrokerUnavailableError(
             f"The log {self._path} can't be opened: {error}. Check the folder of SIMULCAST_BROKER_URL and its permissions."
         )
-
-
-def _holds_for(lease: tuple[str, float], now: float) -> bool:
-    """Whether a lease still counts. One that ends further away than any may last is from before a reboot."""
-    return now < lease[1] <= now + MAX_LEASE_SECONDS

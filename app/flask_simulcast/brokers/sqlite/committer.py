@@ -33,7 +33,7 @@ _CERTAIN = (
 
 
 # With these the last frame, which makes a commit one, was not written.
-_NOT_COMMITTED = frozenset({"SQLITE_FULL", "SQLITE_BUSY"})
+_NOT_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
 
 
 class Writer:
@@ -83,7 +83,7 @@ class Writer:
             store.commit()
         except sqlite3.Error as error:
             store.rollback()
-            if error.sqlite_errorname in _NOT_COMMITTED:
+            if primary_code(error) in _NOT_COMMITTED:
                 raise BrokerUnavailableError(_CERTAIN.format(error)) from error
             raise PublishUncertainError(
                 f"The log failed while it committed: {error}. The event may be stored; try again with an idempotency key."
@@ -236,7 +236,16 @@ class Committer:
         self._thread.close()
 
 
+def primary_code(error: sqlite3.Error) -> int:
+    """What kind of error it is: SQLITE_BUSY for SQLITE_BUSY_RECOVERY and SQLITE_BUSY_SNAPSHOT too. 0 for one that is
+    not SQLite's own, of a connection that is closed, say.
+
+    Source: https://sqlite.org/rescode.html, "Primary Result Codes versus Extended Result Codes".
+    """
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 def _is_busy(error: BrokerUnavailableError) -> bool:
     """Somebody writes who does not take turns; the thread can wait for them."""
     cause = error.__cause__
-    return isinstance(cause, sqlite3.Error) and cause.sqlite_errorname in ("SQLITE_BUSY", "SQLITE_LOCKED")
+    return isinstance(cause, sqlite3.Error) and primary_code(cause) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

@@ -45,14 +45,14 @@ class Doorbell:
             self._name = name
             self._listed_at = -1
 
-    def ring(self) -> None:
-        """Tell all others. Never blocks, never switches, never fails."""
+    def ring(self, everybody: bool = False) -> None:
+        """Tell all others, and if need be this process too. Never blocks, never switches, never fails."""
         changed_at = os.fstat(self._folder).st_mtime_ns
         if changed_at != self._listed_at:
             self._others = [name for name in os.listdir(self._folder) if name != self._name]
             # That time is as coarse as the kernel's tick: right after a change another one may show the same.
             self._listed_at = changed_at if time.time_ns() - changed_at > _TICK_NS else -1
-        for name in self._others:
+        for name in [*self._others, self._name] if everybody and self._name else self._others:
             try:
                 self._socket.sendto(b"!", socket.MSG_DONTWAIT, f"{self._prefix}/{name}")
             except OSError as error:

@@ -13,24 +13,17 @@ import json
 import os
 import sqlite3
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from operator import itemgetter
 from typing import Literal
 
-from ...errors import BrokerUnavailableError
-from ...event import Draft, Event, Position, byte_length, next_key
-from ..base import Batch, Page, Verdict, judge
+from ...event import ALL, Draft, Event, Position, byte_length, next_key
+from ..base import Batch, Page, Verdict, common_mark_of, judge
+from .facts import Facts
+from .register import Register
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, key INTEGER NOT NULL, tag INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE events (key INTEGER PRIMARY KEY, tag INTEGER NOT NULL, channel TEXT, type TEXT, data TEXT);
-CREATE INDEX events_of_channel ON events (channel) WHERE channel IS NOT NULL;
-CREATE TABLE marks (channel TEXT PRIMARY KEY, key INTEGER NOT NULL, tag INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE known (key INTEGER PRIMARY KEY, tag INTEGER NOT NULL, idempotency_key TEXT NOT NULL UNIQUE);
-CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
-"""
 _READ_EVENTS = 1024
 _READ_BYTES = 1 << 20
 _SHRINK_PAGES = 1024
@@ -43,7 +36,11 @@ _MARK = "INSERT INTO marks VALUES (?, ?, ?) ON CONFLICT (channel) DO UPDATE SET 
 
 
 class Store:
-    """A connection to the log, which must exist: see `create`.
+    """A connection to the log, which must exist: see `schema.create`.
+
+    Attributes:
+        register: Places, through the same connection.
+        facts: Leases, kept texts, revocations, through the same connection.
 
     Args:
         path: The file.
@@ -61,32 +58,8 @@ class Store:
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         if max_bytes:
             self._db.execute(f"PRAGMA max_page_count = {max_bytes // self._page_bytes}")
-
-    @staticmethod
-    def create(path: str, birth: Position) -> None:
-        """Make the tables unless they are there. Only while holding the turn.
-
-        Raises:
-            BrokerUnavailableError: The file has a schema that this version does not know.
-        """
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # sqlite3 would make it readable by all
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == SCHEMA_VERSION:
-                return
-            if version != 0 or db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                raise BrokerUnavailableError(
-                    f"{path} is not a log of this version (schema {version}, expected {SCHEMA_VERSION}). "
-                    "Move the file away, or point SIMULCAST_BROKER_URL at another one."
-                )
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that `shrink` can
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};"
-                f"INSERT INTO events VALUES ({birth.key}, {birth.tag}, NULL, NULL, NULL);"
-                f"INSERT INTO meta VALUES ('birth', {birth.key}, {birth.tag}), ('floor', {birth.key}, {birth.tag}),"
-                " ('forgotten', 0, 0); COMMIT;"
-            )
+        self.register = Register(self._db)
+        self.facts = Facts(self._db)
 
     def close(self) -> None:
         """Close the connection."""
@@ -112,6 +85,8 @@ class Store:
     def append(self, drafts: Sequence[Draft], now_ms: int, *, in_thread: bool) -> list[Position]:
         """Give positions and store. The key is computed here, inside the transaction: before it, a pump
         that is past a later position would never see this one."""
+        if not drafts:
+            return []
         last = self.head().key
         tags = memoryview(os.urandom(4 * len(drafts))).cast("I")
         positions: list[Position] = []
@@ -212,29 +187,41 @@ class Store:
         finally:
             self._db.execute("COMMIT")
 
+    def newest(self, channels: Sequence[str], count: int) -> Position:
+        """Where a replay of so many begins, from one snapshot. Takes as many steps."""
+        self._db.execute("BEGIN")
+        try:
+            cursors = [
+                self._db.execute("SELECT key FROM events WHERE channel = ? ORDER BY key DESC LIMIT ?", (channel, count))
+                for channel in set(channels)
+            ]
+            newest_first = heapq.merge(*cursors, reverse=True)
+            oldest = next(iter(deque(itertools.islice(newest_first, count), maxlen=1)), None)
+            for cursor in cursors:
+                cursor.close()
+            if oldest is None:
+                return self.head()
+            row = self._one("SELECT key, tag FROM events WHERE key < ? ORDER BY key DESC LIMIT 1", *oldest)
+            # The row before may have been swept. What is below the floor is known by its key alone.
+            before = Position(*row) if row is not None else Position(self._meta("floor").key - 1, 0)
+            return max([before, *self._marks_after(before, channels).values()])
+        finally:
+            self._db.execute("COMMIT")
+
     def _marks_after(self, position: Position, channels: Sequence[str]) -> dict[str, Position]:
-        forgotten_to = self._meta("forgotten")
+        commons: dict[str, Position] = {}
         marks = {}
         for channel in channels:
             row = self._one("SELECT key, tag FROM marks WHERE channel = ?", channel)
-            mark = forgotten_to if row is None else Position(*row)
+            if row is not None:
+                mark = Position(*row)
+            elif (common := common_mark_of(channel)) is not None:
+                mark = commons[common] = commons.get(common) or self._meta(common)
+            else:
+                continue
             if mark.key > position.key:
                 marks[channel] = mark
         return marks
-
-    # Leases
-
-    def lease(self, name: str) -> tuple[str, float] | None:
-        """Who holds it, and until when."""
-        return self._one("SELECT holder, until FROM leases WHERE name = ?", name)
-
-    def set_lease(self, name: str, holder: str, until: float) -> None:
-        """Inside a transaction."""
-        self._db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (name, holder, until))
-
-    def drop_lease(self, name: str, holder: str) -> None:
-        """Inside a transaction."""
-        self._db.execute("DELETE FROM leases WHERE name = ? AND holder = ?", (name, holder))
 
     # Trimming, inside a transaction
 
@@ -271,17 +258,20 @@ class Store:
         return len(old)
 
     def forget(self, before: int, rows: int) -> int:
-        """Fold the marks of channels that have had no event for so long into the common mark."""
+        """Fold the marks of channels that have had no event for so long into their common mark."""
         gone = self._all(
-            "SELECT key, tag, channel FROM marks WHERE key < ? AND NOT EXISTS"
+            "SELECT key, tag, channel FROM marks WHERE key < ? AND channel <> ? AND NOT EXISTS"
             " (SELECT 1 FROM events WHERE events.channel = marks.channel) LIMIT ?",
             before,
+            ALL,
             rows,
         )
-        if gone:
-            highest = max(Position(key, tag) for key, tag, _ in gone)
-            self._set_meta("forgotten", max(highest, self._meta("forgotten")))
-            self._db.executemany("DELETE FROM marks WHERE channel = ?", [(channel,) for _, _, channel in gone])
+        for key, tag, channel in gone:
+            common = common_mark_of(channel)
+            assert common is not None
+            if (key, tag) > self._meta(common):
+                self._set_meta(common, Position(key, tag))
+        self._db.executemany("DELETE FROM marks WHERE channel = ?", [(channel,) for _, _, channel in gone])
         return len(gone)
 
     def drop_known_keys(self, up_to: int, rows: int) -> int:

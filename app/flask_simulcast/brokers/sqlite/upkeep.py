@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from ...event import first_key_of
+from ...event import Draft, first_key_of
+from ...loop import is_patched
 from ...settings import Settings
 from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Clock, PastHead
 from .committer import Writer
@@ -15,6 +16,7 @@ from .disk import Disk
 
 # One transaction holds the turn, and with it every publisher, for so many rows: about a millisecond.
 _ROWS = 500
+_PLACES = 200  # with up to 32 channels each
 _CHANNELS_A_ROUND = 64
 _BATCHES_A_ROUND = 200
 _FORGET_SECONDS = 30
@@ -55,11 +57,12 @@ class Upkeep:
             self._store.shrink()
             self._store.checkpoint("TRUNCATE")
 
-    def work(self) -> None:
-        """One round."""
+    def work(self) -> bool:
+        """One round. Answers whether it appended events."""
         ceiling = self.look()
         now_ms = self._clock.time_ms()
         self._batches_left = _BATCHES_A_ROUND
+        has_told = self._sweep_places()
         self._make_room(ceiling)
         for channel in self._channels_to_trim(ceiling):
             self._trim(channel, now_ms, ceiling)
@@ -72,7 +75,27 @@ class Upkeep:
         if self._clock.monotonic() - self._forgot_at >= _FORGET_SECONDS:
             self._forgot_at = self._clock.monotonic()
             self._repeat(partial(self._store.forget, oldest, _ROWS))
+        now = self._clock.monotonic()
+        if self._store.facts.has_expired(now, now_ms):
+            self._repeat(partial(self._store.facts.expire, now, now_ms, _ROWS))
         self._checkpoint()
+        return has_told
+
+    def _sweep_places(self) -> bool:
+        """Whether somebody has left."""
+        told: list[Draft] = []
+
+        def sweep() -> int:
+            # The clocks are read with the turn: a lease may have been renewed while this waited for it.
+            now_ms = self._clock.time_ms()
+            removed, drafts = self._store.register.sweep(self._clock.monotonic(), now_ms, _PLACES)
+            self._store.append(drafts, now_ms, in_thread=is_patched())
+            told.extend(drafts)
+            return removed
+
+        if self._store.register.has_ended(self._clock.monotonic()):
+            self._repeat(sweep, _PLACES)
+        return bool(told)
 
     def _channels_to_trim(self, ceiling: int) -> list[str]:
         """Those with events that have just become old enough, and the next few of all, whose events only age."""
@@ -83,7 +106,7 @@ class Upkeep:
         return list(dict.fromkeys(grown + some))
 
     def _trim(self, channel: str, now_ms: int, ceiling: int) -> None:
-        keep, seconds = self._settings.retention(channel)
+        keep, seconds, _ = self._settings.retention(channel)
         before = first_key_of(now_ms - round(seconds * 1000))
         up_to = self._store.surplus(channel, keep, before, ceiling)
         if up_to is not None:
@@ -107,9 +130,9 @@ class Upkeep:
             if is_low:
                 self.give_back()
 
-    def _repeat(self, work: Callable[[], int]) -> None:
+    def _repeat(self, work: Callable[[], int], rows: int = _ROWS) -> None:
         """Batch after batch, the turn given back in between, until one is not full or this round has had its share."""
-        while self._batches_left > 0 and self._write(work) == _ROWS:
+        while self._batches_left > 0 and self._write(work) == rows:
             self._batches_left -= 1
 
     def _write(self, work: Callable[[], int]) -> int:

@@ -1,0 +1,169 @@
+"""Histories and tail in memory. Handed the time where it matters; one caller at a time."""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from itertools import islice
+
+from ...event import Draft, Event, Position, byte_length, first_key_of, next_key
+from ...settings import Settings
+from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Batch, Clock, Page, PastHead, Verdict, common_mark_of, judge
+
+_READ_EVENTS = 1024
+_NOTHING = Position(0, 0)
+
+
+class Log:
+    """One sequence of events, as lists.
+
+    Attributes:
+        head: The last position given out.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._settled = PastHead(SETTLE_SECONDS)
+        self._promised = PastHead(IDEMPOTENCY_SECONDS)
+        birth = self._next_position(0)
+        self._birth = self.head = birth
+        # The tail: three lists in step, one row an event of any channel; None where it was trimmed.
+        self._floor = birth.key
+        self._keys = [birth.key]
+        self._tags = [birth.tag]
+        self._events: list[Event | None] = [None]
+        self._histories: dict[str, deque[Event]] = {}
+        self._bytes = 0
+        self._marks: dict[str, Position] = {}
+        self._common_marks: dict[str, Position] = {}
+        self._known: OrderedDict[str, Position] = OrderedDict()
+
+    def append(self, draft: Draft) -> Position:
+        """Store it, unless its key is known."""
+        if draft.key is not None and draft.key in self._known:
+            return self._known[draft.key]
+        position = self.head = self._next_position(self.head.key)
+        event = Event(position, draft.channel, draft.type, draft.data)
+        self._keys.append(position.key)
+        self._tags.append(position.tag)
+        self._events.append(event)
+        self._histories.setdefault(draft.channel, deque()).append(event)
+        self._bytes += byte_length(draft.data)
+        if draft.key is not None:
+            self._known[draft.key] = position
+        return position
+
+    def read(self, after: Position) -> Batch:
+        """Events of all channels, up to 1024 of them."""
+        start = bisect_right(self._keys, after.key)
+        rows = self._events[start : start + _READ_EVENTS]
+        return Batch([e for e in rows if e is not None], passed=None in rows or self._floor > after.key + 1)
+
+    def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
+        """Events of these channels, and their marks."""
+        wanted = frozenset(channels)
+        marks = self._marks_after(after, channels)
+        events: list[Event] = []
+        size = 0
+        start, end = bisect_right(self._keys, after.key), bisect_right(self._keys, up_to.key)
+        for event in self._events[start:end]:
+            if event is None or event.channel not in wanted:
+                continue
+            size += byte_length(event.data)
+            if events and size > max_bytes:
+                return Page(events, events[-1].position, marks)
+            events.append(event)
+        return Page(events, up_to, marks)
+
+    def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
+        """Whether this position misses nothing."""
+        row = bisect_right(self._keys, position.key) - 1
+        is_known = position.key < self._floor or (self._keys[row], self._tags[row]) == position
+        marks = self._marks_after(position, channels)
+        return judge(position, channels, birth=self._birth, head=self.head, is_known=is_known, marks=marks)
+
+    def newest(self, channels: Sequence[str], count: int) -> Position:
+        """Where a replay of so many begins. Takes as many steps."""
+        histories = [reversed(self._histories[channel]) for channel in set(channels) if channel in self._histories]
+        newest_first = heapq.merge(*histories, key=lambda event: event.position.key, reverse=True)
+        oldest = next(iter(deque(islice(newest_first, count), maxlen=1)), None)
+        if oldest is None:
+            return self.head
+        row = bisect_left(self._keys, oldest.position.key) - 1
+        # The row before may have been swept. What is below the floor is known by its key alone.
+        before = Position(self._keys[row], self._tags[row]) if row >= 0 else Position(self._floor - 1, 0)
+        return max(before, *(self._mark_of(channel) for channel in channels))
+
+    # Trimming
+
+    def maintain(self, now: float, now_ms: int) -> None:
+        """Trim, sweep, forget."""
+        ceiling = self._settled.look(now, self.head.key)
+        for channel in list(self._histories):
+            self._trim(channel, ceiling, now_ms)
+        self._sweep(ceiling, self._settings.history_bytes)
+        oldest = first_key_of(now_ms - round(self._settings.longest_history_seconds * 1000))
+        self._sweep(min(oldest, ceiling) - 1)
+        self._forget(oldest)
+        expired = self._promised.look(now, self.head.key)
+        while self._known and next(iter(self._known.values())).key <= expired:
+            self._known.popitem(last=False)
+
+    def _trim(self, channel: str, ceiling: int, now_ms: int) -> None:
+        history = self._histories[channel]
+        events, seconds, *_ = self._settings.retention(channel)
+        oldest = first_key_of(now_ms - round(seconds * 1000))
+        while history and history[0].position.key <= ceiling:
+            if len(history) <= events and history[0].position.key >= oldest:
+                break
+            self._drop(bisect_left(self._keys, history[0].position.key))
+
+    def _sweep(self, up_to: int, enough_bytes: int = -1) -> None:
+        """Take the oldest entries out of the tail, events that are still there included, until there are few enough
+        bytes; never the newest entry."""
+        end = min(bisect_right(self._keys, up_to), len(self._keys) - 1)
+        row = 0
+        while row < end and self._bytes > enough_bytes:
+            if self._events[row] is not None:
+                self._drop(row)
+            row += 1
+        if row:
+            # All at once: each cut moves all rows that stay.
+            self._floor = self._keys[row - 1] + 1
+            del self._keys[:row], self._tags[:row], self._events[:row]
+
+    def _drop(self, row: int) -> None:
+        """Empty a row, which has the oldest event of its channel."""
+        event = self._events[row]
+        assert event is not None
+        self._events[row] = None
+        self._bytes -= byte_length(event.data)
+        self._marks[event.channel] = event.position
+        history = self._histories[event.channel]
+        history.popleft()
+        if not history:
+            del self._histories[event.channel]
+
+    def _forget(self, oldest: int) -> None:
+        for channel, mark in list(self._marks.items()):
+            common = common_mark_of(channel)
+            if common is not None and mark.key < oldest and channel not in self._histories:
+                self._common_marks[common] = max(self._common_marks.get(common, _NOTHING), mark)
+                del self._marks[channel]
+
+    # Small change
+
+    def _next_position(self, last: int) -> Position:
+        return Position(next_key(last, self._clock.time_ms()), secrets.randbits(32))
+
+    def _mark_of(self, channel: str) -> Position:
+        mark = self._marks.get(channel)
+        return mark if mark is not None else self._common_marks.get(common_mark_of(channel) or "", _NOTHING)
+
+    def _marks_after(self, position: Position, channels: Sequence[str]) -> dict[str, Position]:
+        marks = {channel: self._mark_of(channel) for channel in channels}
+        return {channel: mark for channel, mark in marks.items() if mark.key > position.key}

@@ -1,0 +1,193 @@
+"""The register of places as tables. Handed the time; answers the events that tell of what it did.
+
+Whatever writes here does so inside a transaction of its caller. Rows go in and out by one statement for all of them,
+as JSON: in a thread, one statement a row fights the loop for the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from ...event import Draft
+from ...presence import Member, Place, Presence, join_draft, leave_draft, presences_of
+from ..base import MAX_LEASE_SECONDS
+from .facts import holds
+
+_PLACE = "p.listener, p.user, p.member, p.channels, p.present_on, p.meta, p.token_id, p.encoding, p.since_ms"
+_INSERT = f"""INSERT OR REPLACE INTO places
+    SELECT {", ".join(f"json_extract(value, '$[{n}]')" for n in range(10))}, NULL FROM json_each(?)"""
+_INSERT_LISTENING = """INSERT OR REPLACE INTO listening
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)"""
+_DELETE_LISTENING = """DELETE FROM listening WHERE (channel, listener) IN
+    (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"""
+_ABSENT = """SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
+    WHERE NOT EXISTS (SELECT 1 FROM listening WHERE channel = json_extract(value, '$[0]')
+    AND member = json_extract(value, '$[1]') AND member <> '')"""
+# A time that is past, or further away than any may be: that was written before a reboot.
+_IS_OVER = "(until <= :now OR until > :never)"
+
+
+class Register:
+    """Places, the leases they stand under, and who is present through them.
+
+    Args:
+        db: The connection of a `Store`.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def has_lease(self, worker: str, now: float) -> bool:
+        """Whether it has checked in in time."""
+        row = self._db.execute("SELECT until FROM workers WHERE worker = ?", (worker,)).fetchone()
+        return row is not None and holds(row[0], now)
+
+    def renew(self, worker: str, until: float) -> None:
+        """Take or renew the lease."""
+        self._db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?)", (worker, until))
+
+    def end(self, worker: str, until: float) -> None:
+        """The lease is no more; its places have an end of their own."""
+        self._db.execute("DELETE FROM workers WHERE worker = ?", (worker,))
+        self._db.execute(
+            "UPDATE places SET until = ?1 WHERE worker = ?2 AND (until IS NULL OR until > ?1)", (until, worker)
+        )
+
+    def add(self, worker: str, come: Sequence[Place], now_ms: int) -> list[Draft]:
+        """Add places or replace them."""
+        if not come:
+            return []
+        places = {place.listener: place for place in come}
+        coming = presences_of(places.values())
+        joining = self._absent(coming)
+        leaving = presences_of(self._remove(places))
+        self._insert(worker, places.values())
+        drafts = [leave_draft(*presence, leaving[presence].meta, now_ms) for presence in self._absent(leaving)]
+        return drafts + [join_draft(*presence, coming[presence].meta, now_ms) for presence in joining]
+
+    def shorten(self, worker: str, gone: Sequence[str], until: float) -> None:
+        """Their listeners are gone; what has an end already keeps it."""
+        if gone:
+            self._db.execute(
+                "UPDATE places SET until = ? WHERE until IS NULL AND worker = ?"
+                " AND listener IN (SELECT value FROM json_each(?))",
+                (until, worker, json.dumps(gone)),
+            )
+
+    # Reading
+
+    def place(self, listener: str, now: float) -> Place | None:
+        """One place, while its listener is connected."""
+        row = self._db.execute(
+            f"SELECT {_PLACE}, w.until FROM places p JOIN workers w USING (worker)"
+            " WHERE p.listener = ? AND p.until IS NULL",
+            (listener,),
+        ).fetchone()
+        return _place(row) if row is not None and holds(row[-1], now) else None
+
+    def places(self, after: str, limit: int, channel: str, user: str, now: float) -> list[Place]:
+        """Those of a channel or user, in the order of ids."""
+        if user:
+            table = "places p"
+            condition = "p.user = :user AND p.user <> '' AND p.listener > :after"
+            if channel:
+                condition += (
+                    " AND EXISTS (SELECT 1 FROM listening l WHERE l.channel = :channel AND l.listener = p.listener)"
+                )
+        elif channel:
+            table = "listening l CROSS JOIN places p USING (listener)"
+            condition = "l.channel = :channel AND l.listener > :after"
+        else:
+            table, condition = "places p", "p.listener > :after"
+        rows = self._db.execute(
+            f"SELECT {_PLACE} FROM {table} CROSS JOIN workers w USING (worker) WHERE {condition}"
+            " AND p.until IS NULL AND w.until > :now AND w.until <= :never ORDER BY p.listener LIMIT :limit",
+            {
+                "after": after,
+                "channel": channel,
+                "user": user,
+                "now": now,
+                "never": now + MAX_LEASE_SECONDS,
+                "limit": limit,
+            },
+        )
+        return [_place(row) for row in rows.fetchall()]
+
+    def members(self, channel: str, after: str, limit: int) -> list[Member]:
+        """Whoever was told to be present, in the order of names."""
+        # With min(), the other columns are those of the row that has it: of the place that came first.
+        rows = self._db.execute(
+            "SELECT l.member, p.meta, min(p.since_ms), count(*) FROM listening l CROSS JOIN places p USING (listener)"
+            " WHERE l.channel = ? AND l.member > ? AND l.member <> '' GROUP BY l.member ORDER BY l.member LIMIT ?",
+            (channel, after, limit),
+        )
+        return [Member(*row) for row in rows.fetchall()]
+
+    # The sweep
+
+    def has_ended(self, now: float) -> bool:
+        """Whether there is something to sweep. Outside of a transaction: most of the time there is not."""
+        (found,) = self._db.execute(
+            f"SELECT EXISTS (SELECT 1 FROM workers WHERE {_IS_OVER})"
+            " OR EXISTS (SELECT 1 FROM places WHERE until <= :now) OR EXISTS (SELECT 1 FROM places WHERE until > :never)",
+            {"now": now, "never": now + MAX_LEASE_SECONDS},
+        ).fetchone()
+        return bool(found)
+
+    def sweep(self, now: float, now_ms: int, rows: int) -> tuple[int, list[Draft]]:
+        """Remove so many of the places that have ended: with their grace, or with the lease of their worker. Answers how
+        many."""
+        times = {"now": now, "never": now + MAX_LEASE_SECONDS, "rows": rows}
+        over = self._db.execute(
+            f"SELECT listener FROM (SELECT worker FROM workers WHERE {_IS_OVER}) JOIN places USING (worker)"
+            " UNION SELECT listener FROM places WHERE until <= :now UNION SELECT listener FROM places WHERE until > :never"
+            " LIMIT :rows",
+            times,
+        ).fetchall()
+        removed = self._remove([listener for (listener,) in over])
+        self._db.execute(
+            f"DELETE FROM workers WHERE {_IS_OVER} AND NOT EXISTS"
+            " (SELECT 1 FROM places WHERE places.worker = workers.worker)",
+            times,
+        )
+        leaving = presences_of(removed)
+        drafts = [leave_draft(*presence, leaving[presence].meta, now_ms) for presence in self._absent(leaving)]
+        return len(removed), drafts
+
+    # Rows
+
+    def _absent(self, presences: Iterable[Presence]) -> list[Presence]:
+        """Those of which there is no place."""
+        asked = list(presences)
+        return self._db.execute(_ABSENT, (json.dumps(asked),)).fetchall() if asked else []
+
+    def _insert(self, worker: str, places: Iterable[Place]) -> None:
+        rows, listening = [], []
+        for place in places:
+            channels, present_on = json.dumps(place.channels), json.dumps(place.present_on)
+            rows.append((*place[:3], channels, present_on, *place[5:], worker))
+            member_on = dict.fromkeys(place.channels, "") | dict(place.presences)
+            listening += [(channel, place.listener, member) for channel, member in member_on.items()]
+        self._db.execute(_INSERT, (json.dumps(rows),))
+        self._db.execute(_INSERT_LISTENING, (json.dumps(listening),))
+
+    def _remove(self, listeners: Iterable[str]) -> list[Place]:
+        """Take these out, where they are there; answer what was."""
+        ids = json.dumps(list(listeners))
+        found = self._db.execute(
+            f"SELECT {_PLACE} FROM json_each(?) JOIN places p ON p.listener = value", (ids,)
+        ).fetchall()
+        if not found:
+            return []
+        removed = [_place(row) for row in found]
+        listening = [(channel, place.listener) for place in removed for channel in (*place.channels, *place.present_on)]
+        self._db.execute(_DELETE_LISTENING, (json.dumps(listening),))
+        self._db.execute("DELETE FROM places WHERE listener IN (SELECT value FROM json_each(?))", (ids,))
+        return removed
+
+
+def _place(row: tuple) -> Place:  # type: ignore[type-arg]
+    """From the columns of `_PLACE`."""
+    return Place._make((*row[:3], tuple(json.loads(row[3])), tuple(json.loads(row[4])), *row[5:9]))

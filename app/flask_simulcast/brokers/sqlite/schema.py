@@ -1,0 +1,94 @@
+"""The tables of the log's file, and how a file gets them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+
+from ...errors import BrokerUnavailableError
+from ...event import ALL, Position
+
+SCHEMA_VERSION = 2
+
+_LOG = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, key INTEGER NOT NULL, tag INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (key INTEGER PRIMARY KEY, tag INTEGER NOT NULL, channel TEXT, type TEXT, data TEXT);
+CREATE INDEX events_of_channel ON events (channel) WHERE channel IS NOT NULL;
+CREATE TABLE marks (channel TEXT PRIMARY KEY, key INTEGER NOT NULL, tag INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE known (key INTEGER PRIMARY KEY, tag INTEGER NOT NULL, idempotency_key TEXT NOT NULL UNIQUE);
+CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+"""
+
+# Version 2. An index of a table without rowid ends with its primary key: places of a user come in the order of ids.
+# `until` of a place is NULL while its listener is connected; `member` of `listening` is empty where it is not present.
+_REGISTER = """
+CREATE TABLE workers (worker TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE places (listener TEXT PRIMARY KEY, user TEXT NOT NULL, member TEXT NOT NULL, channels TEXT NOT NULL,
+    present_on TEXT NOT NULL, meta TEXT NOT NULL, token_id TEXT NOT NULL, encoding TEXT NOT NULL,
+    since_ms INTEGER NOT NULL, worker TEXT NOT NULL, until REAL) WITHOUT ROWID;
+CREATE INDEX places_of_worker ON places (worker);
+CREATE INDEX places_of_user ON places (user) WHERE user <> '';
+CREATE INDEX places_ending ON places (until) WHERE until IS NOT NULL;
+CREATE TABLE listening (channel TEXT NOT NULL, listener TEXT NOT NULL, member TEXT NOT NULL,
+    PRIMARY KEY (channel, listener)) WITHOUT ROWID;
+CREATE INDEX presences ON listening (channel, member) WHERE member <> '';
+CREATE TABLE kept (name TEXT PRIMARY KEY, value TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX kept_since ON kept (since);
+CREATE INDEX kept_until ON kept (until);
+CREATE TABLE revoked (name TEXT PRIMARY KEY, before_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX revoked_until ON revoked (until_ms);
+"""
+
+# In a file of version 1 the one common mark stood for all channels, and stands for all that may have gone into it.
+_UPGRADE = f"""
+INSERT INTO meta SELECT 'forgotten_personal', key, tag FROM meta WHERE name = 'forgotten';
+INSERT OR IGNORE INTO marks SELECT '{ALL}', key, tag FROM meta WHERE name = 'forgotten' AND key > 0;
+"""
+
+
+def create(path: str, birth: Position) -> None:
+    """Make the tables, or those that an older version did not have. Only while holding the turn.
+
+    Raises:
+        BrokerUnavailableError: The file has a schema that this version does not know, or is where no log can be.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # sqlite3 would make it readable by all
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        is_empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if version not in (1, SCHEMA_VERSION) and not (version == 0 and is_empty):
+            raise BrokerUnavailableError(
+                f"{path} is not a log of this version (schema {version}, expected {SCHEMA_VERSION}). "
+                "Move the file away, or point SIMULCAST_BROKER_URL at another one."
+            )
+        if version == 0:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that `shrink` can
+        use_wal(db, path)
+        if version == 0:
+            births = (
+                f"INSERT INTO events VALUES ({birth.key}, {birth.tag}, NULL, NULL, NULL);"
+                f"INSERT INTO meta VALUES ('birth', {birth.key}, {birth.tag}), ('floor', {birth.key}, {birth.tag}),"
+                " ('forgotten', 0, 0), ('forgotten_personal', 0, 0);"
+            )
+            _run(db, _LOG + _REGISTER + births)
+        elif version == 1:
+            _run(db, _REGISTER + _UPGRADE)
+
+
+def use_wal(db: sqlite3.Connection, path: str) -> None:
+    """Have readers read while somebody writes.
+
+    Raises:
+        BrokerUnavailableError: The file system can't share memory between processes, as it must for that.
+    """
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise BrokerUnavailableError(
+            f"{path} can't have a write-ahead log (journal mode {mode}): its file system does not let processes share "
+            "memory. Point SIMULCAST_BROKER_URL at a folder on a local disk."
+        )
+
+
+def _run(db: sqlite3.Connection, statements: str) -> None:
+    db.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
