@@ -33,8 +33,10 @@ from .errors import (
 from .event import Event, Position
 from .extension import Simulcast
 from .grant import Grant
+from .hub.history import History
 from .listener import CloseReason, Listener
 from .presence import Member, Place
+from .publisher import Publisher
 from .settings import Settings
 from .signals import (
     broker_lost,
@@ -64,6 +66,7 @@ __all__ = [
     "ForbiddenError",
     "Grant",
     "GrantError",
+    "History",
     "IdempotencyKeyError",
     "InvalidEventError",
     "ListenError",
@@ -78,6 +81,7 @@ __all__ = [
     "Place",
     "Position",
     "PublishUncertainError",
+    "Publisher",
     "SettingError",
     "Settings",
     "Simulcast",

@@ -14,6 +14,7 @@ tells this event from another one that got the same number on a fork of the log.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -28,6 +29,7 @@ _MAX_KEY = (1 << 63) - 1  # SQLite's INTEGER; with 20 bits of counter it lasts t
 MAX_CHANNEL_CHARACTERS = 128
 MAX_TYPE_CHARACTERS = 128
 MAX_KEY_CHARACTERS = 128
+MAX_USER_CHARACTERS = 128
 
 # Made by the hub alone, so that no client can speak in its name.
 USER_PREFIX = "user:"  # what is sent to all listeners of one user
@@ -192,22 +194,44 @@ def check_key(key: object) -> str | None:
     return key
 
 
+def check_user(user: object) -> str:
+    """Return ``user`` if it can be somebody's name: any text of 1-128 characters.
+
+    Raises:
+        ChannelNameError: It is not.
+    """
+    if not isinstance(user, str) or not 1 <= len(user) <= MAX_USER_CHARACTERS or _breaks_a_line(user):
+        raise ChannelNameError(
+            f"{_short(user)} is not a user. Use text of 1 to {MAX_USER_CHARACTERS} characters without CR, LF or NUL."
+        )
+    return user
+
+
 def encode_data(data: object) -> str:
     """Turn data into JSON text. No other JSON encoding of an event happens anywhere.
+
+    Bytes, at any depth, become ``{"data": "<base64>", "encoding": "base64"}``.
 
     Raises:
         EventDataError: JSON can't hold it (NaN, a set, a cycle, nested too deep).
     """
     try:
-        text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_base64)
     except (TypeError, ValueError, RecursionError) as error:
         raise EventDataError(
-            f"The data can't be written as JSON: {error}. Use dicts, lists, text, finite numbers, booleans and null."
+            f"The data can't be written as JSON: {error}. Use dicts, lists, text, bytes, finite numbers, booleans and null."
         ) from error
     if not _is_unicode(text):
         # Half a surrogate pair is no UTF-8; as an escape it passes through unharmed.
-        return json.dumps(data, allow_nan=False, separators=(",", ":"))
+        return json.dumps(data, allow_nan=False, separators=(",", ":"), default=_as_base64)
     return text
+
+
+def _as_base64(value: object) -> dict[str, str]:
+    """What JSON has no form for, but we have: bytes."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {"data": base64.b64encode(value).decode(), "encoding": "base64"}
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def byte_length(text: str) -> int:

@@ -4,26 +4,58 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict, TypeVar, Unpack
 
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, current_app, g, jsonify, request
 
 from .brokers import check_url, connect
 from .encoding import Encoding
 from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
-from .errors import ChannelCountError, EventTooLargeError, ListenError, SimulcastError
-from .event import Draft, Event, View, byte_length, check_channel, check_key, check_publishable, check_type, encode_data
+from .errors import (
+    ChannelCountError,
+    ForbiddenError,
+    ListenError,
+    NoSuchListenerError,
+    SimulcastError,
+    UnauthorizedError,
+)
+from .event import View, check_channel, check_publishable, check_type, check_user, encode_data
+from .grant import Grant, matches_any
 from .hub import Hub
+from .hub.history import History
 from .listener import Listener
 from .metrics import Metrics
+from .on_commit import publish_on_commit
+from .presence import Member, Place
+from .publisher import Publishing, checked_drafts
 from .settings import Settings
-from .transports import json_rows, ndjson, sse
+from .tickets import MAX_SECONDS, Tickets
+from .transports import cors, json_rows, ndjson, sse
 from .transports.stream import Stream
 
 _KEY = "simulcast"
 _log = logging.getLogger("flask_simulcast")
+_NOBODY = Grant()
+
+Authorizer = Callable[[], Grant | None]
+A = TypeVar("A", bound=Authorizer)
+
+
+class StreamOptions(TypedDict, total=False):
+    """What `Simulcast.sse` and its like take besides the channels; said there."""
+
+    view: View | None
+    snapshot: Callable[[], object] | None
+    snapshot_type: str
+    replay: int | None
+    grant: Grant | None
+    member: str
+    meta: Mapping[str, Any]
+    present: bool | None
+    heartbeat_as_comment: bool
 
 
 class _State:
@@ -47,7 +79,7 @@ class _State:
             hub.close()
 
 
-class Simulcast:
+class Simulcast(Publishing):
     """Publish once; every listener gets it.
 
     ::
@@ -67,6 +99,7 @@ class Simulcast:
     """
 
     def __init__(self, app: Flask | None = None) -> None:
+        self._authorizer: Authorizer | None = None
         if app is not None:
             self.init_app(app)
 
@@ -86,45 +119,37 @@ class Simulcast:
         app.extensions[_KEY] = _State(settings)
         app.register_error_handler(SimulcastError, _as_response)
 
-    # Publishing
+    # Publishing: the verbs are in `Publishing`
 
-    def publish(
-        self, channel: str, data: object, *, type: str = "message", idempotency_key: str | None = None
-    ) -> Event:
-        """Append one event to a channel's history and hand it to every listener of the fleet.
+    def _publishing_hub(self) -> Hub:
+        return self.hub
 
-        Returns once the log has the event, not once clients have it: a listener may be slow, offline, or
-        on another machine. Two calls from one greenlet keep their order. May switch.
+    def publish_on_commit(
+        self,
+        channel: str,
+        data: object,
+        *,
+        type: str = "message",
+        idempotency_key: str | None = None,
+        session: Any = None,
+    ) -> None:
+        """Publish when the current database transaction commits, right after it; never if it is rolled back.
 
-        Args:
-            channel: 1-128 characters of ``A-Z a-z 0-9 . _ : -``. Case matters.
-            data: Anything JSON can hold. Encoded here, once, for all transports.
-            type: Event name for ``addEventListener``. No CR, LF or NUL.
-            idempotency_key: A second publish with the same key within 300 s is the same event.
-
-        Raises:
-            InvalidEventError: Channel, type, data or key can't be used.
-            EventTooLargeError: The encoded data exceeds ``SIMULCAST_MAX_EVENT_BYTES``.
-            BrokerUnavailableError: Certainly not stored. Safe to try again.
-            PublishUncertainError: Perhaps stored. Try again only with an idempotency key.
-        """
-        return self.publish_many(
-            [{"channel": channel, "data": data, "type": type, "idempotency_key": idempotency_key}]
-        )[0]
-
-    def publish_many(self, events: Iterable[Mapping[str, Any]]) -> list[Event]:
-        """Append several events, to any channels, all or none, in this order. May switch.
+        The event is checked and encoded now. If the log does not take it after the commit, that is logged and counted:
+        the commit has been made. Needs SQLAlchemy.
 
         Args:
-            events: Mappings with ``channel``, ``data`` and, if wanted, ``type`` and ``idempotency_key``.
+            channel, data, type, idempotency_key: As `publish`.
+            session: A SQLAlchemy session; Flask-SQLAlchemy's of the current app when left out.
 
         Raises:
-            InvalidEventError: One of them can't be published; its message says which. None is stored.
-            BrokerUnavailableError, PublishUncertainError: As `publish`.
+            InvalidEventError: As `publish`.
         """
-        app, state = self._here()
-        drafts = [_draft(event, number, state.settings) for number, event in enumerate(events)]
-        return state.hub(app).publish(drafts)
+        hub = self.hub
+        drafts = checked_drafts((check_publishable(channel),), data, type, idempotency_key, hub.settings)
+        if session is None:
+            session = current_app.extensions["sqlalchemy"].session
+        publish_on_commit(session, drafts, hub.publish)
 
     def check(self, channel: str, data: object, *, type: str = "message") -> None:
         """Whether `publish` would take this, for one who must do something else first. Stores nothing.
@@ -132,19 +157,143 @@ class Simulcast:
         Raises:
             InvalidEventError: As `publish`.
         """
-        _draft({"channel": channel, "data": data, "type": type}, 0, self.settings)
+        checked_drafts((check_publishable(channel),), data, type, None, self.settings)
+
+    # Who may
+
+    def authorizer(self, function: A) -> A:
+        """Register what says who asks: called in a request, it returns a `Grant`, or None for nobody.
+
+        From then on `sse` and its like take only listeners whose grant names the channels. Without one, each view decides.
+        """
+        self._authorizer = function
+        return function
+
+    def grant(self) -> Grant:
+        """The grant of the current request: an empty one for nobody. Asked once a request.
+
+        Raises:
+            UnauthorizedError: It has ended, or was revoked. What the authorizer raises passes through.
+        """
+        if "simulcast_grant" not in g:
+            grant = (self._authorizer() if self._authorizer else None) or _NOBODY
+            self._check_grant(grant)
+            g.simulcast_grant = grant
+        return g.simulcast_grant  # type: ignore[no-any-return]
+
+    def require_subscribe(self, channels: Iterable[str]) -> Grant:
+        """The grant of the current request, if it names all of these channels.
+
+        Raises:
+            UnauthorizedError, ForbiddenError: It does not.
+        """
+        grant = self.grant()
+        for channel in channels:
+            if not grant.may_subscribe(check_channel(channel)):
+                raise _refusal(grant, "listen to", channel)
+        return grant
+
+    def require_publish(self, channels: Iterable[str]) -> Grant:
+        """The same for publishing; `Grant` says what reserved names mean here.
+
+        Raises:
+            UnauthorizedError, ForbiddenError: It does not.
+        """
+        grant = self.grant()
+        for channel in channels:
+            if not grant.may_publish(channel):
+                raise _refusal(grant, "publish to", channel)
+        return grant
+
+    def issue_ticket(self, grant: Grant, *, seconds: float = MAX_SECONDS) -> str:
+        """A ticket that lets in once, for who can't send a header: EventSource and WebSocket. May switch.
+
+        Args:
+            seconds: For how long; at most 60.
+        """
+        return self._tickets().issue(grant, seconds)
+
+    def redeem_ticket(self, ticket: str, *, browser: str = "") -> Grant | None:
+        """The grant behind a ticket; None for one that is unknown, over, or spent. May switch.
+
+        Args:
+            browser: A secret from a cookie of the browser's. A spent ticket lets the browser that spent it in again, as a
+                native EventSource that reconnects needs; without this, nobody.
+        """
+        return self._tickets().redeem(ticket, browser)
+
+    def revoke(self, *, user: str | None = None, token_id: str | None = None) -> None:
+        """End what was granted: to a user until now, or by one token. May switch.
+
+        Streams end, in every worker, with ``closed`` and the reason ``revoked``; nothing that is published later reaches
+        them. The same tokens are refused from now on, for ``SIMULCAST_MAX_GRANT_SECONDS``.
+        """
+        hub = self.hub
+        if user is not None:
+            hub.control.revoke_user(check_user(user), time.time_ns() // 1_000_000, hub.settings.max_grant_seconds)
+        if token_id is not None:
+            hub.control.revoke_token(token_id, hub.settings.max_grant_seconds)
+        hub.read_on()
+
+    # Who is there
+
+    def listeners(self, *, after: str = "", limit: int = 100, channel: str = "", user: str = "") -> list[Place]:
+        """Listeners of all workers, in the order of their ids.
+
+        Args:
+            after: The id of the last one that is known already.
+            limit: How many at most.
+            channel, user: Only those of this channel or user.
+        """
+        return self.hub.broker.places(after, limit, channel=channel, user=user)
+
+    def members(self, channel: str, *, after: str = "", limit: int = 100) -> list[Member]:
+        """Who is present on a channel, over all workers, in the order of their names.
+
+        Args:
+            after: The name of the last one that is known already.
+            limit: How many at most.
+        """
+        return self.hub.broker.members(check_channel(channel), after, limit)
+
+    def kick(self, listener: str, *, reconnect: bool = True) -> None:
+        """Close one connection, in whichever worker it is. May switch.
+
+        Args:
+            reconnect: Whether it may come back; if not, its token is revoked.
+
+        Raises:
+            NoSuchListenerError: Nobody is connected under this id.
+        """
+        hub = self.hub
+        place = hub.find_place(listener)
+        if place is None:
+            raise NoSuchListenerError(f"Nobody is connected as {listener[:64]!a}. Perhaps it has left already.")
+        if not reconnect and place.token_id:
+            hub.control.revoke_token(place.token_id, hub.settings.max_grant_seconds)
+        hub.control.kick(place.listener, reconnect=reconnect)
+        hub.read_on()
+
+    # What was
+
+    def history(self, channels: str | Iterable[str], *, after: str | None = None, limit: int = 100) -> History:
+        """What some channels have kept.
+
+        Args:
+            channels: One name or several.
+            after: The position after which it begins; None for the newest events.
+            limit: How many at most; fewer where they are more than 1 MiB.
+
+        Raises:
+            ChannelNameError, ChannelCountError: The channels can't be read.
+            BrokerUnavailableError: The log can't be read.
+        """
+        _, state = self._here()
+        return self.hub.history(_channel_names(channels, state.settings), after, limit)
 
     # Streams, for views to return
 
-    def sse(
-        self,
-        channels: str | Iterable[str],
-        *,
-        view: View | None = None,
-        snapshot: Callable[[], object] | None = None,
-        snapshot_type: str = "snapshot",
-        heartbeat_as_comment: bool = False,
-    ) -> Response:
+    def sse(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
         """A response that streams these channels as server-sent events.
 
         A client that comes back with ``Last-Event-ID`` (or ``?last_event_id=``) gets what it missed, or a
@@ -152,37 +301,36 @@ class Simulcast:
 
         Args:
             channels: One name or several.
-            view: A pure, hashable function that drops (None) or narrows an event. Listeners with an equal
-                view share their bytes, so make it once, not in each request.
-            snapshot: Called now, in the request, for data that the stream then goes on from: the position
-                is taken first, so that nothing falls between. Not called for a client that can resume.
-            snapshot_type: Event type of the snapshot.
-            heartbeat_as_comment: For clients that know no ``heartbeat`` event.
+            options:
+                - ``view``: A pure, hashable function that drops (None) or narrows an event. Listeners with an equal view
+                  share their bytes, so make it once, not in each request.
+                - ``snapshot``: Called now, in the request, for data that the stream then goes on from: the position is
+                  taken first, so that nothing falls between. Not called for a client that can resume.
+                - ``snapshot_type``: Event type of the snapshot; ``snapshot`` when left out.
+                - ``replay``: How many of the newest events a new listener gets first. When left out, what
+                  ``SIMULCAST_REPLAY_EVENTS`` and ``SIMULCAST_HISTORY_CHANNELS`` say; not with a snapshot.
+                - ``grant``: Who listens, as this view has found out; it decides itself whether they may. When left out,
+                  the authorizer is asked, if there is one, and must grant the channels.
+                - ``member``: As whom the listener is present; the grant's user when left out.
+                - ``meta``: What others are told of it, as JSON; the grant's when left out.
+                - ``present``: Whether it is present at all; when left out, on ``SIMULCAST_PRESENCE_CHANNELS``.
+                - ``heartbeat_as_comment``: For clients that know no ``heartbeat`` event.
 
         Raises:
             ChannelNameError, ChannelCountError: The channels can't be listened to.
+            UnauthorizedError, ForbiddenError: Not by whoever asks.
             ListenError: No room (EventSource is answered politely instead, or it would never come back).
             NotPatchedError: This process can't stream.
         """
-        return self._stream(SSE, channels, view, snapshot, snapshot_type, heartbeat_as_comment)
+        return self._stream(SSE, channels, options)
 
-    def ndjson(
-        self,
-        channels: str | Iterable[str],
-        *,
-        view: View | None = None,
-        snapshot: Callable[[], object] | None = None,
-        snapshot_type: str = "snapshot",
-    ) -> Response:
+    def ndjson(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
         """The same as one JSON object a line, ``{"id", "channel", "type", "time", "data"}``."""
-        return self._stream(NDJSON, channels, view, snapshot, snapshot_type, heartbeat_as_comment=False)
+        return self._stream(NDJSON, channels, options)
 
-    def stream(self, channels: str | Iterable[str], **options: Any) -> Response:
+    def stream(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
         """`ndjson` for a client that asks for ``application/x-ndjson``, `sse` for all others."""
-        if ndjson.is_wanted(request):
-            options.pop("heartbeat_as_comment", None)
-            return self.ndjson(channels, **options)
-        return self.sse(channels, **options)
+        return self._stream(NDJSON if ndjson.is_wanted(request) else SSE, channels, options)
 
     def json_rows(self, name: str, rows: Iterable[object]) -> Response:
         """A response that writes ``{"<name>":[…]}`` row by row. A row that fails cuts the body off.
@@ -246,31 +394,48 @@ class Simulcast:
                 "This app has no Simulcast. Call Simulcast(app) or simulcast.init_app(app) first."
             ) from None
 
-    def _stream(
-        self,
-        encoding: Encoding,
-        channels: str | Iterable[str],
-        view: View | None,
-        snapshot: Callable[[], object] | None,
-        snapshot_type: str,
-        heartbeat_as_comment: bool,
-    ) -> Response:
+    def _tickets(self) -> Tickets:
+        hub = self.hub
+        return Tickets(hub.broker, hub.settings.max_grant_seconds)
+
+    def _check_grant(self, grant: Grant) -> None:
+        if grant.expires_at is not None and grant.expires_at <= time.time():
+            raise UnauthorizedError("The token has expired. Get a new one.", "token_expired")
+        if grant.revocable_as and self.hub.control.is_revoked(grant):
+            raise UnauthorizedError("The token was revoked. Get a new one.", "token_revoked")
+
+    def _stream(self, encoding: Encoding, channels: str | Iterable[str], options: StreamOptions) -> Response:
         app, state = self._here()
-        names = _channel_names(channels, state.settings)
+        settings = state.settings
+        names = _channel_names(channels, settings)
+        grant = options.get("grant")
+        if grant is None:
+            grant = self.require_subscribe(names) if self._authorizer else _NOBODY
+        else:
+            self._check_grant(grant)
         resume = sse.resume_of(request)
         if sse.is_over(resume):
             return Response(status=204)
         hub = state.hub(app)
+        address = (request.remote_addr or "") if settings.max_listeners_per_address else ""
         try:
-            hub.check_room()
+            hub.check_room(grant.user, address)
         except ListenError as error:
             if encoding is SSE and sse.is_event_source(request):
-                return sse.turned_away(hub, error.code)
+                return self._with_cors(sse.turned_away(hub, error.code), settings)
             raise
         start, prelude = None, b""
-        if snapshot is not None and not hub.can_resume(resume, names):
-            start = hub.position
-            prelude = encoding.notice(check_type(snapshot_type), encode_data(snapshot()), str(start))
+        snapshot = options.get("snapshot")
+        if snapshot is not None:
+            if not hub.can_resume(resume, names):
+                start = hub.position
+                type = check_type(options.get("snapshot_type", "snapshot"))
+                prelude = encoding.notice(type, encode_data(snapshot()), str(start))
+        elif resume is None:
+            start = hub.replay_start(names, options.get("replay"))
+        member = options.get("member") or grant.user
+        meta = encode_data(dict(options.get("meta") or grant.meta))
+        present_on = _present_on(names, member, options.get("present"), settings)
 
         def make_listener(cut: Callable[[], None]) -> Listener:
             return Listener(
@@ -278,34 +443,38 @@ class Simulcast:
                 encoding,
                 resume=resume,
                 start=start,
-                view=view,
-                queue_bytes=state.settings.listener_queue_bytes,
-                heartbeat_as_comment=heartbeat_as_comment,
+                view=options.get("view"),
+                grant=grant,
+                member=member,
+                present_on=present_on,
+                meta=meta,
+                address=address,
+                queue_bytes=settings.listener_queue_bytes,
+                heartbeat_as_comment=options.get("heartbeat_as_comment", False),
                 cut=cut,
             )
 
         body = Stream(hub, make_listener, request.environ, prelude)
-        return sse.respond(body) if encoding is SSE else ndjson.respond(body)
+        return self._with_cors(sse.respond(body) if encoding is SSE else ndjson.respond(body), settings)
+
+    @staticmethod
+    def _with_cors(response: Response, settings: Settings) -> Response:
+        response.headers.update(cors.headers_for(request.headers.get("Origin"), settings.allowed_origins))
+        return response
 
 
-def _draft(event: Mapping[str, Any], number: int, settings: Settings) -> Draft:
-    try:
-        draft = Draft(
-            check_publishable(event.get("channel")),
-            check_type(event.get("type", "message")),
-            encode_data(event.get("data")),
-            check_key(event.get("idempotency_key")),
+def _refusal(grant: Grant, what: str, channel: str) -> SimulcastError:
+    if grant.is_anonymous:
+        return UnauthorizedError(
+            f"Not everyone may {what} {channel[:128]!a}. Send a token that grants it in the header Authorization: Bearer <token>."
         )
-        size = byte_length(draft.data)
-        if size > settings.max_event_bytes:
-            raise EventTooLargeError(
-                f"The data has {size} bytes as JSON, and {settings.max_event_bytes} are allowed. "
-                "Send a reference to it, or raise SIMULCAST_MAX_EVENT_BYTES."
-            )
-    except SimulcastError as error:
-        error.args = (f"Event {number}: {error}",) if number else error.args
-        raise
-    return draft
+    return ForbiddenError(f"Your token does not let you {what} {channel[:128]!a}. Get one that does.", "not_granted")
+
+
+def _present_on(names: tuple[str, ...], member: str, present: bool | None, settings: Settings) -> tuple[str, ...]:
+    if not member or present is False:
+        return ()
+    return names if present else tuple(name for name in names if matches_any(settings.presence_channels, name))
 
 
 def _channel_names(channels: str | Iterable[str], settings: Settings) -> tuple[str, ...]:
@@ -324,6 +493,8 @@ def _as_response(error: SimulcastError) -> Response:
         _log.warning("%s", error)
     response = jsonify(error={"code": error.code, "message": error.public or str(error)})
     response.status_code = error.status
-    if error.status == 503:
+    if error.status in (429, 503):
         response.headers["Retry-After"] = "1"
+    elif error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -19,7 +19,6 @@ from typing import Any
 from .event import ALL, RESERVED_PREFIXES
 
 _SUBJECT = "{sub}"
-MAX_USER_CHARACTERS = 128
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,11 @@ class Grant:
     def may_publish(self, channel: str) -> bool:
         """Whether one may publish to it; for reserved names, what the module says."""
         return matches_any(self.publish, channel, self.user)
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody knows who this is."""
+        return not (self.user or self.token_id or self.publish)
 
     @property
     def revocable_as(self) -> tuple[str, ...]:

@@ -17,9 +17,12 @@ from secrets import token_hex
 from gevent.queue import SimpleQueue
 
 from .encoding import Encoding
-from .event import Position, View
+from .event import ALL, LISTENER_PREFIX, USER_PREFIX, Position, View
+from .grant import Grant
+from .presence import Place
 
-_WAKE = (b"", None)
+_WAKE = (b"", None, 0)
+_NOBODY = Grant()
 
 
 class CloseReason(enum.Enum):
@@ -29,6 +32,7 @@ class CloseReason(enum.Enum):
     STALLED = "stalled"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    KICKED = "kicked"
     DRAINING = "draining"
     BROKER_LOST = "broker_lost"
     LIMIT = "limit"
@@ -52,6 +56,11 @@ class Listener:
         resume: What the client says it has: the text of a position, or None for a new listener.
         start: Where a listener starts that has nothing, or can't resume; None for what the hub finds right.
         view: Drops or narrows events for it.
+        grant: Who listens, and until when.
+        member: As whom it is present; empty for nobody.
+        present_on: Those of its channels on which it is.
+        meta: JSON text, told to others.
+        address: Of the client, where that is limited; else empty.
         queue_bytes: Bound of the queue. An empty queue takes any chunk, or one event larger than the
             bound would never pass.
         heartbeat_as_comment: For clients that know no ``heartbeat`` event.
@@ -59,6 +68,11 @@ class Listener:
 
     Attributes:
         id: Random, 16 hex digits.
+        expires_at: Monotonic seconds at which its grant ends, or None.
+        came_at: Monotonic seconds at which it was made.
+        since_ms: The same as Unix time in ms.
+        events: How many it was handed.
+        bytes: How many of them.
         position: Of the last chunk that was yielded: what the client has, or is being sent.
         is_live: Live or catching up; there is no third state.
         close_reason: None while it is open.
@@ -69,9 +83,10 @@ class Listener:
     """
 
     __slots__ = (
-        "_cut", "_joined_key", "_queue", "_queue_bytes", "_queued", "channels", "close_reason", "encoding",
-        "heartbeat_as_comment", "id", "is_live", "is_writing", "needs_verdict", "position", "reported", "resume",
-        "since", "start", "view",
+        "_cut", "_joined_key", "_queue", "_queue_bytes", "_queued", "address", "bytes", "came_at", "channels",
+        "close_reason", "encoding", "events", "expires_at", "grant", "heartbeat_as_comment", "id", "is_live", "is_writing",
+        "member", "meta", "needs_verdict", "position", "present_on", "reported", "resume", "since", "since_ms", "start",
+        "view",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +97,11 @@ class Listener:
         resume: str | None = None,
         start: Position | None = None,
         view: View | None = None,
+        grant: Grant = _NOBODY,
+        member: str = "",
+        present_on: tuple[str, ...] = (),
+        meta: str = "{}",
+        address: str = "",
         queue_bytes: int = 64 << 10,
         heartbeat_as_comment: bool = False,
         cut: Callable[[], None] | None = None,
@@ -92,16 +112,25 @@ class Listener:
         self.resume = resume
         self.start = start
         self.view = view
+        self.grant = grant
+        self.member = member
+        self.present_on = present_on
+        self.meta = meta
+        self.address = address
         self.heartbeat_as_comment = heartbeat_as_comment
         self.position = Position(0, 0)
         self.is_live = False
         self.needs_verdict = False
-        self.reported: dict[str, int] = {}
+        self.reported: dict[str, int] | None = None
         self.close_reason: CloseReason | None = None
         self.is_writing = False
-        self.since = time.monotonic()
+        self.since = self.came_at = time.monotonic()
+        self.since_ms = time.time_ns() // 1_000_000
+        self.expires_at = None if grant.expires_at is None else self.came_at + grant.expires_at - self.since_ms / 1000
+        self.events = 0
+        self.bytes = 0
         self._cut = cut
-        self._queue: SimpleQueue[tuple[bytes, Position | None]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[bytes, Position | None, int]] = SimpleQueue()
         self._queue_bytes = queue_bytes
         self._queued = 0
         self._joined_key = 0
@@ -110,6 +139,33 @@ class Listener:
     def audience_key(self) -> tuple[object, ...]:
         """Listeners with the same key get the same bytes."""
         return (self.channels, self.encoding, self.view)
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """What its audience gets: its channels, and what goes to all."""
+        return self.channels if ALL in self.channels else (*self.channels, ALL)
+
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """What goes to it alone: not part of its audience's key, or every listener would be an audience of its own."""
+        user = USER_PREFIX + self.grant.user
+        if not self.grant.user or user in self.channels:
+            return (LISTENER_PREFIX + self.id,)
+        return (LISTENER_PREFIX + self.id, user)
+
+    def place(self) -> Place:
+        """What the register says of it."""
+        return Place(
+            listener=self.id,
+            user=self.grant.user,
+            member=self.member,
+            channels=self.channels,
+            present_on=self.present_on,
+            meta=self.meta,
+            token_id=self.grant.token_id,
+            encoding=self.encoding.name,
+            since_ms=self.since_ms,
+        )
 
     def waits(self) -> None:
         """It has written what it had, and waits for more."""
@@ -138,8 +194,8 @@ class Listener:
         self._clear()
         self._wake()
 
-    def deliver(self, chunk: bytes, position: Position) -> bool:
-        """Queue a chunk that takes a live listener up to ``position``. Never blocks, never switches.
+    def deliver(self, chunk: bytes, position: Position, events: int = 1) -> bool:
+        """Queue a chunk of so many events that takes a live listener up to ``position``. Never blocks, never switches.
 
         A pass that was under way when this listener joined hands out what it has already read from
         history: its position is not beyond the one it joined at, and it is passed over.
@@ -153,7 +209,7 @@ class Listener:
             self.fall_behind()
             return False
         self._queued += len(chunk)
-        self._queue.put((chunk, position))
+        self._queue.put((chunk, position, events))
         return True
 
     def deliver_heartbeat(self, frame: bytes, position: Position) -> None:
@@ -161,7 +217,7 @@ class Listener:
         a position must never be ahead of what the listener was handed."""
         if self.is_live and not self._queued and not self.is_writing:
             self._queued += len(frame)
-            self._queue.put((frame, position))
+            self._queue.put((frame, position, 0))
 
     def take(self, limit: int) -> bytes:
         """Wait for what is queued and take it as one chunk of up to ``limit`` bytes. Switches.
@@ -170,20 +226,22 @@ class Listener:
             The chunk; empty when the listener was woken for another reason: it is no longer live, or closed.
         """
         queue = self._queue
-        chunk, position = queue.get()
+        chunk, position, events = queue.get()
         if position is None:
             return b""
         taken = [chunk]
         size = len(chunk)
         while queue.qsize():
-            following, reached = queue.peek_nowait()
+            following, reached, more = queue.peek_nowait()
             if reached is None or size + len(following) > limit:
                 break
             queue.get_nowait()
             taken.append(following)
             size += len(following)
+            events += more
             position = reached
         self._queued -= size
+        self.events += events
         self.position = position
         return b"".join(taken) if len(taken) > 1 else chunk
 
@@ -202,9 +260,10 @@ class Listener:
         return True
 
     def cut(self) -> None:
-        """Break the connection, for a client that does not even take its goodbye."""
-        if self._cut is not None:
-            self._cut()
+        """Break the connection, once, for a client that does not even take its goodbye."""
+        cut, self._cut = self._cut, None
+        if cut is not None:
+            cut()
 
     def _clear(self) -> None:
         while self._queue.qsize():

@@ -28,9 +28,9 @@ def test_it_says_once_that_something_is_pending_and_gives_all_as_one() -> None:
     one.offer(event(1))
     one.offer(event(2))
     assert pending == [one]
-    members, chunk = one.take(Position(2, 0))
+    members, chunk, events, own = one.take(Position(2, 0))
     assert members == list(one.members)
-    assert chunk.count(b"data: 1") == 2
+    assert (chunk.count(b"data: 1"), events, own) == (2, 2, [])
     one.offer(event(3))
     assert pending == [one, one]
 

@@ -84,8 +84,16 @@ def test_idempotency_keys() -> None:
 
 
 @pytest.mark.parametrize(
+    "data", [b"\x00\xff", bytearray(b"\x00\xff"), memoryview(b"\x00\xff")], ids=lambda data: type(data).__name__
+)
+def test_bytes_are_sent_as_base64_and_say_so(data: object) -> None:
+    assert json.loads(encode_data(data)) == {"data": "AP8=", "encoding": "base64"}
+    assert json.loads(encode_data({"deep": [data]})) == {"deep": [{"data": "AP8=", "encoding": "base64"}]}
+
+
+@pytest.mark.parametrize(
     "data",
-    [{1, 2}, float("nan"), float("inf"), object(), b"bytes", {(1, 2): 3}],
+    [{1, 2}, float("nan"), float("inf"), object(), {(1, 2): 3}],
     ids=lambda value: type(value).__name__,
 )
 def test_data_that_json_can_not_hold_is_refused(data: object) -> None:

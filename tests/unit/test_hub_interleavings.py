@@ -18,6 +18,7 @@ def check_whole(world: World) -> None:
         assert client.gaps == []
         assert client.start is not None
         assert client.positions == world.owed(client, client.start)
+        assert client.own == world.owed_alone(client)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

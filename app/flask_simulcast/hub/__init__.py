@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -17,22 +18,31 @@ from .. import signals
 from ..audience import Audience
 from ..brokers.base import Broker
 from ..channel import Channel
-from ..errors import BrokerError, DrainingError, ListenerLimitError, NotPatchedError
-from ..event import Draft, Event, Position
+from ..errors import BrokerError, DrainingError, ListenError, NotPatchedError
+from ..event import ALL, CONTROL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from ..listener import CloseReason, Listener
 from ..loop import Breather, is_patched, let_others_in
 from ..metrics import Metrics
+from ..presence import Place
 from ..settings import Settings
 from .broadcaster import Broadcaster
 from .catchup import CatchUp
+from .control import Control
+from .history import History, read_history
 from .pump import Pump
+from .register import Register
 from .ring import Ring
+from .roll import Roll
 
 _MAINTAIN_SECONDS = 0.5
 _BREATHE_SECONDS = 0.005
 _LISTENERS_A_TURN = 64
+# A connect is in the register some milliseconds later.
+_REGISTER_SECONDS = 0.2
+_RESERVED = (USER_PREFIX, LISTENER_PREFIX, CONTROL)
 
 _log = logging.getLogger("flask_simulcast")
+_streams_log = logging.getLogger("flask_simulcast.streams")
 _hubs: WeakSet[Hub] = WeakSet()
 
 
@@ -48,6 +58,7 @@ class Hub:
     Attributes:
         id: Random; who holds a lease.
         listeners: All of this worker.
+        control: Revokes and kicks.
         is_draining: No new listeners.
     """
 
@@ -58,7 +69,9 @@ class Hub:
         self.sender = sender
         self.pid = os.getpid()
         self.id = token_hex(8)
-        self.listeners: dict[Listener, None] = {}
+        self._roll = Roll(settings)
+        self.listeners = self._roll.listeners
+        self.control = Control(broker, self._roll)
         self.is_draining = False
         self._channels: dict[str, Channel] = {}
         self._audiences: dict[tuple[object, ...], Audience] = {}
@@ -77,13 +90,17 @@ class Hub:
         self._catch_up = CatchUp(
             broker=broker,
             ring=self._ring,
+            hub_position=lambda: self._pump.position,
             goal=self._goal,
             join=self._join,
             read_on=self._pump.catch_up,
             wait_for_pass=self._broadcaster.wait_for_pass,
+            check=self.control.check,
+            on_gap=self._told_gap,
             page_bytes=settings.page_bytes,
             metrics=metrics,
         )
+        self._register = Register(broker, self.id, self.listeners, settings, self.read_on, metrics)
         self._breather = Breather(_BREATHE_SECONDS)
         self._keeper: gevent.Greenlet[[], None] | None = None
         self._maintain_at = 0.0
@@ -99,21 +116,30 @@ class Hub:
             PublishUncertainError: Perhaps stored.
         """
         self._keep_house()
+        began = time.perf_counter()
         try:
             positions = self.broker.append(drafts)
         except BrokerError as error:
             self.metrics.count("publish_failed_total", label=error.code)
             raise
         self.metrics.count("events_published_total", len(drafts))
-        # Read on in the publisher's own greenlet: every hop would queue behind the writes of a pass.
-        if self._pump.is_running and self.broker.reads_at_once:
-            self._pump.catch_up()
-        if is_patched():
-            self._breather.breathe()
-        return [
+        self.metrics.observe("publish_seconds", time.perf_counter() - began)
+        events = [
             Event(position, draft.channel, draft.type, draft.data)
             for position, draft in zip(positions, drafts, strict=True)
         ]
+        if signals.event_published.receivers:
+            for event in events:
+                self._send(signals.event_published, event=event)
+        self.read_on()
+        if is_patched():
+            self._breather.breathe()
+        return events
+
+    def read_on(self) -> None:
+        """Have the pump read, in the caller's own greenlet: every hop would queue behind the writes of a pass."""
+        if self._pump.is_running and self.broker.reads_at_once:
+            self._pump.catch_up()
 
     @property
     def position(self) -> Position:
@@ -123,6 +149,47 @@ class Hub:
         if self.broker.reads_at_once:
             self._pump.catch_up()
         return self._pump.position
+
+    def has_listener(self, id: str) -> bool:
+        """Whether somebody is connected under this id, in any worker. One who came to another worker a moment ago is waited
+        for. May switch.
+
+        Raises:
+            BrokerUnavailableError: The register can't be read.
+        """
+        return self.find_place(id) is not None
+
+    def find_place(self, id: str) -> Place | None:
+        """The same, with what the register says of it."""
+        deadline = time.monotonic() + _REGISTER_SECONDS
+        while True:
+            here = self._roll.find(id)
+            place = self.broker.place(id) if here is None else here.place()
+            if place is not None or time.monotonic() >= deadline:
+                return place
+            time.sleep(_REGISTER_SECONDS / 20)
+
+    # What was
+
+    def history(self, channels: tuple[str, ...], after: str | None, limit: int) -> History:
+        """A page of these channels after a position; without one, the newest events.
+
+        Raises:
+            BrokerUnavailableError: The log can't be read.
+        """
+        return read_history(self.broker, channels, after, limit)
+
+    def replay_start(self, channels: tuple[str, ...], count: int | None) -> Position | None:
+        """Where a new listener starts that gets the newest events first; None for where the hub stands.
+
+        Args:
+            count: How many; None for what each channel has by default. One position serves all channels, so whatever came
+                after it on the others comes along.
+        """
+        if count is not None:
+            return self.broker.newest(channels, count) if count > 0 else None
+        wanted = [(name, self.settings.retention(name).replay) for name in channels]
+        return min((self.broker.newest((name,), replay) for name, replay in wanted if replay), default=None)
 
     # Listening
 
@@ -135,24 +202,24 @@ class Hub:
         position = Position.parse(resume) if resume is not None else None
         return position is not None and self.broker.verdict(position, channels).reason is None
 
-    def check_room(self) -> None:
-        """Whether one more listener can be taken on.
+    def check_room(self, user: str = "", address: str = "") -> None:
+        """Whether one more listener can be taken on, of this user and from this address.
 
         Raises:
             NotPatchedError: This process can't stream.
             DrainingError: This worker is about to stop.
             ListenerLimitError: It is full.
+            TooManyListenersError: The user or the address has as many as allowed.
         """
         if not is_patched():
             raise NotPatchedError
-        if self.is_draining:
-            self.metrics.count("listeners_refused_total", label=DrainingError.code)
-            raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
-        if len(self.listeners) >= self.settings.max_listeners:
-            self.metrics.count("listeners_refused_total", label=ListenerLimitError.code)
-            raise ListenerLimitError(
-                f"This worker has {len(self.listeners)} listeners, as many as SIMULCAST_MAX_LISTENERS allows. Try again later."
-            )
+        try:
+            if self.is_draining:
+                raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
+            self._roll.check_room(user, address)
+        except ListenError as error:
+            self.metrics.count("listeners_refused_total", label=error.code)
+            raise
 
     def add_listener(self, listener: Listener) -> bytes:
         """Take a listener on; it is catching up.
@@ -164,11 +231,14 @@ class Hub:
             ListenError: No room; see `check_room`.
             BrokerUnavailableError: The log can't be read.
         """
-        self.check_room()
+        self.check_room(listener.grant.user, listener.address)
         self._start()
         first = self._catch_up.begin(listener, self.position)
-        self.listeners[listener] = None
+        self._roll.add(listener)
+        self.control.check(listener)  # now that an order would reach it: none falls in between
+        self._register.add(listener)
         self.metrics.count("listeners_added_total")
+        self.metrics.set("listeners", len(self.listeners))
         self._send(signals.listener_added, listener=listener)
         return first
 
@@ -189,6 +259,7 @@ class Hub:
                 break
             if chunk and listener.close_reason is None:
                 listener.writes()
+                listener.bytes += len(chunk)
                 return chunk
         return b""
 
@@ -197,11 +268,15 @@ class Hub:
         if listener not in self.listeners:
             return
         listener.close(CloseReason.CLIENT_GONE)
-        del self.listeners[listener]
+        self._roll.remove(listener)
         self._leave(listener)
+        self._register.remove(listener)
         reason = listener.close_reason
         assert reason is not None
         self.metrics.count("listener_closed_total", label=reason.value)
+        self.metrics.set("listeners", len(self.listeners))
+        _log_stream(listener, reason)
+        self._send(signals.listener_closed, listener=listener, reason=reason)
         self._send(signals.listener_removed, listener=listener)
 
     # The end
@@ -221,6 +296,7 @@ class Hub:
             gevent.sleep(0.01)
         for listener in list(self.listeners):
             listener.cut()
+        self._register.stop()
 
     def close(self) -> None:
         """Let the listeners go, stop the greenlets, and close the log. Switches."""
@@ -228,6 +304,7 @@ class Hub:
             listener.close(CloseReason.DRAINING)
         if self._keeper is not None:
             self._keeper.kill()
+        self._register.stop()
         self._pump.stop()
         self._broadcaster.stop()
         self.broker.close()
@@ -239,14 +316,34 @@ class Hub:
         """From the pump, in the order of the log. Does not switch."""
         unheard = 0
         for event in events:
-            channel = self._channels.get(event.channel)
-            if channel is None:
-                unheard += 1
-            elif failed := channel.notify(event):
+            name = event.channel
+            channel = self._channels.get(name)
+            if channel is not None and (failed := channel.notify(event)):
                 self.metrics.count("receiver_errors_total", failed)
+            if name.startswith(_RESERVED):
+                self._receive_reserved(event)
+            elif channel is None:
+                unheard += 1
         if unheard:
             self.metrics.count("events_unheard_total", unheard)
+        self.metrics.set("lag_seconds", max(time.time() - events[-1].time_ms / 1000, 0))
         self._ring.extend(events)
+
+    def _receive_reserved(self, event: Event) -> None:
+        """An order for this worker, or an event for some listeners alone."""
+        if event.channel == CONTROL:
+            self.control.obey(event)
+            return
+        for listener in self._roll.of_channel(event.channel):
+            self.metrics.count("personal_total")
+            if not listener.is_live:
+                continue  # it reads history, and does not join before it has read this
+            audience = self._audiences[listener.audience_key]
+            try:
+                audience.offer_to(listener, event)
+            except Exception as error:  # as for a channel: a view that raises costs one event
+                self.metrics.count("receiver_errors_total")
+                gevent.spawn(_log.error, "A view could not take %s. Repair it.", event, exc_info=error)
 
     def _scatter(self) -> None:
         """The log went on without this worker: every listener goes back to history, for a verdict of its own."""
@@ -281,7 +378,7 @@ class Hub:
             self._broadcaster.audience_pending,
         )
         self._audiences[listener.audience_key] = audience
-        for name in audience.channels:
+        for name in {*audience.channels, ALL}:
             channel = self._channels.get(name)
             if channel is None:
                 channel = self._channels[name] = Channel(name)
@@ -291,6 +388,10 @@ class Hub:
     def _fell_behind(self, listener: Listener) -> None:
         self.metrics.count("overflows_total")
         self._leave(listener)
+        self._send_soon(signals.listener_lagging, listener=listener)
+
+    def _told_gap(self, listener: Listener, reason: str) -> None:
+        self._send_soon(signals.gap_sent, listener=listener, reason=reason)
 
     def _leave(self, listener: Listener) -> None:
         audience = self._audiences.get(listener.audience_key)
@@ -301,9 +402,9 @@ class Hub:
     def _drop_if_empty(self, audience: Audience) -> None:
         if audience.members:
             return
-        audience.pending.clear()
+        audience.drop_pending()
         del self._audiences[audience.channels, audience.encoding, audience.view]
-        for name in audience.channels:
+        for name in {*audience.channels, ALL}:
             channel = self._channels[name]
             channel.remove(audience)
             if channel.is_empty:
@@ -313,6 +414,12 @@ class Hub:
         if failed := signals.send(signal, self.sender, **facts):
             self.metrics.count("receiver_errors_total", failed)
 
+    def _send_soon(self, signal: Signal, **facts: Any) -> None:
+        """From where nothing may switch."""
+        signals.send_soon(
+            signal, self.sender, lambda failed: self.metrics.count("receiver_errors_total", failed), **facts
+        )
+
     # Greenlets
 
     def _start(self) -> None:
@@ -321,6 +428,7 @@ class Hub:
             self._pump.start()
             self._ring.restart(self._pump.position)
             self._broadcaster.start()
+            self._register.start()
         self._keep_house()
 
     def _keep_house(self) -> None:
@@ -344,6 +452,22 @@ class Hub:
             _log.warning("%s", error)
         except Exception:  # the log must be trimmed again some time
             _log.exception("The log could not be maintained. It is tried again.")
+
+
+def _log_stream(listener: Listener, reason: CloseReason) -> None:
+    """One line a stream, at its end, as JSON: no query string, no data."""
+    if _streams_log.isEnabledFor(logging.INFO):
+        line = {
+            "stream": listener.id,
+            "user": listener.grant.user,
+            "channels": listener.channels,
+            "encoding": listener.encoding.name,
+            "reason": reason.value,
+            "seconds": round(time.monotonic() - listener.came_at, 3),
+            "events": listener.events,
+            "bytes": listener.bytes,
+        }
+        _streams_log.info("%s", json.dumps(line))
 
 
 def hubs_of_this_process() -> list[Hub]:

@@ -10,11 +10,13 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import gevent
+
 from ..brokers.base import Broker, Page, Verdict
-from ..event import Position
+from ..event import LISTENER_PREFIX, Position
 from ..listener import Listener
 from ..loop import let_others_in
 from ..metrics import Metrics
@@ -32,6 +34,7 @@ class _Written(NamedTuple):
     """A page in one encoding."""
 
     chunk: bytes
+    events: int
     covered_to: Position
     marks: dict[str, Position]
     until: float
@@ -43,10 +46,13 @@ class CatchUp:
     Args:
         broker: History, and verdicts.
         ring: The last stretch of it, in memory.
+        hub_position: How far the hub has read.
         goal: Where a listener's audience stands.
         join: Makes a listener live, where it stands. Must not switch.
         read_on: Has the pump read, for a listener that is ahead of it. Does not switch.
         wait_for_pass: Returns after the next pass of the broadcaster, or after so many seconds. Switches.
+        check: Closes a listener that was revoked while the log went on without us.
+        on_gap: Called with a listener that was told that it misses something, and the reason. Must not switch.
         page_bytes: Bound of a page.
         metrics: Counts gaps.
     """
@@ -56,19 +62,25 @@ class CatchUp:
         *,
         broker: Broker,
         ring: Ring,
+        hub_position: Callable[[], Position],
         goal: Callable[[Listener], Position],
         join: Callable[[Listener], None],
         read_on: Callable[[], None],
         wait_for_pass: Callable[[float], None],
+        check: Callable[[Listener], None],
+        on_gap: Callable[[Listener, str], None],
         page_bytes: int,
         metrics: Metrics,
     ) -> None:
         self._broker = broker
         self._ring = ring
+        self._hub_position = hub_position
         self._goal = goal
         self._join = join
         self._read_on = read_on
         self._wait_for_pass = wait_for_pass
+        self._check = check
+        self._on_gap = on_gap
         self._page_bytes = page_bytes
         self._metrics = metrics
         self._shared: OrderedDict[tuple[object, ...], _Written] = OrderedDict()
@@ -84,7 +96,7 @@ class CatchUp:
         if listener.resume is None:
             listener.position = listener.start or hub_position
         else:
-            verdict = self._verdict_on_resume(listener.resume, listener.channels)
+            verdict = self._verdict_on_resume(listener.resume, listener.shared + listener.personal)
             gap = self._gap(listener, verdict, listener.resume)
             # After a gap, with a snapshot, the client needs nothing from before it.
             listener.position = (listener.start if gap else None) or verdict.resume_at
@@ -104,18 +116,25 @@ class CatchUp:
             return self._judge_again(listener)
         # From here to the join nothing switches: where the two positions are equal, nothing can come between.
         goal = self._goal(listener)
-        if listener.position.key == goal.key:
-            self._join(listener)
-            return b""
-        if listener.position.key > goal.key:
-            return self._wait_to_be_reached(listener)
-        written = self._written_page(listener, goal)
+        if listener.position.key >= goal.key:
+            return b"" if self._joins(listener) else self._wait_to_be_reached(listener)
+        written = self._shared_page(listener, goal)
+        if self._has_personal(listener, written.covered_to):
+            written = self._written_page(listener, listener.shared + listener.personal, goal)
         gap = self._gap_of_marks(listener, written.marks)
         listener.position = written.covered_to
+        listener.events += written.events
         # Joined at once where that was the last page: on a busy log the goal has moved on by the next step.
-        if listener.position.key == self._goal(listener).key:
-            self._join(listener)
+        self._joins(listener)
         return gap + written.chunk
+
+    def _joins(self, listener: Listener) -> bool:
+        """Make it live, if it stands where its audience stands, and nothing for it alone lies between there and the hub:
+        that is only handed to those who were members when it came."""
+        if listener.position.key != self._goal(listener).key or self._has_personal(listener, self._hub_position()):
+            return False
+        self._join(listener)
+        return True
 
     def forget_pages(self) -> None:
         """The log may be another one now."""
@@ -124,51 +143,62 @@ class CatchUp:
     def _wait_to_be_reached(self, listener: Listener) -> bytes:
         """It comes from a faster worker, or its audience has not handed out what it has read in history already."""
         self._read_on()
-        if listener.position.key <= self._goal(listener).key:
+        if listener.position.key < self._goal(listener).key or self._joins(listener):
             return b""
         waiting_since = time.monotonic()
         self._wait_for_pass(_WAIT_SECONDS)
         return listener.encoding.comment() if time.monotonic() - waiting_since >= _WAIT_SECONDS else b""
 
-    def _written_page(self, listener: Listener, goal: Position) -> _Written:
+    def _shared_page(self, listener: Listener, goal: Position) -> _Written:
+        """What all get who listen to the same."""
         now = time.monotonic()
         full_page = (listener.audience_key, listener.position)
         for key in (full_page, (*full_page, goal)):
             written = self._shared.get(key)
             if written is not None and written.until > now:
                 return written
-        page = self._page(listener, goal)
-        written = _Written(self._chunk(listener, page), page.covered_to, page.marks, now + _SHARED_SECONDS)
+        written = self._written_page(listener, listener.shared, goal)
         # A page that was cut at its bound is the same for every goal further on.
-        self._share((*full_page, goal) if page.covered_to == goal else full_page, written)
+        self._share((*full_page, goal) if written.covered_to == goal else full_page, written)
         return written
 
-    def _page(self, listener: Listener, goal: Position) -> Page:
-        page = self._ring.page(listener.channels, listener.position, goal, self._page_bytes)
-        if page is None:
-            page = self._broker.page(listener.channels, listener.position, goal, self._page_bytes)
-        return page
+    def _has_personal(self, listener: Listener, up_to: Position) -> bool:
+        """Whether there is, or was, something for this listener alone between where it stands and there."""
+        if listener.position.key >= up_to.key:
+            return False
+        page = self._page(listener.personal, listener.position, up_to, max_bytes=1)
+        return bool(page.events or page.marks)
+
+    def _written_page(self, listener: Listener, channels: Sequence[str], goal: Position) -> _Written:
+        page = self._page(channels, listener.position, goal, self._page_bytes)
+        frames = self._frames(listener, page)
+        until = time.monotonic() + _SHARED_SECONDS
+        return _Written(b"".join(frames), len(frames), page.covered_to, page.marks, until)
+
+    def _page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
+        page = self._ring.page(channels, after, up_to, max_bytes)
+        return self._broker.page(channels, after, up_to, max_bytes) if page is None else page
 
     def _share(self, key: tuple[object, ...], written: _Written) -> None:
         self._shared[key] = written
         while len(self._shared) > _SHARED_PAGES:
             self._shared.popitem(last=False)
 
-    def _chunk(self, listener: Listener, page: Page) -> bytes:
+    def _frames(self, listener: Listener, page: Page) -> list[bytes]:
         encode = listener.encoding.event
         if listener.view is None:
-            return b"".join([event.frame(encode) for event in page.events])
+            return [event.frame(encode) for event in page.events]
         frames = []
         for event in page.events:
             try:
                 seen = listener.view(event)
                 if seen is not None:
                     frames.append(encode(seen))
-            except Exception:
-                # As live: a view that raises costs its audience one event.
+            except Exception as error:
+                # As live: a view that raises costs its audience one event. Told by another greenlet: here nothing may switch.
                 self._metrics.count("receiver_errors_total")
-                _log.exception("A view could not take %s. Repair it.", event)
-        return b"".join(frames)
+                gevent.spawn(_log.error, "A view could not take %s. Repair it.", event, exc_info=error)
+        return frames
 
     # Verdicts and gaps
 
@@ -182,7 +212,8 @@ class CatchUp:
     def _judge_again(self, listener: Listener) -> bytes:
         """The log went on without this worker: does history still cover where the listener stands?"""
         listener.needs_verdict = False
-        verdict = self._broker.verdict(listener.position, listener.channels)
+        self._check(listener)
+        verdict = self._broker.verdict(listener.position, listener.shared + listener.personal)
         gap = self._gap(listener, verdict, str(listener.position))
         listener.position = verdict.resume_at
         return gap
@@ -200,9 +231,12 @@ class CatchUp:
         if reason is None:
             return b""
         if reason == "trimmed":
-            if all(listener.reported.get(channel, 0) >= to.key for channel in channels):
+            told = listener.reported = listener.reported or {}
+            if all(told.get(channel, 0) >= to.key for channel in channels):
                 return b""
-            listener.reported.update(dict.fromkeys(channels, to.key))
+            told.update(dict.fromkeys(channels, to.key))
         self._metrics.count("gaps_total", label=reason)
-        data = {"reason": reason, "channels": channels, "from": wanted[:64], "to": str(to)}
+        self._on_gap(listener, reason)
+        shown = [channel for channel in channels if not channel.startswith(LISTENER_PREFIX)]
+        data = {"reason": reason, "channels": shown, "from": wanted[:64], "to": str(to)}
         return listener.encoding.notice("gap", json.dumps(data, separators=(",", ":")), "")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from ..brokers.base import Page
 from ..event import Event, Position, byte_length
@@ -23,40 +25,47 @@ class Ring:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._keys: list[int] = []
         self._events: list[Event] = []
+        self._of_channel: dict[str, list[Event]] = {}
         self._complete_after = 0
 
     def restart(self, position: Position) -> None:
         """Forget everything; from here on it is complete after ``position``."""
-        self._keys.clear()
         self._events.clear()
+        self._of_channel.clear()
         self._bytes = 0
         self._complete_after = position.key
 
     def extend(self, events: Sequence[Event]) -> None:
         """Add what the pump has just read."""
         self._events.extend(events)
-        self._keys.extend([event.position.key for event in events])
+        for event in events:
+            self._of_channel.setdefault(event.channel, []).append(event)
         self._bytes += sum([byte_length(event.data) for event in events]) + _EVENT_BYTES * len(events)
         if len(self._events) > self._max_events or self._bytes > self._max_bytes:
             self._shorten()
 
-    def page(self, channels: Collection[str], after: Position, up_to: Position, max_bytes: int) -> Page | None:
+    def page(self, channels: Iterable[str], after: Position, up_to: Position, max_bytes: int) -> Page | None:
         """Like `Broker.page`, from memory; None when it does not reach back to ``after``."""
         if after.key < self._complete_after:
             return None
         events: list[Event] = []
         size = 0
-        start, end = bisect_right(self._keys, after.key), bisect_right(self._keys, up_to.key)
-        for row in range(start, end):
-            event = self._events[row]
-            if event.channel in channels:
-                size += byte_length(event.data)
-                if events and size > max_bytes:
-                    return Page(events, events[-1].position, {})
-                events.append(event)
+        for event in self._between(channels, after.key, up_to.key):
+            size += byte_length(event.data)
+            if events and size > max_bytes:
+                return Page(events, events[-1].position, {})
+            events.append(event)
         return Page(events, up_to, {})
+
+    def _between(self, channels: Iterable[str], after: int, up_to: int) -> Iterable[Event]:
+        """Events of these channels in this stretch, in order."""
+        stretches = []
+        for channel in channels:
+            events = self._of_channel.get(channel)
+            if events is not None and events[-1].position.key > after:
+                stretches.append(events[bisect_right(events, after, key=_key) : bisect_right(events, up_to, key=_key)])
+        return stretches[0] if len(stretches) == 1 else heapq.merge(*stretches, key=_key)
 
     def _shorten(self) -> None:
         """Drop down to seven eighths of the bounds, so that it is not done for every event."""
@@ -66,6 +75,14 @@ class Ring:
             size -= byte_length(self._events[surplus].data) + _EVENT_BYTES
             surplus += 1
         if surplus:
-            self._complete_after = self._keys[surplus - 1]
+            self._complete_after = self._events[surplus - 1].position.key
             self._bytes = size
-            del self._keys[:surplus], self._events[:surplus]
+            for channel, count in Counter([event.channel for event in self._events[:surplus]]).items():
+                del self._of_channel[channel][:count]
+                if not self._of_channel[channel]:
+                    del self._of_channel[channel]
+            del self._events[:surplus]
+
+
+def _key(event: Event) -> int:
+    return event.position.key

@@ -1,0 +1,83 @@
+"""Control: what workers tell each other over the log itself: who was revoked, who was kicked.
+
+As an event it has its place in the order: nothing that was published after it reaches who it ends. A worker that was
+passed by, and a client that connects meanwhile, find the same fact in the broker.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ..brokers.base import Broker
+from ..event import CONTROL, LISTENER_PREFIX, Draft, Event
+from ..grant import Grant
+from ..listener import CloseReason, Listener
+from .roll import Roll
+
+_REVOKE = "revoke"
+_USER = "user:"
+_TOKEN = "token:"
+# A single token or connection is ended whenever it began: no clock of whoever issued it can save it.
+_WHENEVER_MS = 1 << 52
+# Longer than any worker stays frozen before it is killed.
+_KICK_SECONDS = 600
+
+
+class Control:
+    """Ends what was revoked.
+
+    Args:
+        broker: Remembers it.
+        roll: The listeners of this worker.
+    """
+
+    def __init__(self, broker: Broker, roll: Roll) -> None:
+        self._broker = broker
+        self._roll = roll
+
+    def revoke_user(self, user: str, now_ms: int, seconds: float) -> None:
+        """All that was issued to a user before now. May switch."""
+        self._revoke(_USER + user, now_ms, seconds, reconnect=False)
+
+    def revoke_token(self, token_id: str, seconds: float) -> None:
+        """One token. May switch."""
+        self._revoke(_TOKEN + token_id, _WHENEVER_MS, seconds, reconnect=False)
+
+    def kick(self, listener_id: str, *, reconnect: bool) -> None:
+        """One connection, in whichever worker it is. May switch."""
+        self._revoke(LISTENER_PREFIX + listener_id, _WHENEVER_MS, _KICK_SECONDS, reconnect=reconnect)
+
+    def _revoke(self, name: str, before_ms: int, seconds: float, *, reconnect: bool) -> None:
+        data = json.dumps({"name": name, "before": before_ms, "reconnect": reconnect}, separators=(",", ":"))
+        self._broker.revoke(name, before_ms, seconds, Draft(CONTROL, _REVOKE, data))
+
+    def is_revoked(self, grant: Grant) -> bool:
+        """Whether what this grant was made from no longer counts."""
+        names = grant.revocable_as
+        return bool(names) and self._broker.revoked_before(names) > grant.issued_at * 1000
+
+    def check(self, listener: Listener) -> None:
+        """Close a listener that was revoked while it was not looked at: it was just taken on, or the log went on without us."""
+        if self.is_revoked(listener.grant):
+            listener.close(CloseReason.REVOKED)
+        elif self._broker.revoked_before((LISTENER_PREFIX + listener.id,)):
+            listener.close(CloseReason.KICKED)
+
+    def obey(self, event: Event) -> None:
+        """From the pump, in the order of the log. Does not switch."""
+        if event.type != _REVOKE:
+            return  # of a later version
+        order = json.loads(event.data)
+        name, reason = order["name"], CloseReason.KICKED if order["reconnect"] else CloseReason.REVOKED
+        if name.startswith(_USER):
+            for listener in self._roll.of_user(name.removeprefix(_USER)):
+                if listener.grant.issued_at * 1000 < order["before"]:
+                    listener.close(reason)
+        elif name.startswith(_TOKEN):
+            for listener in self._roll.listeners:
+                if listener.grant.token_id == name.removeprefix(_TOKEN):
+                    listener.close(reason)
+        else:
+            one = self._roll.find(name.removeprefix(LISTENER_PREFIX))
+            if one is not None:
+                one.close(reason)

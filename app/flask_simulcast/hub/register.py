@@ -1,0 +1,137 @@
+"""Register: tells the broker which listeners this worker has, so that all workers know.
+
+One greenlet, off the way of connects and events: whoever comes or goes while it writes is written with the next
+transaction. The first is written at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+import gevent
+from gevent.event import Event as Flag
+
+from ..brokers.base import Broker
+from ..errors import BrokerError
+from ..listener import Listener
+from ..metrics import Metrics
+from ..settings import Settings
+
+# One transaction holds the turn, and with it every publisher: about a millisecond.
+_PLACES_AT_ONCE = 250
+_RETRY_SECONDS = 1.0
+
+_log = logging.getLogger("flask_simulcast")
+
+
+class Register:
+    """Reports comings and goings, and renews the worker's lease.
+
+    Args:
+        broker: Keeps the places.
+        worker: The id under which.
+        listeners: All that are here now.
+        settings: Lease and grace.
+        on_written: Called after each report: there may be new events, of presence.
+        metrics: Counts reports that failed.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        worker: str,
+        listeners: Iterable[Listener],
+        settings: Settings,
+        on_written: Callable[[], None],
+        metrics: Metrics,
+    ) -> None:
+        self._broker = broker
+        self._worker = worker
+        self._listeners = listeners
+        self._lease_seconds = settings.presence_lease_seconds
+        self._grace_seconds = settings.presence_grace_seconds
+        self._on_written = on_written
+        self._metrics = metrics
+        self._come: dict[Listener, None] = {}
+        self._gone: dict[str, None] = {}
+        self._renews = False
+        self._wake = Flag()
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+
+    def start(self) -> None:
+        """Spawn the greenlet."""
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Kill the greenlet, and have all places end after the grace. Switches."""
+        if self._greenlet is None:
+            return
+        self._greenlet.kill()
+        self._greenlet = None
+        try:
+            self._broker.check_out(self._worker, grace_seconds=self._grace_seconds)
+        except BrokerError as error:
+            _log.warning("The places of this worker end with its lease: %s", error)
+
+    def add(self, listener: Listener) -> None:
+        """It came."""
+        self._come[listener] = None
+        self._wake.set()
+
+    def remove(self, listener: Listener) -> None:
+        """It went. One that was not reported yet was never there."""
+        if listener in self._come:
+            del self._come[listener]
+        else:
+            self._gone[listener.id] = None
+            self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(self._lease_seconds / 4)
+            self._wake.clear()
+            try:
+                self._report()
+            except BrokerError as error:
+                self._metrics.count("register_failed_total")
+                _log.warning("Who listens here could not be told to other workers; it is tried again. %s", error)
+                self._wake.set()
+                gevent.sleep(_RETRY_SECONDS)
+
+    def _report(self) -> None:
+        """Everything that waits, transaction by transaction; at least the lease, while there is anybody."""
+        while self._come or self._gone or self._listeners:
+            come = list(self._come)[:_PLACES_AT_ONCE]
+            gone, self._gone = self._gone, {}
+            for listener in come:
+                del self._come[listener]  # from here on one that goes must be written as gone
+            try:
+                holds = self._check_in(come, list(gone))
+            except BrokerError:
+                self._gone = gone | self._gone
+                self._come = dict.fromkeys(one for one in come if one.id not in self._gone) | self._come
+                raise
+            if not holds:
+                self._begin_anew()
+                continue
+            if come or gone:
+                self._on_written()
+            if not self._come and not self._gone:
+                break
+
+    def _check_in(self, come: list[Listener], gone: list[str]) -> bool:
+        self._renews = self._broker.check_in(
+            self._worker,
+            [listener.place() for listener in come],
+            gone,
+            renews=self._renews,
+            lease_seconds=self._lease_seconds,
+            grace_seconds=self._grace_seconds,
+        )
+        return self._renews
+
+    def _begin_anew(self) -> None:
+        """The lease had ended: this worker was frozen, or nobody listened for a while. Those who are here come again."""
+        self._gone.clear()
+        self._come = dict.fromkeys(self._listeners)

@@ -1,0 +1,92 @@
+"""Roll: the listeners of this worker, and how to find one: by id, by user; and whether there is room for another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ..errors import ListenerLimitError, TooManyListenersError
+from ..event import LISTENER_PREFIX, USER_PREFIX
+from ..listener import Listener
+from ..settings import Settings
+
+
+class Roll:
+    """Who listens here.
+
+    Args:
+        settings: For the limits.
+
+    Attributes:
+        listeners: All of them, in the order in which they came.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.listeners: dict[Listener, None] = {}
+        self._by_id: dict[str, Listener] = {}
+        self._by_user: dict[str, dict[Listener, None]] = {}
+        self._by_address: Counter[str] = Counter()
+
+    def add(self, listener: Listener) -> None:
+        """It is there now."""
+        self.listeners[listener] = None
+        self._by_id[listener.id] = listener
+        if listener.grant.user:
+            self._by_user.setdefault(listener.grant.user, {})[listener] = None
+        if listener.address:
+            self._by_address[listener.address] += 1
+
+    def remove(self, listener: Listener) -> None:
+        """It is gone."""
+        del self.listeners[listener]
+        del self._by_id[listener.id]
+        user, address = listener.grant.user, listener.address
+        if user:
+            del self._by_user[user][listener]
+            if not self._by_user[user]:
+                del self._by_user[user]
+        if address:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+
+    def find(self, id: str) -> Listener | None:
+        """The one with this id."""
+        return self._by_id.get(id)
+
+    def of_user(self, user: str) -> Iterable[Listener]:
+        """Those of one user."""
+        return list(self._by_user.get(user, ()))
+
+    def of_channel(self, personal: str) -> Iterable[Listener]:
+        """Those to whom an event on a personal channel goes, but for who named that channel."""
+        if personal.startswith(LISTENER_PREFIX):
+            one = self._by_id.get(personal.removeprefix(LISTENER_PREFIX))
+            found: Iterable[Listener] = () if one is None else (one,)
+        else:
+            found = self._by_user.get(personal.removeprefix(USER_PREFIX), ())
+        return [listener for listener in found if personal not in listener.channels]
+
+    def check_room(self, user: str = "", address: str = "") -> None:
+        """Whether there is room for one more, of this user and from this address.
+
+        Raises:
+            ListenerLimitError: The worker is full.
+            TooManyListenersError: The user or the address has as many as allowed.
+        """
+        settings = self._settings
+        if len(self.listeners) >= settings.max_listeners:
+            raise ListenerLimitError(
+                f"This worker has {len(self.listeners)} listeners, as many as SIMULCAST_MAX_LISTENERS allows. Try again later."
+            )
+        of_user, of_address = settings.max_listeners_per_user, settings.max_listeners_per_address
+        if of_user and user and len(self._by_user.get(user, ())) >= of_user:
+            raise TooManyListenersError(
+                f"You have {of_user} connections here already. Close some, or raise SIMULCAST_MAX_LISTENERS_PER_USER."
+            )
+        if of_address and address and self._by_address[address] >= of_address:
+            raise TooManyListenersError(
+                f"Your address has {of_address} connections here already. Close some, or raise "
+                "SIMULCAST_MAX_LISTENERS_PER_ADDRESS."
+            )

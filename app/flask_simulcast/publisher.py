@@ -1,0 +1,203 @@
+"""Publishing: the verbs, for the extension and for programs that have no Flask app."""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .brokers import check_url, connect
+from .errors import ChannelCountError, EventTooLargeError, NoSuchListenerError, SimulcastError
+from .event import (
+    ALL,
+    LISTENER_PREFIX,
+    USER_PREFIX,
+    Draft,
+    Event,
+    byte_length,
+    check_key,
+    check_publishable,
+    check_type,
+    check_user,
+    encode_data,
+)
+from .hub import Hub
+from .metrics import Metrics
+from .settings import PREFIX, Settings
+
+_MAX_CHANNELS = 1000
+
+
+class Publishing(ABC):
+    """Who can publish. Each verb says how far it reaches, returns once the log has the event, and may switch.
+
+    All raise what `publish` raises.
+    """
+
+    @abstractmethod
+    def _publishing_hub(self) -> Hub:
+        """Through which it goes."""
+
+    def publish(
+        self, channel: str, data: object, *, type: str = "message", idempotency_key: str | None = None
+    ) -> Event:
+        """Append one event to a channel's history and hand it to every listener of the fleet.
+
+        Returns once the log has the event, not once clients have it: a listener may be slow, offline, or
+        on another machine. Two calls from one greenlet keep their order. May switch.
+
+        Args:
+            channel: 1-128 characters of ``A-Z a-z 0-9 . _ : -``. Case matters.
+            data: Anything JSON can hold, and bytes. Encoded here, once, for all transports.
+            type: Event name for ``addEventListener``. No CR, LF or NUL.
+            idempotency_key: A second publish to this channel with the same key within 300 s is the same event.
+
+        Raises:
+            InvalidEventError: Channel, type, data or key can't be used.
+            EventTooLargeError: The encoded data exceeds ``SIMULCAST_MAX_EVENT_BYTES``.
+            BrokerUnavailableError: Certainly not stored. Safe to try again.
+            PublishUncertainError: Perhaps stored. Try again only with an idempotency key.
+        """
+        return self._append((check_publishable(channel),), data, type, idempotency_key)[0]
+
+    def publish_many(self, events: Iterable[Mapping[str, Any]]) -> list[Event]:
+        """Append several events, to any channels, all or none, in this order.
+
+        Args:
+            events: Mappings with ``channel``, ``data`` and, if wanted, ``type`` and ``idempotency_key``. Instead of
+                ``channel`` there may be ``channels``, several names: one event in each.
+
+        Raises:
+            InvalidEventError: One of them can't be published; its message says which. None is stored.
+            BrokerUnavailableError, PublishUncertainError: As `publish`.
+        """
+        hub = self._publishing_hub()
+        return hub.publish([d for number, event in enumerate(events) for d in _drafts(event, number, hub.settings)])
+
+    def publish_to_channels(
+        self, channels: Iterable[str], data: object, *, type: str = "message", idempotency_key: str | None = None
+    ) -> list[Event]:
+        """Append the same to several channels, in all or none: a position in each, in the order of their names here."""
+        return self._append(_publishable(channels), data, type, idempotency_key)
+
+    def broadcast(self, data: object, *, type: str = "message", idempotency_key: str | None = None) -> Event:
+        """Append an event that every listener of the fleet gets, whatever it listens to."""
+        return self._append((ALL,), data, type, idempotency_key)[0]
+
+    def publish_to_user(
+        self, user: str, data: object, *, type: str = "message", idempotency_key: str | None = None
+    ) -> Event:
+        """Append an event for all listeners of one user, those that come back later included.
+
+        Args:
+            user: As in `Grant`; need not be connected.
+        """
+        return self._append((USER_PREFIX + check_user(user),), data, type, idempotency_key)[0]
+
+    def publish_to_listener(
+        self, listener: str, data: object, *, type: str = "message", idempotency_key: str | None = None
+    ) -> Event:
+        """Append an event for one connection, in whichever worker it is.
+
+        Args:
+            listener: Its id, as ``connected`` told it. A client that reconnects has another one.
+
+        Raises:
+            NoSuchListenerError: Nobody is connected under this id.
+        """
+        if not self._publishing_hub().has_listener(listener):
+            raise NoSuchListenerError(f"Nobody is connected as {listener[:64]!a}. GET /api/v1/listeners lists who is.")
+        return self._append((LISTENER_PREFIX + listener,), data, type, idempotency_key)[0]
+
+    def _append(self, channels: Sequence[str], data: object, type: str, key: str | None) -> list[Event]:
+        hub = self._publishing_hub()
+        return hub.publish(checked_drafts(channels, data, type, key, hub.settings))
+
+
+class Publisher(Publishing):
+    """Publishes from outside of a worker: a job queue, a cron script, another service. Needs no app, and no patching.
+
+    ::
+
+        with Publisher.from_url("sqlite:////srv/app/instance/simulcast.db") as publisher:
+            publisher.publish("orders", {"id": 7}, type="created")
+
+    May be used by several threads, and after a fork by the child too, which opens the log anew.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        check_url(settings)
+        self._settings = settings
+        self._hub: Hub | None = None
+        self._mutex = threading.Lock()
+
+    @classmethod
+    def from_url(cls, url: str, **settings: object) -> Publisher:
+        """On the same log as the workers.
+
+        Args:
+            url: As their ``SIMULCAST_BROKER_URL``. Not ``memory://``, which no other process sees.
+            settings: Others, in lower case and without the prefix; the same as the workers', where they are set.
+
+        Raises:
+            SettingError: A setting can't be used.
+        """
+        given = {PREFIX + name.upper(): value for name, value in settings.items()}
+        return cls(Settings.from_config(given | {PREFIX + "BROKER_URL": url}))
+
+    def close(self) -> None:
+        """Close the log; the next use opens it again."""
+        with self._mutex:
+            hub, self._hub = self._hub, None
+        if hub is not None and hub.pid == os.getpid():
+            hub.close()
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _publishing_hub(self) -> Hub:
+        with self._mutex:
+            if self._hub is None or self._hub.pid != os.getpid():
+                self._hub = Hub(connect(self._settings), self._settings, Metrics(), self)
+            return self._hub
+
+
+def _drafts(event: Mapping[str, Any], number: int, settings: Settings) -> list[Draft]:
+    try:
+        channels = event.get("channels")
+        names = (check_publishable(event.get("channel")),) if channels is None else _publishable(channels)
+        key = event.get("idempotency_key")
+        return checked_drafts(names, event.get("data"), event.get("type", "message"), key, settings)
+    except SimulcastError as error:
+        error.args = (f"Event {number}: {error}",) if number else error.args
+        raise
+
+
+def _publishable(channels: object) -> tuple[str, ...]:
+    """Each name once, in the order given."""
+    given = list(channels) if isinstance(channels, Iterable) and not isinstance(channels, str) else []
+    if not 1 <= len(given) <= _MAX_CHANNELS:
+        raise ChannelCountError(f"{len(given)} channels were named. Give a list of 1 to {_MAX_CHANNELS}.")
+    return tuple(dict.fromkeys(check_publishable(name) for name in given))
+
+
+def checked_drafts(channels: Sequence[str], data: object, type: str, key: object, settings: Settings) -> list[Draft]:
+    """Check and encode one event for channels that were checked already.
+
+    Raises:
+        InvalidEventError: Type, data or key can't be used.
+    """
+    type, key, text = check_type(type), check_key(key), encode_data(data)
+    size = byte_length(text)
+    if size > settings.max_event_bytes:
+        raise EventTooLargeError(
+            f"The data has {size} bytes as JSON, and {settings.max_event_bytes} are allowed. "
+            "Send a reference to it, or raise SIMULCAST_MAX_EVENT_BYTES."
+        )
+    # A key counts for its channel alone: whoever may publish to one can't take another's keys away.
+    return [Draft(channel, type, text, key and f"{channel} {key}") for channel in channels]
