@@ -90,7 +90,7 @@ def test_a_gap_has_no_id_and_comes_before_connected(server: Server) -> None:
     forged = first[:-8] + ("00000000" if not first.endswith("00000000") else "11111111")
     gap, connected = resume(server, forged)
     assert (gap.type, gap.id, gap.json["reason"]) == ("gap", "", "forked")
-    assert gap.json["channels"] == ["a"]
+    assert gap.json["channels"] == ["a", "all"]
     assert gap.json["from"] == forged
     assert connected.type == "connected"
 

@@ -21,7 +21,7 @@ LAYERS = [
     {"channel", "metrics"},
     {"hub"},
     {"transports"},
-    {"publisher", "writer"},
+    {"publisher", "tickets", "on_commit", "writer"},
     {"extension"},
     {"gunicorn", "testing"},
     {"__init__"},
