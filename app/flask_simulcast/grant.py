@@ -1,8 +1,8 @@
 """Grant: who somebody is, and which channels they may listen to and publish to.
 
 A pattern is a channel's name, or the beginning of one with a star at its end: ``chat.*``. ``{sub}`` in it stands for
-the user. A star never reaches a reserved name by accident: for ``presence:``, ``user:`` and ``listener:`` the pattern
-must spell the prefix out (``presence:chat.*``), and ``all`` must be named.
+the user. Neither a star nor a user's name reaches a reserved name by accident: for ``presence:``, ``user:`` and
+``listener:`` the pattern must spell the prefix out (``presence:chat.*``), and ``all`` must be named.
 
 What a grant's ``publish`` list says of reserved names is what one may do to people: ``all`` is to broadcast, ``user:bob``
 is to send to Bob and to revoke his grants, ``listener:*`` is to send to single connections and to kick them.
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .event import ALL, RESERVED_PREFIXES
+from .event import ALL, RESERVED_PREFIXES, check_user
 
 _SUBJECT = "{sub}"
 
@@ -33,6 +33,9 @@ class Grant:
         expires_at: Unix seconds at which its streams end; None for one without an end.
         issued_at: Unix seconds. A revocation ends what was issued before it; 0 is before all.
         token_id: Names the token it came from, so that this one alone can be revoked. Empty for none.
+
+    Raises:
+        ChannelNameError: The user can't be somebody's name.
     """
 
     user: str = ""
@@ -44,6 +47,8 @@ class Grant:
     token_id: str = ""
 
     def __post_init__(self) -> None:
+        if self.user:
+            check_user(self.user)
         object.__setattr__(self, "subscribe", tuple(self.subscribe))
         object.__setattr__(self, "publish", tuple(self.publish))
 
@@ -91,13 +96,12 @@ def matches(pattern: str, channel: str, user: str = "") -> bool:
         if not user:
             return False
         text = text.replace(_SUBJECT, user)
-    if not is_open:
-        return text == channel
-    return channel.startswith(text) and _is_spelled_out(pattern, channel)
+    is_meant = channel.startswith(text) if is_open else channel == text
+    return is_meant and _is_spelled_out(pattern, channel)
 
 
 def _is_spelled_out(pattern: str, channel: str) -> bool:
     """A reserved name is meant only by a pattern that begins with its prefix as written, whoever the user is."""
     if channel == ALL:
-        return False
+        return pattern == ALL
     return all(pattern.startswith(prefix) for prefix in RESERVED_PREFIXES if channel.startswith(prefix))
