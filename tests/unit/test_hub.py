@@ -8,51 +8,11 @@ import pytest
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import DrainingError
 from app.flask_simulcast.event import Draft, Event, Position
-from app.flask_simulcast.hub import Hub
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
-from app.flask_simulcast.testing import FakeClock, SSEEvent, read_sse
+from app.flask_simulcast.testing import FakeClock, read_sse
 from tests.unit.conftest import MakeHub
-
-
-def publish(hub: Hub, *data: object, channel: str = "c") -> list[str]:
-    return [str(event.position) for event in hub.publish([Draft(channel, "message", str(each)) for each in data])]
-
-
-class Reader:
-    """A listener and the greenlet that reads for it, as a transport does."""
-
-    def __init__(self, hub: Hub, *channels: str, resume: str | None = None, queue_bytes: int = 65536) -> None:
-        self.hub = hub
-        self.listener = Listener(channels or ("c",), SSE, resume=resume, queue_bytes=queue_bytes)
-        self.bytes = hub.add_listener(self.listener)
-        self.may_read = gevent.event.Event()
-        self.may_read.set()
-        self.greenlet = gevent.spawn(self._run)
-
-    def _run(self) -> None:
-        while chunk := self.hub.next_chunk(self.listener):
-            self.bytes += chunk
-            self.may_read.wait()  # a slow socket
-        self.hub.remove_listener(self.listener)
-
-    @property
-    def events(self) -> list[SSEEvent]:
-        return read_sse(self.bytes)
-
-    @property
-    def data(self) -> list[str]:
-        return [event.data for event in self.events if event.type == "message"]
-
-    def stop(self) -> None:
-        self.may_read.set()
-        self.listener.close(CloseReason.CLIENT_GONE)
-        self.greenlet.join(timeout=5)
-
-
-def settle() -> None:
-    for _ in range(20):
-        let_others_in()
+from tests.unit.readers import Reader, publish, settle
 
 
 def test_a_new_listener_starts_at_the_head_and_gets_what_follows(make_hub: MakeHub) -> None:

@@ -1,0 +1,130 @@
+"""Publishing from programs that have no app, no loop, and no patched sockets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.flask_simulcast import ChannelCountError, NoSuchListenerError, Position, Publisher, SettingError
+from app.flask_simulcast.brokers.base import Clock
+from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def stored(url: str, *channels: str) -> list[tuple[str, str]]:
+    """What the log has, read by somebody else."""
+    broker = SQLiteBroker(url.removeprefix("sqlite:///"), Settings(), Clock())
+    try:
+        page = broker.page(channels, Position(0, 0), broker.head(), 1 << 30)
+        return [(event.channel, event.data) for event in page.events]
+    finally:
+        broker.close()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/log.db"
+
+
+def test_every_verb_reaches_its_channel(url: str) -> None:
+    with Publisher.from_url(url) as publisher:
+        publisher.publish("a", 1)
+        publisher.publish_many([{"channel": "a", "data": 2}, {"channels": ["b", "c"], "data": 3}])
+        several = publisher.publish_to_channels(["b", "c", "b"], 4)
+        publisher.broadcast(5)
+        publisher.publish_to_user("ann@example.org", 6)
+        with pytest.raises(NoSuchListenerError):
+            publisher.publish_to_listener("0123456789abcdef", 7)
+    assert [event.channel for event in several] == ["b", "c"]
+    assert len({event.position for event in several}) == 2
+    assert stored(url, "a", "b", "c", "all", "user:ann@example.org") == [
+        ("a", "1"), ("a", "2"), ("b", "3"), ("c", "3"), ("b", "4"), ("c", "4"), ("all", "5"), ("user:ann@example.org", "6"),
+    ]  # fmt: skip
+
+
+def test_several_channels_are_stored_in_all_or_none(url: str) -> None:
+    with Publisher.from_url(url) as publisher:
+        for channels in (["a", "user:bob"], ["a", "bad name"], [], "abc"):
+            with pytest.raises((ValueError, ChannelCountError)):
+                publisher.publish_to_channels(channels, 1)
+    assert stored(url, "a") == []
+
+
+def test_a_key_counts_for_its_channel_alone(url: str) -> None:
+    """Else whoever may publish to one channel could take the keys of others away."""
+    with Publisher.from_url(url) as publisher:
+        first = publisher.publish("mine", 1, idempotency_key="order-7")
+        assert publisher.publish("mine", 2, idempotency_key="order-7").position == first.position
+        publisher.publish("theirs", 3, idempotency_key="order-7")
+        again = publisher.publish_to_channels(["mine", "theirs", "third"], 4, idempotency_key="order-7")
+    assert again[0].position == first.position
+    assert stored(url, "mine", "theirs", "third") == [("mine", "1"), ("theirs", "3"), ("third", "4")]
+
+
+def test_threads_may_share_one(url: str) -> None:
+    with Publisher.from_url(url) as publisher:
+        threads = [
+            threading.Thread(target=lambda n=n: [publisher.publish("a", n * 100 + i) for i in range(50)])
+            for n in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    numbers = [int(data) for _, data in stored(url, "a")]
+    assert sorted(numbers) == [n * 100 + i for n in range(4) for i in range(50)]
+    for n in range(4):
+        assert [x for x in numbers if x // 100 == n] == [n * 100 + i for i in range(50)], "each thread's order is kept"
+
+
+def test_a_child_after_a_fork_opens_the_log_anew(url: str) -> None:
+    """As the processes of a job queue do. In a process of its own: this one may have threads."""
+    program = f"""
+import os
+from app.flask_simulcast import Publisher
+publisher = Publisher.from_url({url!r})
+publisher.publish("a", "parent")
+children = []
+for n in range(3):
+    pid = os.fork()
+    if not pid:
+        for i in range(100):
+            publisher.publish("a", n)
+        os._exit(0)
+    children.append(pid)
+for pid in children:
+    assert os.waitpid(pid, 0)[1] == 0
+publisher.publish("a", "after")
+publisher.close()
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-W", "error", "-c", program], env=environment, check=True, timeout=60)
+    data = [data for _, data in stored(url, "a")]
+    assert (data[0], data[-1], len(data)) == ('"parent"', '"after"', 302)
+
+
+def test_nothing_of_it_needs_a_patched_process_or_flask_context(url: str) -> None:
+    program = f"""
+from app.flask_simulcast import Publisher
+with Publisher.from_url({url!r}) as publisher:
+    publisher.publish("a", b"\\x00\\xff")
+from gevent import monkey
+assert not monkey.is_module_patched("socket")
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-W", "error", "-c", program], env=environment, check=True, timeout=60)
+    assert stored(url, "a") == [("a", '{"data":"AP8=","encoding":"base64"}')]
+
+
+def test_a_wrong_url_or_setting_says_so(url: str) -> None:
+    with pytest.raises(SettingError, match="names no broker"):
+        Publisher.from_url("carrier-pigeon://")
+    with pytest.raises(SettingError, match="SIMULCAST_HISTORY_EVENTS"):
+        Publisher.from_url(url, history_events="many")
