@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from . import config as configuration
-from . import errors, hub_api, ops, wukongs
+from . import errors, hub_api, openapi, ops, wukongs
 from .extensions import db, simulcast
 
 
@@ -33,6 +33,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     errors.init_app(app)
     simulcast.init_app(app)
     db.init_app(app)
-    for feature in (hub_api, wukongs, ops):
+    for feature in (hub_api, wukongs, ops, openapi):
         feature.init_app(app)
     return app

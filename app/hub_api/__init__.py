@@ -1,4 +1,4 @@
-"""The extension over HTTP: listen and publish."""
+"""The extension over HTTP: listen, publish, history, presence, kick."""
 
 from __future__ import annotations
 

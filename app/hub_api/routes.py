@@ -1,28 +1,242 @@
-"""``GET /stream`` and ``POST /events``."""
+"""Listen, publish, look back, see who is there, and end a connection."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, jsonify, request
+import msgspec
+from flask import Blueprint, Response, current_app, request
+from msgspec import UNSET
 
-from .. import auth, body
+from .. import body, query
+from ..answers import as_json
+from ..errors import ApiError
 from ..extensions import simulcast
-from . import service
+from ..openapi.operation import EVENT_STREAM, JSON, NDJSON, Access, Operation, describes
+from . import reading, schemas, service
 
 blueprint = Blueprint("hub_api", __name__)
 
+_KEY_HEADER = {"Idempotency-Key": "For a single event; the same as `idempotency_key` in the body."}
+_ticket_request = msgspec.json.Decoder(schemas.TicketRequest)
+
 
 @blueprint.get("/stream")
+@describes(
+    Operation(
+        answers={200: {EVENT_STREAM: str, NDJSON: str}, 204: None},
+        access=Access.LISTEN,
+        needs="`subscribe` on each channel; on `all`, to be let in at all",
+        query=schemas.StreamQuery,
+        headers={"Last-Event-ID": "The id of the last event that the client has. After `end` the answer is 204."},
+        errors=(429, 503),
+    )
+)
 def stream() -> Response:
-    """Listen to the channels of ``?channel=a&channel=b``: SSE, or NDJSON by ``Accept``."""
-    channels = request.args.getlist("channel")
-    auth.require_listen(channels)
-    return simulcast.stream(channels)
+    """Listen to channels: server-sent events, or one JSON object a line for `Accept: application/x-ndjson`.
+
+    The body does not end by itself; docs/wire.md describes it.
+    """
+    asked = query.read(schemas.StreamQuery)
+    return simulcast.stream(asked.channel, replay=None if asked.replay is UNSET else asked.replay)
 
 
 @blueprint.post("/events")
-def publish() -> tuple[Response, int]:
-    """Publish one event, an array of them, or NDJSON; all or none. Answers their positions."""
-    auth.require_publish()
-    events = service.read_events(body.read(), request.mimetype, most=current_app.config["SIMULCAST_MAX_BATCH_EVENTS"])
-    published = simulcast.publish_many(events)
-    return jsonify(positions=[str(event.position) for event in published]), 201
+@describes(
+    Operation(
+        answers={201: {JSON: schemas.PublishedMany}},
+        access=Access.GRANTED,
+        needs="`publish` on each channel",
+        headers=_KEY_HEADER,
+        body={JSON: schemas.Event | list[schemas.Event], NDJSON: str},
+        errors=(429, 503),
+    )
+)
+def publish() -> Response:
+    """Publish one event, an array of them, or one a line; all or none."""
+    service.require_publisher()
+    events = reading.read_events(
+        body.read(),
+        request.mimetype,
+        request.headers.get("Idempotency-Key"),
+        most=current_app.config["SIMULCAST_MAX_BATCH_EVENTS"],
+    )
+    simulcast.require_publish({name for event in events for name in event.names})
+    return as_json(service.published_many(simulcast.publish_many(map(reading.as_mapping, events))), 201)
+
+
+@blueprint.post("/broadcast")
+@describes(
+    Operation(
+        answers={201: {JSON: schemas.Published}},
+        access=Access.GRANTED,
+        needs="`publish` on `all`",
+        headers=_KEY_HEADER,
+        body={JSON: schemas.Draft},
+        errors=(429, 503),
+    )
+)
+def broadcast() -> Response:
+    """Publish an event that every listener gets, whatever it listens to."""
+    simulcast.require_publish(["all"])
+    event = _draft()
+    return as_json(service.published(simulcast.broadcast(event.data, **reading.options_of(event))), 201)
+
+
+# A user's name may have slashes in it, even two in a row: many are URLs.
+@blueprint.post("/users/<path:user>/events", merge_slashes=False)
+@describes(
+    Operation(
+        answers={201: {JSON: schemas.Published}},
+        access=Access.GRANTED,
+        needs="`publish` on `user:<user>`",
+        path={"user": schemas.User},
+        headers=_KEY_HEADER,
+        body={JSON: schemas.Draft},
+        errors=(429, 503),
+    )
+)
+def publish_to_user(user: str) -> Response:
+    """Publish an event for all connections of one user, those that come back later included."""
+    _check_text(user)
+    simulcast.require_publish([f"user:{user}"])
+    event = _draft()
+    return as_json(service.published(simulcast.publish_to_user(user, event.data, **reading.options_of(event))), 201)
+
+
+@blueprint.delete("/users/<path:user>/grants", merge_slashes=False)
+@describes(
+    Operation(
+        answers={204: None},
+        access=Access.GRANTED,
+        needs="`publish` on `user:<user>`",
+        path={"user": schemas.User},
+        errors=(503,),
+    )
+)
+def revoke(user: str) -> Response:
+    """End all tokens and streams of a user: those that were issued until now."""
+    _check_text(user)
+    simulcast.require_publish([f"user:{user}"])
+    simulcast.revoke(user=user)
+    return Response(status=204)
+
+
+@blueprint.post("/listeners/<listener>/events")
+@describes(
+    Operation(
+        answers={201: {JSON: schemas.Published}},
+        access=Access.GRANTED,
+        needs="`publish` on `listener:<listener>`",
+        path={"listener": schemas.ListenerId},
+        headers=_KEY_HEADER,
+        body={JSON: schemas.Draft},
+        errors=(404, 429, 503),
+    )
+)
+def publish_to_listener(listener: str) -> Response:
+    """Publish an event for one connection, in whichever worker it is."""
+    simulcast.require_publish([f"listener:{listener}"])
+    event = _draft()
+    sent = simulcast.publish_to_listener(listener, event.data, **reading.options_of(event))
+    return as_json(service.published(sent), 201)
+
+
+@blueprint.get("/listeners")
+@describes(
+    Operation(
+        answers={200: {JSON: schemas.ListenersPage}},
+        access=Access.GRANTED,
+        needs="`subscribe` on `listener:*`",
+        query=schemas.ListenersQuery,
+        errors=(503,),
+    )
+)
+def listeners() -> Response:
+    """Who is connected, over all workers."""
+    simulcast.require_subscribe(["listener:any"])
+    return as_json(service.listeners_page(query.read(schemas.ListenersQuery)))
+
+
+@blueprint.delete("/listeners/<listener>")
+@describes(
+    Operation(
+        answers={204: None},
+        access=Access.GRANTED,
+        needs="`publish` on `listener:<listener>`",
+        path={"listener": schemas.ListenerId},
+        query=schemas.KickQuery,
+        errors=(404, 503),
+    )
+)
+def kick(listener: str) -> Response:
+    """Close one connection, in whichever worker it is."""
+    simulcast.require_publish([f"listener:{listener}"])
+    simulcast.kick(listener, reconnect=query.read(schemas.KickQuery).reconnect)
+    return Response(status=204)
+
+
+@blueprint.get("/channels/<channel>/history")
+@describes(
+    Operation(
+        answers={200: {JSON: schemas.HistoryPage}},
+        access=Access.READ,
+        needs="`subscribe` on the channel",
+        path={"channel": schemas.Channel},
+        query=schemas.HistoryQuery,
+        errors=(503,),
+    )
+)
+def history(channel: str) -> Response:
+    """A page of what a channel has kept, with the verdict on whether something is missing."""
+    simulcast.require_subscribe([channel])
+    asked = query.read(schemas.HistoryQuery)
+    return as_json(service.history_page(simulcast.history(channel, after=asked.after or None, limit=asked.limit)))
+
+
+@blueprint.get("/channels/<channel>/presence")
+@describes(
+    Operation(
+        answers={200: {JSON: schemas.MembersPage}},
+        access=Access.READ,
+        needs="`subscribe` on `presence:<channel>`",
+        path={"channel": schemas.Channel},
+        query=schemas.MembersQuery,
+        errors=(503,),
+    )
+)
+def presence(channel: str) -> Response:
+    """Who is present on a channel, over all workers."""
+    simulcast.require_subscribe([f"presence:{channel}"])
+    asked = query.read(schemas.MembersQuery)
+    return as_json(service.members_page(channel, asked.after, asked.limit))
+
+
+@blueprint.post("/tickets")
+@describes(
+    Operation(
+        answers={201: {JSON: schemas.Ticket}},
+        access=Access.GRANTED,
+        needs="a token in a header or a cookie",
+        body={JSON: schemas.TicketRequest},
+        body_is_optional=True,
+        errors=(503,),
+    )
+)
+def issue_ticket() -> Response:
+    """A ticket that lets in once, for who can't send a header: EventSource and WebSocket."""
+    try:
+        asked = body.parse(body.read() or b"{}", _ticket_request)
+    except msgspec.ValidationError as error:
+        raise ApiError(
+            400, "invalid_ticket_request", f'{error}. Send for example {{"seconds": {schemas.MAX_TICKET_SECONDS}}}.'
+        ) from None
+    return as_json(service.issue_ticket(asked.seconds), 201)
+
+
+def _draft() -> schemas.Draft:
+    return reading.read_draft(body.read(), request.headers.get("Idempotency-Key"))
+
+
+def _check_text(user: str) -> None:
+    """What was no UTF-8 in the path has become a replacement character, and would be somebody else."""
+    if "\ufffd" in user:
+        raise ApiError(400, "not_utf8", "The user in the path is not UTF-8. Encode it as UTF-8, then as percent signs.")

@@ -1,53 +1,93 @@
-"""From the body of a request to events."""
+"""What the routes answer, from what the extension knows."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Sequence
+from typing import TypeVar
 
-from ..body import parse_json
-from ..errors import ApiError
+from msgspec import Raw
 
-_FIELDS = frozenset({"channel", "data", "type", "idempotency_key"})
-NDJSON = "application/x-ndjson"
+from ..extensions import simulcast
+from ..flask_simulcast import Event, ForbiddenError, Grant, History, UnauthorizedError
+from . import schemas
+
+T = TypeVar("T")
 
 
-def read_events(body: bytes, mimetype: str, *, most: int) -> list[dict[str, Any]]:
-    """Read one event, an array of them, or one a line.
-
-    Args:
-        body: Of the request.
-        mimetype: ``application/x-ndjson`` for lines; all else is taken as JSON.
-        most: Events that one request may have.
+def require_publisher() -> Grant:
+    """The grant of the current request, if it lets publish to anything at all: asked before a large body is read.
 
     Raises:
-        ApiError: 400, naming the first that is wrong; 413 for too many.
+        UnauthorizedError, ForbiddenError: It does not.
     """
-    if mimetype == NDJSON:
-        values = [parse_json(line) for line in body.split(b"\n") if line.strip()]
-    else:
-        value = parse_json(body)
-        values = value if isinstance(value, list) else [value]
-    if not values:
-        raise ApiError(400, "no_events", "The body has no event. Send an object, an array of them, or one a line.")
-    if len(values) > most:
-        raise ApiError(
-            413, "too_many_events", f"The body has {len(values)} events, and {most} are allowed. Send fewer."
-        )
-    for number, value in enumerate(values):
-        _check(value, number)
-    return values
+    grant = simulcast.grant()
+    if grant.publish:
+        return grant
+    if grant.is_anonymous:
+        raise UnauthorizedError("This needs a token. Send one in the header Authorization: Bearer <token>.")
+    raise ForbiddenError("Your token does not let you publish to anything. Get one that does.", "not_granted")
 
 
-def _check(value: Any, number: int) -> None:
-    if not isinstance(value, dict):
-        raise ApiError(400, "invalid_event", f"Event {number} is not an object. Send channel and data.")
-    unknown = value.keys() - _FIELDS
-    if unknown:
-        raise ApiError(
-            400,
-            "invalid_event",
-            f"Event {number} has the field {min(unknown)[:64]!a}. Use {', '.join(sorted(_FIELDS))}.",
+def published(event: Event) -> schemas.Published:
+    """One."""
+    return schemas.Published(str(event.position))
+
+
+def published_many(events: Sequence[Event]) -> schemas.PublishedMany:
+    """Several."""
+    return schemas.PublishedMany([str(event.position) for event in events])
+
+
+def history_page(history: History) -> schemas.HistoryPage:
+    """The data of its events is put in as it was stored."""
+    gap = history.gap
+    return schemas.HistoryPage(
+        events=[
+            schemas.HistoryEvent(str(event.position), event.channel, event.type, event.time_ms, Raw(event.data))
+            for event in history.events
+        ],
+        gap=None if gap is None else schemas.Gap(gap["reason"], list(gap["channels"]), gap["from"], gap["to"]),
+        position=str(history.position),
+        has_more=history.has_more,
+    )
+
+
+def members_page(channel: str, after: str, limit: int) -> schemas.MembersPage:
+    """Who is present on a channel, over all workers."""
+    found, has_more = _page(simulcast.members(channel, after=after, limit=limit + 1), limit)
+    members = [schemas.Member(one.member, Raw(one.meta), one.since_ms, one.listeners) for one in found]
+    return schemas.MembersPage(channel, members, len(members), members[-1].member if has_more else None)
+
+
+def listeners_page(query: schemas.ListenersQuery) -> schemas.ListenersPage:
+    """Who is connected, over all workers."""
+    found, has_more = _page(
+        simulcast.listeners(after=query.after, limit=query.limit + 1, channel=query.channel, user=query.user),
+        query.limit,
+    )
+    listeners = [
+        schemas.Listener(
+            one.listener, one.user, one.member, list(one.channels), Raw(one.meta), one.encoding, one.since_ms
         )
-    for field in ("channel", "data"):
-        if field not in value:
-            raise ApiError(400, "invalid_event", f"Event {number} has no {field}. Send channel and data.")
+        for one in found
+    ]
+    return schemas.ListenersPage(listeners, listeners[-1].id if has_more else None)
+
+
+def issue_ticket(seconds: int) -> schemas.Ticket:
+    """A ticket for the grant of the current request.
+
+    Raises:
+        UnauthorizedError: Nobody knows who asks.
+    """
+    grant = simulcast.grant()
+    if grant.is_anonymous:
+        raise UnauthorizedError("A ticket needs a token. Send one in the header Authorization: Bearer <token>.")
+    left = seconds if grant.expires_at is None else grant.expires_at - time.time()
+    return schemas.Ticket(simulcast.issue_ticket(grant, seconds=seconds), int(max(min(seconds, left), 0)))
+
+
+def _page(found: list[T], limit: int) -> tuple[list[T], bool]:
+    """One more than the page was asked for: whether there is a next one."""
+    return found[:limit], len(found) > limit

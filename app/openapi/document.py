@@ -1,0 +1,205 @@
+"""The document: OpenAPI 3.1, from the routes of an app and the types that check their requests."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any
+
+import msgspec
+from flask import Flask
+from msgspec import Meta, Struct
+from werkzeug.routing import Rule
+
+from .operation import JSON, Content, Operation, operation_of
+
+_VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
+_REF = "#/components/schemas/{name}"
+
+_ERRORS = {
+    400: "The request can't be used; `code` says why, `message` what to do.",
+    401: "Nobody knows who asks, or the token has ended.",
+    403: "It is known who asks, and that is not allowed.",
+    404: "There is no such thing.",
+    409: "It is somebody else's.",
+    413: "The body, or an event in it, is too large.",
+    429: "Too many at once.",
+    503: "Not now: the log is not available, or this worker is full or about to stop.",
+}
+_ERROR_HEADERS = {
+    401: {"WWW-Authenticate": "Always `Bearer`."},
+    429: {"Retry-After": "Seconds."},
+    503: {"Retry-After": "Seconds, where it helps to wait."},
+}
+_SUCCESSES = {
+    200: "As asked.",
+    201: "Stored.",
+    204: "Done; no body.",
+}
+
+
+class ErrorBody(Struct):
+    """What went wrong."""
+
+    code: Annotated[str, Meta(description="For programs.")]
+    message: Annotated[str, Meta(description="For people: what happened, and what to do.")]
+
+
+class Error(Struct):
+    """Every answer that is an error."""
+
+    error: ErrorBody
+
+
+def build(app: Flask, *, version: str, cookie: str) -> dict[str, Any]:
+    """The document of all views that an operation describes. Pure, but for reading the app.
+
+    Args:
+        version: Of what is documented.
+        cookie: The name of the cookie that carries a token.
+    """
+    routes = list(_routes(app))
+    schemas = _Schemas(operation for _, _, operation, _ in routes)
+    paths: dict[str, Any] = {}
+    for rule, method, operation, view in routes:
+        path = _VARIABLE.sub(r"{\1}", rule.rule)
+        paths.setdefault(path, {})[method] = _operation(rule, method, operation, view, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Simulcast",
+            "version": version,
+            "description": "Publish once; every listener gets it, in order, and what it missed when it comes back.",
+        },
+        "paths": paths,
+        "components": {"schemas": schemas.components, "securitySchemes": _security_schemes(cookie)},
+    }
+
+
+class _Schemas:
+    """Turns types into references, and keeps what they refer to."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        types = [type for operation in operations for type in _types(operation)]
+        _, self.components = msgspec.json.schema_components([Error, *types], ref_template=_REF)
+        for component in self.components.values():
+            if "description" in component:
+                component["description"] = _text(component["description"])
+
+    def of(self, type: Any) -> dict[str, Any]:
+        """The schema of one type; a Struct is a reference into the components."""
+        (schema,), _ = msgspec.json.schema_components([type], ref_template=_REF)
+        return schema
+
+    def content(self, content: Content) -> dict[str, Any]:
+        """A body for each media type."""
+        return {media: {"schema": self.of(type)} for media, type in content.items()}
+
+
+def _routes(app: Flask) -> Iterator[tuple[Rule, str, Operation, Callable[..., Any]]]:
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        view = app.view_functions[rule.endpoint]
+        operation = operation_of(view)
+        if operation is None:
+            continue
+        # HEAD and OPTIONS are Flask's own, and follow from the others.
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield rule, method.lower(), operation, view
+
+
+def _types(operation: Operation) -> Iterator[Any]:
+    for content in (operation.body, *operation.answers.values()):
+        yield from (content or {}).values()
+
+
+def _operation(
+    rule: Rule, method: str, operation: Operation, view: Callable[..., Any], schemas: _Schemas
+) -> dict[str, Any]:
+    summary, _, rest = _text(inspect.getdoc(view) or "").partition("\n\n")
+    needs = f"Needs {operation.needs}." if operation.needs else ""
+    described: dict[str, Any] = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "tags": [rule.endpoint.partition(".")[0]],
+        "summary": summary.replace("\n", " "),
+        "security": operation.access.security,
+        "responses": {
+            **{str(status): _success(status, content, schemas) for status, content in operation.answers.items()},
+            **{str(status): _error(status, schemas) for status in operation.error_statuses},
+        },
+    }
+    description = "\n\n".join(filter(None, (rest, needs)))
+    if description:
+        described["description"] = description
+    parameters = list(_parameters(rule, operation, schemas))
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body:
+        described["requestBody"] = {
+            "required": not operation.body_is_optional,
+            "content": schemas.content(operation.body),
+        }
+    return described
+
+
+def _parameters(rule: Rule, operation: Operation, schemas: _Schemas) -> Iterator[dict[str, Any]]:
+    for name in sorted(rule.arguments):
+        yield {"name": name, "in": "path", "required": True, "schema": schemas.of(operation.path[name])}
+    if operation.query is not None:
+        _, components = msgspec.json.schema_components([operation.query])
+        (schema,) = components.values()
+        for name, field in schema["properties"].items():
+            described = {"description": field.pop("description")} if "description" in field else {}
+            yield {
+                "name": name,
+                "in": "query",
+                "required": name in schema["required"],
+                "schema": field,
+                **described,
+            }
+    for name, text in operation.headers.items():
+        yield {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
+
+
+def _success(status: int, content: Content | None, schemas: _Schemas) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": _SUCCESSES[status]}
+    if content is not None:
+        answer["content"] = schemas.content(content)
+    return answer
+
+
+def _error(status: int, schemas: _Schemas) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": _ERRORS[status], "content": schemas.content({JSON: Error})}
+    headers = _ERROR_HEADERS.get(status)
+    if headers:
+        answer["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
+        }
+    return answer
+
+
+def _security_schemes(cookie: str) -> dict[str, Any]:
+    return {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "`Authorization: Bearer <token>`: a JSON Web Token, or the publish key.",
+        },
+        "cookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": cookie,
+            "description": "The same token. Other origins than the app's own must be allowed.",
+        },
+        "ticket": {
+            "type": "apiKey",
+            "in": "query",
+            "name": "ticket",
+            "description": "From `POST /api/v1/tickets`; lets in once, for EventSource and WebSocket, which can't set headers.",
+        },
+    }
+
+
+def _text(docstring: str) -> str:
+    """As Markdown: reStructuredText's double backticks are single ones there."""
+    return inspect.cleandoc(docstring).replace("``", "`")

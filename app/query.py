@@ -1,0 +1,49 @@
+"""What a request asks for in its query, read strictly. Parameters that nobody knows are left alone."""
+
+from __future__ import annotations
+
+import functools
+from typing import TypeVar
+
+import msgspec
+from flask import request
+
+from .errors import ApiError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read(type: type[T]) -> T:
+    """The query parameters of the request. Of one that is given twice the first counts, but for a list.
+
+    Args:
+        type: A Struct; its fields are the parameters.
+
+    Raises:
+        ApiError: 400. One of them can't be used.
+    """
+    arguments = request.args
+    given = {
+        name: arguments.getlist(name) if is_list else arguments[name]
+        for name, is_list in _fields(type)
+        if name in arguments
+    }
+    try:
+        return msgspec.convert(given, type, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        name = where.rstrip("`")
+        shown = str(given.get(name, ""))[:64]
+        raise ApiError(
+            400,
+            "invalid_query",
+            f"The query parameter {name}={shown!a} can't be used: {what}. Correct it, or leave it out.",
+        ) from None
+
+
+@functools.cache
+def _fields(type: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
+    """The parameters, and whether each is a list."""
+    described = msgspec.inspect.type_info(type)
+    assert isinstance(described, msgspec.inspect.StructType)
+    return tuple((field.name, isinstance(field.type, msgspec.inspect.ListType)) for field in described.fields)
