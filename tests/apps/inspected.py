@@ -30,8 +30,8 @@ def inspect() -> Response:
     return jsonify(
         pid=os.getpid(),
         listeners=len(hub.listeners),
-        channels=len(hub._channels),
-        audiences=len(hub._audiences),
+        channels=len(hub._switchboard.channels),
+        audiences=len(hub._switchboard.audiences),
         greenlets=sum(isinstance(thing, gevent.Greenlet) and not thing.dead for thing in gc.get_objects()),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         metrics=simulcast.metrics.snapshot(),

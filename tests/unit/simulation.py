@@ -214,7 +214,7 @@ class World:
         monkeypatch.setattr(broadcaster, "let_others_in", self.switch)
         monkeypatch.setattr(broadcaster, "_LISTENERS_A_TURN", 1)
         monkeypatch.setattr(hub._catch_up, "_wait_for_pass", lambda seconds: self.switch())
-        monkeypatch.setattr(hub, "_keep_house", lambda: None)
+        monkeypatch.setattr(hub._keeper, "keep", lambda: None)
         monkeypatch.setattr(hub._broadcaster, "start", lambda: None)
         monkeypatch.setattr(hub._broadcaster, "_heartbeat_seconds", -1)
 
@@ -231,8 +231,8 @@ class World:
         self._depth = _DEPTH
         for listener in list(self.hub.listeners):
             self.hub.remove_listener(listener)
-        assert self.hub._audiences == {}
-        assert self.hub._channels == {}
+        assert self.hub._switchboard.audiences == {}
+        assert self.hub._switchboard.channels == {}
         self.hub._pump._greenlet = None
         self.hub.close()
 

@@ -233,10 +233,10 @@ def test_nothing_is_left_when_the_last_listener_goes(make_hub: MakeHub) -> None:
     hub = make_hub()
     readers = [Reader(hub, "a", "b"), Reader(hub, "b"), Reader(hub, "b")]
     settle()
-    assert (set(hub._channels), len(hub._audiences)) == ({"a", "b", "all"}, 2)
+    assert (set(hub._switchboard.channels), len(hub._switchboard.audiences)) == ({"a", "b", "all"}, 2)
     for reader in readers:
         reader.stop()
-    assert (hub._channels, hub._audiences, hub.listeners) == ({}, {}, {})
+    assert (hub._switchboard.channels, hub._switchboard.audiences, hub.listeners) == ({}, {}, {})
     publish(hub, 1, channel="b")
     assert hub.metrics.value("events_unheard_total") == 1
 

@@ -38,7 +38,7 @@ def test_it_does_not_break_the_shared_chunk_of_the_rest(make_world: MakeWorld) -
     chunks = [listener.take(1 << 20) for listener in listeners]
     assert len({id(chunk) for chunk in chunks[1:]}) == 1
     assert [chunks[0].count(b"\ndata: "), chunks[1].count(b"\ndata: ")] == [3, 2]
-    assert len(world.hub._audiences) == 1
+    assert len(world.hub._switchboard.audiences) == 1
 
 
 def test_with_nothing_shared_pending_the_others_are_not_visited(make_world: MakeWorld) -> None:
@@ -50,7 +50,7 @@ def test_with_nothing_shared_pending_the_others_are_not_visited(make_world: Make
     publish(world.hub, 1, channel=f"listener:{listeners[7].id}")
     world.make_pass()
     assert world.hub.metrics.value("deliveries_total") == 1
-    assert world.hub._goal(listeners[3]) == world.broker.head()
+    assert world.hub._switchboard.goal(listeners[3]) == world.broker.head()
 
 
 def test_all_listeners_of_a_user_get_it_and_nobody_else(make_hub: MakeHub) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -17,9 +16,8 @@ from blinker import Signal
 from .. import signals
 from ..audience import Audience
 from ..brokers.base import Broker
-from ..channel import Channel
 from ..errors import BrokerError, DrainingError, ListenError, NotPatchedError
-from ..event import ALL, CONTROL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
+from ..event import CONTROL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from ..listener import CloseReason, Listener
 from ..loop import Breather, is_patched, let_others_in
 from ..metrics import Metrics
@@ -29,12 +27,14 @@ from .broadcaster import Broadcaster
 from .catchup import CatchUp
 from .control import Control
 from .history import History, read_history
+from .keeper import Keeper
 from .pump import Pump
 from .register import Register
 from .ring import Ring
 from .roll import Roll
+from .streams_log import log_end
+from .switchboard import Switchboard
 
-_MAINTAIN_SECONDS = 0.5
 _BREATHE_SECONDS = 0.005
 _LISTENERS_A_TURN = 64
 # A connect is in the register some milliseconds later.
@@ -42,7 +42,6 @@ _REGISTER_SECONDS = 0.2
 _RESERVED = (USER_PREFIX, LISTENER_PREFIX, CONTROL)
 
 _log = logging.getLogger("flask_simulcast")
-_streams_log = logging.getLogger("flask_simulcast.streams")
 _hubs: WeakSet[Hub] = WeakSet()
 
 
@@ -73,13 +72,12 @@ class Hub:
         self.listeners = self._roll.listeners
         self.control = Control(broker, self._roll)
         self.is_draining = False
-        self._channels: dict[str, Channel] = {}
-        self._audiences: dict[tuple[object, ...], Audience] = {}
         self._ring = Ring(settings.ring_events, settings.ring_bytes)
         self._pump = Pump(broker, self._receive, self._scatter, metrics, sender)
+        self._switchboard = Switchboard(self._read_to, self._becomes_pending)
         self._broadcaster = Broadcaster(
-            position=lambda: self._pump.position,
-            audience_position=self._goal,
+            position=self._read_to,
+            audience_position=self._switchboard.goal,
             listeners=self.listeners,
             on_behind=self._fell_behind,
             on_failure=self._scatter,
@@ -90,9 +88,9 @@ class Hub:
         self._catch_up = CatchUp(
             broker=broker,
             ring=self._ring,
-            hub_position=lambda: self._pump.position,
-            goal=self._goal,
-            join=self._join,
+            hub_position=self._read_to,
+            goal=self._switchboard.goal,
+            join=self._switchboard.join,
             read_on=self._pump.catch_up,
             wait_for_pass=self._broadcaster.wait_for_pass,
             check=self.control.check,
@@ -102,8 +100,7 @@ class Hub:
         )
         self._register = Register(broker, self.id, self.listeners, settings, self.read_on, metrics)
         self._breather = Breather(_BREATHE_SECONDS)
-        self._keeper: gevent.Greenlet[[], None] | None = None
-        self._maintain_at = 0.0
+        self._keeper = Keeper(broker)
         _hubs.add(self)
 
     # Publishing
@@ -115,7 +112,7 @@ class Hub:
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """
-        self._keep_house()
+        self._keeper.keep()
         began = time.perf_counter()
         try:
             positions = self.broker.append(drafts)
@@ -269,13 +266,13 @@ class Hub:
             return
         listener.close(CloseReason.CLIENT_GONE)
         self._roll.remove(listener)
-        self._leave(listener)
+        self._switchboard.leave(listener)
         self._register.remove(listener)
         reason = listener.close_reason
         assert reason is not None
         self.metrics.count("listener_closed_total", label=reason.value)
         self.metrics.set("listeners", len(self.listeners))
-        _log_stream(listener, reason)
+        log_end(listener, reason)
         self._send(signals.listener_closed, listener=listener, reason=reason)
         self._send(signals.listener_removed, listener=listener)
 
@@ -302,8 +299,7 @@ class Hub:
         """Let the listeners go, stop the greenlets, and close the log. Switches."""
         for listener in list(self.listeners):
             listener.close(CloseReason.DRAINING)
-        if self._keeper is not None:
-            self._keeper.kill()
+        self._keeper.stop()
         self._register.stop()
         self._pump.stop()
         self._broadcaster.stop()
@@ -312,12 +308,19 @@ class Hub:
 
     # What the parts call
 
+    def _read_to(self) -> Position:
+        return self._pump.position
+
+    def _becomes_pending(self, audience: Audience) -> None:
+        self._broadcaster.audience_pending(audience)
+
     def _receive(self, events: list[Event]) -> None:
         """From the pump, in the order of the log. Does not switch."""
         unheard = 0
+        channels = self._switchboard.channels
         for event in events:
             name = event.channel
-            channel = self._channels.get(name)
+            channel = channels.get(name)
             if channel is not None and (failed := channel.notify(event)):
                 self.metrics.count("receiver_errors_total", failed)
             if name.startswith(_RESERVED):
@@ -338,9 +341,8 @@ class Hub:
             self.metrics.count("personal_total")
             if not listener.is_live:
                 continue  # it reads history, and does not join before it has read this
-            audience = self._audiences[listener.audience_key]
             try:
-                audience.offer_to(listener, event)
+                self._switchboard.offer_to(listener, event)
             except Exception as error:  # as for a channel: a view that raises costs one event
                 self.metrics.count("receiver_errors_total")
                 gevent.spawn(_log.error, "A view could not take %s. Repair it.", event, exc_info=error)
@@ -349,66 +351,17 @@ class Hub:
         """The log went on without this worker: every listener goes back to history, for a verdict of its own."""
         self._ring.restart(self._pump.position)
         self._catch_up.forget_pages()
-        for audience in list(self._audiences.values()):
-            audience.scatter()
-            self._drop_if_empty(audience)
+        self._switchboard.scatter()
         for listener in list(self.listeners):
             listener.fall_behind(needs_verdict=True)
 
-    def _goal(self, listener: Listener) -> Position:
-        """What this listener's audience has handed out; for one that does not exist yet, the hub's position."""
-        audience = self._audiences.get(listener.audience_key)
-        position = self._pump.position
-        return position if audience is None else audience.position(position)
-
-    def _join(self, listener: Listener) -> None:
-        """Make it live. Only where it stands is where its audience stands. Does not switch."""
-        audience = self._audiences.get(listener.audience_key)
-        if audience is None:
-            audience = self._make_audience(listener)
-        audience.members.add(listener)
-        listener.go_live(audience.position(self._pump.position))
-
-    def _make_audience(self, listener: Listener) -> Audience:
-        audience = Audience(
-            listener.channels,
-            listener.encoding,
-            listener.view,
-            self._pump.position,
-            self._broadcaster.audience_pending,
-        )
-        self._audiences[listener.audience_key] = audience
-        for name in {*audience.channels, ALL}:
-            channel = self._channels.get(name)
-            if channel is None:
-                channel = self._channels[name] = Channel(name)
-            channel.add(audience)
-        return audience
-
     def _fell_behind(self, listener: Listener) -> None:
         self.metrics.count("overflows_total")
-        self._leave(listener)
+        self._switchboard.leave(listener)
         self._send_soon(signals.listener_lagging, listener=listener)
 
     def _told_gap(self, listener: Listener, reason: str) -> None:
         self._send_soon(signals.gap_sent, listener=listener, reason=reason)
-
-    def _leave(self, listener: Listener) -> None:
-        audience = self._audiences.get(listener.audience_key)
-        if audience is not None:
-            audience.members.discard(listener)
-            self._drop_if_empty(audience)
-
-    def _drop_if_empty(self, audience: Audience) -> None:
-        if audience.members:
-            return
-        audience.drop_pending()
-        del self._audiences[audience.channels, audience.encoding, audience.view]
-        for name in {*audience.channels, ALL}:
-            channel = self._channels[name]
-            channel.remove(audience)
-            if channel.is_empty:
-                del self._channels[name]
 
     def _send(self, signal: Signal, **facts: Any) -> None:
         if failed := signals.send(signal, self.sender, **facts):
@@ -429,45 +382,7 @@ class Hub:
             self._ring.restart(self._pump.position)
             self._broadcaster.start()
             self._register.start()
-        self._keep_house()
-
-    def _keep_house(self) -> None:
-        """Have the log maintained: by a greenlet, or where there is no loop, by whoever publishes."""
-        if is_patched():
-            if self._keeper is None:
-                self._keeper = gevent.spawn(self._keep)
-        elif time.monotonic() >= self._maintain_at:
-            self._maintain()
-            self._maintain_at = time.monotonic() + _MAINTAIN_SECONDS
-
-    def _keep(self) -> None:
-        while True:
-            self._maintain()
-            gevent.sleep(_MAINTAIN_SECONDS)
-
-    def _maintain(self) -> None:
-        try:
-            self.broker.maintain()
-        except BrokerError as error:
-            _log.warning("%s", error)
-        except Exception:  # the log must be trimmed again some time
-            _log.exception("The log could not be maintained. It is tried again.")
-
-
-def _log_stream(listener: Listener, reason: CloseReason) -> None:
-    """One line a stream, at its end, as JSON: no query string, no data."""
-    if _streams_log.isEnabledFor(logging.INFO):
-        line = {
-            "stream": listener.id,
-            "user": listener.grant.user,
-            "channels": listener.channels,
-            "encoding": listener.encoding.name,
-            "reason": reason.value,
-            "seconds": round(time.monotonic() - listener.came_at, 3),
-            "events": listener.events,
-            "bytes": listener.bytes,
-        }
-        _streams_log.info("%s", json.dumps(line))
+        self._keeper.keep()
 
 
 def hubs_of_this_process() -> list[Hub]:

@@ -1,0 +1,56 @@
+"""Keeper: has the log maintained now and then: by a greenlet, or where there is no loop, by whoever publishes."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import gevent
+
+from ..brokers.base import Broker
+from ..errors import BrokerError
+from ..loop import is_patched
+
+_SECONDS = 0.5
+
+_log = logging.getLogger("flask_simulcast")
+
+
+class Keeper:
+    """One for each hub.
+
+    Args:
+        broker: The log.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._due = 0.0
+
+    def keep(self) -> None:
+        """Called with whatever the hub is used for. May switch in a process without a loop only."""
+        if is_patched():
+            if self._greenlet is None:
+                self._greenlet = gevent.spawn(self._run)
+        elif time.monotonic() >= self._due:
+            self._maintain()
+            self._due = time.monotonic() + _SECONDS
+
+    def stop(self) -> None:
+        """Kill the greenlet. Switches."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+
+    def _run(self) -> None:
+        while True:
+            self._maintain()
+            gevent.sleep(_SECONDS)
+
+    def _maintain(self) -> None:
+        try:
+            self._broker.maintain()
+        except BrokerError as error:
+            _log.warning("%s", error)
+        except Exception:  # the log must be trimmed again some time
+            _log.exception("The log could not be maintained. It is tried again.")

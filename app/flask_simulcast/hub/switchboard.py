@@ -1,0 +1,81 @@
+"""Switchboard: the channels and audiences of this worker: who hears what, and where each stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..audience import Audience
+from ..channel import Channel
+from ..event import ALL, Event, Position
+from ..listener import Listener
+
+
+class Switchboard:
+    """Made of what live listeners want; a channel and an audience go with the last of them. Nothing here switches.
+
+    Args:
+        position: How far the hub has read.
+        on_pending: Called with an audience when its first frame waits.
+
+    Attributes:
+        channels: By name.
+        audiences: By what makes two listeners get the same bytes.
+    """
+
+    def __init__(self, position: Callable[[], Position], on_pending: Callable[[Audience], None]) -> None:
+        self._position = position
+        self._on_pending = on_pending
+        self.channels: dict[str, Channel] = {}
+        self.audiences: dict[tuple[object, ...], Audience] = {}
+
+    def goal(self, listener: Listener) -> Position:
+        """What this listener's audience has handed out; for one that does not exist yet, the hub's position."""
+        audience = self.audiences.get(listener.audience_key)
+        position = self._position()
+        return position if audience is None else audience.position(position)
+
+    def join(self, listener: Listener) -> None:
+        """Make it live. Only where it stands is where its audience stands."""
+        audience = self.audiences.get(listener.audience_key)
+        if audience is None:
+            audience = self._make_audience(listener)
+        audience.members.add(listener)
+        listener.go_live(audience.position(self._position()))
+
+    def leave(self, listener: Listener) -> None:
+        """Take it out of its audience, if it is in."""
+        audience = self.audiences.get(listener.audience_key)
+        if audience is not None:
+            audience.members.discard(listener)
+            self._drop_if_empty(audience)
+
+    def offer_to(self, listener: Listener, event: Event) -> None:
+        """Give a live listener an event that is for it alone. Raises what its view raises."""
+        self.audiences[listener.audience_key].offer_to(listener, event)
+
+    def scatter(self) -> None:
+        """Drop what is pending, and let everybody go."""
+        for audience in list(self.audiences.values()):
+            audience.scatter()
+            self._drop_if_empty(audience)
+
+    def _make_audience(self, listener: Listener) -> Audience:
+        audience = Audience(listener.channels, listener.encoding, listener.view, self._position(), self._on_pending)
+        self.audiences[listener.audience_key] = audience
+        for name in {*audience.channels, ALL}:
+            channel = self.channels.get(name)
+            if channel is None:
+                channel = self.channels[name] = Channel(name)
+            channel.add(audience)
+        return audience
+
+    def _drop_if_empty(self, audience: Audience) -> None:
+        if audience.members:
+            return
+        audience.drop_pending()
+        del self.audiences[audience.channels, audience.encoding, audience.view]
+        for name in {*audience.channels, ALL}:
+            channel = self.channels[name]
+            channel.remove(audience)
+            if channel.is_empty:
+                del self.channels[name]
