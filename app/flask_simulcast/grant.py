@@ -2,7 +2,7 @@
 
 A pattern is a channel's name, or the beginning of one with a star at its end: ``chat.*``. ``{sub}`` in it stands for
 the user. Neither a star nor a user's name reaches a reserved name by accident: for ``presence:``, ``user:`` and
-``listener:`` the pattern must spell the prefix out (``presence:chat.*``), and ``all`` must be named.
+``listener:`` the pattern must spell the prefix out (``presence:chat.*``), and ``all`` must be named. Only to listen to ``all`` needs no pattern: every listener gets it anyway.
 
 What a grant's ``publish`` list says of reserved names is what one may do to people: ``all`` is to broadcast, ``user:bob``
 is to send to Bob and to revoke his grants, ``listener:*`` is to send to single connections and to kick them.
@@ -53,7 +53,9 @@ class Grant:
         object.__setattr__(self, "publish", tuple(self.publish))
 
     def may_subscribe(self, channel: str) -> bool:
-        """Whether one may listen to it, and read its history."""
+        """Whether one may listen to it, and read its history. ``all`` reaches every listener, so whoever may be one may name it."""
+        if channel == ALL and (self.subscribe or not self.is_anonymous):
+            return True
         return matches_any(self.subscribe, channel, self.user)
 
     def may_publish(self, channel: str) -> bool:

@@ -12,7 +12,19 @@ from app.flask_simulcast.grant import matches
 
 RESERVED = ["all", "user:bob", "listener:7b29735d84c195f9", "presence:chat.a", "simulcast:control"]
 # What somebody might call himself who may choose his name, and wants more than is his.
-GREEDY = ["*", "{sub}", "{sub}*", "all", "user:", "user:*", "presence:", "presence:*", "listener:", "simulcast:", "chat.*"]
+GREEDY = [
+    "*",
+    "{sub}",
+    "{sub}*",
+    "all",
+    "user:",
+    "user:*",
+    "presence:",
+    "presence:*",
+    "listener:",
+    "simulcast:",
+    "chat.*",
+]
 
 
 @pytest.mark.parametrize(
@@ -68,8 +80,14 @@ def test_a_pattern_does_not_mean_a_channel(pattern: str, channel: str, user: str
 @pytest.mark.parametrize("channel", RESERVED)
 def test_a_star_alone_reaches_no_reserved_name(channel: str) -> None:
     grant = Grant(user="bob", subscribe=("*",), publish=("*",))
-    assert not grant.may_subscribe(channel)
+    assert channel == ALL or not grant.may_subscribe(channel)
     assert not grant.may_publish(channel)
+
+
+def test_whoever_may_be_a_listener_may_name_what_every_listener_gets() -> None:
+    assert Grant(subscribe=("news",)).may_subscribe(ALL)
+    assert Grant(user="bob").may_subscribe(ALL)
+    assert not Grant().may_subscribe(ALL)
 
 
 @pytest.mark.parametrize("user", GREEDY)
@@ -127,6 +145,8 @@ def test_a_revocation_knows_a_grant_by_user_and_by_token() -> None:
     patterns=st.lists(st.text(max_size=10), max_size=3),
     expires_at=st.none() | st.floats(0, 1e10),
 )
-def test_a_ticket_gives_back_the_grant_that_was_put_in(user: str, patterns: list[str], expires_at: float | None) -> None:
+def test_a_ticket_gives_back_the_grant_that_was_put_in(
+    user: str, patterns: list[str], expires_at: float | None
+) -> None:
     grant = Grant(user, tuple(patterns), ("a.*",), {"name": user}, expires_at, issued_at=1.5, token_id="t")
     assert Grant.from_json(grant.to_json()) == grant
