@@ -9,7 +9,8 @@ from flask import Blueprint, Response, jsonify, make_response, render_template
 from .. import auth, body
 from ..errors import ApiError
 from ..extensions import simulcast
-from . import service
+from ..openapi.operation import EVENT_STREAM, JSON, NDJSON, Access, Operation, describes
+from . import schemas, service
 
 blueprint = Blueprint("wukongs", __name__)
 page = Blueprint("page", __name__)
@@ -30,6 +31,13 @@ def index() -> Response:
 
 
 @blueprint.get("")
+@describes(
+    Operation(
+        answers={200: {JSON: schemas.Wukongs}},
+        access=Access.READ,
+        needs="`subscribe` on `wukong:any`",
+    )
+)
 def every() -> Response:
     """All of them, as streaming JSON."""
     auth.require_listen(["wukong:any"])
@@ -37,6 +45,15 @@ def every() -> Response:
 
 
 @blueprint.get("/<name>")
+@describes(
+    Operation(
+        answers={200: {JSON: schemas.Status}},
+        access=Access.READ,
+        needs="`subscribe` on `wukong:<name>`",
+        path={"name": schemas.Name},
+        errors=(404,),
+    )
+)
 def one(name: str) -> Response:
     """One, as it is now."""
     auth.require_listen([service.channel_of(name)])
@@ -44,6 +61,16 @@ def one(name: str) -> Response:
 
 
 @blueprint.put("/<name>/status")
+@describes(
+    Operation(
+        answers={200: {JSON: schemas.Status}},
+        access=Access.GRANTED,
+        needs="`publish` on `wukong:<name>`",
+        path={"name": schemas.Name},
+        body={JSON: schemas.Report},
+        errors=(409, 429, 503),
+    )
+)
 def report(name: str) -> Response:
     """An agent says how it is: any JSON object."""
     auth.require_publish()
@@ -58,6 +85,16 @@ def report(name: str) -> Response:
 
 
 @blueprint.get("/<name>/stream")
+@describes(
+    Operation(
+        answers={200: {EVENT_STREAM: str, NDJSON: str}, 204: None},
+        access=Access.LISTEN,
+        needs="`subscribe` on `wukong:<name>`",
+        path={"name": schemas.Name},
+        headers={"Last-Event-ID": "The id of the last event that the client has. After `end` the answer is 204."},
+        errors=(404, 429, 503),
+    )
+)
 def stream(name: str) -> Response:
     """One, live: ``status`` at once, then each second or on change."""
     channel = service.channel_of(name)
