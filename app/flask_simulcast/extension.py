@@ -4,58 +4,30 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypedDict, TypeVar, Unpack
+from collections.abc import Iterable
+from typing import Any, Unpack
 
-from flask import Flask, Response, current_app, g, jsonify, request
+from flask import Flask, Response, current_app, jsonify, request
 
+from .access import Access
 from .brokers import check_url, connect
 from .encoding import Encoding
 from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
-from .errors import (
-    ChannelCountError,
-    ForbiddenError,
-    ListenError,
-    NoSuchListenerError,
-    SimulcastError,
-    UnauthorizedError,
-)
-from .event import View, check_channel, check_publishable, check_type, check_user, encode_data
-from .grant import Grant, matches_any
+from .errors import ChannelCountError, NoSuchListenerError, SimulcastError
+from .event import check_channel, check_publishable
 from .hub import Hub
 from .hub.history import History
-from .listener import Listener
 from .metrics import Metrics
 from .on_commit import publish_on_commit
 from .presence import Member, Place
 from .publisher import Publishing, checked_drafts
 from .settings import Settings
-from .tickets import MAX_SECONDS, Tickets
-from .transports import cors, json_rows, ndjson, sse
-from .transports.stream import Stream
+from .transports import json_rows
+from .transports.response import StreamOptions, encoding_for, respond
 
 _KEY = "simulcast"
 _log = logging.getLogger("flask_simulcast")
-_NOBODY = Grant()
-
-Authorizer = Callable[[], Grant | None]
-A = TypeVar("A", bound=Authorizer)
-
-
-class StreamOptions(TypedDict, total=False):
-    """What `Simulcast.sse` and its like take besides the channels; said there."""
-
-    view: View | None
-    snapshot: Callable[[], object] | None
-    snapshot_type: str
-    replay: int | None
-    grant: Grant | None
-    member: str
-    meta: Mapping[str, Any]
-    present: bool | None
-    heartbeat_as_comment: bool
 
 
 class _State:
@@ -79,7 +51,7 @@ class _State:
             hub.close()
 
 
-class Simulcast(Publishing):
+class Simulcast(Publishing, Access):
     """Publish once; every listener gets it.
 
     ::
@@ -99,7 +71,6 @@ class Simulcast(Publishing):
     """
 
     def __init__(self, app: Flask | None = None) -> None:
-        self._authorizer: Authorizer | None = None
         if app is not None:
             self.init_app(app)
 
@@ -120,9 +91,6 @@ class Simulcast(Publishing):
         app.register_error_handler(SimulcastError, _as_response)
 
     # Publishing: the verbs are in `Publishing`
-
-    def _publishing_hub(self) -> Hub:
-        return self.hub
 
     def publish_on_commit(
         self,
@@ -158,82 +126,6 @@ class Simulcast(Publishing):
             InvalidEventError: As `publish`.
         """
         checked_drafts((check_publishable(channel),), data, type, None, self.settings)
-
-    # Who may
-
-    def authorizer(self, function: A) -> A:
-        """Register what says who asks: called in a request, it returns a `Grant`, or None for nobody.
-
-        From then on `sse` and its like take only listeners whose grant names the channels. Without one, each view decides.
-        """
-        self._authorizer = function
-        return function
-
-    def grant(self) -> Grant:
-        """The grant of the current request: an empty one for nobody. Asked once a request.
-
-        Raises:
-            UnauthorizedError: It has ended, or was revoked. What the authorizer raises passes through.
-        """
-        if "simulcast_grant" not in g:
-            grant = (self._authorizer() if self._authorizer else None) or _NOBODY
-            self._check_grant(grant)
-            g.simulcast_grant = grant
-        return g.simulcast_grant  # type: ignore[no-any-return]
-
-    def require_subscribe(self, channels: Iterable[str]) -> Grant:
-        """The grant of the current request, if it names all of these channels.
-
-        Raises:
-            UnauthorizedError, ForbiddenError: It does not.
-        """
-        grant = self.grant()
-        for channel in channels:
-            if not grant.may_subscribe(check_channel(channel)):
-                raise _refusal(grant, "listen to", channel)
-        return grant
-
-    def require_publish(self, channels: Iterable[str]) -> Grant:
-        """The same for publishing; `Grant` says what reserved names mean here.
-
-        Raises:
-            UnauthorizedError, ForbiddenError: It does not.
-        """
-        grant = self.grant()
-        for channel in channels:
-            if not grant.may_publish(channel):
-                raise _refusal(grant, "publish to", channel)
-        return grant
-
-    def issue_ticket(self, grant: Grant, *, seconds: float = MAX_SECONDS) -> str:
-        """A ticket that lets in once, for who can't send a header: EventSource and WebSocket. May switch.
-
-        Args:
-            seconds: For how long; at most 60.
-        """
-        return self._tickets().issue(grant, seconds)
-
-    def redeem_ticket(self, ticket: str, *, browser: str = "") -> Grant | None:
-        """The grant behind a ticket; None for one that is unknown, over, or spent. May switch.
-
-        Args:
-            browser: A secret from a cookie of the browser's. A spent ticket lets the browser that spent it in again, as a
-                native EventSource that reconnects needs; without this, nobody.
-        """
-        return self._tickets().redeem(ticket, browser)
-
-    def revoke(self, *, user: str | None = None, token_id: str | None = None) -> None:
-        """End what was granted: to a user until now, or by one token. May switch.
-
-        Streams end, in every worker, with ``closed`` and the reason ``revoked``; nothing that is published later reaches
-        them. The same tokens are refused from now on, for ``SIMULCAST_MAX_GRANT_SECONDS``.
-        """
-        hub = self.hub
-        if user is not None:
-            hub.control.revoke_user(check_user(user), time.time_ns() // 1_000_000, hub.settings.max_grant_seconds)
-        if token_id is not None:
-            hub.control.revoke_token(token_id, hub.settings.max_grant_seconds)
-        hub.read_on()
 
     # Who is there
 
@@ -330,7 +222,7 @@ class Simulcast(Publishing):
 
     def stream(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
         """`ndjson` for a client that asks for ``application/x-ndjson``, `sse` for all others."""
-        return self._stream(NDJSON if ndjson.is_wanted(request) else SSE, channels, options)
+        return self._stream(encoding_for(request), channels, options)
 
     def json_rows(self, name: str, rows: Iterable[object]) -> Response:
         """A response that writes ``{"<name>":[…]}`` row by row. A row that fails cuts the body off.
@@ -394,87 +286,10 @@ class Simulcast(Publishing):
                 "This app has no Simulcast. Call Simulcast(app) or simulcast.init_app(app) first."
             ) from None
 
-    def _tickets(self) -> Tickets:
-        hub = self.hub
-        return Tickets(hub.broker, hub.settings.max_grant_seconds)
-
-    def _check_grant(self, grant: Grant) -> None:
-        if grant.expires_at is not None and grant.expires_at <= time.time():
-            raise UnauthorizedError("The token has expired. Get a new one.", "token_expired")
-        if grant.revocable_as and self.hub.control.is_revoked(grant):
-            raise UnauthorizedError("The token was revoked. Get a new one.", "token_revoked")
-
     def _stream(self, encoding: Encoding, channels: str | Iterable[str], options: StreamOptions) -> Response:
-        app, state = self._here()
-        settings = state.settings
-        names = _channel_names(channels, settings)
-        grant = options.get("grant")
-        if grant is None:
-            grant = self.require_subscribe(names) if self._authorizer else _NOBODY
-        else:
-            self._check_grant(grant)
-        resume = sse.resume_of(request)
-        if sse.is_over(resume):
-            return Response(status=204)
-        hub = state.hub(app)
-        address = (request.remote_addr or "") if settings.max_listeners_per_address else ""
-        try:
-            hub.check_room(grant.user, address)
-        except ListenError as error:
-            if encoding is SSE and sse.is_event_source(request):
-                return self._with_cors(sse.turned_away(hub, error.code), settings)
-            raise
-        start, prelude = None, b""
-        snapshot = options.get("snapshot")
-        if snapshot is not None:
-            if not hub.can_resume(resume, names):
-                start = hub.position
-                type = check_type(options.get("snapshot_type", "snapshot"))
-                prelude = encoding.notice(type, encode_data(snapshot()), str(start))
-        elif resume is None:
-            start = hub.replay_start(names, options.get("replay"))
-        member = options.get("member") or grant.user
-        meta = encode_data(dict(options.get("meta") or grant.meta))
-        present_on = _present_on(names, member, options.get("present"), settings)
-
-        def make_listener(cut: Callable[[], None]) -> Listener:
-            return Listener(
-                names,
-                encoding,
-                resume=resume,
-                start=start,
-                view=options.get("view"),
-                grant=grant,
-                member=member,
-                present_on=present_on,
-                meta=meta,
-                address=address,
-                queue_bytes=settings.listener_queue_bytes,
-                heartbeat_as_comment=options.get("heartbeat_as_comment", False),
-                cut=cut,
-            )
-
-        body = Stream(hub, make_listener, request.environ, prelude)
-        return self._with_cors(sse.respond(body) if encoding is SSE else ndjson.respond(body), settings)
-
-    @staticmethod
-    def _with_cors(response: Response, settings: Settings) -> Response:
-        response.headers.update(cors.headers_for(request.headers.get("Origin"), settings.allowed_origins))
-        return response
-
-
-def _refusal(grant: Grant, what: str, channel: str) -> SimulcastError:
-    if grant.is_anonymous:
-        return UnauthorizedError(
-            f"Not everyone may {what} {channel[:128]!a}. Send a token that grants it in the header Authorization: Bearer <token>."
-        )
-    return ForbiddenError(f"Your token does not let you {what} {channel[:128]!a}. Get one that does.", "not_granted")
-
-
-def _present_on(names: tuple[str, ...], member: str, present: bool | None, settings: Settings) -> tuple[str, ...]:
-    if not member or present is False:
-        return ()
-    return names if present else tuple(name for name in names if matches_any(settings.presence_channels, name))
+        hub = self.hub
+        names = _channel_names(channels, hub.settings)
+        return respond(hub, request, encoding, names, self._grant_for(names, options.get("grant")), options)
 
 
 def _channel_names(channels: str | Iterable[str], settings: Settings) -> tuple[str, ...]:

@@ -36,9 +36,10 @@ class Publishing(ABC):
     All raise what `publish` raises.
     """
 
+    @property
     @abstractmethod
-    def _publishing_hub(self) -> Hub:
-        """Through which it goes."""
+    def hub(self) -> Hub:
+        """Through which it goes, in this process."""
 
     def publish(
         self, channel: str, data: object, *, type: str = "message", idempotency_key: str | None = None
@@ -73,7 +74,7 @@ class Publishing(ABC):
             InvalidEventError: One of them can't be published; its message says which. None is stored.
             BrokerUnavailableError, PublishUncertainError: As `publish`.
         """
-        hub = self._publishing_hub()
+        hub = self.hub
         return hub.publish([d for number, event in enumerate(events) for d in _drafts(event, number, hub.settings)])
 
     def publish_to_channels(
@@ -107,12 +108,12 @@ class Publishing(ABC):
         Raises:
             NoSuchListenerError: Nobody is connected under this id.
         """
-        if not self._publishing_hub().has_listener(listener):
+        if not self.hub.has_listener(listener):
             raise NoSuchListenerError(f"Nobody is connected as {listener[:64]!a}. GET /api/v1/listeners lists who is.")
         return self._append((LISTENER_PREFIX + listener,), data, type, idempotency_key)[0]
 
     def _append(self, channels: Sequence[str], data: object, type: str, key: str | None) -> list[Event]:
-        hub = self._publishing_hub()
+        hub = self.hub
         return hub.publish(checked_drafts(channels, data, type, key, hub.settings))
 
 
@@ -160,7 +161,9 @@ class Publisher(Publishing):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _publishing_hub(self) -> Hub:
+    @property
+    def hub(self) -> Hub:
+        """In this process, made now if need be: files must not cross a fork."""
         with self._mutex:
             if self._hub is None or self._hub.pid != os.getpid():
                 self._hub = Hub(connect(self._settings), self._settings, Metrics(), self)

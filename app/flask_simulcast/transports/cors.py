@@ -5,10 +5,14 @@ Source: WHATWG Fetch, "CORS protocol and credentials": a server that answers any
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 ANY = "*"
 _EXPOSED = "Retry-After"
+# What a client of ours sends that a browser does not send unasked.
+_REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+# Chromium remembers for two hours at most; after a change of the list nobody should be locked out, or let in, for long.
+_MAX_AGE_SECONDS = 600
 
 
 def is_allowed(origin: str | None, own: str, allowed: Collection[str]) -> bool:
@@ -36,3 +40,19 @@ def headers_for(origin: str | None, allowed: Collection[str]) -> dict[str, str]:
     if ANY in allowed:
         return {"Access-Control-Allow-Origin": ANY, "Access-Control-Expose-Headers": _EXPOSED, "Vary": "Origin"}
     return {"Vary": "Origin"}
+
+
+def preflight_headers(origin: str | None, allowed: Collection[str], methods: Iterable[str]) -> dict[str, str]:
+    """The headers that answer a browser's question whether a page of this origin may send something; none that allow
+    anything to a page that may not.
+
+    Args:
+        methods: That this URL knows.
+    """
+    headers = headers_for(origin, allowed)
+    headers.pop("Access-Control-Expose-Headers", None)  # a preflight has nothing to read
+    if "Access-Control-Allow-Origin" in headers:
+        headers["Access-Control-Allow-Methods"] = ", ".join(sorted(methods))
+        headers["Access-Control-Allow-Headers"] = _REQUEST_HEADERS
+        headers["Access-Control-Max-Age"] = str(_MAX_AGE_SECONDS)
+    return headers

@@ -1,0 +1,132 @@
+"""Access: who asks, and what they may do. The part of the extension that grants, tickets and revocations belong to."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from flask import g
+
+from .errors import ForbiddenError, GrantError, UnauthorizedError
+from .event import check_channel, check_user
+from .grant import Grant
+from .hub import Hub
+from .tickets import MAX_SECONDS, Tickets
+
+Authorizer = Callable[[], Grant | None]
+A = TypeVar("A", bound=Authorizer)
+
+_NOBODY = Grant()
+
+
+class Access(ABC):
+    """What a request may do."""
+
+    _authorizer: Authorizer | None = None
+
+    @property
+    @abstractmethod
+    def hub(self) -> Hub:
+        """Which remembers what was revoked."""
+
+    def authorizer(self, function: A) -> A:
+        """Register what says who asks: called in a request, it returns a `Grant`, or None for nobody.
+
+        From then on `sse` and its like take only listeners whose grant names the channels. Without one, each view decides.
+        """
+        self._authorizer = function
+        return function
+
+    def grant(self) -> Grant:
+        """The grant of the current request: an empty one for nobody. Asked once a request.
+
+        Raises:
+            UnauthorizedError: It has ended, or was revoked. What the authorizer raises passes through.
+        """
+        if "simulcast_grant" not in g:
+            grant = (self._authorizer() if self._authorizer else None) or _NOBODY
+            self._check_grant(grant)
+            g.simulcast_grant = grant
+        return g.simulcast_grant  # type: ignore[no-any-return]
+
+    def require_subscribe(self, channels: Iterable[str]) -> Grant:
+        """The grant of the current request, if it names all of these channels.
+
+        Raises:
+            UnauthorizedError, ForbiddenError: It does not.
+        """
+        grant = self.grant()
+        for channel in channels:
+            if not grant.may_subscribe(check_channel(channel)):
+                raise _refusal(grant, "listen to", channel)
+        return grant
+
+    def require_publish(self, channels: Iterable[str]) -> Grant:
+        """The same for publishing; `Grant` says what reserved names mean here.
+
+        Raises:
+            UnauthorizedError, ForbiddenError: It does not.
+        """
+        grant = self.grant()
+        for channel in channels:
+            if not grant.may_publish(channel):
+                raise _refusal(grant, "publish to", channel)
+        return grant
+
+    def issue_ticket(self, grant: Grant, *, seconds: float = MAX_SECONDS) -> str:
+        """A ticket that lets in once, for who can't send a header: EventSource and WebSocket. May switch.
+
+        Args:
+            seconds: For how long; at most 60.
+        """
+        return self._tickets().issue(grant, seconds)
+
+    def redeem_ticket(self, ticket: str, *, browser: str = "") -> Grant | None:
+        """The grant behind a ticket; None for one that is unknown, over, or spent. May switch.
+
+        Args:
+            browser: A secret from a cookie of the browser's. A spent ticket lets the browser that spent it in again, as a
+                native EventSource that reconnects needs; without this, nobody.
+        """
+        return self._tickets().redeem(ticket, browser)
+
+    def revoke(self, *, user: str | None = None, token_id: str | None = None) -> None:
+        """End what was granted: to a user until now, or by one token. May switch.
+
+        Streams end, in every worker, with ``closed`` and the reason ``revoked``; nothing that is published later reaches
+        them. The same tokens are refused from now on, for ``SIMULCAST_MAX_GRANT_SECONDS``.
+        """
+        hub = self.hub
+        seconds = hub.settings.max_grant_seconds
+        if user is not None:
+            hub.control.revoke_user(check_user(user), time.time_ns() // 1_000_000, seconds)
+        if token_id is not None:
+            hub.control.revoke_token(token_id, seconds)
+        hub.read_on()
+
+    def _grant_for(self, channels: tuple[str, ...], given: Grant | None) -> Grant:
+        """The grant of a listener: the one that the view gives, who decides itself, or the request's."""
+        if given is not None:
+            self._check_grant(given)
+            return given
+        return self.require_subscribe(channels) if self._authorizer else _NOBODY
+
+    def _check_grant(self, grant: Grant) -> None:
+        if grant.expires_at is not None and grant.expires_at <= time.time():
+            raise UnauthorizedError("The token has expired. Get a new one.", "token_expired")
+        if grant.revocable_as and self.hub.control.is_revoked(grant):
+            raise UnauthorizedError("The token was revoked. Get a new one.", "token_revoked")
+
+    def _tickets(self) -> Tickets:
+        hub = self.hub
+        return Tickets(hub.broker, hub.settings.max_grant_seconds)
+
+
+def _refusal(grant: Grant, what: str, channel: str) -> GrantError:
+    if grant.is_anonymous:
+        return UnauthorizedError(
+            f"Not everyone may {what} {channel[:128]!a}. Send a token that grants it in the header Authorization: Bearer <token>."
+        )
+    return ForbiddenError(f"Your token does not let you {what} {channel[:128]!a}. Get one that does.", "not_granted")

@@ -1,0 +1,120 @@
+"""From a request to a stream's response: what the listener has, where it starts, who it is, and whether there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
+
+from flask import Request, Response
+
+from ..encoding import Encoding
+from ..encoding.ndjson import NDJSON
+from ..encoding.sse import SSE
+from ..errors import ListenError
+from ..event import Position, View, check_type, encode_data
+from ..grant import Grant, matches_any
+from ..hub import Hub
+from ..listener import Listener
+from ..settings import Settings
+from . import cors, ndjson, sse
+from .stream import Stream
+
+
+class StreamOptions(TypedDict, total=False):
+    """What `Simulcast.sse` and its like take besides the channels; said there."""
+
+    view: View | None
+    snapshot: Callable[[], object] | None
+    snapshot_type: str
+    replay: int | None
+    grant: Grant | None
+    member: str
+    meta: Mapping[str, Any] | None
+    present: bool | None
+    heartbeat_as_comment: bool
+
+
+def encoding_for(request: Request) -> Encoding:
+    """NDJSON for who asks for it, SSE for all others."""
+    return NDJSON if ndjson.is_wanted(request) else SSE
+
+
+def respond(
+    hub: Hub, request: Request, encoding: Encoding, channels: tuple[str, ...], grant: Grant, options: StreamOptions
+) -> Response:
+    """A response that streams.
+
+    Args:
+        hub: Takes the listener on, when the server asks for the first chunk.
+        request: Nothing of it is kept but its socket.
+        encoding: Of the stream.
+        channels: Checked; the grant was asked for them.
+        grant: Who listens.
+        options: As the view gave them.
+
+    Raises:
+        ListenError: No room (EventSource is answered politely instead, or it would never come back).
+    """
+    response = _respond(hub, request, encoding, channels, grant, options)
+    response.headers.update(cors.headers_for(request.headers.get("Origin"), hub.settings.allowed_origins))
+    return response
+
+
+def _respond(
+    hub: Hub, request: Request, encoding: Encoding, channels: tuple[str, ...], grant: Grant, options: StreamOptions
+) -> Response:
+    settings = hub.settings
+    resume = sse.resume_of(request)
+    if sse.is_over(resume):
+        return Response(status=204)
+    address = (request.remote_addr or "") if settings.max_listeners_per_address else ""
+    try:
+        hub.check_room(grant.user, address)
+    except ListenError as error:
+        if encoding is SSE and sse.is_event_source(request):
+            return sse.turned_away(hub, error.code)
+        raise
+    start, prelude = _start(hub, encoding, channels, resume, options)
+    member = options.get("member") or grant.user
+    meta = encode_data(dict(options.get("meta") or grant.meta))
+    present_on = _present_on(channels, member, options.get("present"), settings)
+
+    def make_listener(cut: Callable[[], None]) -> Listener:
+        return Listener(
+            channels,
+            encoding,
+            resume=resume,
+            start=start,
+            view=options.get("view"),
+            grant=grant,
+            member=member,
+            present_on=present_on,
+            meta=meta,
+            address=address,
+            queue_bytes=settings.listener_queue_bytes,
+            heartbeat_as_comment=options.get("heartbeat_as_comment", False),
+            cut=cut,
+        )
+
+    body = Stream(hub, make_listener, request.environ, prelude)
+    return sse.respond(body) if encoding is SSE else ndjson.respond(body)
+
+
+def _start(
+    hub: Hub, encoding: Encoding, channels: tuple[str, ...], resume: str | None, options: StreamOptions
+) -> tuple[Position | None, bytes]:
+    """Where a listener starts that can't resume, and what goes before: a snapshot, or the newest events."""
+    snapshot = options.get("snapshot")
+    if snapshot is None:
+        return (hub.replay_start(channels, options.get("replay")) if resume is None else None), b""
+    if hub.can_resume(resume, channels):
+        return None, b""
+    start = hub.position
+    type = check_type(options.get("snapshot_type", "snapshot"))
+    return start, encoding.notice(type, encode_data(snapshot()), str(start))
+
+
+def _present_on(channels: tuple[str, ...], member: str, present: bool | None, settings: Settings) -> tuple[str, ...]:
+    if not member or present is False:
+        return ()
+    return channels if present else tuple(name for name in channels if matches_any(settings.presence_channels, name))
