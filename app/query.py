@@ -46,4 +46,8 @@ def _fields(type: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
     """The parameters, and whether each is a list."""
     described = msgspec.inspect.type_info(type)
     assert isinstance(described, msgspec.inspect.StructType)
-    return tuple((field.name, isinstance(field.type, msgspec.inspect.ListType)) for field in described.fields)
+    return tuple((field.name, _is_list(field.type)) for field in described.fields)
+
+
+def _is_list(type: msgspec.inspect.Type) -> bool:
+    return isinstance(type.type if isinstance(type, msgspec.inspect.Metadata) else type, msgspec.inspect.ListType)

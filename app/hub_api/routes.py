@@ -10,7 +10,7 @@ from .. import body, query
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
-from ..openapi.operation import EVENT_STREAM, JSON, NDJSON, Access, Operation, describes
+from ..openapi.operation import JSON, NDJSON, RESUME_HEADER, STREAMS, Access, Operation, describes
 from . import reading, schemas, service
 
 blueprint = Blueprint("hub_api", __name__)
@@ -22,11 +22,11 @@ _ticket_request = msgspec.json.Decoder(schemas.TicketRequest)
 @blueprint.get("/stream")
 @describes(
     Operation(
-        answers={200: {EVENT_STREAM: str, NDJSON: str}, 204: None},
+        answers=STREAMS,
         access=Access.LISTEN,
         needs="`subscribe` on each channel; on `all`, to be let in at all",
         query=schemas.StreamQuery,
-        headers={"Last-Event-ID": "The id of the last event that the client has. After `end` the answer is 204."},
+        headers=RESUME_HEADER,
         errors=(429, 503),
     )
 )

@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
+#: What a stream answers, and what it reads besides its query.
+STREAMS: Mapping[int, Mapping[str, Any] | None] = {200: {EVENT_STREAM: str, NDJSON: str}, 204: None}
+RESUME_HEADER = {"Last-Event-ID": "The id of the last event that the client has. After `end` the answer is 204."}
 _ATTRIBUTE = "openapi_operation"
 
 Content = Mapping[str, Any]

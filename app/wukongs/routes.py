@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, make_response, render_template
 from .. import auth, body
 from ..errors import ApiError
 from ..extensions import simulcast
-from ..openapi.operation import EVENT_STREAM, JSON, NDJSON, Access, Operation, describes
+from ..openapi.operation import JSON, RESUME_HEADER, STREAMS, Access, Operation, describes
 from . import schemas, service
 
 blueprint = Blueprint("wukongs", __name__)
@@ -87,11 +87,11 @@ def report(name: str) -> Response:
 @blueprint.get("/<name>/stream")
 @describes(
     Operation(
-        answers={200: {EVENT_STREAM: str, NDJSON: str}, 204: None},
+        answers=STREAMS,
         access=Access.LISTEN,
         needs="`subscribe` on `wukong:<name>`",
         path={"name": schemas.Name},
-        headers={"Last-Event-ID": "The id of the last event that the client has. After `end` the answer is 204."},
+        headers=RESUME_HEADER,
         errors=(404, 429, 503),
     )
 )

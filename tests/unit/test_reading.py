@@ -1,0 +1,133 @@
+"""From bodies to events: what is taken, and which one is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema_rs
+import msgspec
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import query
+from app.errors import ApiError
+from app.flask_simulcast import ChannelNameError
+from app.flask_simulcast.event import check_channel, encode_data
+from app.hub_api import schemas
+from app.hub_api.reading import as_mapping, read_draft, read_events
+from app.openapi.operation import JSON, NDJSON
+
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters()), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def read(text: bytes, mimetype: str = JSON, key: str | None = None) -> list[schemas.Event]:
+    return read_events(text, mimetype, key, most=10)
+
+
+def code_of(text: bytes, mimetype: str = JSON, key: str | None = None) -> str:
+    with pytest.raises(ApiError) as refused:
+        read(text, mimetype, key)
+    return refused.value.code
+
+
+@given(data=VALUES)
+def test_data_comes_out_as_it_went_in(data: object) -> None:
+    """Integers of any size, floats, the order of keys, and halves of surrogate pairs."""
+    (event,) = read(json.dumps({"channel": "a", "data": data}).encode())
+    assert encode_data(event.data) == encode_data(data)
+
+
+@given(text=st.binary(max_size=60) | st.text(max_size=60).map(str.encode), mimetype=st.sampled_from([JSON, NDJSON]))
+def test_whatever_comes_is_read_or_refused_by_name(text: bytes, mimetype: str) -> None:
+    try:
+        read(text, mimetype)
+    except ApiError as error:
+        assert error.status in (400, 413)
+
+
+@given(
+    name=st.text(st.sampled_from("ab.:_-é \n/*A9\0"), max_size=140) | st.sampled_from(["all", "presence:a", "a" * 128])
+)
+def test_the_documented_pattern_of_a_channel_is_what_the_extension_takes(name: str) -> None:
+    (schema,), _ = msgspec.json.schema_components([schemas.Channel])
+    try:
+        check_channel(name)
+        is_taken = True
+    except ChannelNameError:
+        is_taken = False
+    assert jsonschema_rs.is_valid(schema, name) == is_taken
+
+
+def test_the_error_names_the_event_and_the_field() -> None:
+    with pytest.raises(ApiError, match=r"^Event 1, channel: Expected `str`, got `int`\. An event has"):
+        read(b'[{"channel":"a","data":1},{"channel":7,"data":1}]')
+    with pytest.raises(ApiError, match=r"^Event 2: Object missing required field `data`"):
+        read(b'{"channel":"a","data":1}\n{"channel":"a","data":1}\n{"channel":"a"}', NDJSON)
+    with pytest.raises(ApiError, match=r"unknown field `chanel`"):
+        read(b'{"chanel":"a","data":1}')
+    with pytest.raises(ApiError, match=r"line 1 column 25"):
+        read(b'{"channel":"a","data":1,}')
+
+
+def test_an_event_goes_to_one_channel_or_to_several_not_both() -> None:
+    (event,) = read(b'{"channels":["a","b"],"data":1,"type":"t","idempotency_key":"k"}')
+    assert as_mapping(event) == {"channels": ["a", "b"], "data": 1, "type": "t", "idempotency_key": "k"}
+    assert event.names == ["a", "b"]
+    assert code_of(b'{"channels":["a"],"channel":"a","data":1}') == "invalid_event"
+    assert code_of(b'{"data":1}') == "invalid_event"
+    assert code_of(b'{"channels":"a","data":1}') == "channel_name"
+
+
+def test_an_event_for_several_channels_counts_for_each() -> None:
+    names = json.dumps([f"c{n}" for n in range(11)]).encode()
+    assert code_of(b'{"data":1,"channels":' + names + b"}") == "too_many_events"
+
+
+def test_a_key_in_the_header_is_for_one_event() -> None:
+    one = b'{"channel":"a","data":1}'
+    assert [event.idempotency_key for event in read(one, key="k")] == ["k"]
+    assert [event.idempotency_key for event in read(b"[" + one + b"]", key="k")] == ["k"]
+    assert code_of(b"[" + one + b"," + one + b"]", key="k") == "idempotency_key"
+    assert code_of(b'{"channel":"a","data":1,"idempotency_key":"other"}', key="k") == "idempotency_key"
+    assert read_draft(b'{"data":1}', "k").idempotency_key == "k"
+
+
+@pytest.mark.parametrize("text", [b'{"data":1,"channel":"a"}', b"{}", b"[]", b"7", b'{"data":1,"type":7}', b"\xff"])
+def test_an_event_for_whoever_the_route_names_has_no_channel(text: bytes) -> None:
+    with pytest.raises(ApiError) as refused:
+        read_draft(text, None)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("given", "limit"),
+    [("", 100), ("limit=1", 1), ("limit=1000", 1000), ("limit=7&limit=x", 7), ("_=123&limit=8", 8)],
+)
+def test_a_query_is_read_by_its_type(given: str, limit: int) -> None:
+    with Flask(__name__).test_request_context(f"/?{given}"):
+        assert query.read(schemas.HistoryQuery) == schemas.HistoryQuery(after="", limit=limit)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["limit=0", "limit=1001", "limit=", "limit=x", "limit=1.5", "limit=%D9%A3", "limit=null", "limit=" + "9" * 5000],
+)
+def test_a_query_that_cannot_be_used_is_named(given: str) -> None:
+    with Flask(__name__).test_request_context(f"/?{given}"), pytest.raises(ApiError) as refused:
+        query.read(schemas.HistoryQuery)
+    assert refused.value.code == "invalid_query"
+    assert "limit=" in str(refused.value)
+
+
+def test_a_list_in_a_query_is_all_of_its_values() -> None:
+    with Flask(__name__).test_request_context("/?channel=a&channel=b"):
+        assert query.read(schemas.StreamQuery).channel == ["a", "b"]
+    with Flask(__name__).test_request_context("/?reconnect=false"):
+        assert query.read(schemas.KickQuery).reconnect is False
