@@ -21,6 +21,8 @@ class TestMemory(BrokerContract):
 
 
 class TestSQLite(BrokerContract):
+    tickets = 20_000  # in a plain process one costs 40 µs to keep and 120 to take twice
+
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:
         self.path = tmp_path / "log" / "simulcast.db"
@@ -30,5 +32,7 @@ class TestSQLite(BrokerContract):
 
 
 class TestSQLiteInThread(TestSQLite):
+    tickets = 1_000
+
     def open(self, **settings: object) -> Broker:
         return super().open(sqlite_commit="thread", **settings)

@@ -83,9 +83,9 @@ def shell(path: Path) -> sqlite3.Connection:
 def test_two_processes_keep_their_order_and_lose_nothing(path: Path, open_broker: Open, patched: bool) -> None:
     broker = open_broker(use=Clock())
     writers = [processes.start("append", path, name, 500, patched=patched) for name in ("a", "b")]
+    after = broker.head()
     processes.go(writers)
     seen: list[Event] = []
-    after = broker.head()
     deadline = time.monotonic() + 30
     while len(seen) < 1000 and time.monotonic() < deadline:
         batch = broker.read(after)

@@ -278,7 +278,7 @@ class SQLiteBroker(Broker):
         """Refuse what is new on a disk that is nearly full: a lease must still be renewed there, and history be dropped."""
         if self._disk.is_low(about_to_write=bytes):
             raise BrokerUnavailableError(
-                f"The disk of {self._path} is nearly full. The event is certainly not stored; make room on the disk, "
+                f"The disk of {self._path} is nearly full. It is certainly not stored; make room on the disk, "
                 "or lower SIMULCAST_HISTORY_BYTES. The oldest events are being dropped meanwhile."
             )
 

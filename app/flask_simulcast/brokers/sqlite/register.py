@@ -90,28 +90,20 @@ class Register:
     def places(self, after: str, limit: int, channel: str, user: str, now: float) -> list[Place]:
         """Those of a channel or user, in the order of ids."""
         if user:
-            table = "places p"
-            condition = "p.user = :user AND p.user <> '' AND p.listener > :after"
+            table, of = "places p", "p.user = :user AND p.user <> '' AND p"
             if channel:
-                condition += (
-                    " AND EXISTS (SELECT 1 FROM listening l WHERE l.channel = :channel AND l.listener = p.listener)"
+                of = (
+                    "EXISTS (SELECT 1 FROM listening l WHERE l.channel = :channel AND l.listener = p.listener) AND "
+                    + of
                 )
         elif channel:
-            table = "listening l CROSS JOIN places p USING (listener)"
-            condition = "l.channel = :channel AND l.listener > :after"
+            table, of = "listening l CROSS JOIN places p USING (listener)", "l.channel = :channel AND l"
         else:
-            table, condition = "places p", "p.listener > :after"
+            table, of = "places p", "p"
         rows = self._db.execute(
-            f"SELECT {_PLACE} FROM {table} CROSS JOIN workers w USING (worker) WHERE {condition}"
-            " AND p.until IS NULL AND w.until > :now AND w.until <= :never ORDER BY p.listener LIMIT :limit",
-            {
-                "after": after,
-                "channel": channel,
-                "user": user,
-                "now": now,
-                "never": now + MAX_LEASE_SECONDS,
-                "limit": limit,
-            },
+            f"SELECT {_PLACE} FROM {table} CROSS JOIN workers w USING (worker) WHERE {of}.listener > :after"
+            f" AND p.until IS NULL AND w.until > :now AND w.until <= :never ORDER BY {of[-1]}.listener LIMIT :limit",
+            {**_times(now), "after": after, "channel": channel, "user": user, "limit": limit},
         )
         return [_place(row) for row in rows.fetchall()]
 
@@ -132,21 +124,21 @@ class Register:
         (found,) = self._db.execute(
             f"SELECT EXISTS (SELECT 1 FROM workers WHERE {_IS_OVER})"
             " OR EXISTS (SELECT 1 FROM places WHERE until <= :now) OR EXISTS (SELECT 1 FROM places WHERE until > :never)",
-            {"now": now, "never": now + MAX_LEASE_SECONDS},
+            _times(now),
         ).fetchone()
         return bool(found)
 
     def sweep(self, now: float, now_ms: int, rows: int) -> tuple[int, list[Draft]]:
         """Remove so many of the places that have ended: with their grace, or with the lease of their worker. Answers how
-        many."""
-        times = {"now": now, "never": now + MAX_LEASE_SECONDS, "rows": rows}
+        many it found, where one that has ended both ways counts twice."""
+        times = {**_times(now), "rows": rows}
         over = self._db.execute(
-            f"SELECT listener FROM (SELECT worker FROM workers WHERE {_IS_OVER}) JOIN places USING (worker)"
-            " UNION SELECT listener FROM places WHERE until <= :now UNION SELECT listener FROM places WHERE until > :never"
-            " LIMIT :rows",
+            f"SELECT listener FROM (SELECT worker FROM workers WHERE {_IS_OVER}) CROSS JOIN places USING (worker)"
+            " UNION ALL SELECT listener FROM places WHERE until <= :now"
+            " UNION ALL SELECT listener FROM places WHERE until > :never LIMIT :rows",
             times,
         ).fetchall()
-        removed = self._remove([listener for (listener,) in over])
+        removed = self._remove(dict.fromkeys(listener for (listener,) in over))
         self._db.execute(
             f"DELETE FROM workers WHERE {_IS_OVER} AND NOT EXISTS"
             " (SELECT 1 FROM places WHERE places.worker = workers.worker)",
@@ -154,7 +146,7 @@ class Register:
         )
         leaving = presences_of(removed)
         drafts = [leave_draft(*presence, leaving[presence].meta, now_ms) for presence in self._absent(leaving)]
-        return len(removed), drafts
+        return len(over), drafts
 
     # Rows
 
@@ -186,6 +178,11 @@ class Register:
         self._db.execute(_DELETE_LISTENING, (json.dumps(listening),))
         self._db.execute("DELETE FROM places WHERE listener IN (SELECT value FROM json_each(?))", (ids,))
         return removed
+
+
+def _times(now: float) -> dict[str, object]:
+    """For `_IS_OVER`."""
+    return {"now": now, "never": now + MAX_LEASE_SECONDS}
 
 
 def _place(row: tuple) -> Place:  # type: ignore[type-arg]

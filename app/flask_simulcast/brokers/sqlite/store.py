@@ -155,7 +155,7 @@ class Store:
                     "SELECT key, tag, channel, type, data FROM events WHERE channel = ? AND key > ? AND key <= ? ORDER BY key",
                     (channel, after.key, up_to.key),
                 )
-                for channel in channels
+                for channel in set(channels)
             ]
             # Merged row by row, not by SQL, which would sort all that is left for every page of it.
             for key, tag, channel, type, data in heapq.merge(*cursors, key=itemgetter(0)):

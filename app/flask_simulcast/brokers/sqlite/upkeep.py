@@ -16,7 +16,7 @@ from .disk import Disk
 
 # One transaction holds the turn, and with it every publisher, for so many rows: about a millisecond.
 _ROWS = 500
-_PLACES = 200  # with up to 32 channels each
+_PLACES = 100  # about two milliseconds
 _CHANNELS_A_ROUND = 64
 _BATCHES_A_ROUND = 200
 _FORGET_SECONDS = 30

@@ -1,0 +1,12 @@
+"""For tests, ours and yours: a clock that stands still, a reader of event streams, the promises of a broker.
+
+Nothing here imports pytest: `BrokerContract` is a plain class that pytest collects through a subclass.
+"""
+
+from __future__ import annotations
+
+from .clock import FakeClock
+from .contract import BrokerContract
+from .sse import SSEEvent, SSEReader, read_sse
+
+__all__ = ["BrokerContract", "FakeClock", "SSEEvent", "SSEReader", "read_sse"]

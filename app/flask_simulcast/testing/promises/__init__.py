@@ -1,0 +1,1 @@
+"""What a broker promises, a file a noun."""

@@ -1,0 +1,215 @@
+"""What a broker promises of leases, small texts and revocations."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from ...brokers.base import MAX_LEASE_SECONDS, Broker
+from ...event import CONTROL, Draft, Position
+from .words import Words
+
+
+class FactPromises(Words):
+    """What workers agree on."""
+
+    # Leases
+
+    def test_a_lease_has_one_holder(self) -> None:
+        broker = self.open()
+        other = self.open_other(broker)
+        assert broker.hold_lease("job", "a", 10)
+        assert not other.hold_lease("job", "b", 10)
+        assert broker.hold_lease("job", "a", 10)
+        assert other.hold_lease("another job", "b", 10)
+
+    def test_a_lease_that_is_renewed_does_not_end(self) -> None:
+        broker = self.open()
+        for _ in range(20):
+            assert broker.hold_lease("job", "a", 10)
+            self.clock.advance(4)
+            assert not broker.hold_lease("job", "b", 10)
+
+    def test_a_lease_ends_by_the_monotonic_clock(self) -> None:
+        broker = self.open()
+        assert broker.hold_lease("job", "a", 10)
+        self.clock.jump(3600)
+        assert not broker.hold_lease("job", "b", 10)
+        self.clock.jump(-7200)
+        self.clock.advance(9)
+        assert not broker.hold_lease("job", "b", 10)
+        self.clock.advance(1.5)
+        assert broker.hold_lease("job", "b", 10)
+        assert not broker.hold_lease("job", "a", 10)
+
+    def test_a_lease_that_is_released_is_free(self) -> None:
+        broker = self.open()
+        assert broker.hold_lease("job", "a", 10)
+        broker.release_lease("job", "b")
+        assert not broker.hold_lease("job", "b", 10)
+        broker.release_lease("job", "a")
+        assert broker.hold_lease("job", "b", 10)
+        broker.release_lease("never held", "a")
+
+    def test_a_lease_lasts_a_minute_at_most(self) -> None:
+        broker = self.open()
+        assert broker.hold_lease("job", "a", 3600)
+        assert not broker.hold_lease("job", "b", 10)
+        self.clock.advance(MAX_LEASE_SECONDS + 1)
+        assert broker.hold_lease("job", "b", 10)
+
+    # Small texts
+
+    def test_a_text_is_kept(self) -> None:
+        broker = self.open()
+        for name, value in (("a", "\u4e2d '\"\\\n"), ("A", ""), ("a:b", "x" * 100_000)):
+            broker.keep(name, value, 30)
+            assert broker.recall(name) == broker.recall(name) == self.open_other(broker).recall(name) == value
+        assert broker.recall("never") is None
+
+    def test_a_text_is_kept_for_its_time(self) -> None:
+        broker = self.open()
+        for ask in (broker.recall, broker.take):
+            for sweeps in (False, True):
+                broker.keep("t", "x", 30)
+                self.clock.advance(29)
+                broker.maintain()
+                assert broker.recall("t") == "x"
+                self.clock.advance(2)
+                if sweeps:
+                    broker.maintain()
+                assert ask("t") is None
+
+    def test_a_text_may_be_kept_for_a_year(self) -> None:
+        broker = self.open()
+        broker.keep("t", "x", 366 * 86400)
+        for _ in range(3):
+            self.clock.advance(121 * 86400)
+            broker.maintain()
+            assert broker.recall("t") == "x"
+        self.clock.advance(4 * 86400)
+        assert broker.recall("t") is None
+
+    def test_a_text_knows_the_monotonic_clock_alone(self) -> None:
+        broker = self.open()
+        broker.keep("t", "x", 30)
+        for seconds in (86_400, -172_800):
+            self.clock.jump(seconds)
+            broker.maintain()
+            assert broker.recall("t") == "x"
+
+    def test_a_later_text_replaces_an_earlier_one_and_its_time(self) -> None:
+        broker = self.open()
+        broker.keep("t", "1", 30)
+        broker.keep("t", "2", 60)
+        self.clock.advance(45)
+        broker.maintain()
+        assert broker.recall("t") == "2"
+        broker.keep("t", "3", 5)
+        self.clock.advance(6)
+        assert broker.recall("t") is None
+
+    def test_a_text_is_taken_once(self) -> None:
+        broker = self.open()
+        other = self.open_other(broker)
+        broker.keep("t", "x", 30)
+        broker.keep("u", "y", 30)
+        assert other.take("t") == "x"
+        assert broker.take("t") is other.take("t") is broker.recall("t") is broker.take("never") is None
+        assert broker.recall("u") == "y"
+        broker.keep("t", "again", 30)
+        assert broker.take("t") == "again"
+
+    def test_a_text_that_several_take_at_once_is_given_to_one(self) -> None:
+        broker = self.open(append_seconds=30)
+        other = self.open_other(broker, append_seconds=30)
+        names = [f"ticket {n}" for n in range(self.tickets)]
+        taken: list[str] = []  # appending to a list is atomic
+
+        def keep(part: int) -> None:
+            for name in names[part::4]:
+                broker.keep(name, name, 60)
+
+        def take(racer: int) -> None:
+            mine = broker if racer % 2 else other
+            for n, name in enumerate(names[racer * 5 :]):
+                value = mine.take(name)
+                if value is not None:
+                    taken.append(value)
+                if n % 64 == racer:
+                    time.sleep(0)  # others have their turn
+
+        self.race(*(lambda part=part: keep(part) for part in range(4)))
+        self.race(*(lambda racer=racer: take(racer) for racer in range(2)))
+        assert len(taken) == len(names)
+        assert set(taken) == set(names)
+
+    # Revocation
+
+    def revoke(self, broker: Broker, name: str, before_ms: int, seconds: float = 600) -> Position:
+        """With an event that tells the workers."""
+        return broker.revoke(name, before_ms, seconds, Draft(CONTROL, "revoke", f'"{name}"'))
+
+    def test_what_was_revoked_is_known_to_all(self) -> None:
+        broker = self.open()
+        other = self.open_other(broker)
+        assert broker.revoked_before(["user:ann"]) == broker.revoked_before([]) == 0
+        self.revoke(broker, "user:ann", 1000)
+        self.revoke(broker, "token:t", 3000)
+        for reader in (broker, other):
+            assert reader.revoked_before(["user:ann"]) == 1000
+            assert reader.revoked_before(["user:bob", "token:t", "user:ann"]) == 3000
+            assert reader.revoked_before(["user:bob", "token:u"]) == 0
+
+    def test_a_revocation_is_an_event(self) -> None:
+        broker = self.open()
+        before = broker.head()
+        position = self.revoke(broker, "user:ann", 1000)
+        assert [(e.position, e.channel, e.type, e.data) for e in self.read_all(broker, before)] == [
+            (position, CONTROL, "revoke", '"user:ann"')
+        ]
+        assert broker.head() == position
+        assert self.revoke(broker, "user:ann", 500).key > position.key
+
+    def test_a_later_revocation_replaces_an_earlier_one_never_the_other_way_round(self) -> None:
+        broker = self.open()
+        for before_ms, expected in ((1000, 1000), (2000, 2000), (1500, 2000), (2000, 2000)):
+            self.revoke(broker, "user:ann", before_ms)
+            assert broker.revoked_before(["user:ann"]) == expected
+
+    def test_a_revocation_is_remembered_for_the_longest_time_that_was_asked_for(self) -> None:
+        broker = self.open()
+        self.revoke(broker, "user:ann", 1000, 600)
+        self.revoke(broker, "user:ann", 2000, 60)
+        self.clock.advance(599)
+        broker.maintain()
+        assert broker.revoked_before(["user:ann"]) == 2000
+        self.clock.advance(2)
+        assert broker.revoked_before(["user:ann"]) == 0
+        broker.maintain()
+        assert broker.revoked_before(["user:ann"]) == 0
+
+    def test_a_revocation_knows_the_wall_clock(self) -> None:
+        broker = self.open()
+        self.revoke(broker, "user:ann", 1000)
+        self.clock.jump(601)
+        assert broker.revoked_before(["user:ann"]) == 0
+
+    def test_waiting_ends_when_somebody_revokes(self) -> None:
+        broker = self.open()
+        broker.wait(0)
+        is_over = threading.Event()
+
+        def revoke_now_and_then() -> None:
+            while not is_over.wait(0.02):
+                self.revoke(broker, "user:ann", 1000)
+
+        thread = threading.Thread(target=revoke_now_and_then)
+        thread.start()
+        try:
+            began = time.monotonic()
+            broker.wait(30)  # who tells it is woken as well
+            assert time.monotonic() - began < 10
+        finally:
+            is_over.set()
+            thread.join()

@@ -1,0 +1,323 @@
+"""What a broker promises of presence: who is a member, and what is told of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+from ...brokers.base import MAX_LEASE_SECONDS, Broker
+from ...event import Position
+from ...presence import Member
+from .coming_and_going import BusyWorker, check_told
+from .places import RegisterWords, place_of
+from .words import BEFORE_ALL
+
+
+class PresencePromises(RegisterWords):
+    """Every ``join`` and every ``leave``, once."""
+
+    def told(self, broker: Broker, channel: str = "c", after: Position = BEFORE_ALL) -> list[str]:
+        """What has been told, as ``join ann``."""
+        return [
+            f"{event.type} {json.loads(event.data)['member']}"
+            for event in self.events_of(broker, f"presence:{channel}", after=after)
+        ]
+
+    def members(self, broker: Broker, channel: str = "c") -> list[str]:
+        """Their names, and how many places each has."""
+        return [f"{member.member} {member.listeners}" for member in broker.members(channel, "", 99)]
+
+    def pass_time(self, broker: Broker, seconds: float) -> None:
+        """And sweep."""
+        self.clock.advance(seconds)
+        broker.maintain()
+
+    # Join
+
+    def test_who_comes_is_told(self) -> None:
+        broker = self.open()
+        before = broker.head()
+        self.begin(broker, "w", place_of("1", "ann", "c", "d", meta='{"name":"Ann \u4e2d"}'))
+        events = self.read_all(broker, before)
+        assert [(event.channel, event.type) for event in events] == [("presence:c", "join"), ("presence:d", "join")]
+        for event in events:
+            assert json.loads(event.data) == {
+                "member": "ann",
+                "meta": {"name": "Ann \u4e2d"},
+                "time": self.clock.time_ms(),
+            }
+        assert broker.head() == events[-1].position
+
+    def test_a_member_comes_once_however_many_tabs_it_has(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c"), place_of("2", "ann", "c"))
+        assert self.renew(broker, "w", [place_of("3", "ann", "c")])
+        self.begin(self.open_other(broker), "v", place_of("4", "ann", "c"))
+        assert self.told(broker) == ["join ann"]
+        assert self.members(broker) == ["ann 4"]
+
+    def test_one_who_is_nobody_is_not_told(self) -> None:
+        broker = self.open()
+        before = broker.head()
+        nobody = place_of("1", "", "c")
+        elsewhere = place_of("2", "ann", "c", present_on=())
+        self.begin(broker, "w", nobody, elsewhere)
+        assert broker.head() == before
+        assert self.members(broker) == []
+        self.pass_time(broker, 9)
+        assert broker.head() == before
+
+    def test_one_is_present_where_it_says_alone(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c", "d", present_on=("d",), member="guest"))
+        assert self.members(broker, "c") == []
+        assert self.members(broker, "d") == ["guest 1"]
+
+    def test_a_place_that_is_replaced_tells_nothing(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c"))
+        assert self.renew(broker, "w", [place_of("1", "ann", "c", meta='"new"')])
+        assert self.told(broker) == ["join ann"]
+        assert broker.members("c", "", 9) == [Member("ann", '"new"', 0, 1)]
+
+    def test_a_place_that_is_replaced_by_one_elsewhere_tells_of_both(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c", "d"), place_of("2", "ann", "d"))
+        assert self.renew(broker, "w", [place_of("1", "ann", "e", "f")])
+        assert [self.told(broker, channel) for channel in "cdef"] == [
+            ["join ann", "leave ann"],
+            ["join ann"],
+            ["join ann"],
+            ["join ann"],
+        ]
+        assert [self.members(broker, channel) for channel in "cdef"] == [[], ["ann 1"], ["ann 1"], ["ann 1"]]
+
+    def test_nothing_to_tell_is_no_event(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c"), place_of("2", "ann", "c"))
+        head = broker.head()
+        assert self.renew(broker, "w")
+        assert self.renew(broker, "w", gone=["1", "never"])
+        self.pass_time(broker, 4)
+        assert broker.head() == head
+
+    # Leave
+
+    def test_who_goes_has_left_after_the_grace(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c", meta='"bye"'))
+        assert self.renew(broker, "w", gone=["1"])
+        self.pass_time(broker, 2.9)
+        assert self.told(broker) == ["join ann"]
+        assert self.members(broker) == ["ann 1"]
+        self.pass_time(broker, 0.2)
+        assert self.told(broker) == ["join ann", "leave ann"]
+        assert self.members(broker) == []
+        leave = self.events_of(broker, "presence:c")[-1]
+        assert json.loads(leave.data) == {"member": "ann", "meta": "bye", "time": self.clock.time_ms()}
+
+    def test_who_is_told_again_to_be_gone_has_no_longer_grace(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c"))
+        for _ in range(4):
+            assert self.renew(broker, "w", gone=["1"])
+            self.pass_time(broker, 1)
+        assert self.members(broker) == []
+
+    def test_who_is_back_within_the_grace_has_not_left(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c"))
+        assert self.renew(broker, "w", gone=["1"])
+        self.pass_time(broker, 2)
+        other = self.open_other(broker)
+        self.begin(other, "v", place_of("2", "ann", "c"))
+        self.pass_time(broker, 2)
+        assert self.members(other) == ["ann 1"]
+        assert self.told(other) == ["join ann"]
+
+    def test_a_member_leaves_with_the_last_of_its_places(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", *(place_of(n, "ann", "c") for n in "123"))
+        for gone, left in (("1", ["ann 2"]), ("3", ["ann 1"]), ("2", [])):
+            assert self.members(broker)
+            assert self.told(broker) == ["join ann"]
+            assert self.renew(broker, "w", gone=[gone])
+            self.pass_time(broker, 4)
+            assert self.members(broker) == left
+        assert self.told(broker) == ["join ann", "leave ann"]
+
+    def test_all_places_of_a_member_that_end_at_once_are_one_leave(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", *(place_of(n, "ann", "c") for n in "123"))
+        assert self.renew(broker, "w", gone=["1", "2", "3"])
+        self.pass_time(broker, 4)
+        assert self.told(broker) == ["join ann", "leave ann"]
+
+    def test_who_comes_and_goes_in_one_call_is_told_twice(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w")
+        assert self.renew(broker, "w", [place_of("1", "ann", "c")], ["1"])
+        assert self.told(broker) == ["join ann"]
+        self.pass_time(broker, 4)
+        assert self.told(broker) == ["join ann", "leave ann"]
+
+    def test_a_grace_lasts_a_minute_at_most(self) -> None:
+        broker = self.open()
+        self.begin(broker, "v", place_of("1", "ann", "c"))
+        broker.check_out("v", grace_seconds=3600)
+        self.pass_time(broker, MAX_LEASE_SECONDS - 1)
+        assert self.members(broker) == ["ann 1"]
+        self.pass_time(broker, 2)
+        assert self.members(broker) == []
+
+    # Workers that end
+
+    def test_members_of_a_worker_that_is_silent_leave(self) -> None:
+        broker = self.open()
+        self.begin(broker, "v", place_of("1", "ann", "c"), place_of("2", "bob", "c"))
+        self.begin(self.open_other(broker), "w", place_of("3", "bob", "c"))
+        self.clock.advance(7.9)
+        assert self.renew(broker, "w")
+        broker.maintain()
+        assert self.members(broker) == ["ann 1", "bob 2"]
+        self.pass_time(broker, 0.2)
+        assert self.members(broker) == ["bob 1"]
+        assert self.told(broker) == ["join ann", "join bob", "leave ann"]
+
+    def test_a_worker_that_was_frozen_brings_its_members_back(self) -> None:
+        broker = self.open()
+        ann, bob = place_of("1", "ann", "c"), place_of("2", "bob", "c")
+        self.begin(broker, "w", ann, bob)
+        self.pass_time(broker, 20)
+        assert not self.renew(broker, "w")
+        self.begin(broker, "w", ann, bob)
+        assert self.told(broker) == [f"{what} {who}" for what in ("join", "leave", "join") for who in ("ann", "bob")]
+        assert self.members(broker) == ["ann 1", "bob 1"]
+
+    def test_a_worker_that_begins_anew_before_the_sweep_tells_what_has_changed(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c"), place_of("2", "bob", "c"))
+        self.clock.advance(20)
+        self.begin(broker, "w", place_of("2", "bob", "c"), place_of("3", "cat", "c"))
+        assert self.told(broker) == ["join ann", "join bob", "join cat"]
+        broker.maintain()
+        assert self.told(broker) == ["join ann", "join bob", "join cat", "leave ann"]
+        assert self.members(broker) == ["bob 1", "cat 1"]
+
+    def test_members_of_a_worker_that_checks_out_leave_after_the_grace(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c"), place_of("2", "bob", "c"), place_of("3", "cat", "c"))
+        assert self.renew(broker, "w", gone=["3"])
+        self.pass_time(broker, 2)
+        broker.check_out("w", grace_seconds=20)
+        self.pass_time(broker, 2)
+        assert self.members(broker) == ["ann 1", "bob 1"]  # whose grace had begun has no longer one
+        self.begin(broker, "v", place_of("4", "ann", "c"))
+        for _ in range(4):
+            self.pass_time(broker, 5)
+            assert self.renew(broker, "v")
+        assert self.told(broker) == ["join ann", "join bob", "join cat", "leave cat", "leave bob"]
+
+    def test_all_members_leave_however_many(self) -> None:
+        broker = self.open(history_events=10_000)
+        self.begin(broker, "w", *(place_of(f"{n:04}", f"m{n // 2}", "c", "d") for n in range(900)))
+        assert len(broker.members("c", "", 1000)) == 450
+        for _ in range(3):
+            self.pass_time(broker, 9)
+        assert broker.members("c", "", 1000) == broker.members("d", "", 1000) == []
+        for channel in "cd":
+            told = self.told(broker, channel)
+            assert len(told) == len(set(told)) == 900
+            assert not any(line.startswith("join") for line in told[450:])
+
+    # Members
+
+    def test_members_come_in_the_order_of_names_and_in_pages(self) -> None:
+        broker = self.open()
+        names = [f"m{n:02}" for n in range(20)]
+        self.begin(broker, "w", *(place_of(f"{n}", name, "c", "other") for n, name in enumerate(reversed(names))))
+        self.begin(broker, "v", place_of("x", "m03", "c"))
+        after, pages = "", []
+        while page := broker.members("c", after, 8):
+            after = page[-1].member
+            pages.append([member.member for member in page])
+        assert [len(page) for page in pages] == [8, 8, 4]
+        assert [name for page in pages for name in page] == names
+        assert [m.listeners for m in broker.members("c", "m01", 3)] == [1, 2, 1]
+        assert broker.members("never", "", 9) == broker.members("c", "zzz", 9) == broker.members("c", "", 0) == []
+
+    def test_a_member_shows_what_its_first_place_says(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c", meta="1", since_ms=300))
+        assert self.renew(broker, "w", [place_of(n, "ann", "c", meta=n, since_ms=int(n) * 100) for n in "24"])
+        assert broker.members("c", "", 9) == [Member("ann", "2", 200, 3)]
+        assert self.renew(broker, "w", gone=["2"])
+        self.pass_time(broker, 4)
+        assert broker.members("c", "", 9) == [Member("ann", "1", 300, 2)]
+
+    def test_another_broker_tells_the_same_members(self) -> None:
+        broker = self.open()
+        self.begin(broker, "w", place_of("1", "ann", "c"))
+        assert self.members(self.open_other(broker)) == ["ann 1"]
+
+    # Hints
+
+    def test_waiting_ends_when_somebody_comes_or_leaves(self) -> None:
+        broker = self.open()
+        other = self.open_other(broker)
+        for waiting in (broker, other):  # who tells it is woken as well
+            waiting.wait(0)
+            is_over = threading.Event()
+
+            def come_and_go(is_over: threading.Event = is_over) -> None:
+                while not is_over.wait(0.02):
+                    self.begin(broker, "w", place_of("1", "ann", "c"))
+                    broker.check_out("w", grace_seconds=0)
+                    broker.maintain()
+
+            thread = threading.Thread(target=come_and_go)
+            thread.start()
+            try:
+                for _ in range(3):
+                    began = time.monotonic()
+                    waiting.wait(30)
+                    assert time.monotonic() - began < 10
+            finally:
+                is_over.set()
+                thread.join()
+
+    # All at once
+
+    def test_nobody_is_present_who_was_told_to_have_left_and_the_other_way_round(self) -> None:
+        """Workers that come, go, freeze and end at the same time, while another one sweeps."""
+        broker = self.open(history_events=1_000_000, append_seconds=30)
+        start = broker.head()
+        workers = [BusyWorker(self.open_other(broker, append_seconds=30), f"w{n}", seed=n) for n in range(3)]
+        is_over = threading.Event()
+
+        def sweep() -> None:
+            while not is_over.wait(0.002):
+                self.pass_time(broker, 0.5)
+
+        sweeper = threading.Thread(target=sweep)
+        sweeper.start()
+        try:
+            for _ in range(3):
+                self.race(*(worker.work for worker in workers))
+        finally:
+            is_over.set()
+            sweeper.join()
+        self.pass_time(broker, 0)
+        check_told(broker, self.read_all(broker, start))
+        for worker in workers:
+            worker.settle()
+        self.pass_time(broker, 4)
+        for worker in workers:
+            worker.settle()
+        present = {presence for worker in workers for presence in worker.presences}
+        assert check_told(broker, self.read_all(broker, start)) == present
+        for worker in workers:
+            broker.check_out(worker.name, grace_seconds=0)
+        self.pass_time(broker, 4)
+        assert check_told(broker, self.read_all(broker, start)) == set()

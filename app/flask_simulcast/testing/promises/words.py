@@ -1,0 +1,106 @@
+"""The words that the promises are written in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ...brokers.base import SETTLE_SECONDS, Broker, Clock, Verdict
+from ...event import Draft, Event, Position
+from ...settings import Settings
+from ..clock import FakeClock
+
+BEFORE_ALL = Position(0, 0)
+
+
+class Words:
+    """Brokers that are opened for one test, and what is done with them."""
+
+    is_shared = True
+    tickets = 100_000
+    clock: FakeClock
+    _open: list[Broker]
+
+    def make_broker(self, settings: Settings, clock: Clock) -> Broker:
+        """Open a log that is this test's own."""
+        raise NotImplementedError("Say how a broker is made: def make_broker(self, settings, clock)")
+
+    def setup_method(self) -> None:
+        self.clock = FakeClock()
+        self._open = []
+
+    def teardown_method(self) -> None:
+        for broker in self._open:
+            broker.close()
+
+    def open(self, **settings: Any) -> Broker:
+        """A broker that is closed at the end of the test."""
+        broker = self.make_broker(Settings(**settings), self.clock)
+        self._open.append(broker)
+        return broker
+
+    def open_other(self, broker: Broker, **settings: Any) -> Broker:
+        """A second one on the same log; the same one where a log can't be shared."""
+        return self.open(**settings) if self.is_shared else broker
+
+    def settle(self, broker: Broker) -> None:
+        """Let what is in the log become old enough to be trimmed, and let it be trimmed."""
+        broker.maintain()
+        self.clock.advance(SETTLE_SECONDS + 1)
+        broker.maintain()
+
+    @staticmethod
+    def store(broker: Broker, channel: str, *data: object) -> list[Position]:
+        """Append these, one call each."""
+        return [broker.append([Draft(channel, "message", f'"{value}"')])[0] for value in data]
+
+    @staticmethod
+    def events_of(broker: Broker, *channels: str, after: Position = BEFORE_ALL) -> list[Event]:
+        """All that history has, page by page."""
+        events: list[Event] = []
+        head = broker.head()
+        while after.key < head.key:
+            page = broker.page(sorted(channels), after, head, 64 << 10)
+            events += page.events
+            after = page.covered_to
+        return events
+
+    @classmethod
+    def data_of(cls, broker: Broker, *channels: str, after: Position = BEFORE_ALL) -> list[str]:
+        """The same, as data without its quotes."""
+        return [event.data.strip('"') for event in cls.events_of(broker, *channels, after=after)]
+
+    @staticmethod
+    def read_all(broker: Broker, after: Position) -> list[Event]:
+        """As a pump reads."""
+        events: list[Event] = []
+        while batch := broker.read(after).events:
+            events += batch
+            after = batch[-1].position
+        return events
+
+    def verdict_is(self, broker: Broker, position: Position, channels: Iterable[str], reason: str | None) -> Verdict:
+        """Ask, and compare the reason."""
+        verdict = broker.verdict(position, tuple(channels))
+        assert verdict.reason == reason
+        return verdict
+
+    @staticmethod
+    def race(*jobs: Callable[[], object]) -> None:
+        """All at the same time: in threads, which are greenlets in a process that is patched."""
+        failures: list[BaseException] = []
+
+        def run(job: Callable[[], object]) -> None:
+            try:
+                job()
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
