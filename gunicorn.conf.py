@@ -63,10 +63,13 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Socket options, drain."""
+    """Socket options, drain; and the worker shares its figures from now on, not from the first scrape that it answers."""
     from app.flask_simulcast.gunicorn import post_worker_init
 
     post_worker_init(worker)
+    reporter = getattr(worker.wsgi, "extensions", {}).get("reporter")
+    if reporter is not None:
+        reporter.start()
 
 
 def worker_int(worker):

@@ -9,8 +9,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from . import auth, cli, cors, errors, hub_api, limits, log, openapi, ops, wukongs
 from . import config as configuration
-from . import errors, hub_api, openapi, ops, wukongs
 from .extensions import db, simulcast
 
 
@@ -25,14 +25,19 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """
     app = Flask(__name__, instance_path=os.path.abspath("instance"))
     app.config.from_mapping(configuration.read(os.environ, config))
+    log.init_app(app)
     app.json.compact = True  # type: ignore[attr-defined]
     hops = app.config["SIMULCAST_PROXY_HOPS"]
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     os.makedirs(app.instance_path, mode=0o700, exist_ok=True)
     errors.init_app(app)
+    cors.init_app(app)
     simulcast.init_app(app)
+    auth.init_app(app)
+    limits.init_app(app)
     db.init_app(app)
     for feature in (hub_api, wukongs, ops, openapi):
         feature.init_app(app)
+    cli.init_app(app)
     return app

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from . import log
 from .flask_simulcast import SettingError, Settings
+from .keys import MIN_SECRET_BYTES
 
 PREFIX = "SIMULCAST_"
-_MIN_KEY_CHARACTERS = 32
+_COOKIE = re.compile(r"[A-Za-z0-9._-]*", re.ASCII)  # what all browsers and servers agree on
+_SECRETS = ("publish_key", "jwt_key")
 
 
 class Row(NamedTuple):
@@ -34,8 +38,22 @@ def _patterns(value: Any) -> list[str]:
 
 def _key(value: Any) -> str:
     text = str(value)
-    if text and len(text) < _MIN_KEY_CHARACTERS:
-        raise ValueError(f"shorter than {_MIN_KEY_CHARACTERS} characters")
+    if text and len(text.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"shorter than {MIN_SECRET_BYTES} bytes")
+    return text
+
+
+def _cookie(value: Any) -> str:
+    text = str(value)
+    if _COOKIE.fullmatch(text) is None:
+        raise ValueError("no name of a cookie")
+    return text
+
+
+def _level(value: Any) -> str:
+    text = str(value).lower()
+    if text and text not in log.LEVELS:
+        raise ValueError("no level")
     return text
 
 
@@ -54,16 +72,33 @@ def _natural(value: Any) -> int:
 
 
 TABLE = (
-    Row("publish_key", _key, "", "characters", "Whoever sends it as a bearer token may publish, report, and listen to all. At least 32. Without it, publishing is closed."),
+    Row("publish_key", _key, "", "", "A password, of at least 32 bytes: whoever sends it as a bearer token may publish, report, send to anyone, kick, and listen to all. It can't be revoked."),
+    Row("jwt_key", _key, "", "", "Secret of at least 32 bytes with which tokens are signed (HS256)."),
+    Row("jwt_public_key_file", str, "", "", "PEM file with the public key of whoever issues tokens: RSA of at least 2048 bits (RS256), or P-256 (ES256). Needs the package cryptography. Read at start."),
+    Row("jwt_jwks_file", str, "", "", "The same as a key set (JWKS): tokens name their key by kid. Instead of the PEM file."),
+    Row("jwt_audience", str, "", "", "What a token's aud must hold. Without it, a token must have none."),
+    Row("jwt_issuer", str, "", "", "What a token's iss must be. Without it, it is not looked at."),
+    Row("jwt_cookie", _cookie, "", "", "Name of a cookie that carries a token, too. Without it, none does."),
     Row("anonymous_channels", _patterns, [], "", "Channels that anyone may listen to, with commas between them; a star at the end stands for any ending: wukong:*"),
     Row("database_url", str, "sqlite:///service.db", "", "Where the service keeps its own data; a relative SQLite file is in the instance folder."),
     Row("max_body_bytes", _positive, 4 << 20, "bytes", "Largest body of a request."),
     Row("max_batch_events", _positive, 1000, "events", "Most events of one publish request."),
+    Row("publish_rate", _natural, 100, "events/s", "How much one user may publish, in each worker; 0 for no bound. The publish key has none."),
+    Row("publish_burst", _positive, 1000, "events", "How much of that may come at once, after a pause."),
+    Row("publish_rate_per_address", _natural, 0, "events/s", "How much may be published from one address, in each worker; 0 for no bound. The network (/64) counts as the address for IPv6."),
     Row("wukong_stale_seconds", _positive, 15, "s", "A wukong that has not reported for so long is offline."),
+    Row("metrics_folder", str, "instance/metrics", "", "Where the workers of one machine write their figures down for each other. A folder in memory will do: all in it begins anew with each start."),
+    Row("log_level", _level, "", "", "How much the service says: debug, info, warning or error. Without it, as much as gunicorn (LOG_LEVEL)."),
     Row("proxy_hops", _natural, 0, "proxies", "How many proxies in front may be believed about a client's address."),
 )  # fmt: skip
 
-_EXAMPLES = {"publish_key": "$(openssl rand -hex 32)", "anonymous_channels": "wukong:*,news"}
+_EXAMPLES = {
+    "publish_key": "$(openssl rand -hex 32)",
+    "jwt_key": "$(openssl rand -hex 32)",
+    "jwt_cookie": "simulcast_token",
+    "anonymous_channels": "wukong:*,news",
+    "log_level": "info",
+}
 
 
 def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -95,7 +130,7 @@ def _value(row: Row, value: Any) -> Any:
         return row.type(value)
     except (TypeError, ValueError) as error:
         key = PREFIX + row.name.upper()
-        shown = "(not shown)" if row.name == "publish_key" else repr(value)
+        shown = "(not shown)" if row.name in _SECRETS else repr(value)
         example = _EXAMPLES.get(row.name, row.default)
         raise SettingError(f"{key}={shown} can't be used: {error}. Use for example {key}={example}.") from error
 

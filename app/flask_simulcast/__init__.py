@@ -49,6 +49,7 @@ from .signals import (
     listener_lagging,
     listener_removed,
 )
+from .transports import cors as cors
 
 __version__ = "0.1.0"
 

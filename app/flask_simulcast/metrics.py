@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 #: Every counter there is, with what it counts; labels in braces.
 COUNTERS = {
-    "events_published_total": "Events that this worker's callers published.",
-    "events_unheard_total": "Events read from the log that no listener of this worker wanted.",
+    "events_published_total": "Events that callers published.",
+    "events_unheard_total": "Events read from the log that no listener of the worker wanted.",
     "publish_failed_total{code}": "Publishes that failed, by error code.",
     "listeners_added_total": "Listeners taken on.",
     "listener_closed_total{reason}": "Listeners gone, by close reason.",
@@ -20,7 +20,7 @@ COUNTERS = {
     "deliveries_total": "Chunks handed to listeners.",
     "overflows_total": "Live listeners that were too slow and went back to reading history.",
     "gaps_total{reason}": "Gap events sent, by reason.",
-    "pump_jumps_total": "Times that trimming or a broken log passed this worker's pump by.",
+    "pump_jumps_total": "Times that trimming or a broken log passed a worker by.",
     "receiver_errors_total": "Signal receivers that raised.",
     "register_failed_total": "Times that the register of places could not be written.",
     "broker_lost_total": "Times that the log could not be read.",
@@ -32,8 +32,8 @@ COUNTERS = {
 
 #: What is measured as it stands now.
 GAUGES = {
-    "listeners": "Listeners of this worker.",
-    "lag_seconds": "How old the newest event was when this worker read it.",
+    "listeners": "Connected listeners.",
+    "lag_seconds": "How old the newest event was when it was read from the log.",
 }
 
 #: Distributions, in seconds.

@@ -54,7 +54,7 @@ class CatchUp:
         check: Closes a listener that was revoked while the log went on without us.
         on_gap: Called with a listener that was told that it misses something, and the reason. Must not switch.
         page_bytes: Bound of a page.
-        metrics: Counts gaps.
+        metrics: Counts gaps, and what was read.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class CatchUp:
         gap = self._gap_of_marks(listener, written.marks)
         listener.position = written.covered_to
         listener.events += written.events
+        self._metrics.count("events_delivered_total", written.events)
         # Joined at once where that was the last page: on a busy log the goal has moved on by the next step.
         self._joins(listener)
         return gap + written.chunk

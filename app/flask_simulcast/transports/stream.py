@@ -90,8 +90,7 @@ class Stream:
             self._peekable.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             self._watch = ClientWatch(self._peekable, lambda: listener.close(CloseReason.CLIENT_GONE))
         prelude, self._prelude = self._prelude, b""
-        listener.writes()
-        return retry + first + prelude
+        return self._written(listener, retry + first + prelude)
 
     def _goodbye(self, listener: Listener) -> bytes:
         """The last chunk: why, and whether and when to come back."""
@@ -99,11 +98,18 @@ class Stream:
         reason = listener.close_reason
         if reason is None or reason in _SILENT_REASONS:
             raise StopIteration
-        listener.writes()
         encoding = listener.encoding
-        return spread_retry(encoding, self._hub.settings.retry_ms) + encoding.notice(
+        goodbye = encoding.notice(
             "closed", closed_data(reason.value, reconnect=reason.reconnect), "" if reason.reconnect else END_ID
         )
+        return self._written(listener, spread_retry(encoding, self._hub.settings.retry_ms) + goodbye)
+
+    @staticmethod
+    def _written(listener: Listener, chunk: bytes) -> bytes:
+        """The first chunk and the last one; the hub counts those between."""
+        listener.writes()
+        listener.bytes += len(chunk)
+        return chunk
 
     def _cut(self) -> None:
         """The plain socket below gevent's: its own shutdown raises EBADF in the greenlet that writes, as if something were wrong."""

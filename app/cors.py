@@ -1,0 +1,41 @@
+"""Cross-origin answers of the API: who may read them, and what a browser may send. Streams set theirs themselves."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+from flask.globals import request_ctx
+
+from .extensions import simulcast
+from .flask_simulcast import cors
+
+_PREFIXES = ("/api/v1/", "/v1/")
+
+
+def init_app(app: Flask) -> None:
+    """Before all else: a preflight carries no token, and an error must be readable, too."""
+    app.before_request(_answer_preflight)
+    app.after_request(_add_headers)
+
+
+def _answer_preflight() -> Response | None:
+    if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers or not _is_api():
+        return None
+    adapter = request_ctx.url_adapter
+    methods = adapter.allowed_methods() if adapter is not None else ()
+    if not methods:
+        return None  # there is no such URL: 404, as ever
+    headers = cors.preflight_headers(request.headers.get("Origin"), simulcast.settings.allowed_origins, methods)
+    return Response(status=204, headers=headers)
+
+
+def _add_headers(response: Response) -> Response:
+    if _is_api():
+        headers = cors.headers_for(request.headers.get("Origin"), simulcast.settings.allowed_origins)
+        if headers.pop("Vary", None):
+            response.vary.add("Origin")
+        response.headers.update(headers)
+    return response
+
+
+def _is_api() -> bool:
+    return request.path.startswith(_PREFIXES)
