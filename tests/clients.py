@@ -15,12 +15,13 @@ from typing import Any
 
 @dataclass
 class Block:
-    """One SSE event as it came."""
+    """One SSE event as it came; ``text`` is all of it, to the byte."""
 
     id: str = ""
     type: str = "message"
     data: str = ""
     retry: int | None = None
+    text: str = ""
     at: float = field(default_factory=time.monotonic)
 
     @property
@@ -166,7 +167,7 @@ class SSEClient:
 
 
 def _parse(text: str) -> Block | None:
-    block = Block()
+    block = Block(text=text)
     data: list[str] = []
     for line in text.split("\n"):
         name, _, value = line.partition(":")

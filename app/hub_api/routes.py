@@ -6,7 +6,7 @@ import msgspec
 from flask import Blueprint, Response, current_app, request
 from msgspec import UNSET
 
-from .. import body, query
+from .. import auth, body, limits, query
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
@@ -52,14 +52,15 @@ def stream() -> Response:
 )
 def publish() -> Response:
     """Publish one event, an array of them, or one a line; all or none."""
-    service.require_publisher()
+    auth.require_publisher()
     events = reading.read_events(
         body.read(),
         request.mimetype,
         request.headers.get("Idempotency-Key"),
         most=current_app.config["SIMULCAST_MAX_BATCH_EVENTS"],
     )
-    simulcast.require_publish({name for event in events for name in event.names})
+    auth.require_publish({name for event in events for name in event.names})
+    limits.check_publish(sum(len(event.names) for event in events))
     return as_json(service.published_many(simulcast.publish_many(map(reading.as_mapping, events))), 201)
 
 
@@ -76,7 +77,7 @@ def publish() -> Response:
 )
 def broadcast() -> Response:
     """Publish an event that every listener gets, whatever it listens to."""
-    simulcast.require_publish(["all"])
+    auth.require_publish(["all"])
     event = _draft()
     return as_json(service.published(simulcast.broadcast(event.data, **reading.options_of(event))), 201)
 
@@ -97,7 +98,7 @@ def broadcast() -> Response:
 def publish_to_user(user: str) -> Response:
     """Publish an event for all connections of one user, those that come back later included."""
     _check_text(user)
-    simulcast.require_publish([f"user:{user}"])
+    auth.require_publish([f"user:{user}"])
     event = _draft()
     return as_json(service.published(simulcast.publish_to_user(user, event.data, **reading.options_of(event))), 201)
 
@@ -115,7 +116,7 @@ def publish_to_user(user: str) -> Response:
 def revoke(user: str) -> Response:
     """End all tokens and streams of a user: those that were issued until now."""
     _check_text(user)
-    simulcast.require_publish([f"user:{user}"])
+    auth.require_publish([f"user:{user}"])
     simulcast.revoke(user=user)
     return Response(status=204)
 
@@ -134,7 +135,7 @@ def revoke(user: str) -> Response:
 )
 def publish_to_listener(listener: str) -> Response:
     """Publish an event for one connection, in whichever worker it is."""
-    simulcast.require_publish([f"listener:{listener}"])
+    auth.require_publish([f"listener:{listener}"])
     event = _draft()
     sent = simulcast.publish_to_listener(listener, event.data, **reading.options_of(event))
     return as_json(service.published(sent), 201)
@@ -152,7 +153,7 @@ def publish_to_listener(listener: str) -> Response:
 )
 def listeners() -> Response:
     """Who is connected, over all workers."""
-    simulcast.require_subscribe(["listener:any"])
+    auth.require_subscribe(["listener:any"])
     return as_json(service.listeners_page(query.read(schemas.ListenersQuery)))
 
 
@@ -169,7 +170,7 @@ def listeners() -> Response:
 )
 def kick(listener: str) -> Response:
     """Close one connection, in whichever worker it is."""
-    simulcast.require_publish([f"listener:{listener}"])
+    auth.require_publish([f"listener:{listener}"])
     simulcast.kick(listener, reconnect=query.read(schemas.KickQuery).reconnect)
     return Response(status=204)
 
@@ -187,7 +188,7 @@ def kick(listener: str) -> Response:
 )
 def history(channel: str) -> Response:
     """A page of what a channel has kept, with the verdict on whether something is missing."""
-    simulcast.require_subscribe([channel])
+    auth.require_subscribe([channel])
     asked = query.read(schemas.HistoryQuery)
     return as_json(service.history_page(simulcast.history(channel, after=asked.after or None, limit=asked.limit)))
 
@@ -205,7 +206,7 @@ def history(channel: str) -> Response:
 )
 def presence(channel: str) -> Response:
     """Who is present on a channel, over all workers."""
-    simulcast.require_subscribe([f"presence:{channel}"])
+    auth.require_subscribe([f"presence:{channel}"])
     asked = query.read(schemas.MembersQuery)
     return as_json(service.members_page(channel, asked.after, asked.limit))
 
@@ -233,7 +234,9 @@ def issue_ticket() -> Response:
 
 
 def _draft() -> schemas.Draft:
-    return reading.read_draft(body.read(), request.headers.get("Idempotency-Key"))
+    draft = reading.read_draft(body.read(), request.headers.get("Idempotency-Key"))
+    limits.check_publish(1)
+    return draft
 
 
 def _check_text(user: str) -> None:

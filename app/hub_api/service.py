@@ -9,24 +9,10 @@ from typing import TypeVar
 from msgspec import Raw
 
 from ..extensions import simulcast
-from ..flask_simulcast import Event, ForbiddenError, Grant, History, UnauthorizedError
+from ..flask_simulcast import Event, History, UnauthorizedError
 from . import schemas
 
 T = TypeVar("T")
-
-
-def require_publisher() -> Grant:
-    """The grant of the current request, if it lets publish to anything at all: asked before a large body is read.
-
-    Raises:
-        UnauthorizedError, ForbiddenError: It does not.
-    """
-    grant = simulcast.grant()
-    if grant.publish:
-        return grant
-    if grant.is_anonymous:
-        raise UnauthorizedError("This needs a token. Send one in the header Authorization: Bearer <token>.")
-    raise ForbiddenError("Your token does not let you publish to anything. Get one that does.", "not_granted")
 
 
 def published(event: Event) -> schemas.Published:
