@@ -1,59 +1,239 @@
-"""Who may do what: a bearer key for all, anonymous listening to the channels that are configured."""
+"""Who asks, and what they may do: from a request to a `Grant`.
+
+Looked for in this order, and the first that is there counts:
+
+1. ``Authorization: Bearer …``: the publish key, or a token.
+2. ``?ticket=…``, on routes that stream: for who can't send a header.
+3. A token in the cookie that ``SIMULCAST_JWT_COOKIE`` names, from pages that may use it.
+4. Nobody. What is open to anyone, tokens open too.
+"""
 
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from flask import current_app, request
+from flask import Flask, Response, after_this_request, current_app, request
 
 from .errors import ApiError
+from .extensions import simulcast
+from .flask_simulcast import ForbiddenError, Grant, UnauthorizedError, cors
+from .keys import read_keys
+from .openapi.operation import Access, operation_of
+from .tokens import Tokens
 
-_RESERVED = ("user:", "listener:", "presence:")
-_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_KEY = "simulcast_auth"
+_TICKET = "ticket"
+_BROWSER = "simulcast_browser"
+# One is usual: see `_redeem`. Each costs two reads.
+_MAX_BROWSER_COOKIES = 8
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITES = frozenset({None, "same-origin", "same-site", "none"})
 
 
-def require_publish() -> None:
-    """Let the request pass only with the key.
+@dataclass(frozen=True)
+class _Auth:
+    """What one app has set.
+
+    Attributes:
+        publish_key: Empty for none.
+        tokens: Checks them.
+        takes_tokens: Whether there is a key for any.
+        cookie: That carries a token; empty for none.
+        holder: What the publish key grants.
+        nobody: What everybody may.
+    """
+
+    publish_key: bytes
+    tokens: Tokens
+    takes_tokens: bool
+    cookie: str
+    holder: Grant
+    nobody: Grant
+
+
+def init_app(app: Flask) -> None:
+    """Read the settings and the keys, and tell the extension whom to ask.
 
     Raises:
-        ApiError: 403 where no key is configured, 401 without it or with another.
+        SettingError: A key can't be used.
     """
-    if not current_app.config["SIMULCAST_PUBLISH_KEY"]:
-        raise ApiError(
-            403, "publish_closed", "Publishing is closed here. Set SIMULCAST_PUBLISH_KEY and send it as a bearer token."
-        )
-    if not _has_key():
-        raise ApiError(
-            401, "no_key", "This needs a key. Send it in the header Authorization: Bearer <key>.", _CHALLENGE
-        )
+    config = app.config
+    keys = read_keys(
+        config["SIMULCAST_JWT_KEY"], config["SIMULCAST_JWT_PUBLIC_KEY_FILE"], config["SIMULCAST_JWT_JWKS_FILE"]
+    )
+    always = tuple(config["SIMULCAST_ANONYMOUS_CHANNELS"])
+    with app.app_context():
+        max_seconds = simulcast.settings.max_grant_seconds
+    app.extensions[_KEY] = _Auth(
+        publish_key=config["SIMULCAST_PUBLISH_KEY"].encode(),
+        tokens=Tokens(
+            keys,
+            audience=config["SIMULCAST_JWT_AUDIENCE"],
+            issuer=config["SIMULCAST_JWT_ISSUER"],
+            max_seconds=max_seconds,
+            always=always,
+        ),
+        takes_tokens=bool(keys.algorithms),
+        cookie=config["SIMULCAST_JWT_COOKIE"],
+        holder=Grant(
+            subscribe=("*", "presence:*", "listener:*", *always), publish=("*", "all", "user:*", "listener:*")
+        ),
+        nobody=Grant(subscribe=always),
+    )
+    simulcast.authorizer(authorize)
 
 
-def require_listen(channels: Iterable[str]) -> None:
-    """Let the request pass if all these channels are open to anyone, or with the key.
+def authorize() -> Grant:
+    """The grant of the current request. May switch, for a ticket.
 
     Raises:
-        ApiError: 401.
+        UnauthorizedError: It carries something that grants nothing; ``code`` says why.
+        ForbiddenError: ``origin``: another site's page used the browser's cookie.
     """
-    patterns = current_app.config["SIMULCAST_ANONYMOUS_CHANNELS"]
-    closed = [channel for channel in channels if not any(_matches(pattern, channel) for pattern in patterns)]
-    if closed and not _has_key():
+    auth = _here()
+    token = _bearer()
+    if token is not None:
+        if auth.publish_key and hmac.compare_digest(token.encode(), auth.publish_key):
+            return auth.holder
+        return auth.tokens.grant(token)
+    if _TICKET in request.args and _is_for_tickets():
+        return _redeem(request.args[_TICKET])
+    token = request.cookies.get(auth.cookie) if auth.cookie else None
+    if token:
+        _check_origin()
+        return auth.tokens.grant(token)
+    return auth.nobody
+
+
+# What routes ask for
+
+
+def require_subscribe(channels: Iterable[str]) -> Grant:
+    """The grant of the current request, if it lets listen to all of these channels.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: It does not.
+    """
+    return simulcast.require_subscribe(channels)
+
+
+def require_publish(channels: Iterable[str]) -> Grant:
+    """The same for publishing; `Grant` says what reserved names mean here.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: It does not.
+        ApiError: 403 ``publish_closed``: nobody may.
+    """
+    _check_open()
+    return simulcast.require_publish(channels)
+
+
+def require_publisher() -> Grant:
+    """The grant of the current request, if it lets publish to anything at all: asked before a large body is read.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: It does not.
+        ApiError: 403 ``publish_closed``: nobody may.
+    """
+    _check_open()
+    grant = simulcast.grant()
+    if grant.publish:
+        return grant
+    if grant.is_anonymous:
+        raise UnauthorizedError("This needs a token. Send one in the header Authorization: Bearer <token>.")
+    raise ForbiddenError("Your token does not let you publish to anything. Get one that does.", "not_granted")
+
+
+def _check_open() -> None:
+    auth = _here()
+    if not auth.publish_key and not auth.takes_tokens:
         raise ApiError(
-            401,
-            "no_grant",
-            f"Not everyone may listen to {closed[0][:128]!a}. Send a key in the header Authorization: Bearer <key>, "
-            "or name the channel in SIMULCAST_ANONYMOUS_CHANNELS.",
-            _CHALLENGE,
+            403,
+            "publish_closed",
+            "Publishing is closed here. Set SIMULCAST_JWT_KEY or SIMULCAST_PUBLISH_KEY, and send a token or the key.",
         )
 
 
-def _has_key() -> bool:
-    key = current_app.config["SIMULCAST_PUBLISH_KEY"]
+# Where it is found
+
+
+def _here() -> _Auth:
+    auth: _Auth = current_app.extensions[_KEY]
+    return auth
+
+
+def _bearer() -> str | None:
+    """What comes after ``Bearer``. Another scheme is somebody else's: a proxy with passwords of its own, say."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return bool(key) and scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), key.encode())
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _matches(pattern: str, channel: str) -> bool:
-    if not pattern.endswith("*"):
-        return pattern == channel
-    return channel.startswith(pattern[:-1]) and not channel.startswith(_RESERVED)
+def _is_for_tickets() -> bool:
+    """Whether this is a stream. Not for HEAD: who only looks whether a link is alive must not spend the ticket in it."""
+    operation = operation_of(current_app.view_functions.get(request.endpoint or ""))
+    return request.method == "GET" and operation is not None and operation.access is Access.LISTEN
+
+
+def _redeem(ticket: str) -> Grant:
+    """Redeem it, and give the browser a cookie with which the same ticket lets it in again: an EventSource reconnects to
+    the URL that it has.
+
+    The cookie's name has a random end, and a browser that has one already keeps it. With one name for all, of two streams
+    that a new browser opens at once the later answer would replace the cookie of the other, which could then not come back.
+    """
+    brought = [(name, value) for name, value in request.cookies.items() if name.startswith(_BROWSER) and value]
+    browsers = brought[:_MAX_BROWSER_COOKIES] or [(f"{_BROWSER}_{secrets.token_hex(4)}", secrets.token_urlsafe(24))]
+    for name, secret in browsers:
+        grant = simulcast.redeem_ticket(ticket, browser=secret)
+        if grant is not None:
+            _remember_browser(name, secret)
+            return grant
+    raise UnauthorizedError(
+        "The ticket was used already, is over, or never was one. POST /api/v1/tickets gives a new one.", "ticket_spent"
+    )
+
+
+def _remember_browser(name: str, secret: str) -> None:
+    """Until the longest grant has ended: the secret is worth nothing without a spent ticket, which ends with its grant, and
+    the browser may have another ticket, with more time left."""
+    max_age = int(simulcast.settings.max_grant_seconds)
+
+    @after_this_request
+    def set_cookie(response: Response) -> Response:
+        response.set_cookie(
+            name,
+            secret,
+            max_age=max_age,
+            path=request.script_root + request.path,
+            secure=request.is_secure,
+            httponly=True,
+            samesite="Lax",
+        )
+        return response
+
+
+def _check_origin() -> None:
+    """A browser sends its cookies whoever's page makes it ask. Only our own pages, and those of allowed origins, may.
+
+    Source: OWASP, Cross-Site Request Forgery Prevention, "Verifying Origin With Standard Headers" and "Fetch Metadata".
+
+    Raises:
+        ForbiddenError: ``origin``.
+    """
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    if origin is not None:
+        own = request.host_url.rstrip("/")
+        is_ours = cors.is_allowed(origin, own, simulcast.settings.allowed_origins)
+    elif request.method in _SAFE_METHODS:
+        is_ours = site in _OWN_SITES
+    else:
+        is_ours = site == "same-origin"
+    if not is_ours:
+        raise ForbiddenError(
+            "A page of another origin asks, with this browser's cookie. Name the origin in SIMULCAST_ALLOWED_ORIGINS, or "
+            "send the token in the header Authorization: Bearer <token>.",
+            "origin",
+        )

@@ -28,11 +28,6 @@ class Access(enum.Enum):
     READ = ("", "bearer", "cookie")
     GRANTED = ("bearer", "cookie")
 
-    @property
-    def security(self) -> list[dict[str, list[str]]]:
-        """As the document says it."""
-        return [{scheme: []} if scheme else {} for scheme in self.value]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
@@ -83,6 +78,6 @@ def describes(operation: Operation) -> Callable[[F], F]:
     return attach
 
 
-def operation_of(view: Callable[..., Any]) -> Operation | None:
+def operation_of(view: Callable[..., Any] | None) -> Operation | None:
     """The operation of a view; None for a page or a file."""
     return getattr(view, _ATTRIBUTE, None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, render_template
 
-from .. import auth, body
+from .. import auth, body, limits
 from ..errors import ApiError
 from ..extensions import simulcast
 from ..openapi.operation import JSON, RESUME_HEADER, STREAMS, Access, Operation, describes
@@ -40,7 +40,7 @@ def index() -> Response:
 )
 def every() -> Response:
     """All of them, as streaming JSON."""
-    auth.require_listen(["wukong:any"])
+    auth.require_subscribe(["wukong:any"])
     return simulcast.json_rows("wukongs", service.every())
 
 
@@ -56,7 +56,7 @@ def every() -> Response:
 )
 def one(name: str) -> Response:
     """One, as it is now."""
-    auth.require_listen([service.channel_of(name)])
+    _require_subscribe(name)
     return jsonify(_found(name))
 
 
@@ -73,7 +73,7 @@ def one(name: str) -> Response:
 )
 def report(name: str) -> Response:
     """An agent says how it is: any JSON object."""
-    auth.require_publish()
+    auth.require_publish([service.channel_of(name)])
     if not service.is_name(name):
         raise ApiError(400, "wukong_name", f"{name[:64]!a} is not a name. Use 1 to 64 characters of A-Z a-z 0-9 . _ -")
     if service.is_built_in(name):
@@ -81,6 +81,7 @@ def report(name: str) -> Response:
     data = body.parse_json(body.read())
     if not isinstance(data, dict):
         raise ApiError(400, "not_an_object", 'A status is a JSON object. Send for example {"cpu_percent": 12.5}.')
+    limits.check_publish(1)
     return jsonify(service.report(name, data))
 
 
@@ -97,14 +98,23 @@ def report(name: str) -> Response:
 )
 def stream(name: str) -> Response:
     """One, live: ``status`` at once, then each second or on change."""
-    channel = service.channel_of(name)
-    auth.require_listen([channel])
+    _require_subscribe(name)
     _found(name)
-    return simulcast.stream(channel, snapshot=lambda: service.find(name), snapshot_type=service.STATUS)
+    return simulcast.stream(service.channel_of(name), snapshot=lambda: service.find(name), snapshot_type=service.STATUS)
+
+
+def _require_subscribe(name: str) -> None:
+    if not service.is_name(name):
+        raise _no_such(name)
+    auth.require_subscribe([service.channel_of(name)])
 
 
 def _found(name: str) -> dict[str, Any]:
     status = service.find(name)
     if status is None:
-        raise ApiError(404, "no_such_wukong", f"There is no wukong {name[:64]!a}. GET /api/v1/wukongs lists them.")
+        raise _no_such(name)
     return status
+
+
+def _no_such(name: str) -> ApiError:
+    return ApiError(404, "no_such_wukong", f"There is no wukong {name[:64]!a}. GET /api/v1/wukongs lists them.")

@@ -1,0 +1,77 @@
+"""``flask --app wsgi simulcast …``: what an operator does at a prompt."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from .extensions import simulcast
+from .flask_simulcast import UnauthorizedError
+from .tokens import mint
+
+_group = AppGroup("simulcast", help="Simulcast.")
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands."""
+    app.cli.add_command(_group)
+
+
+@_group.command("token")
+@click.option(
+    "--subscribe", multiple=True, metavar="PATTERN", help="May listen to these channels: chat.*  Repeat, or use commas."
+)
+@click.option("--publish", multiple=True, metavar="PATTERN", help="May publish to these.")
+@click.option("--user", default="", help="Whose token it is.")
+@click.option("--ttl", default=3600.0, show_default=True, type=click.FloatRange(1), help="Seconds for which it holds.")
+@click.option("--meta", default="{}", metavar="JSON", help="What others are told of the user: a JSON object.")
+@click.option("--audience", default=None, help="For whom it is; SIMULCAST_JWT_AUDIENCE when left out.")
+def token(
+    subscribe: tuple[str, ...], publish: tuple[str, ...], user: str, ttl: float, meta: str, audience: str | None
+) -> None:
+    """Print a token, signed with SIMULCAST_JWT_KEY; nothing else, so that $(…) has it."""
+    config = current_app.config
+    key = config["SIMULCAST_JWT_KEY"]
+    if not key:
+        raise click.ClickException(
+            "There is no key to sign with. Set SIMULCAST_JWT_KEY, the same as for the service: $(openssl rand -hex 32)"
+        )
+    longest = simulcast.settings.max_grant_seconds
+    if ttl > longest:
+        raise click.ClickException(
+            f"--ttl {ttl:g} is too long. Use at most {longest:g}, or raise SIMULCAST_MAX_GRANT_SECONDS."
+        )
+    try:
+        text = mint(
+            key,
+            seconds=ttl,
+            user=user,
+            subscribe=_patterns(subscribe),
+            publish=_patterns(publish),
+            meta=_object(meta),
+            audience=config["SIMULCAST_JWT_AUDIENCE"] if audience is None else audience,
+            issuer=config["SIMULCAST_JWT_ISSUER"],
+        )
+    except UnauthorizedError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(text)
+
+
+def _patterns(given: tuple[str, ...]) -> list[str]:
+    return [pattern.strip() for text in given for pattern in text.split(",") if pattern.strip()]
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise click.ClickException(
+            f'--meta {text[:64]!a} is no JSON object. Use for example --meta \'{{"name": "Alice"}}\'.'
+        )
+    return value
