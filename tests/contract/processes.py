@@ -97,10 +97,64 @@ def _hang_bell(folder: str) -> None:
     time.sleep(60)
 
 
+def _take(file: str, tickets: str) -> None:
+    """Take every ticket that can be had, and print which."""
+    from app.flask_simulcast.brokers.base import Clock
+    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.settings import Settings
+
+    broker = SQLiteBroker(file, Settings(append_seconds=30), Clock())
+    _wait_for_go()
+    print(*filter(None, (broker.take(f"ticket {n}") for n in range(int(tickets)))))
+    broker.close()
+
+
+def _come_and_go(file: str, worker: str, seed: str) -> None:
+    """Be a worker whose listeners come and go, and which sweeps; end without a word."""
+    from app.flask_simulcast.brokers.base import Clock
+    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.settings import Settings
+    from app.flask_simulcast.testing.promises.coming_and_going import BusyWorker
+
+    broker = SQLiteBroker(file, Settings(append_seconds=30), Clock())
+    busy = BusyWorker(broker, worker, seed=int(seed), lease_seconds=0.05, grace_seconds=0.01)
+    _wait_for_go()
+    for _ in range(150):
+        busy.work(5)
+        broker.maintain()
+
+
+def _check_in(file: str) -> None:
+    """Be a worker with one listener, which also does the upkeep, until it is killed."""
+    from app.flask_simulcast.brokers.base import Clock
+    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.presence import Place
+    from app.flask_simulcast.settings import Settings
+
+    broker = SQLiteBroker(file, Settings(), Clock())
+    place = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0)
+    renews = False
+    while True:
+        broker.check_in("w", [] if renews else [place], [], renews=renews, lease_seconds=1, grace_seconds=0)
+        broker.maintain()
+        if not renews:
+            print("ready", flush=True)
+        renews = True
+        time.sleep(0.2)
+
+
 def _wait_for_go() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
 
 
 if __name__ == "__main__":
-    {"append": _append, "open": _open, "freeze": _freeze, "hang_bell": _hang_bell}[sys.argv[1]](*sys.argv[2:])
+    {
+        "append": _append,
+        "open": _open,
+        "freeze": _freeze,
+        "hang_bell": _hang_bell,
+        "take": _take,
+        "come_and_go": _come_and_go,
+        "check_in": _check_in,
+    }[sys.argv[1]](*sys.argv[2:])

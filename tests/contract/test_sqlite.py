@@ -10,7 +10,7 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -30,30 +30,6 @@ from app.flask_simulcast.testing import FakeClock
 from . import processes
 
 Open = Callable[..., SQLiteBroker]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "log" / "simulcast.db"
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def open_broker(path: Path, clock: FakeClock) -> Iterator[Open]:
-    opened = []
-
-    def open_it(file: Path = path, use: Clock = clock, **settings: object) -> SQLiteBroker:
-        broker = SQLiteBroker(str(file), Settings(**settings), use)
-        opened.append(broker)
-        return broker
-
-    yield open_it
-    for broker in opened:
-        broker.close()
 
 
 def draft(data: object = 1, channel: str = "c", key: str | None = None) -> Draft:

@@ -13,7 +13,6 @@ from ...presence import JOIN, LEAVE, Place, Presence, presences_of
 
 CHANNELS = ("a", "b")
 _MEMBERS = ("ann", "bob", "cat")
-_ACTIONS = 60
 
 
 class BusyWorker:
@@ -43,9 +42,9 @@ class BusyWorker:
         """What its listeners make present."""
         return set(presences_of(self._connected.values()))
 
-    def work(self) -> None:
+    def work(self, actions: int) -> None:
         """So many things happen."""
-        for _ in range(_ACTIONS):
+        for _ in range(actions):
             what = self._dice.choice(("change", "change", "change", "change", "renew", "anew", "end"))
             if what == "end":
                 self._connected.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from functools import partial
 
 from ...brokers.base import MAX_LEASE_SECONDS, Broker
 from ...event import Position
@@ -304,7 +305,7 @@ class PresencePromises(RegisterWords):
         sweeper.start()
         try:
             for _ in range(3):
-                self.race(*(worker.work for worker in workers))
+                self.race(*(partial(worker.work, 60) for worker in workers))
         finally:
             is_over.set()
             sweeper.join()

@@ -1,0 +1,37 @@
+"""Logs in SQLite files, closed at the end of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.flask_simulcast.brokers.base import Clock
+from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.settings import Settings
+from app.flask_simulcast.testing import FakeClock
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log" / "simulcast.db"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def open_broker(path: Path, clock: FakeClock) -> Iterator[Callable[..., SQLiteBroker]]:
+    opened = []
+
+    def open_it(file: Path = path, use: Clock = clock, **settings: object) -> SQLiteBroker:
+        broker = SQLiteBroker(str(file), Settings(**settings), use)
+        opened.append(broker)
+        return broker
+
+    yield open_it
+    for broker in opened:
+        broker.close()

@@ -1,0 +1,139 @@
+"""A file that an older version made becomes one of this version; where no log can be, that is said."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.brokers.sqlite.committer import primary_code
+from app.flask_simulcast.brokers.sqlite.schema import use_wal
+from app.flask_simulcast.errors import BrokerUnavailableError
+from app.flask_simulcast.event import Draft, Position, first_key_of
+from app.flask_simulcast.presence import Place
+from app.flask_simulcast.testing import FakeClock
+
+from . import processes
+
+Open = Callable[..., SQLiteBroker]
+
+VERSION_1 = """
+PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
+CREATE TABLE meta (name TEXT PRIMARY KEY, key INTEGER NOT NULL, tag INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (key INTEGER PRIMARY KEY, tag INTEGER NOT NULL, channel TEXT, type TEXT, data TEXT);
+CREATE INDEX events_of_channel ON events (channel) WHERE channel IS NOT NULL;
+CREATE TABLE marks (channel TEXT PRIMARY KEY, key INTEGER NOT NULL, tag INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE known (key INTEGER PRIMARY KEY, tag INTEGER NOT NULL, idempotency_key TEXT NOT NULL UNIQUE);
+CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+
+
+def key_of(clock: FakeClock, seconds_ago: int) -> int:
+    return first_key_of(clock.time_ms() - seconds_ago * 1000)
+
+
+@pytest.fixture
+def old(path: Path, clock: FakeClock) -> Path:
+    """A file of version 1: born long ago, swept since, with one event."""
+    path.parent.mkdir()
+    birth, forgotten, floor, event = (key_of(clock, seconds) for seconds in (9000, 8000, 5000, 60))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(VERSION_1)
+        db.executemany(
+            "INSERT INTO meta VALUES (?, ?, 7)", [("birth", birth), ("floor", floor), ("forgotten", forgotten)]
+        )
+        db.execute("INSERT INTO events VALUES (?, 5, 'c', 'message', '1')", (event,))
+        db.execute("INSERT INTO known VALUES (?, 5, 'k')", (event,))
+    return path
+
+
+def test_a_file_of_version_1_is_upgraded_in_place(old: Path, clock: FakeClock, open_broker: Open) -> None:
+    broker = open_broker()
+    assert broker.head() == Position(key_of(clock, 60), 5)
+    assert [event.data for event in broker.read(Position(0, 0)).events] == ["1"]
+    assert broker.append([Draft("c", "message", "2", "k")]) == [broker.head()]
+    place = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0)
+    assert broker.check_in("w", [place], [], renews=False, lease_seconds=8, grace_seconds=3)
+    broker.keep("t", "x", 30)
+    broker.revoke("user:ann", 1000, 30, Draft("c", "message", "1"))
+    broker.maintain()
+    with closing(sqlite3.connect(old)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    again = open_broker()
+    assert again.place("1") == place
+
+
+def test_the_common_mark_of_version_1_stands_for_all_that_may_have_gone_into_it(
+    old: Path, clock: FakeClock, open_broker: Open
+) -> None:
+    broker = open_broker()
+    for channel in ("c", "user:ann", "listener:a", "all"):
+        assert broker.verdict(Position(key_of(clock, 8500), 1), [channel]).reason == "trimmed"
+        assert broker.verdict(Position(key_of(clock, 7000), 1), [channel]).reason is None
+
+
+def test_a_file_of_version_1_that_has_forgotten_nothing_has_no_marks(
+    old: Path, clock: FakeClock, open_broker: Open
+) -> None:
+    with closing(sqlite3.connect(old)) as db, db:
+        db.execute("UPDATE meta SET key = 0, tag = 0 WHERE name = 'forgotten'")
+    broker = open_broker()
+    assert broker.verdict(Position(key_of(clock, 8500), 1), ["c", "user:ann", "all"]).reason is None
+    with closing(sqlite3.connect(old)) as db:
+        assert db.execute("SELECT count(*) FROM marks").fetchone() == (0,)
+
+
+def test_processes_that_upgrade_at_once_open_the_same_log(old: Path) -> None:
+    starters = [processes.start("open", old) for _ in range(4)]
+    processes.go(starters)
+    assert len(set(processes.finish(starters))) == 1
+    with closing(sqlite3.connect(old)) as db:
+        assert db.execute("SELECT count(*) FROM events").fetchone() == (5,)
+
+
+def test_a_worker_of_the_old_version_goes_on_until_it_ends(old: Path, open_broker: Open) -> None:
+    """Its statements, on the connection that it has open, know nothing of the new tables."""
+    with closing(sqlite3.connect(old, isolation_level=None)) as theirs:
+        theirs.execute("SELECT count(*) FROM events").fetchone()
+        broker = open_broker()
+        (head,) = theirs.execute("SELECT max(key) FROM events").fetchone()
+        theirs.execute("INSERT INTO events VALUES (?, 9, 'c', 'message', '\"old\"')", (head + 1,))
+        assert broker.head() == Position(head + 1, 9)
+
+
+def test_where_memory_cannot_be_shared_the_reason_is_told() -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        with pytest.raises(BrokerUnavailableError, match=r"journal mode memory.*local disk"):
+            use_wal(db, "/nfs/simulcast.db")
+
+
+def test_a_file_without_a_write_ahead_log_gets_one(path: Path, open_broker: Open) -> None:
+    open_broker().close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    broker = open_broker()
+    broker.append([Draft("c", "message", "1")])
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_busy_is_busy_whatever_the_reason(path: Path, open_broker: Open) -> None:
+    """SQLITE_BUSY_SNAPSHOT, as one that read before another one wrote gets it."""
+    open_broker()
+    with closing(sqlite3.connect(path, isolation_level=None)) as one, closing(sqlite3.connect(path)) as other:
+        one.execute("BEGIN")
+        one.execute("SELECT count(*) FROM events").fetchone()
+        with other:
+            other.execute("INSERT INTO marks VALUES ('x', 1, 1)")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            one.execute("INSERT INTO marks VALUES ('y', 1, 1)")
+    assert caught.value.sqlite_errorname == "SQLITE_BUSY_SNAPSHOT"
+    assert primary_code(caught.value) == sqlite3.SQLITE_BUSY
+    with pytest.raises(sqlite3.ProgrammingError) as closed:
+        one.execute("SELECT 1")
+    assert primary_code(closed.value) == 0
