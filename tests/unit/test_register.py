@@ -15,6 +15,11 @@ from tests.unit.conftest import MakeHub
 from tests.unit.readers import Reader, settle
 
 
+@pytest.fixture(autouse=True)
+def without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.flask_simulcast.hub.register._PAUSE_SECONDS", 0)
+
+
 def present(hub: Hub, channel: str = "c") -> list[str]:
     return [member.member for member in hub.broker.members(channel, "", 100)]
 

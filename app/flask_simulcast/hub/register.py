@@ -1,7 +1,7 @@
 """Register: tells the broker which listeners this worker has, so that all workers know.
 
-One greenlet, off the way of connects and events: whoever comes or goes while it writes is written with the next
-transaction. The first is written at once.
+One greenlet, off the way of connects and events. Who comes or goes is written at once, but not more often than each
+20 ms: in a storm of connects a transaction for each would cost 100 µs a connect.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..settings import Settings
 
 # One transaction holds the turn, and with it every publisher: about a millisecond.
 _PLACES_AT_ONCE = 250
+_PAUSE_SECONDS = 0.02
 _RETRY_SECONDS = 1.0
 
 _log = logging.getLogger("flask_simulcast")
@@ -93,6 +94,7 @@ class Register:
             self._wake.clear()
             try:
                 self._report()
+                gevent.sleep(_PAUSE_SECONDS)
             except BrokerError as error:
                 self._metrics.count("register_failed_total")
                 _log.warning("Who listens here could not be told to other workers; it is tried again. %s", error)
