@@ -84,14 +84,16 @@ class Folder:
         ended: dict[str, Figures] = {}
         for id in self._ids():
             figures = self._figures(id)
-            if figures is not None:
-                (living if self._lives(id) else ended)[id] = figures
+            if self._lives(id):
+                living[id] = figures or Figures()
+            else:
+                ended[id] = figures or Figures()
         past = self._ended() or _Ended(_parent(), time.time())
+        if ended:
+            self._fold()
         for id in past.ids:
             living.pop(id, None)
             ended.pop(id, None)
-        if ended:
-            self._fold()
         return Machine(len(living), past.began, added_up(living.values(), (*ended.values(), past.figures)))
 
     def leave(self) -> None:
