@@ -129,7 +129,7 @@ def test_greenlets_that_append_at_once_all_get_their_own_positions(open_broker: 
         pytest.skip("for a process with a loop")
     broker = open_broker(append_seconds=30)
     start = broker.head()
-    other = processes.start("freeze", broker._path)  # has the turn, so that they pile up
+    other = processes.start("freeze", broker._log.path)  # has the turn, so that they pile up
     assert other.stdout is not None
     assert other.stdout.readline() == "ready\n"
     jobs = [
@@ -555,7 +555,7 @@ def test_closing_waits_for_upkeep_that_is_under_way(path: Path, open_broker: Ope
 
 def test_errors_of_a_log_that_is_gone_are_broker_errors(open_broker: Open) -> None:
     broker = open_broker()
-    broker._files.reader.close()
+    broker._log.files.reader.close()
     for ask in (broker.head, lambda: broker.read(Position(0, 0)), lambda: broker.verdict(Position(0, 0), ("c",))):
         with pytest.raises(BrokerError, match="can't be read"):
             ask()

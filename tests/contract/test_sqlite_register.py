@@ -264,7 +264,7 @@ def test_on_a_disk_that_is_nearly_full_leases_are_renewed_and_the_dead_are_swept
         return os.statvfs_result(values)
 
     monkeypatch.setattr(os, "statvfs", nearly_full)
-    broker._disk._looked_at = float("-inf")
+    broker._log.disk._looked_at = float("-inf")
     with pytest.raises(BrokerUnavailableError, match="nearly full"):
         check_in(broker, ANN._replace(listener="3"), renews=True)
     with pytest.raises(BrokerUnavailableError, match="nearly full"):

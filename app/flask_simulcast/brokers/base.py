@@ -227,7 +227,7 @@ class Broker(ABC):
         Args:
             worker: Its id.
             come: Places to add.
-            gone: Ids of listeners whose places end after the grace.
+            gone: Ids of its listeners whose places end after the grace; those of another worker are left alone.
             renews: The worker believes that its lease holds. Without this it begins one, with these places alone.
             lease_seconds: All of the worker's places end when it has not checked in for so long; at most 60.
             grace_seconds: A place whose listener is gone still counts for so long; at most 60.

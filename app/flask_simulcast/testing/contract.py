@@ -9,10 +9,18 @@ from .promises.newest import NewestPromises
 from .promises.places import PlacePromises
 from .promises.presence import PresencePromises
 from .promises.verdicts import VerdictPromises
+from .promises.workers import WorkerPromises
 
 
 class BrokerContract(
-    LogPromises, HistoryPromises, VerdictPromises, NewestPromises, PlacePromises, PresencePromises, FactPromises
+    LogPromises,
+    HistoryPromises,
+    VerdictPromises,
+    NewestPromises,
+    PlacePromises,
+    PresencePromises,
+    WorkerPromises,
+    FactPromises,
 ):
     """Every promise of `brokers.base.Broker` as a test. Inherit, and say how a broker is made::
 

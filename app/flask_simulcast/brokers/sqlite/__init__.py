@@ -6,29 +6,19 @@ An acknowledged event survives any worker that is killed. Power loss may take th
 
 from __future__ import annotations
 
-import logging
-import os
 import secrets
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Sequence
 
 from ...errors import BrokerUnavailableError
 from ...event import Draft, Position
-from ...loop import Offload, is_patched
+from ...loop import is_patched
 from ...presence import Member, Place
 from ...settings import Settings
 from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
-from .disk import Disk
-from .doorbell import Doorbell
 from .facts import holds
-from .files import Files
+from .files import LogFile
 from .store import Store
-
-T = TypeVar("T")
-_log = logging.getLogger("flask_simulcast")
 
 _UPKEEP_LEASE = "simulcast:upkeep"
 _UPKEEP_SECONDS = 5
@@ -47,69 +37,49 @@ class SQLiteBroker(Broker):
     """
 
     def __init__(self, path: str, settings: Settings, clock: Clock) -> None:
-        self._path = os.path.abspath(path)
-        self._settings = settings
         self._clock = clock
         self._id = secrets.token_hex(8)
-        self._mutex = threading.Lock()  # between the threads of a process without a loop
-        self._thread = Offload()
-        self._is_closed = False
-        self._files = self._open_files()
-        self._doorbell = self._hang_doorbell()
-        self._disk = Disk(self._path)
-
-    def _open_files(self) -> Files:
-        try:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            return Files(self._path, self._settings, self._clock)
-        except (OSError, sqlite3.Error) as error:
-            raise self._cannot_open(error) from error
-
-    def _hang_doorbell(self) -> Doorbell:
-        try:
-            return Doorbell(self._path + ".bells")
-        except OSError as error:
-            raise self._cannot_open(error) from error
+        self._log = LogFile(path, settings, clock)
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
         if not drafts:
             return []
-        self._check_room(sum([len(draft.data) for draft in drafts]))
+        self._log.check_room(sum([len(draft.data) for draft in drafts]))
         if is_patched():
-            positions = self._files.committer.append(drafts)
+            positions = self._log.files.committer.append(drafts)
         else:
-            with self._mutex:
-                positions = self._files.committer.append(drafts)
-        self._doorbell.ring()
+            with self._log.mutex:
+                positions = self._log.files.committer.append(drafts)
+        self._log.doorbell.ring()
         return positions
 
     def read(self, after: Position) -> Batch:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.read(after)
 
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.page(channels, after, up_to, max_bytes)
 
     def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.verdict(position, channels)
 
     def head(self) -> Position:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.head()
 
     def newest(self, channels: Sequence[str], count: int) -> Position:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.newest(channels, count)
 
     def wait(self, seconds: float) -> None:
-        self._doorbell.wait(seconds)
+        self._log.doorbell.wait(seconds)
 
     # Leases
 
     def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
-        with self._reading() as store:
+        with self._log.reading() as store:
             lease = store.facts.lease(name)
         now = self._clock.monotonic()
         if lease is not None and holds(lease[1], now):
@@ -126,10 +96,10 @@ class SQLiteBroker(Broker):
             store.facts.set_lease(name, holder, now + min(seconds, MAX_LEASE_SECONDS))
             return True
 
-        return self._change(take)
+        return self._log.change(take)
 
     def release_lease(self, name: str, holder: str) -> None:
-        self._change(lambda store: store.facts.drop_lease(name, holder))
+        self._log.change(lambda store: store.facts.drop_lease(name, holder))
 
     # The register
 
@@ -144,7 +114,7 @@ class SQLiteBroker(Broker):
         grace_seconds: float,
     ) -> bool:
         if come:
-            self._check_room(sum([len(place.meta) for place in come]))
+            self._log.check_room(sum([len(place.meta) for place in come]))
 
         def work(store: Store) -> bool:
             now, now_ms = self._clock.monotonic(), self._clock.time_ms()
@@ -160,48 +130,48 @@ class SQLiteBroker(Broker):
             return True
 
         drafts: list[Draft] = []
-        is_in = self._change(work)
+        is_in = self._log.change(work)
         if drafts:
-            self._doorbell.ring(everybody=True)
+            self._log.doorbell.ring(everybody=True)
         return is_in
 
     def check_out(self, worker: str, *, grace_seconds: float) -> None:
         def work(store: Store) -> None:
             store.register.end(worker, self._clock.monotonic() + min(grace_seconds, MAX_LEASE_SECONDS))
 
-        self._change(work)
+        self._log.change(work)
 
     def place(self, listener: str) -> Place | None:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.register.place(listener, self._clock.monotonic())
 
     def places(self, after: str, limit: int, *, channel: str = "", user: str = "") -> list[Place]:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.register.places(after, limit, channel, user, self._clock.monotonic())
 
     def members(self, channel: str, after: str, limit: int) -> list[Member]:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.register.members(channel, after, limit)
 
     # Small texts
 
     def keep(self, name: str, value: str, seconds: float) -> None:
-        self._check_room(len(value))
+        self._log.check_room(len(value))
 
         def work(store: Store) -> None:
             now = self._clock.monotonic()
             store.facts.keep(name, value, now, now + seconds)
 
-        self._change(work)
+        self._log.change(work)
 
     def recall(self, name: str) -> str | None:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.facts.recall(name, self._clock.monotonic())
 
     def take(self, name: str) -> str | None:
         if self.recall(name) is None:
             return None  # what is unknown costs no write
-        return self._change(lambda store: store.facts.take(name, self._clock.monotonic()))
+        return self._log.change(lambda store: store.facts.take(name, self._clock.monotonic()))
 
     # Revocation
 
@@ -211,12 +181,12 @@ class SQLiteBroker(Broker):
             store.facts.revoke(name, before_ms, now_ms + round(seconds * 1000))
             return store.append([draft], now_ms, in_thread=is_patched())[0]
 
-        position = self._change(work)
-        self._doorbell.ring(everybody=True)
+        position = self._log.change(work)
+        self._log.doorbell.ring(everybody=True)
         return position
 
     def revoked_before(self, names: Sequence[str]) -> int:
-        with self._reading() as store:
+        with self._log.reading() as store:
             return store.facts.revoked_before(names, self._clock.time_ms())
 
     # Upkeep
@@ -224,75 +194,22 @@ class SQLiteBroker(Broker):
     def maintain(self) -> None:
         """Notice a file that was swapped under us; then one round of upkeep, in one process at a time."""
         try:
-            if not self._files.are_of(self._path):
-                self._reopen()
-            if self._disk.is_low():
-                self._thread.run(self._files.upkeep.give_back)
+            if self._log.is_swapped():
+                let_go = self._log.reopen()
+                self.generation += 1
+                let_go()
+            if self._log.disk.is_low():
+                self._log.off_loop(self._log.files.upkeep.give_back)
             is_ours = self.hold_lease(_UPKEEP_LEASE, self._id, _UPKEEP_SECONDS)
-            upkeep = self._files.upkeep
-            if is_ours and self._thread.run(upkeep.work):
-                self._doorbell.ring(everybody=True)
-            elif not is_ours:
-                self._thread.run(upkeep.look)
+            upkeep = self._log.files.upkeep
+            if not is_ours:
+                self._log.off_loop(upkeep.look)
+            elif self._log.off_loop(upkeep.work):
+                self._log.doorbell.ring(everybody=True)
         except (sqlite3.Error, OSError) as error:
             raise BrokerUnavailableError(
                 f"The log could not be maintained: {error}. It grows until that is possible again; look at the disk."
             ) from error
 
-    # Small change
-
-    def _change(self, work: Callable[[Store], T]) -> T:
-        """Run it off the loop, in its turn, as one transaction. Switches in a patched process."""
-        result: T = self._thread.run(self._write, work)
-        return result
-
-    def _write(self, work: Callable[[Store], T]) -> T:
-        """With the keeper's connection. In the thread."""
-        keeper = self._files.keeper
-        keeper.take_turn()
-        try:
-            return keeper.write(work)
-        finally:
-            keeper.turn.release()
-
-    def _reopen(self) -> None:
-        """Open the new file off the loop, then let the old one go. Switches."""
-        _log.warning("The log %s was replaced under this worker. It reads the new one; listeners are told.", self._path)
-        files, doorbell = self._files, self._doorbell
-        self._files = self._thread.run(self._open_files)
-        self._doorbell = self._hang_doorbell()
-        self.generation += 1
-        self._thread.run(lambda: None)  # a lease that was being written when the files changed
-        files.close()
-        doorbell.close()
-
     def close(self) -> None:
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._thread.close()  # first: what it is doing needs the files
-        self._files.close()
-        self._doorbell.close()
-
-    def _check_room(self, bytes: int) -> None:
-        """Refuse what is new on a disk that is nearly full: a lease must still be renewed there, and history be dropped."""
-        if self._disk.is_low(about_to_write=bytes):
-            raise BrokerUnavailableError(
-                f"The disk of {self._path} is nearly full. It is certainly not stored; make room on the disk, "
-                "or lower SIMULCAST_HISTORY_BYTES. The oldest events are being dropped meanwhile."
-            )
-
-    @contextmanager
-    def _reading(self) -> Iterator[Store]:
-        with self._mutex:
-            try:
-                yield self._files.reader
-            except sqlite3.Error as error:
-                raise BrokerUnavailableError(
-                    f"The log can't be read: {error}. Look at {self._path} and at the disk; reading goes on by itself."
-                ) from error
-
-    def _cannot_open(self, error: Exception) -> BrokerUnavailableError:
-        return BrokerUnavailableError(
-            f"The log {self._path} can't be opened: {error}. Check the folder of SIMULCAST_BROKER_URL and its permissions."
-        )
+        self._log.close()

@@ -5,32 +5,23 @@ Whatever writes here does so inside a transaction of its caller.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 
 from ..base import MAX_LEASE_SECONDS
+from .tables import Tables
 
-Kept = tuple[str, float, float]
+_Kept = tuple[str, float, float]  # value, since, until
 
 
-class Facts:
-    """Times are those of the monotonic clock, but for revocations. It starts anew with the machine: see `is_kept`.
-
-    Args:
-        db: The connection of a `Store`.
-    """
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+class Facts(Tables):
+    """Times are those of the monotonic clock, but for revocations. It starts anew with the machine: what is from before
+    that is recognised, and does not count."""
 
     # Leases
 
     def lease(self, name: str) -> tuple[str, float] | None:
         """Who holds it, and until when."""
-        lease: tuple[str, float] | None = self._db.execute(
-            "SELECT holder, until FROM leases WHERE name = ?", (name,)
-        ).fetchone()
-        return lease
+        return self._one("SELECT holder, until FROM leases WHERE name = ?", name)
 
     def set_lease(self, name: str, holder: str, until: float) -> None:
         """Give it to somebody."""
@@ -48,12 +39,11 @@ class Facts:
 
     def recall(self, name: str, now: float) -> str | None:
         """The text, while its time lasts."""
-        row = self._db.execute("SELECT value, since, until FROM kept WHERE name = ?", (name,)).fetchone()
-        return _value_of(row, now)
+        return _value_of(self._one("SELECT value, since, until FROM kept WHERE name = ?", name), now)
 
     def take(self, name: str, now: float) -> str | None:
         """The text, and it is gone."""
-        rows = self._db.execute("DELETE FROM kept WHERE name = ? RETURNING value, since, until", (name,)).fetchall()
+        rows = self._all("DELETE FROM kept WHERE name = ? RETURNING value, since, until", name)
         return _value_of(rows[0] if rows else None, now)
 
     # Revocation
@@ -70,7 +60,7 @@ class Facts:
         """The latest time of these that is still remembered; 0 for none."""
         latest = 0
         for name in names:
-            row = self._db.execute("SELECT before_ms, until_ms FROM revoked WHERE name = ?", (name,)).fetchone()
+            row = self._one("SELECT before_ms, until_ms FROM revoked WHERE name = ?", name)
             if row is not None and row[1] > now_ms:
                 latest = max(latest, row[0])
         return latest
@@ -79,11 +69,12 @@ class Facts:
 
     def has_expired(self, now: float, now_ms: int) -> bool:
         """Whether there is any. Outside of a transaction: most of the time there is not."""
-        (found,) = self._db.execute(
+        (found,) = self._one(
             "SELECT EXISTS (SELECT 1 FROM kept WHERE until <= ?1) OR EXISTS (SELECT 1 FROM kept WHERE since > ?1)"
             " OR EXISTS (SELECT 1 FROM revoked WHERE until_ms <= ?2)",
-            (now, now_ms),
-        ).fetchone()
+            now,
+            now_ms,
+        )
         return bool(found)
 
     def expire(self, now: float, now_ms: int, rows: int) -> int:
@@ -106,6 +97,6 @@ def holds(until: float, now: float) -> bool:
     return now < until <= now + MAX_LEASE_SECONDS
 
 
-def _value_of(row: Kept | None, now: float) -> str | None:
+def _value_of(row: _Kept | None, now: float) -> str | None:
     """A text may be kept for a year. One that was written in the future is from before a reboot."""
     return row[0] if row is not None and row[1] <= now < row[2] else None

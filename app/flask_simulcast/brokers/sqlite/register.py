@@ -7,13 +7,13 @@ as JSON: in a thread, one statement a row fights the loop for the interpreter lo
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 
 from ...event import Draft
 from ...presence import Member, Place, Presence, join_draft, leave_draft, presences_of
 from ..base import MAX_LEASE_SECONDS
 from .facts import holds
+from .tables import Tables
 
 _PLACE = "p.listener, p.user, p.member, p.channels, p.present_on, p.meta, p.token_id, p.encoding, p.since_ms"
 _INSERT = f"""INSERT OR REPLACE INTO places
@@ -29,19 +29,12 @@ _ABSENT = """SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FRO
 _IS_OVER = "(until <= :now OR until > :never)"
 
 
-class Register:
-    """Places, the leases they stand under, and who is present through them.
-
-    Args:
-        db: The connection of a `Store`.
-    """
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+class Register(Tables):
+    """Places, the leases they stand under, and who is present through them."""
 
     def has_lease(self, worker: str, now: float) -> bool:
         """Whether it has checked in in time."""
-        row = self._db.execute("SELECT until FROM workers WHERE worker = ?", (worker,)).fetchone()
+        row = self._one("SELECT until FROM workers WHERE worker = ?", worker)
         return row is not None and holds(row[0], now)
 
     def renew(self, worker: str, until: float) -> None:
@@ -80,11 +73,11 @@ class Register:
 
     def place(self, listener: str, now: float) -> Place | None:
         """One place, while its listener is connected."""
-        row = self._db.execute(
+        row = self._one(
             f"SELECT {_PLACE}, w.until FROM places p JOIN workers w USING (worker)"
             " WHERE p.listener = ? AND p.until IS NULL",
-            (listener,),
-        ).fetchone()
+            listener,
+        )
         return _place(row) if row is not None and holds(row[-1], now) else None
 
     def places(self, after: str, limit: int, channel: str, user: str, now: float) -> list[Place]:
@@ -110,12 +103,14 @@ class Register:
     def members(self, channel: str, after: str, limit: int) -> list[Member]:
         """Whoever was told to be present, in the order of names."""
         # With min(), the other columns are those of the row that has it: of the place that came first.
-        rows = self._db.execute(
+        rows = self._all(
             "SELECT l.member, p.meta, min(p.since_ms), count(*) FROM listening l CROSS JOIN places p USING (listener)"
             " WHERE l.channel = ? AND l.member > ? AND l.member <> '' GROUP BY l.member ORDER BY l.member LIMIT ?",
-            (channel, after, limit),
+            channel,
+            after,
+            limit,
         )
-        return [Member(*row) for row in rows.fetchall()]
+        return [Member(*row) for row in rows]
 
     # The sweep
 
@@ -153,7 +148,7 @@ class Register:
     def _absent(self, presences: Iterable[Presence]) -> list[Presence]:
         """Those of which there is no place."""
         asked = list(presences)
-        return self._db.execute(_ABSENT, (json.dumps(asked),)).fetchall() if asked else []
+        return self._all(_ABSENT, json.dumps(asked)) if asked else []
 
     def _insert(self, worker: str, places: Iterable[Place]) -> None:
         rows, listening = [], []
@@ -168,9 +163,7 @@ class Register:
     def _remove(self, listeners: Iterable[str]) -> list[Place]:
         """Take these out, where they are there; answer what was."""
         ids = json.dumps(list(listeners))
-        found = self._db.execute(
-            f"SELECT {_PLACE} FROM json_each(?) JOIN places p ON p.listener = value", (ids,)
-        ).fetchall()
+        found = self._all(f"SELECT {_PLACE} FROM json_each(?) JOIN places p ON p.listener = value", ids)
         if not found:
             return []
         removed = [_place(row) for row in found]

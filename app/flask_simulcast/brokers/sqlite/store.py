@@ -12,17 +12,17 @@ import itertools
 import json
 import os
 import sqlite3
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from operator import itemgetter
-from typing import Literal
 
-from ...event import ALL, Draft, Event, Position, byte_length, next_key
+from ...event import Draft, Event, Position, byte_length, next_key
 from ..base import Batch, Page, Verdict, common_mark_of, judge
 from .facts import Facts
 from .register import Register
+from .tables import Tables
+from .trimming import Trimming
 
 _READ_EVENTS = 1024
 _READ_BYTES = 1 << 20
@@ -32,15 +32,15 @@ _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
 # it once a row (p99 483 ms instead of 72 under load). On the loop itself executemany is the cheaper.
 _INSERT_ALL = """INSERT INTO events SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
     json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?)"""
-_MARK = "INSERT INTO marks VALUES (?, ?, ?) ON CONFLICT (channel) DO UPDATE SET key = excluded.key, tag = excluded.tag"
 
 
-class Store:
+class Store(Tables):
     """A connection to the log, which must exist: see `schema.create`.
 
     Attributes:
-        register: Places, through the same connection.
-        facts: Leases, kept texts, revocations, through the same connection.
+        trimming: What is taken out, through the same connection; as are the next two.
+        register: Places.
+        facts: Leases, kept texts, revocations.
 
     Args:
         path: The file.
@@ -49,8 +49,10 @@ class Store:
     """
 
     def __init__(self, path: str, *, busy_ms: int = 0, max_bytes: int = 0) -> None:
-        self._db = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=busy_ms / 1000, cached_statements=64
+        super().__init__(
+            sqlite3.connect(
+                path, isolation_level=None, check_same_thread=False, timeout=busy_ms / 1000, cached_statements=64
+            )
         )
         self._busy_ms = busy_ms
         self._page_bytes: int = self._one("PRAGMA page_size")[0]
@@ -58,6 +60,7 @@ class Store:
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         if max_bytes:
             self._db.execute(f"PRAGMA max_page_count = {max_bytes // self._page_bytes}")
+        self.trimming = Trimming(self._db)
         self.register = Register(self._db)
         self.facts = Facts(self._db)
 
@@ -223,97 +226,7 @@ class Store:
                 marks[channel] = mark
         return marks
 
-    # Trimming, inside a transaction
-
-    def trim(self, channel: str, up_to: int, rows: int) -> int:
-        """Empty the oldest events of a channel, at most so many. Answers how many."""
-        old = self._all(
-            "SELECT key, tag FROM events WHERE channel = ? AND key <= ? ORDER BY key LIMIT ?", channel, up_to, rows
-        )
-        if old:
-            key, tag = old[-1]
-            self._db.execute(
-                "UPDATE events SET channel = NULL, type = NULL, data = NULL WHERE channel = ? AND key <= ?",
-                (channel, key),
-            )
-            self._db.execute(_MARK, (channel, key, tag))
-        return len(old)
-
-    def sweep(self, up_to: int, rows: int, enough_bytes: int = 1 << 62) -> int:
-        """Take the oldest rows out of the tail altogether, events that are still there included; never the newest row.
-        Stops when it has taken so many rows, or enough bytes of data."""
-        old = self._all(
-            "SELECT key, tag, channel, length(data) FROM events WHERE key <= ? AND key < (SELECT max(key) FROM events)"
-            " ORDER BY key LIMIT ?",
-            up_to,
-            rows,
-        )
-        freed = list(itertools.accumulate(length or 0 for *_, length in old))
-        old = old[: bisect_left(freed, enough_bytes) + 1]
-        if old:
-            marks = {channel: (channel, key, tag) for key, tag, channel, _ in old if channel is not None}
-            self._db.executemany(_MARK, marks.values())
-            self._db.execute("DELETE FROM events WHERE key <= ?", (old[-1][0],))
-            self._set_meta("floor", Position(old[-1][0] + 1, 0))
-        return len(old)
-
-    def forget(self, before: int, rows: int) -> int:
-        """Fold the marks of channels that have had no event for so long into their common mark."""
-        gone = self._all(
-            "SELECT key, tag, channel FROM marks WHERE key < ? AND channel <> ? AND NOT EXISTS"
-            " (SELECT 1 FROM events WHERE events.channel = marks.channel) LIMIT ?",
-            before,
-            ALL,
-            rows,
-        )
-        for key, tag, channel in gone:
-            common = common_mark_of(channel)
-            assert common is not None
-            if (key, tag) > self._meta(common):
-                self._set_meta(common, Position(key, tag))
-        self._db.executemany("DELETE FROM marks WHERE channel = ?", [(channel,) for _, _, channel in gone])
-        return len(gone)
-
-    def drop_known_keys(self, up_to: int, rows: int) -> int:
-        """Forget the idempotency keys of events up to here."""
-        return self._db.execute(
-            "DELETE FROM known WHERE key IN (SELECT key FROM known WHERE key <= ? LIMIT ?)", (up_to, rows)
-        ).rowcount
-
-    # What trimming needs to know, outside of a transaction: most of the time there is nothing to do
-
-    def surplus(self, channel: str, keep: int, before: int, ceiling: int) -> int | None:
-        """Up to which key a channel is to be trimmed: all but the newest ``keep``, and those with a key below
-        ``before``; none above ``ceiling``. None where nothing is."""
-        extra = self._one("SELECT key FROM events WHERE channel = ? ORDER BY key DESC LIMIT 1 OFFSET ?", channel, keep)
-        up_to = min(max(before - 1, extra[0] if extra else 0), ceiling)
-        found = self._one("SELECT 1 FROM events WHERE channel = ? AND key <= ? LIMIT 1", channel, up_to)
-        return up_to if found else None
-
-    def oldest(self, table: Literal["events", "known"]) -> int:
-        """Its lowest key."""
-        row = self._one(f"SELECT key FROM {table} ORDER BY key LIMIT 1")
-        return (1 << 63) if row is None else int(row[0])
-
-    def channels_between(self, after: int, up_to: int) -> list[str]:
-        """Channels with an event in this stretch."""
-        rows = self._all(
-            "SELECT DISTINCT channel FROM events NOT INDEXED WHERE key > ? AND key <= ? AND channel IS NOT NULL",
-            after,
-            up_to,
-        )
-        return [channel for (channel,) in rows]
-
-    def channels_after(self, channel: str, limit: int) -> list[str]:
-        """The next channels in the order of their names, one index look-up each."""
-        names: list[str] = []
-        while len(names) < limit:
-            row = self._one("SELECT channel FROM events WHERE channel > ? ORDER BY channel LIMIT 1", channel)
-            if row is None:
-                break
-            channel = row[0]
-            names.append(channel)
-        return names
+    # The file itself
 
     def used_bytes(self) -> int:
         """Size of the file, without pages that wait to be used again."""
@@ -334,17 +247,3 @@ class Store:
         """Give some of the pages that wait to be used again back to the disk. With the turn held."""
         # As a script: a plain execute takes one step of it, which is one page.
         self._db.executescript(f"PRAGMA incremental_vacuum({_SHRINK_PAGES});")
-
-    # Small change
-
-    def _meta(self, name: str) -> Position:
-        return Position(*self._one("SELECT key, tag FROM meta WHERE name = ?", name))
-
-    def _set_meta(self, name: str, position: Position) -> None:
-        self._db.execute("UPDATE meta SET key = ?, tag = ? WHERE name = ?", (*position, name))
-
-    def _one(self, sql: str, *arguments: object) -> tuple:  # type: ignore[type-arg]
-        return self._db.execute(sql, arguments).fetchone()  # type: ignore[no-any-return]
-
-    def _all(self, sql: str, *arguments: object) -> list[tuple]:  # type: ignore[type-arg]
-        return self._db.execute(sql, arguments).fetchall()

@@ -68,13 +68,13 @@ class Upkeep:
             self._trim(channel, now_ms, ceiling)
         oldest = first_key_of(now_ms - round(self._settings.longest_history_seconds * 1000))
         aged = min(oldest - 1, ceiling)
-        if self._store.oldest("events") <= aged:
-            self._repeat(partial(self._store.sweep, aged, _ROWS))
-        if self._store.oldest("known") <= self._forgettable:
-            self._repeat(partial(self._store.drop_known_keys, self._forgettable, _ROWS))
+        if self._store.trimming.oldest("events") <= aged:
+            self._repeat(partial(self._store.trimming.sweep, aged, _ROWS))
+        if self._store.trimming.oldest("known") <= self._forgettable:
+            self._repeat(partial(self._store.trimming.drop_known_keys, self._forgettable, _ROWS))
         if self._clock.monotonic() - self._forgot_at >= _FORGET_SECONDS:
             self._forgot_at = self._clock.monotonic()
-            self._repeat(partial(self._store.forget, oldest, _ROWS))
+            self._repeat(partial(self._store.trimming.forget, oldest, _ROWS))
         now = self._clock.monotonic()
         if self._store.facts.has_expired(now, now_ms):
             self._repeat(partial(self._store.facts.expire, now, now_ms, _ROWS))
@@ -99,8 +99,8 @@ class Upkeep:
 
     def _channels_to_trim(self, ceiling: int) -> list[str]:
         """Those with events that have just become old enough, and the next few of all, whose events only age."""
-        grown = self._store.channels_between(self._trimmed_to, ceiling)
-        some = self._store.channels_after(self._last_channel, _CHANNELS_A_ROUND)
+        grown = self._store.trimming.channels_between(self._trimmed_to, ceiling)
+        some = self._store.trimming.channels_after(self._last_channel, _CHANNELS_A_ROUND)
         self._trimmed_to = ceiling
         self._last_channel = some[-1] if len(some) == _CHANNELS_A_ROUND else ""
         return list(dict.fromkeys(grown + some))
@@ -108,9 +108,9 @@ class Upkeep:
     def _trim(self, channel: str, now_ms: int, ceiling: int) -> None:
         keep, seconds, _ = self._settings.retention(channel)
         before = first_key_of(now_ms - round(seconds * 1000))
-        up_to = self._store.surplus(channel, keep, before, ceiling)
+        up_to = self._store.trimming.surplus(channel, keep, before, ceiling)
         if up_to is not None:
-            self._repeat(partial(self._store.trim, channel, up_to, _ROWS))
+            self._repeat(partial(self._store.trimming.trim, channel, up_to, _ROWS))
 
     def _make_room(self, ceiling: int) -> None:
         """The oldest events go while the log is too large. Each time that the disk becomes nearly full a quarter of them
@@ -124,7 +124,7 @@ class Upkeep:
         if self._allowed_when_low is not None:
             allowed = min(allowed, self._allowed_when_low)
         while (surplus := self._store.used_bytes() - allowed) > 0 and self._batches_left > 0:
-            if self._write(partial(self._store.sweep, ceiling, _ROWS, surplus)) == 0:
+            if self._write(partial(self._store.trimming.sweep, ceiling, _ROWS, surplus)) == 0:
                 break
             self._batches_left -= 1
             if is_low:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from ...brokers.base import MAX_LEASE_SECONDS, Broker
+from ...event import Position
 from ...presence import Place
-from .words import Words
+from .words import BEFORE_ALL, Words
 
 
 def place_of(listener: str, user: str = "", *channels: str, **more: object) -> Place:
@@ -30,6 +32,22 @@ class RegisterWords(Words):
     def ids(places: Sequence[Place]) -> list[str]:
         """Of the listeners."""
         return [place.listener for place in places]
+
+    def told(self, broker: Broker, channel: str = "c", after: Position = BEFORE_ALL) -> list[str]:
+        """What has been told, as ``join ann``."""
+        return [
+            f"{event.type} {json.loads(event.data)['member']}"
+            for event in self.events_of(broker, f"presence:{channel}", after=after)
+        ]
+
+    def members(self, broker: Broker, channel: str = "c") -> list[str]:
+        """Their names, and how many places each has."""
+        return [f"{member.member} {member.listeners}" for member in broker.members(channel, "", 99)]
+
+    def pass_time(self, broker: Broker, seconds: float) -> None:
+        """And sweep."""
+        self.clock.advance(seconds)
+        broker.maintain()
 
 
 class PlacePromises(RegisterWords):

@@ -1,0 +1,30 @@
+"""How SQL is spoken here: on one connection, one thread at a time; rows are fetched whole; never switches."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ...event import Position
+
+
+class Tables:
+    """A part of what a connection can be asked.
+
+    Args:
+        db: The connection of a `Store`.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def _one(self, sql: str, *arguments: object) -> tuple:  # type: ignore[type-arg]
+        return self._db.execute(sql, arguments).fetchone()  # type: ignore[no-any-return]
+
+    def _all(self, sql: str, *arguments: object) -> list[tuple]:  # type: ignore[type-arg]
+        return self._db.execute(sql, arguments).fetchall()
+
+    def _meta(self, name: str) -> Position:
+        return Position(*self._one("SELECT key, tag FROM meta WHERE name = ?", name))
+
+    def _set_meta(self, name: str, position: Position) -> None:
+        self._db.execute("UPDATE meta SET key = ?, tag = ? WHERE name = ?", (*position, name))

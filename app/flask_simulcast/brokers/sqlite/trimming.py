@@ -1,0 +1,109 @@
+"""What is taken out of the log, as SQL: events out of histories, rows out of the tail, marks, idempotency keys."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from typing import Literal
+
+from ...event import ALL, Position
+from ..base import common_mark_of
+from .tables import Tables
+
+_MARK = "INSERT INTO marks VALUES (?, ?, ?) ON CONFLICT (channel) DO UPDATE SET key = excluded.key, tag = excluded.tag"
+
+
+class Trimming(Tables):
+    """So many rows at a time; and whether there are any."""
+
+    # Inside a transaction
+
+    def trim(self, channel: str, up_to: int, rows: int) -> int:
+        """Empty the oldest events of a channel, at most so many. Answers how many."""
+        old = self._all(
+            "SELECT key, tag FROM events WHERE channel = ? AND key <= ? ORDER BY key LIMIT ?", channel, up_to, rows
+        )
+        if old:
+            key, tag = old[-1]
+            self._db.execute(
+                "UPDATE events SET channel = NULL, type = NULL, data = NULL WHERE channel = ? AND key <= ?",
+                (channel, key),
+            )
+            self._db.execute(_MARK, (channel, key, tag))
+        return len(old)
+
+    def sweep(self, up_to: int, rows: int, enough_bytes: int = 1 << 62) -> int:
+        """Take the oldest rows out of the tail altogether, events that are still there included; never the newest row.
+        Stops when it has taken so many rows, or enough bytes of data."""
+        old = self._all(
+            "SELECT key, tag, channel, length(data) FROM events WHERE key <= ? AND key < (SELECT max(key) FROM events)"
+            " ORDER BY key LIMIT ?",
+            up_to,
+            rows,
+        )
+        freed = list(itertools.accumulate(length or 0 for *_, length in old))
+        old = old[: bisect_left(freed, enough_bytes) + 1]
+        if old:
+            marks = {channel: (channel, key, tag) for key, tag, channel, _ in old if channel is not None}
+            self._db.executemany(_MARK, marks.values())
+            self._db.execute("DELETE FROM events WHERE key <= ?", (old[-1][0],))
+            self._set_meta("floor", Position(old[-1][0] + 1, 0))
+        return len(old)
+
+    def forget(self, before: int, rows: int) -> int:
+        """Fold the marks of channels that have had no event for so long into their common mark."""
+        gone = self._all(
+            "SELECT key, tag, channel FROM marks WHERE key < ? AND channel <> ? AND NOT EXISTS"
+            " (SELECT 1 FROM events WHERE events.channel = marks.channel) LIMIT ?",
+            before,
+            ALL,
+            rows,
+        )
+        for key, tag, channel in gone:
+            common = common_mark_of(channel)
+            assert common is not None
+            if (key, tag) > self._meta(common):
+                self._set_meta(common, Position(key, tag))
+        self._db.executemany("DELETE FROM marks WHERE channel = ?", [(channel,) for _, _, channel in gone])
+        return len(gone)
+
+    def drop_known_keys(self, up_to: int, rows: int) -> int:
+        """Forget the idempotency keys of events up to here."""
+        return self._db.execute(
+            "DELETE FROM known WHERE key IN (SELECT key FROM known WHERE key <= ? LIMIT ?)", (up_to, rows)
+        ).rowcount
+
+    # Outside of a transaction: most of the time there is nothing to do
+
+    def surplus(self, channel: str, keep: int, before: int, ceiling: int) -> int | None:
+        """Up to which key a channel is to be trimmed: all but the newest ``keep``, and those with a key below
+        ``before``; none above ``ceiling``. None where nothing is."""
+        extra = self._one("SELECT key FROM events WHERE channel = ? ORDER BY key DESC LIMIT 1 OFFSET ?", channel, keep)
+        up_to = min(max(before - 1, extra[0] if extra else 0), ceiling)
+        found = self._one("SELECT 1 FROM events WHERE channel = ? AND key <= ? LIMIT 1", channel, up_to)
+        return up_to if found else None
+
+    def oldest(self, table: Literal["events", "known"]) -> int:
+        """Its lowest key."""
+        row = self._one(f"SELECT key FROM {table} ORDER BY key LIMIT 1")
+        return (1 << 63) if row is None else int(row[0])
+
+    def channels_between(self, after: int, up_to: int) -> list[str]:
+        """Channels with an event in this stretch."""
+        rows = self._all(
+            "SELECT DISTINCT channel FROM events NOT INDEXED WHERE key > ? AND key <= ? AND channel IS NOT NULL",
+            after,
+            up_to,
+        )
+        return [channel for (channel,) in rows]
+
+    def channels_after(self, channel: str, limit: int) -> list[str]:
+        """The next channels in the order of their names, one index look-up each."""
+        names: list[str] = []
+        while len(names) < limit:
+            row = self._one("SELECT channel FROM events WHERE channel > ? ORDER BY channel LIMIT 1", channel)
+            if row is None:
+                break
+            channel = row[0]
+            names.append(channel)
+        return names
