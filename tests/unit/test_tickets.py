@@ -1,0 +1,116 @@
+"""Tickets: each lets in once, and after that the browser that used it alone."""
+
+from __future__ import annotations
+
+import time
+
+import gevent
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.flask_simulcast import Grant, Settings
+from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.testing import FakeClock
+from app.flask_simulcast.tickets import MAX_SECONDS, Tickets
+
+BOB = Grant("bob", ("chat.*",), token_id="t")
+
+
+@pytest.fixture
+def broker(clock: FakeClock) -> MemoryBroker:
+    return MemoryBroker(Settings(broker_url="memory://"), clock)
+
+
+@pytest.fixture
+def tickets(broker: MemoryBroker) -> Tickets:
+    return Tickets(broker, max_seconds=3600)
+
+
+def until(seconds: float) -> Grant:
+    return Grant("bob", ("chat.*",), expires_at=time.time() + seconds, token_id="t")
+
+
+def test_a_ticket_lets_in_once(tickets: Tickets) -> None:
+    ticket = tickets.issue(BOB, 60)
+    assert tickets.redeem(ticket, "") == BOB
+    assert tickets.redeem(ticket, "") is None
+    assert tickets.redeem(ticket, "mine") is None, "it was spent without a browser"
+
+
+def test_a_spent_ticket_lets_its_own_browser_in_again(tickets: Tickets) -> None:
+    ticket = tickets.issue(BOB, 60)
+    assert tickets.redeem(ticket, "mine") == BOB
+    assert [tickets.redeem(ticket, browser) for browser in ("theirs", "", "mine ", "Mine")] == [None] * 4
+    assert [tickets.redeem(ticket, "mine") for _ in range(3)] == [BOB] * 3
+
+
+def test_a_ticket_holds_for_a_minute_at_most(tickets: Tickets, clock: FakeClock) -> None:
+    assert MAX_SECONDS == 60
+    asked = {5.0: 5.0, 60.0: 60.0, 3600.0: 60.0}
+    for seconds, holds in asked.items():
+        late, early = tickets.issue(BOB, seconds), tickets.issue(BOB, seconds)
+        clock.advance(holds - 0.01)
+        assert tickets.redeem(early, "") == BOB
+        clock.advance(0.01)
+        assert tickets.redeem(late, "") is None
+
+
+def test_a_ticket_holds_no_longer_than_its_grant(tickets: Tickets, clock: FakeClock) -> None:
+    ticket = tickets.issue(until(10), 60)
+    clock.advance(10)
+    assert tickets.redeem(ticket, "") is None
+    assert tickets.redeem(tickets.issue(until(-1), 60), "") is None
+
+
+def test_a_spent_ticket_lets_in_until_the_grant_ends(tickets: Tickets, clock: FakeClock) -> None:
+    grant = until(600)
+    ticket = tickets.issue(grant, 60)
+    assert tickets.redeem(ticket, "mine") == grant
+    clock.advance(590)
+    assert tickets.redeem(ticket, "mine") == grant
+    clock.advance(10)
+    assert tickets.redeem(ticket, "mine") is None
+
+
+def test_that_of_a_grant_without_an_end_does_so_for_as_long_as_the_longest(tickets: Tickets, clock: FakeClock) -> None:
+    ticket = tickets.issue(BOB, 60)
+    tickets.redeem(ticket, "mine")
+    clock.advance(3599)
+    assert tickets.redeem(ticket, "mine") == BOB
+    clock.advance(1)
+    assert tickets.redeem(ticket, "mine") is None
+
+
+def test_of_a_hundred_at_once_one_is_let_in(tickets: Tickets) -> None:
+    ticket = tickets.issue(BOB, 60)
+    attempts = [gevent.spawn(tickets.redeem, ticket, f"browser {number}") for number in range(100)]
+    gevent.joinall(attempts, timeout=10)
+    assert [attempt.value for attempt in attempts].count(BOB) == 1
+
+
+def test_no_two_tickets_are_alike(tickets: Tickets) -> None:
+    assert len({tickets.issue(BOB, 60) for _ in range(1000)}) == 1000
+
+
+def test_the_log_keeps_neither_ticket_nor_cookie(tickets: Tickets, broker: MemoryBroker) -> None:
+    """Of no use to whoever reads the file."""
+    spent, unspent = tickets.issue(BOB, 60), tickets.issue(BOB, 60)
+    tickets.redeem(spent, "the cookie's secret")
+    kept = repr(vars(broker._facts))
+    assert "bob" in kept
+    assert spent not in kept
+    assert unspent not in kept
+    assert "the cookie" not in kept
+
+
+@given(st.text(max_size=80) | st.binary(max_size=80).map(lambda raw: raw.decode("latin-1")), st.text(max_size=20))
+def test_no_text_but_a_ticket_lets_in(text: str, browser: str) -> None:
+    made = Tickets(MemoryBroker(Settings(broker_url="memory://"), FakeClock()), 3600)
+    made.issue(BOB, 60)
+    assert made.redeem(text, browser) is None
+
+
+def test_an_oversized_ticket_is_not_even_looked_up(monkeypatch: pytest.MonkeyPatch, tickets: Tickets) -> None:
+    monkeypatch.setattr(MemoryBroker, "take", lambda *_: pytest.fail("looked up"))
+    assert tickets.redeem("x" * 65, "") is None
