@@ -1,0 +1,51 @@
+"""A greenlet that keeps a silent stream awake."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent import getcurrent
+from gevent.event import Event as Flag
+
+from ..errors import WriterError
+
+
+class Heartbeat:
+    """Beats whenever nothing was written for a while.
+
+    It is told to end, never killed: a kill in the middle of a write would leave half a chunk.
+
+    Args:
+        beat: Writes something. May switch.
+        seconds: Of silence before a beat.
+    """
+
+    def __init__(self, beat: Callable[[], None], seconds: float) -> None:
+        self._beat = beat
+        self._seconds = seconds
+        self._written_at = time.monotonic()
+        self._stopped = Flag()
+        self._greenlet = gevent.spawn(self._run)
+
+    def wrote(self) -> None:
+        """Something was written just now."""
+        self._written_at = time.monotonic()
+
+    def stop(self) -> None:
+        """End it, and wait for a beat that is under way. May be called twice. May switch."""
+        self._stopped.set()
+        if self._greenlet is not getcurrent():
+            self._greenlet.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            silent_seconds = time.monotonic() - self._written_at
+            if silent_seconds < self._seconds:
+                self._stopped.wait(self._seconds - silent_seconds)
+                continue
+            try:
+                self._beat()
+            except WriterError:  # nobody there: the connection tells the view
+                return
