@@ -23,6 +23,13 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def everyone_leaves(workers: Fleet) -> Iterator[None]:
+    """Whoever was connected for a test is gone before the next begins."""
+    yield
+    wait_for_listeners(workers.one, set())
+
+
 # Idempotency
 
 
@@ -309,4 +316,3 @@ def test_no_request_of_this_module_made_a_500(workers: Fleet) -> None:
     for server in workers:
         assert "Traceback" not in server.log
     assert json.loads(workers.one.request("GET", "/healthz")[2])["status"] == "ok"
-    wait_for_listeners(workers.one, set())

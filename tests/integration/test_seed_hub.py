@@ -23,6 +23,13 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def everyone_leaves(workers: Fleet) -> Iterator[None]:
+    """Whoever was connected for a test is gone before the next begins."""
+    yield
+    wait_for_listeners(workers.one, set())
+
+
 # Configuration
 
 
@@ -183,9 +190,7 @@ def test_get_channel_clients_of_a_chat_room_are_its_members(workers: Fleet) -> N
         listen(workers.two, "channel=chat-room-users", ann) as second,
         listen(workers.two, "channel=chat-room-users", bob) as third,
     ):
-        for client in (first, second, third):
-            connect(client)
-        wait_until(lambda: call(workers.one, "GET", room)["count"] == 2 and len(listed(workers.one)) == 3, 5, "both")
+        wait_for_listeners(workers.one, {connect(client) for client in (first, second, third)})
         found = call(workers.two, "GET", room)
         assert [(one["member"], one["listeners"]) for one in found["members"]] == [("ann", 2), ("bob", 1)]
         assert (found["channel"], found["count"], found["next"]) == ("chat-room-users", 2, None)
