@@ -21,22 +21,15 @@ import gevent
 import gevent.queue
 from flask import Flask, Response, abort, jsonify, request
 
-from app.flask_simulcast.metrics import Metrics
-from app.flask_simulcast.settings import Settings
-from app.flask_simulcast.writer import Writer, keep_start_response
+from app.flask_simulcast import Simulcast
 
 logging.basicConfig(level=logging.INFO)
 app = Flask(__name__)
-app.wsgi_app = keep_start_response(app.wsgi_app)  # type: ignore[method-assign]
-settings = Settings.from_config({"SIMULCAST_STALL_SECONDS": os.environ.get("SIMULCAST_STALL_SECONDS")})
-metrics = Metrics()
+app.config["SIMULCAST_BROKER_URL"] = "memory://"
+app.config["SIMULCAST_STALL_SECONDS"] = os.environ.get("SIMULCAST_STALL_SECONDS")
+simulcast = Simulcast(app)
 queues: defaultdict[str, gevent.queue.Queue[Any]] = defaultdict(gevent.queue.Queue)
 closed_at: dict[str, float] = {}  # when a view's `finally` ran, on the clock that all processes share
-
-
-def writer() -> Writer:
-    """What ``simulcast.writer()`` gives."""
-    return Writer.of_request(settings, metrics)
 
 
 @app.get("/inspect")
@@ -46,7 +39,7 @@ def inspect() -> Response:
     return jsonify(
         greenlets=sum(isinstance(thing, gevent.Greenlet) and not thing.dead for thing in gc.get_objects()),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
-        metrics=metrics.snapshot(),
+        metrics=simulcast.metrics.snapshot(),
         closed_at=closed_at,
     )
 
@@ -69,7 +62,7 @@ def put(name: str) -> str:
 def stream_queue(name: str) -> Response:
     """Stream what is put, with a heartbeat every so many seconds if asked."""
     try:
-        with writer() as stream:
+        with simulcast.writer() as stream:
             if "heartbeat" in request.args:
                 stream.start_heartbeat(float(request.args["heartbeat"]))
             if "hello" in request.args:
@@ -94,7 +87,7 @@ def waits(name: str) -> Response:
         finally:
             closed_at[name] = time.monotonic()
 
-    with writer() as stream:
+    with simulcast.writer() as stream:
         stream.write_event("hello")
         for token in tokens():
             stream.write_event(token)
@@ -104,7 +97,7 @@ def waits(name: str) -> Response:
 @app.get("/upstream/<int:port>")
 def relay(port: int) -> Response:
     """Each line of an upstream as an event. Tries again on any error, as clients of LLMs do."""
-    with writer() as stream:
+    with simulcast.writer() as stream:
         if "hello" in request.args:
             stream.write_event("hello")
         for _ in range(3):
@@ -125,7 +118,7 @@ def relay(port: int) -> Response:
 @app.get("/fails/<when>")
 def fails(when: str) -> Response:
     """Before the first write, or after it."""
-    with writer() as stream:
+    with simulcast.writer() as stream:
         if when == "unknown":
             abort(404)
         if when == "before":
@@ -140,7 +133,7 @@ def fails(when: str) -> Response:
 @app.get("/fails/later")
 def fails_later() -> Response:
     """After its stream, when nothing can be told any more."""
-    with writer() as stream:
+    with simulcast.writer() as stream:
         stream.write_event(1)
     raise RuntimeError("password=hunter2")
 
@@ -148,7 +141,7 @@ def fails_later() -> Response:
 @app.get("/rows/<int:count>")
 def rows(count: int) -> Response:
     """An export, as fast as the client takes it."""
-    with writer() as stream:
+    with simulcast.writer() as stream:
         stream.stream({"id": number, "name": "x" * 60} for number in range(count))
         stream.write_done()
     return stream.response
@@ -157,7 +150,7 @@ def rows(count: int) -> Response:
 @app.get("/slowly/<int:count>")
 def slowly(count: int) -> Response:
     """One event each 100 ms."""
-    with writer() as stream:
+    with simulcast.writer() as stream:
         for number in range(count):
             stream.write_event(number)
             gevent.sleep(0.1)
