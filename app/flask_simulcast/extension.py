@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, Unpack
 
-from flask import Flask, Response, current_app, jsonify, request
+from flask import Flask, Response, current_app, has_request_context, jsonify, request
 
 from .access import Access
 from .brokers import check_url, connect
@@ -23,8 +23,9 @@ from .on_commit import publish_on_commit
 from .presence import Member, Place
 from .publisher import Publishing, checked_drafts
 from .settings import Settings
-from .transports import json_rows
+from .transports import cors, json_rows
 from .transports.response import StreamOptions, encoding_for, respond
+from .writer import Writer, keep_start_response
 
 _KEY = "simulcast"
 _log = logging.getLogger("flask_simulcast")
@@ -89,6 +90,7 @@ class Simulcast(Publishing, Access):
         check_url(settings)
         app.extensions[_KEY] = _State(settings)
         app.register_error_handler(SimulcastError, _as_response)
+        app.wsgi_app = keep_start_response(app.wsgi_app)  # type: ignore[assignment,method-assign]
 
     # Publishing: the verbs are in `Publishing`
 
@@ -223,6 +225,17 @@ class Simulcast(Publishing, Access):
     def stream(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
         """`ndjson` for a client that asks for ``application/x-ndjson``, `sse` for all others."""
         return self._stream(encoding_for(request), channels, options)
+
+    def writer(self) -> Writer:
+        """A stream that this view writes itself: see `Writer`.
+
+        Raises:
+            NoRequestError, NotHTTPError, StreamingNotSupportedError: There is nothing to write to.
+        """
+        _, state = self._here()
+        origin = request.headers.get("Origin") if has_request_context() else None
+        headers = cors.headers_for(origin, state.settings.allowed_origins)
+        return Writer.of_request(state.settings, state.metrics, headers)
 
     def json_rows(self, name: str, rows: Iterable[object]) -> Response:
         """A response that writes ``{"<name>":[…]}`` row by row. A row that fails cuts the body off.

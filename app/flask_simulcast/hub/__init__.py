@@ -181,12 +181,16 @@ class Hub:
 
         Args:
             count: How many; None for what each channel has by default. One position serves all channels, so whatever came
-                after it on the others comes along.
+                after it on the others comes along; where one of them is trimmed after it, the replay is shorter.
         """
         if count is not None:
             return self.broker.newest(channels, count) if count > 0 else None
         wanted = [(name, self.settings.retention(name).replay) for name in channels]
-        return min((self.broker.newest((name,), replay) for name, replay in wanted if replay), default=None)
+        starts = [self.broker.newest((name,), replay) for name, replay in wanted if replay]
+        if not starts:
+            return None
+        first = min(starts)
+        return first if self.broker.verdict(first, channels).reason is None else max(starts)
 
     # Listening
 

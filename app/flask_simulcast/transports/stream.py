@@ -47,7 +47,7 @@ class Stream:
         prelude: bytes = b"",
     ) -> None:
         self._hub = hub
-        self._make_listener = make_listener
+        self._make_listener: Callable[[Callable[[], None]], Listener] | None = make_listener
         self._socket = environ.get("gunicorn.socket")
         self._peekable = socket_of(environ)
         self._prelude = prelude
@@ -76,7 +76,9 @@ class Stream:
             self._hub.remove_listener(self._listener)
 
     def _open(self) -> bytes:
+        assert self._make_listener is not None
         listener = self._make_listener(self._cut)
+        self._make_listener = None  # and with it what it holds of the request: half a kilobyte an idle listener
         encoding = listener.encoding
         retry = encoding.retry(self._hub.settings.retry_ms)
         self._listener = listener  # before it is taken on: a greenlet that is killed meanwhile gives it back

@@ -69,6 +69,7 @@ def keep_start_response(wsgi_app: WSGIApplication) -> WSGIApplication:
         gate = environ[KEY] = Gate(start_response)
         body = wsgi_app(environ, gate.start_response)
         if not gate.is_taken:
+            del environ[KEY]  # a stream keeps its environ for as long as it lasts
             return body
         close = getattr(body, "close", None)
         if close is not None:
