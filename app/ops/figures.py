@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from ..flask_simulcast import metrics as extension
 
 #: What the service counts beside the extension.
-COUNTERS = {"request_errors_total": "Requests that ended in an error that nobody had foreseen (500)."}
+COUNTERS = {
+    "answers_total{status}": "Answers to requests, by status; a stream's when it begins.",
+    "request_errors_total": "Requests that ended in an error that nobody had foreseen.",
+}
 #: Of these gauges the largest of all workers counts; the others are added up.
 LARGEST = frozenset({"lag_seconds"})
 
@@ -34,9 +37,18 @@ class Figures(msgspec.Struct):
         return sum(by_label.values()) if label is None else by_label.get(label, 0)
 
 
-def of_worker(metrics: extension.Metrics, request_errors: int) -> Figures:
-    """What a worker stands at now."""
-    counts: dict[str, dict[str, int]] = {"request_errors_total": {"": request_errors}}
+def of_worker(metrics: extension.Metrics, answers: Mapping[int, int], request_errors: int) -> Figures:
+    """What a worker stands at now.
+
+    Args:
+        metrics: What the extension has counted.
+        answers: By status.
+        request_errors: Those that nobody had foreseen.
+    """
+    counts = {
+        "answers_total": {str(status): number for status, number in answers.items()},
+        "request_errors_total": {"": request_errors},
+    }
     for (name, label), value in metrics.counts().items():
         counts.setdefault(name, {})[label] = value
     histograms = {name: (row.counts, row.sum) for name, row in metrics.histograms().items()}

@@ -6,12 +6,13 @@ import atexit
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import gevent
-from flask import Flask, got_request_exception
+from flask import Flask, Response, got_request_exception
 from gevent import monkey
 from gevent.threadpool import ThreadPool
 
@@ -41,12 +42,14 @@ class Reporter:
         self._folder = Folder(path)
         self._pid = 0
         self._began = time.time()
+        self._answers: Counter[int] = Counter()
         self._request_errors = 0
         self._pool: ThreadPool | None = None
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._is_broken = False
         self._kept: tuple[float, Machine] | None = None
         got_request_exception.connect(self._count_error, sender=app)
+        app.after_request(self._count_answer)
 
     def start(self) -> None:
         """Write from now on, once a second where something has changed, and once more at the end of the process."""
@@ -122,7 +125,7 @@ class Reporter:
             self._folder.leave()
 
     def _figures(self) -> figures.Figures:
-        return figures.of_worker(self._metrics, self._request_errors)
+        return figures.of_worker(self._metrics, self._answers, self._request_errors)
 
     def _off_the_loop(self, function: Callable[[], T]) -> T:
         if not monkey.is_module_patched("socket"):
@@ -137,6 +140,10 @@ class Reporter:
         if not self._is_broken:
             self._is_broken = True
             _log.warning("Figures can't be shared with other workers: %s. Look at SIMULCAST_METRICS_FOLDER.", error)
+
+    def _count_answer(self, response: Response) -> Response:
+        self._answers[response.status_code] += 1
+        return response
 
     def _count_error(self, app: Flask, **facts: object) -> None:
         self._request_errors += 1

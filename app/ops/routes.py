@@ -8,6 +8,8 @@ from flask import Blueprint, Response, current_app, jsonify, request
 
 from ..errors import ApiError
 from ..extensions import simulcast
+from ..openapi.operation import JSON, Operation, describes
+from . import schemas
 from .exposition import exposition
 from .health import health
 from .reporter import Reporter
@@ -16,12 +18,14 @@ blueprint = Blueprint("ops", __name__)
 
 
 @blueprint.get("/healthz")
+@describes(Operation(answers={200: {JSON: schemas.Health}}))
 def healthz() -> Response:
     """The process answers; and what all workers of the machine have done."""
     return jsonify(health(_reporter().machine_or_worker(), time.time()))
 
 
 @blueprint.get("/readyz")
+@describes(Operation(answers={200: {JSON: schemas.Ready}}, errors=(503,)))
 def readyz() -> Response:
     """The log can be read (503 ``broker_unavailable`` if not), and this worker is not about to stop."""
     hub = simulcast.hub
@@ -31,6 +35,7 @@ def readyz() -> Response:
 
 
 @blueprint.get("/metrics")
+@describes(Operation(answers={200: {"text/plain": str, "application/openmetrics-text": str}}, errors=(503,)))
 def metrics() -> Response:
     """For Prometheus: all workers of the machine, whichever answers. 503 where only this one could be told of: its
     counters alone would look like a fall of all."""

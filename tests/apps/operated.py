@@ -33,6 +33,7 @@ def publish(channel: str) -> tuple[str, int]:
 
 
 @app.get("/boom")
+@app.get("/api/v1/boom")
 def boom() -> NoReturn:
     """A view that nobody has tried."""
     raise RuntimeError("on purpose")

@@ -66,15 +66,24 @@ class Nginx:
 
 
 @contextlib.contextmanager
-def serve_nginx(folder: Path, gunicorn_socket: Path) -> Iterator[Nginx]:
-    """Start nginx as it is deployed, in the foreground, and stop it at the end."""
+def serve_nginx(folder: Path, gunicorn_socket: Path, *, allowed_origin: str = "") -> Iterator[Nginx]:
+    """Start nginx as it is deployed, in the foreground, and stop it at the end.
+
+    Args:
+        allowed_origin: For the file's list of origins.
+    """
     binary = require("nginx", shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"))
     tls = folder / "tls"
     tls.mkdir(parents=True)
     _make_certificate(tls)
     port, plain_port = free_port(), free_port()
     config = folder / "nginx.conf"
-    config.write_text(_substituted(folder, gunicorn_socket, port, plain_port))
+    text = _substituted(folder, gunicorn_socket, port, plain_port)
+    if allowed_origin:
+        example = "# https://app.example"
+        assert example in text
+        text = text.replace(example, allowed_origin)
+    config.write_text(text)
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(
             [binary, "-c", str(config), "-e", str(folder / "start.log"), "-g", "daemon off;"],

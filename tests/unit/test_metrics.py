@@ -49,7 +49,7 @@ def test_every_counter_that_is_counted_is_in_the_table_with_its_label() -> None:
             assert name in GAUGES
     assert counted >= len(NAMES), "the pattern does not find them"
     for name in ERRORS:
-        assert name in NAMES | figures.COUNTERS.keys()
+        assert name in NAMES | figures.COUNTERS.keys(), name
 
 
 def test_a_histogram_s_buckets_reach_up_to_and_with_their_bounds() -> None:
@@ -112,7 +112,7 @@ def test_what_is_exposed_is_what_was_counted() -> None:
     metrics.set("listeners", 7)
     metrics.observe("publish_seconds", 0.002)
     metrics.observe("publish_seconds", 99)
-    text, _ = exposition(Machine(2, 1000.5, of_worker(metrics, request_errors=3)), "")
+    text, _ = exposition(Machine(2, 1000.5, of_worker(metrics, {200: 9, 429: 4}, request_errors=3)), "")
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
     samples = {(name, *labels.values()): value for f in families.values() for name, labels, value, *_ in f.samples}
     assert samples["simulcast_events_published_total",] == 5
@@ -122,6 +122,7 @@ def test_what_is_exposed_is_what_was_counted() -> None:
     )
     assert samples["simulcast_publish_failed_total", "publish_uncertain"] == 1
     assert samples["simulcast_request_errors_total",] == 3
+    assert samples["simulcast_answers_total", "429"] == 4
     assert (samples["simulcast_listeners",], samples["simulcast_workers",]) == (7, 2)
     assert samples["simulcast_start_time_seconds",] == 1000.5
     assert samples["simulcast_publish_seconds_bucket", "0.001"] == 0
@@ -141,7 +142,7 @@ def test_health_has_the_names_of_the_seed() -> None:
     for name in ("publish_failed_total", "receiver_errors_total", "broker_lost_total"):
         metrics.count(name, label="x" if label_of(name) else "")
     metrics.count("listeners_refused_total", 9, "listener_limit")  # a limit that holds is no error
-    assert health(Machine(2, 1000, of_worker(metrics, request_errors=1)), now=1060.5) == {
+    assert health(Machine(2, 1000, of_worker(metrics, {500: 1}, request_errors=1)), now=1060.5) == {
         "status": "ok",
         "activeConnections": 3,
         "totalMessages": 12,
