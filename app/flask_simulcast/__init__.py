@@ -50,6 +50,7 @@ from .signals import (
     listener_removed,
 )
 from .transports import cors as cors
+from .writer import Writer, WriterEvent
 
 __version__ = "0.1.0"
 
@@ -90,7 +91,9 @@ __all__ = [
     "StreamingNotSupportedError",
     "TooManyListenersError",
     "UnauthorizedError",
+    "Writer",
     "WriterError",
+    "WriterEvent",
     "broker_lost",
     "broker_restored",
     "draining",

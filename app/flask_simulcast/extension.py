@@ -14,7 +14,7 @@ from .brokers import check_url, connect
 from .encoding import Encoding
 from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
-from .errors import ChannelCountError, NoSuchListenerError, SimulcastError
+from .errors import ChannelCountError, NoRequestError, NoSuchListenerError, SimulcastError
 from .event import check_channel, check_publishable
 from .hub import Hub
 from .hub.history import History
@@ -232,9 +232,10 @@ class Simulcast(Publishing, Access):
         Raises:
             NoRequestError, NotHTTPError, StreamingNotSupportedError: There is nothing to write to.
         """
+        if not has_request_context():
+            raise NoRequestError("There is no request to answer. Call simulcast.writer() in a view.")
         _, state = self._here()
-        origin = request.headers.get("Origin") if has_request_context() else None
-        headers = cors.headers_for(origin, state.settings.allowed_origins)
+        headers = cors.headers_for(request.headers.get("Origin"), state.settings.allowed_origins)
         return Writer.of_request(state.settings, state.metrics, headers)
 
     def json_rows(self, name: str, rows: Iterable[object]) -> Response:
