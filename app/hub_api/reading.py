@@ -11,9 +11,9 @@ from msgspec import UNSET
 from .. import body
 from ..errors import ApiError
 from ..openapi.operation import NDJSON
-from .schemas import Draft, Event
+from .schemas import Draft, Event, Events
 
-_events = msgspec.json.Decoder(Event | list[Event])
+_events = msgspec.json.Decoder(Events)
 _event = msgspec.json.Decoder(Event)
 _draft = msgspec.json.Decoder(Draft)
 

@@ -46,7 +46,7 @@ def stream() -> Response:
         access=Access.GRANTED,
         needs="`publish` on each channel",
         headers=_KEY_HEADER,
-        body={JSON: schemas.Event | list[schemas.Event], NDJSON: str},
+        body={JSON: schemas.Events, NDJSON: str},
         errors=(429, 503),
     )
 )

@@ -23,6 +23,14 @@ Channel = Annotated[
         extra_json_schema={"pattern": "^(presence:)?[A-Za-z0-9._:-]{1,128}$"},
     ),
 ]
+PublishedTo = Annotated[
+    str,
+    Meta(
+        description="1-128 characters of `A-Z a-z 0-9 . _ : -`. Not `all`, and no name that begins with `user:`, `listener:`, "
+        "`presence:` or `simulcast:`: for these there are other routes, or nobody publishes to them.",
+        extra_json_schema={"pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+    ),
+]
 Type = Annotated[
     str,
     Meta(
@@ -73,8 +81,10 @@ class Event(Struct, forbid_unknown_fields=True):
     """An event for one channel, or one for each of several: either `channel` or `channels`."""
 
     data: Data
-    channel: Channel | UnsetType = UNSET
-    channels: Annotated[list[Channel], Meta(extra_json_schema={"minItems": 1, "maxItems": 1000})] | UnsetType = UNSET
+    channel: PublishedTo | UnsetType = UNSET
+    channels: Annotated[list[PublishedTo], Meta(extra_json_schema={"minItems": 1, "maxItems": 1000})] | UnsetType = (
+        UNSET
+    )
     type: Type = "message"
     idempotency_key: Key | UnsetType = UNSET
 
@@ -84,6 +94,15 @@ class Event(Struct, forbid_unknown_fields=True):
         if self.channels is not UNSET:
             return self.channels
         return [] if self.channel is UNSET else [self.channel]
+
+
+_EITHER = {"oneOf": [{"required": ["channel"]}, {"required": ["channels"]}]}
+Events = Annotated[
+    Event | list[Event],
+    Meta(
+        extra_json_schema={"allOf": [{"anyOf": [{"type": "object", **_EITHER}, {"type": "array", "items": _EITHER}]}]}
+    ),
+]
 
 
 class TicketRequest(Struct, forbid_unknown_fields=True):

@@ -57,14 +57,19 @@ def build(app: Flask, *, version: str, cookie: str) -> dict[str, Any]:
 
     Args:
         version: Of what is documented.
-        cookie: The name of the cookie that carries a token.
+        cookie: The name of the cookie that carries a token; empty where none does.
     """
     routes = list(_routes(app))
     schemas = _Schemas(operation for _, _, operation, _ in routes)
+    schemes = _security_schemes(cookie)
     paths: dict[str, Any] = {}
     for rule, method, operation, view in routes:
         path = _VARIABLE.sub(r"{\1}", rule.rule)
-        paths.setdefault(path, {})[method] = _operation(rule, method, operation, view, schemas)
+        described = _operation(rule, operation, view, schemas)
+        described["security"] = [
+            {name: []} if name else {} for name in operation.access.value if not name or name in schemes
+        ]
+        paths.setdefault(path, {})[method] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -73,7 +78,7 @@ def build(app: Flask, *, version: str, cookie: str) -> dict[str, Any]:
             "description": "Publish once; every listener gets it, in order, and what it missed when it comes back.",
         },
         "paths": paths,
-        "components": {"schemas": schemas.components, "securitySchemes": _security_schemes(cookie)},
+        "components": {"schemas": schemas.components, "securitySchemes": schemes},
     }
 
 
@@ -113,16 +118,13 @@ def _types(operation: Operation) -> Iterator[Any]:
         yield from (content or {}).values()
 
 
-def _operation(
-    rule: Rule, method: str, operation: Operation, view: Callable[..., Any], schemas: _Schemas
-) -> dict[str, Any]:
+def _operation(rule: Rule, operation: Operation, view: Callable[..., Any], schemas: _Schemas) -> dict[str, Any]:
     summary, _, rest = _text(inspect.getdoc(view) or "").partition("\n\n")
     needs = f"Needs {operation.needs}." if operation.needs else ""
     described: dict[str, Any] = {
         "operationId": rule.endpoint.replace(".", "_"),
         "tags": [rule.endpoint.partition(".")[0]],
         "summary": summary.replace("\n", " "),
-        "security": operation.access.security,
         "responses": {
             **{str(status): _success(status, content, schemas) for status, content in operation.answers.items()},
             **{str(status): _error(status, schemas) for status in operation.error_statuses},
@@ -179,17 +181,11 @@ def _error(status: int, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _security_schemes(cookie: str) -> dict[str, Any]:
-    return {
+    schemes = {
         "bearer": {
             "type": "http",
             "scheme": "bearer",
             "description": "`Authorization: Bearer <token>`: a JSON Web Token, or the publish key.",
-        },
-        "cookie": {
-            "type": "apiKey",
-            "in": "cookie",
-            "name": cookie,
-            "description": "The same token. Other origins than the app's own must be allowed.",
         },
         "ticket": {
             "type": "apiKey",
@@ -198,6 +194,14 @@ def _security_schemes(cookie: str) -> dict[str, Any]:
             "description": "From `POST /api/v1/tickets`; lets in once, for EventSource and WebSocket, which can't set headers.",
         },
     }
+    if cookie:
+        schemes["cookie"] = {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": cookie,
+            "description": "A JSON Web Token. From other origins than the app's own only where they are allowed.",
+        }
+    return schemes
 
 
 def _text(docstring: str) -> str:

@@ -42,7 +42,7 @@ class Operation:
         headers: For each header that it reads, what for.
         body: Content of the request.
         body_is_optional: Whether it may be left out.
-        errors: Statuses besides those that follow from the rest: 400 for parameters, 413 for a body, 401 and 403 for a grant.
+        errors: Statuses besides those that follow from the rest: 400 and 404 for parameters, 413 for a body, 401 and 403 for a grant.
     """
 
     answers: Mapping[int, Content | None]
@@ -61,6 +61,8 @@ class Operation:
         statuses = set(self.errors)
         if self.path or self.query or self.body:
             statuses.add(400)
+        if self.path:
+            statuses.add(404)
         if self.body:
             statuses.add(413)
         if self.access is not Access.OPEN:

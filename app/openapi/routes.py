@@ -25,8 +25,6 @@ def openapi() -> Response:
 def _document(app: Flask) -> bytes:
     """Made when it is first asked for: by then all routes are there."""
     if _KEY not in app.extensions:
-        built = document.build(
-            app, version=__version__, cookie=app.config.get("SIMULCAST_COOKIE_NAME", "simulcast_token")
-        )
+        built = document.build(app, version=__version__, cookie=app.config.get("SIMULCAST_JWT_COOKIE", ""))
         app.extensions[_KEY] = msgspec.json.encode(built)
     return app.extensions[_KEY]  # type: ignore[no-any-return]

@@ -1,0 +1,135 @@
+"""The OpenAPI document says what the service does: asked at random, by a tool that reads nothing else.
+
+Streams never end, so the tool always asks them with ``Last-Event-ID: end``: with that, what would be a stream is
+answered 204, and what is refused is refused as ever. Their success is what all other tests of streams are about.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from tests.integration.fleet import JWT_KEY, call, connect, listen, token, wait_for_listeners
+from tests.serving import BEARER, ROOT, Server, serve
+
+SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
+# The same requests in each run, one after the other, none of them twice.
+OPTIONS = [
+    "--checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+    "--phases=examples,coverage,fuzzing",
+    "--max-examples=30",
+    "--seed=1",
+    "--generation-database=none",
+    "--request-timeout=10",
+    "--request-retries=0",
+    "--no-color",
+]
+# What a browser is shown is no API.
+PAGES = {"/", "/static/<path:filename>"}
+
+
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(
+        tmp_path_factory.mktemp("openapi"),
+        jwt_key=JWT_KEY,
+        jwt_cookie="token",
+        anonymous_channels="a,wukong:*",
+        presence_channels="a",
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def document(documented: Server) -> Any:
+    return documented.get_json("/openapi.json")
+
+
+@pytest.mark.parametrize("headers", [BEARER, {}], ids=["everything", "nothing"])
+def test_whoever_may_do_everything_or_nothing_gets_what_is_documented(
+    documented: Server, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    options = [f"--header={name}:{value}" for name, value in (headers | {"Last-Event-ID": "end"}).items()]
+    wait_for_listeners(documented, set())
+    run = subprocess.run(
+        [SCHEMATHESIS, "run", f"http://127.0.0.1:{documented.port}/openapi.json", *OPTIONS, *options],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2_000:]
+
+
+def test_every_route_stands_in_the_document_and_no_other(document: Any, tmp_path: Path) -> None:
+    code = (
+        "import json; from app import create_app; app = create_app({'SIMULCAST_BROKER_URL': 'memory://'});"
+        "print(json.dumps([[rule.rule, sorted(rule.methods)] for rule in app.url_map.iter_rules()]))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    served = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule), method.lower())
+        for rule, methods in json.loads(printed.stdout)
+        for method in methods
+        if method not in ("HEAD", "OPTIONS") and rule not in PAGES
+    }
+    assert served == {(path, method) for path, methods in document["paths"].items() for method in methods}
+
+
+def test_every_operation_says_what_it_is_and_who_may(document: Any) -> None:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method} {path}"
+            assert operation["summary"], where
+            assert path.startswith("/api/") == bool(operation["security"]), where
+            for parameter in operation.get("parameters", []):
+                assert parameter.get("description") or parameter["schema"].get("description"), (
+                    where,
+                    parameter["name"],
+                )
+
+
+def test_what_succeeds_for_who_is_connected_is_as_documented(documented: Server, document: Any) -> None:
+    """A tool that reads the document alone has nobody connected."""
+    bearer = token("ann", subscribe=["*"], meta={"name": "Ann"})
+    with listen(documented, "channel=a&channel=b", bearer) as client:
+        id = connect(client)
+        wait_for_listeners(documented, {id})
+        call(documented, "POST", "/events", {"channel": "a", "data": {"n": 10**30}}, status=201)
+        for method, path, template, body, status in (
+            ("GET", "/listeners", "/listeners", None, 200),
+            ("GET", "/channels/a/history", "/channels/{channel}/history", None, 200),
+            ("GET", "/channels/a/history?after=x", "/channels/{channel}/history", None, 200),
+            ("GET", "/channels/a/presence", "/channels/{channel}/presence", None, 200),
+            ("POST", f"/listeners/{id}/events", "/listeners/{listener}/events", {"data": 1}, 201),
+        ):
+            answer = call(documented, method, path, body, status=status)
+            assert any(answer.values()), "something to look at"
+            check(document, method, template, status, answer)
+        call(documented, "DELETE", f"/listeners/{id}", status=204)
+
+
+def check(document: Any, method: str, path: str, status: int, answer: Any) -> None:
+    """Whether this is an answer that the document describes."""
+    described = document["paths"]["/api/v1" + path][method.lower()]["responses"][str(status)]
+    schema = described["content"]["application/json"]["schema"] | {"components": document["components"]}
+    jsonschema_rs.validate(schema, answer)
+
+
+def test_no_request_of_this_module_made_a_500(documented: Server) -> None:
+    assert "Traceback" not in documented.log
