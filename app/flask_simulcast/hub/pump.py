@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+from blinker import Signal
 
 from .. import signals
 from ..brokers.base import Broker
@@ -136,9 +137,13 @@ class Pump:
             self._is_lost = True
             self._metrics.count("broker_lost_total")
             _log.error("%s", error)
-            signals.send(signals.broker_lost, self._sender, error=error)
+            self._tell(signals.broker_lost, error=error)
 
     def _restored(self) -> None:
         self._is_lost = False
         _log.info("The log can be read again.")
-        signals.send(signals.broker_restored, self._sender)
+        self._tell(signals.broker_restored)
+
+    def _tell(self, signal: Signal, **facts: Any) -> None:
+        if failed := signals.send(signal, self._sender, **facts):
+            self._metrics.count("receiver_errors_total", failed)
