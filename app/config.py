@@ -86,6 +86,7 @@ TABLE = (
     Row("publish_rate", _natural, 100, "events/s", "How much one user may publish, in each worker; 0 for no bound. The publish key has none."),
     Row("publish_burst", _positive, 1000, "events", "How much of that may come at once, after a pause."),
     Row("publish_rate_per_address", _natural, 0, "events/s", "How much may be published from one address, in each worker; 0 for no bound. The network (/64) counts as the address for IPv6."),
+    Row("ticket_rate", _natural, 10, "tickets/s", "How many tickets one user may have, in each worker, ten seconds' worth at once; 0 for no bound."),
     Row("wukong_stale_seconds", _positive, 15, "s", "A wukong that has not reported for so long is offline."),
     Row("metrics_folder", str, "instance/metrics", "", "Where the workers of one machine write their figures down for each other. A folder in memory will do: all in it begins anew with each start."),
     Row("log_level", _level, "", "", "How much the service says: debug, info, warning or error. Without it, as much as gunicorn (LOG_LEVEL)."),

@@ -1,26 +1,27 @@
-"""Limits: how much one may publish. Token buckets, for each user and for each address, in each worker.
+"""Limits: how much one may publish, and how many tickets one may have. Token buckets, in each worker.
 
 A bucket fills at the rate, up to the burst; a request takes one token for each of its events, all or none.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from flask import Flask, current_app, request
 
 from .errors import ApiError
 from .extensions import simulcast
+from .flask_simulcast import address_of
 
 _KEY = "simulcast_limits"
 # Some 200 bytes each. Who is forgotten begins with a full bucket; he was the one who had waited longest.
 _MAX_BUCKETS = 10_000
-_log = logging.getLogger(__name__)
+# Seconds' worth of tickets that may come at once.
+_TICKET_BURST = 10
 
 
 class Buckets:
@@ -65,8 +66,7 @@ class PublishLimits:
 
     def __init__(self, per_user: Buckets | None, per_address: Buckets | None) -> None:
         self._per_user = per_user
-        self._per_address = per_address
-        self._has_warned = False
+        self.per_address = per_address
 
     def check(self, events: int, user: str, address: str) -> None:
         """Take what a request needs, from both buckets or from none. Does not switch.
@@ -82,15 +82,8 @@ class PublishLimits:
         asked = []
         if self._per_user is not None and user:
             asked.append((self._per_user, user, "user"))
-        if self._per_address is not None:
-            if address:
-                asked.append((self._per_address, _network_of(address), "address"))
-            elif not self._has_warned:
-                self._has_warned = True
-                _log.warning(
-                    "A request has no address, so SIMULCAST_PUBLISH_RATE_PER_ADDRESS does nothing. Behind a unix socket "
-                    "the proxy must send X-Forwarded-For, and SIMULCAST_PROXY_HOPS must say how many proxies there are."
-                )
+        if self.per_address is not None and address:
+            asked.append((self.per_address, address, "address"))
         for buckets, name, what in asked:
             seconds = buckets.wait(name, events)
             if seconds == math.inf:
@@ -100,23 +93,29 @@ class PublishLimits:
                     f"{events} events at once are more than one {what} may ever publish. Send at most {buckets.burst:g}.",
                 )
             if seconds > 0:
-                after = math.ceil(seconds)
-                raise ApiError(
-                    429,
-                    "publish_rate",
-                    f"This {what} publishes too fast. Try again in {after} s, or send fewer events.",
-                    {"Retry-After": str(after)},
-                )
+                raise _too_fast("publish_rate", f"This {what} publishes too fast", seconds)
         for buckets, name, _ in asked:
             buckets.take(name, events)
 
 
+class _Limits(NamedTuple):
+    """Of one app in this process."""
+
+    publish: PublishLimits
+    tickets: Buckets | None
+
+
 def init_app(app: Flask) -> None:
     """Read the settings."""
-    rate, per_address = app.config["SIMULCAST_PUBLISH_RATE"], app.config["SIMULCAST_PUBLISH_RATE_PER_ADDRESS"]
-    burst = app.config["SIMULCAST_PUBLISH_BURST"]
-    app.extensions[_KEY] = PublishLimits(
-        Buckets(rate, burst) if rate else None, Buckets(per_address, burst) if per_address else None
+    config = app.config
+    per_user, per_address = config["SIMULCAST_PUBLISH_RATE"], config["SIMULCAST_PUBLISH_RATE_PER_ADDRESS"]
+    burst = config["SIMULCAST_PUBLISH_BURST"]
+    tickets = config["SIMULCAST_TICKET_RATE"]
+    app.extensions[_KEY] = _Limits(
+        PublishLimits(
+            Buckets(per_user, burst) if per_user else None, Buckets(per_address, burst) if per_address else None
+        ),
+        Buckets(tickets, _TICKET_BURST * tickets) if tickets else None,
     )
 
 
@@ -126,15 +125,33 @@ def check_publish(events: int) -> None:
     Raises:
         ApiError: 429 ``publish_rate`` with an honest ``Retry-After``; 413 ``publish_burst``.
     """
-    limits: PublishLimits = current_app.extensions[_KEY]
-    limits.check(events, simulcast.grant().user, request.remote_addr or "")
+    limits = _here().publish
+    address = "" if limits.per_address is None else address_of(request, "SIMULCAST_PUBLISH_RATE_PER_ADDRESS")
+    limits.check(events, simulcast.grant().user, address)
 
 
-def _network_of(address: str) -> str:
-    """Whoever has one IPv6 address has the 2⁶⁴ beside it (RFC 6177)."""
-    if ":" not in address:
-        return address
-    try:
-        return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
-    except ValueError:
-        return address
+def check_ticket() -> None:
+    """Whether the current request may have a ticket now. A spent one is kept until its grant ends, so they must not be made
+    without end.
+
+    Raises:
+        ApiError: 429 ``ticket_rate`` with an honest ``Retry-After``.
+    """
+    grant, buckets = simulcast.grant(), _here().tickets
+    name = grant.user or grant.token_id
+    if buckets is None or not name:
+        return
+    seconds = buckets.wait(name, 1)
+    if seconds > 0:
+        raise _too_fast("ticket_rate", "These are too many tickets", seconds)
+    buckets.take(name, 1)
+
+
+def _too_fast(code: str, what: str, seconds: float) -> ApiError:
+    after = math.ceil(seconds)
+    return ApiError(429, code, f"{what}. Try again in {after} s, or ask for less.", {"Retry-After": str(after)})
+
+
+def _here() -> _Limits:
+    limits: _Limits = current_app.extensions[_KEY]
+    return limits

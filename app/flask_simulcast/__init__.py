@@ -50,6 +50,7 @@ from .signals import (
     listener_removed,
 )
 from .transports import cors as cors
+from .transports.address import address_of
 from .writer import Writer, WriterEvent
 
 __version__ = "0.1.0"
@@ -94,6 +95,7 @@ __all__ = [
     "Writer",
     "WriterError",
     "WriterEvent",
+    "address_of",
     "broker_lost",
     "broker_restored",
     "draining",

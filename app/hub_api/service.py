@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from msgspec import Raw
 
+from .. import limits
 from ..extensions import simulcast
 from ..flask_simulcast import Event, History, UnauthorizedError
 from . import schemas
@@ -70,6 +71,7 @@ def issue_ticket(seconds: int) -> schemas.Ticket:
     grant = simulcast.grant()
     if grant.is_anonymous:
         raise UnauthorizedError("A ticket needs a token. Send one in the header Authorization: Bearer <token>.")
+    limits.check_ticket()
     left = seconds if grant.expires_at is None else grant.expires_at - time.time()
     return schemas.Ticket(simulcast.issue_ticket(grant, seconds=seconds), int(max(min(seconds, left), 0)))
 

@@ -35,6 +35,7 @@ def fleet(folder: Path, app: str = "tests.apps.hub_views:app", **settings: objec
         "broker_url": f"sqlite:///{folder}/log.db",
         "jwt_key": JWT_KEY,
         "publish_rate": 0,
+        "ticket_rate": 0,
         **settings,
     }
     with serve(folder / "one", app=app, **shared) as one, serve(folder / "two", app=app, **shared) as two:

@@ -209,7 +209,18 @@ def test_behind_a_unix_socket_without_hops_the_address_is_unknown_and_that_is_sa
     ) as server:
         for _ in range(20):
             assert post_over(path, {"X-Forwarded-For": "192.0.2.1"}) == 201
-        assert server.log.count("SIMULCAST_PROXY_HOPS must say") == 1
+        assert server.log.count("so SIMULCAST_PUBLISH_RATE_PER_ADDRESS does nothing") == 1
+
+
+def test_one_user_has_tickets_at_a_rate(tmp_path: Path) -> None:
+    with serve(tmp_path, broker_url="memory://", jwt_key=JWT_KEY, ticket_rate=1) as server:
+        ann, bob = (token(user, subscribe=["closed.*"]) for user in ("ann", "bob"))
+        for _ in range(10):
+            call(server, "POST", "/tickets", None, ann, 201)
+        status, headers, body = server.request("POST", "/api/v1/tickets", None, ann)
+        assert (status, json.loads(body)["error"]["code"]) == (429, "ticket_rate")
+        assert int(headers["retry-after"]) == 1
+        call(server, "POST", "/tickets", None, bob, 201)
 
 
 # From the command line

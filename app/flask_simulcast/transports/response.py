@@ -17,6 +17,7 @@ from ..hub import Hub
 from ..listener import Listener
 from ..settings import Settings
 from . import cors, ndjson, sse
+from .address import address_of
 from .stream import Stream
 
 
@@ -67,7 +68,8 @@ def _respond(
     resume = sse.resume_of(request)
     if sse.is_over(resume):
         return Response(status=204)
-    address = (request.remote_addr or "") if settings.max_listeners_per_address else ""
+    is_limited = settings.max_listeners_per_address > 0
+    address = address_of(request, "SIMULCAST_MAX_LISTENERS_PER_ADDRESS") if is_limited else ""
     try:
         hub.check_room(grant.user, address)
     except ListenError as error:
