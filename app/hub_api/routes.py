@@ -219,7 +219,7 @@ def presence(channel: str) -> Response:
         needs="a token in a header or a cookie",
         body={JSON: schemas.TicketRequest},
         body_is_optional=True,
-        errors=(503,),
+        errors=(429, 503),
     )
 )
 def issue_ticket() -> Response:
