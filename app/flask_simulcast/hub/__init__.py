@@ -236,7 +236,7 @@ class Hub:
         self._start()
         first = self._catch_up.begin(listener, self.position)
         self._roll.add(listener)
-        self.control.check(listener)  # now that an order would reach it: none falls in between
+        self.control.check_new(listener)  # now that an order would reach it: none falls in between
         self._register.add(listener)
         self.metrics.count("listeners_added_total")
         self.metrics.set("listeners", len(self.listeners))

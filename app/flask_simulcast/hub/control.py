@@ -56,11 +56,15 @@ class Control:
         names = grant.revocable_as
         return bool(names) and self._broker.revoked_before(names) > grant.issued_at * 1000
 
-    def check(self, listener: Listener) -> None:
-        """Close a listener that was revoked while it was not looked at: it was just taken on, or the log went on without us."""
+    def check_new(self, listener: Listener) -> None:
+        """Close a listener that was revoked while it was being taken on. Nobody can have kicked it yet."""
         if self.is_revoked(listener.grant):
             listener.close(CloseReason.REVOKED)
-        elif self._broker.revoked_before((LISTENER_PREFIX + listener.id,)):
+
+    def check(self, listener: Listener) -> None:
+        """Close a listener that was revoked or kicked while the log went on without us."""
+        self.check_new(listener)
+        if self._broker.revoked_before((LISTENER_PREFIX + listener.id,)):
             listener.close(CloseReason.KICKED)
 
     def obey(self, event: Event) -> None:
