@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import jsonschema_rs
 import msgspec
@@ -13,8 +15,8 @@ from hypothesis import strategies as st
 
 from app import query
 from app.errors import ApiError
-from app.flask_simulcast import ChannelNameError
-from app.flask_simulcast.event import check_channel, encode_data
+from app.flask_simulcast import InvalidEventError
+from app.flask_simulcast.event import check_channel, check_key, check_type, check_user, encode_data
 from app.hub_api import schemas
 from app.hub_api.reading import as_mapping, read_draft, read_events
 from app.openapi.operation import JSON, NDJSON
@@ -52,17 +54,31 @@ def test_whatever_comes_is_read_or_refused_by_name(text: bytes, mimetype: str) -
         assert error.status in (400, 413)
 
 
-@given(
-    name=st.text(st.sampled_from("ab.:_-é \n/*A9\0"), max_size=140) | st.sampled_from(["all", "presence:a", "a" * 128])
+HOSTILE = st.text(st.sampled_from("ab.:_-é \n\r\0/*A9"), max_size=140)
+
+
+@pytest.mark.parametrize(
+    ("type", "check", "examples"),
+    [
+        (schemas.Channel, check_channel, ["all", "presence:a", "a" * 128, "presence:" + "a" * 128]),
+        (schemas.Type, check_type, ["x" * 128, "x" * 129]),
+        (schemas.Key, check_key, ["x" * 128, "x" * 129]),
+        (schemas.User, check_user, ["x" * 128, "x" * 129, "https://a//b"]),
+    ],
+    ids=["channel", "type", "key", "user"],
 )
-def test_the_documented_pattern_of_a_channel_is_what_the_extension_takes(name: str) -> None:
-    (schema,), _ = msgspec.json.schema_components([schemas.Channel])
+@given(data=st.data())
+def test_what_is_documented_is_what_the_extension_takes(
+    type: Any, check: Callable[[str], object], examples: list[str], data: st.DataObject
+) -> None:
+    text = data.draw(HOSTILE | st.sampled_from([*examples, ""]))
     try:
-        check_channel(name)
+        check(text)
         is_taken = True
-    except ChannelNameError:
+    except InvalidEventError:
         is_taken = False
-    assert jsonschema_rs.is_valid(schema, name) == is_taken
+    (schema,), _ = msgspec.json.schema_components([type])
+    assert jsonschema_rs.is_valid(schema, text) == is_taken
 
 
 def test_the_error_names_the_event_and_the_field() -> None:
