@@ -58,6 +58,7 @@ def publish() -> Response:
         request.mimetype,
         request.headers.get("Idempotency-Key"),
         most=current_app.config["SIMULCAST_MAX_BATCH_EVENTS"],
+        most_bytes=current_app.config["SIMULCAST_MAX_BODY_BYTES"],
     )
     auth.require_publish({name for event in events for name in event.names})
     limits.check_publish(sum(len(event.names) for event in events))

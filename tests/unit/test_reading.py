@@ -30,7 +30,7 @@ VALUES = st.recursive(
 
 
 def read(text: bytes, mimetype: str = JSON, key: str | None = None) -> list[schemas.Event]:
-    return read_events(text, mimetype, key, most=10)
+    return read_events(text, mimetype, key, most=10, most_bytes=1000)
 
 
 def code_of(text: bytes, mimetype: str = JSON, key: str | None = None) -> str:
@@ -104,6 +104,15 @@ def test_an_event_goes_to_one_channel_or_to_several_not_both() -> None:
 def test_an_event_for_several_channels_counts_for_each() -> None:
     names = json.dumps([f"c{n}" for n in range(11)]).encode()
     assert code_of(b'{"data":1,"channels":' + names + b"}") == "too_many_events"
+
+
+def test_what_is_stored_in_several_channels_has_a_bound_in_bytes() -> None:
+    several = b'{"channels":["a","b"],"data":"%s"}'
+    assert read(several % (b"x" * 490))
+    assert code_of(several % (b"x" * 510)) == "too_many_bytes"
+    assert code_of(b"[" + several % (b"x" * 300) + b"," + several % (b"x" * 300) + b"]") == "too_many_bytes"
+    assert read(b'{"channel":"a","data":"%s"}' % (b"x" * 2000)), "the body has a limit of its own"
+    assert read(b'{"channels":["a"],"data":' + b"[" * 900 + b"]" * 900 + b"}")
 
 
 def test_a_key_in_the_header_is_for_one_event() -> None:
