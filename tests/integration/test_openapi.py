@@ -16,6 +16,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+import schemathesis
 
 from tests.integration.fleet import JWT_KEY, call, connect, listen, token, wait_for_listeners
 from tests.serving import BEARER, ROOT, Server, serve
@@ -89,6 +90,10 @@ def test_every_route_stands_in_the_document_and_no_other(document: Any, tmp_path
         if method not in ("HEAD", "OPTIONS") and rule not in PAGES
     }
     assert served == {(path, method) for path, methods in document["paths"].items() for method in methods}
+
+
+def test_the_document_is_one_by_the_rules_of_openapi(document: Any) -> None:
+    schemathesis.openapi.from_dict(document).validate()
 
 
 def test_every_operation_says_what_it_is_and_who_may(document: Any) -> None:
