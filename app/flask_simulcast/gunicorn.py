@@ -23,7 +23,7 @@ from typing import Any
 import gevent
 
 from .errors import SettingError
-from .hub import hubs_of_this_process
+from .hub import drain_process
 
 _TCP_OPTIONS = {
     "TCP_USER_TIMEOUT": 20_000,  # ms; sent but not acknowledged for so long: gone (9.4 s with 8 s; default 15 min)
@@ -47,7 +47,7 @@ def post_worker_init(worker: Any) -> None:
 
 def worker_int(worker: Any) -> None:
     """On INT and QUIT the worker leaves at once; this hook is where it still can say goodbye."""
-    _drain()
+    drain_process()
 
 
 def _set_options(listening: Any) -> None:
@@ -63,12 +63,7 @@ def _set_options(listening: Any) -> None:
 def _drain_at_end(worker: Any) -> None:
     while worker.alive:
         gevent.sleep(_WATCH_SECONDS)
-    _drain()
-
-
-def _drain() -> None:
-    for hub in hubs_of_this_process():
-        hub.drain()
+    drain_process()
 
 
 def _refuse_memory_of_many(worker: Any) -> None:

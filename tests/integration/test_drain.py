@@ -119,3 +119,23 @@ def status_of(connection: object, path: str) -> int:
     response = connection.getresponse()  # type: ignore[attr-defined]
     response.read()
     return int(response.status)
+
+
+def test_a_worker_that_had_no_listener_yet_takes_none_on_its_way_out(tmp_path: Path) -> None:
+    """It accepts connections for up to a second more. A stream that began then would hold it until it is killed, after 30 s."""
+    with serve(tmp_path, app="tests.apps.operated:app", retry_ms=100) as server:
+        (old,) = server.workers
+        os.kill(old, signal.SIGTERM)
+        time.sleep(0.2)  # it has said goodbye to nobody by now, and accepts still
+        with contextlib.ExitStack() as clients:
+            asked = []
+            deadline = time.monotonic() + 1.5
+            while time.monotonic() < deadline:
+                with contextlib.suppress(OSError):
+                    asked.append(clients.enter_context(SSEClient(server.port, "/listen/a", timeout=5)))
+            wait_until(lambda: not pids_alive([old]), 5 * 4, "the old worker to leave")
+            assert len(asked) > 2
+            for client in asked:
+                first = client.next()
+                assert first is not None
+                assert first.type in ("closed", "connected")  # by the old one, or by the new one

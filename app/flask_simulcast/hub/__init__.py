@@ -43,6 +43,8 @@ _RESERVED = (USER_PREFIX, LISTENER_PREFIX, CONTROL)
 
 _log = logging.getLogger("flask_simulcast")
 _hubs: WeakSet[Hub] = WeakSet()
+# The process that has said goodbye. It accepts connections for up to a second more, and may make its first hub only then.
+_draining_pid = 0
 
 
 class Hub:
@@ -71,7 +73,7 @@ class Hub:
         self._roll = Roll(settings)
         self.listeners = self._roll.listeners
         self.control = Control(broker, self._roll)
-        self.is_draining = False
+        self.is_draining = _draining_pid == self.pid
         self._ring = Ring(settings.ring_events, settings.ring_bytes)
         self._pump = Pump(broker, self._receive, self._scatter, metrics, sender)
         self._switchboard = Switchboard(self._read_to, self._becomes_pending)
@@ -389,6 +391,14 @@ class Hub:
         self._keeper.keep()
 
 
+def drain_process() -> None:
+    """For the server's hooks: drain every hub of this process. One that is made later takes no listener. Switches."""
+    global _draining_pid  # noqa: PLW0603 - it is the process that ends
+    _draining_pid = os.getpid()
+    for hub in hubs_of_this_process():
+        hub.drain()
+
+
 def hubs_of_this_process() -> list[Hub]:
-    """For the server's hooks."""
+    """All that are open."""
     return [hub for hub in _hubs if hub.pid == os.getpid()]
