@@ -10,6 +10,7 @@ while history lasts.
 from __future__ import annotations
 
 import enum
+import re
 import time
 from collections.abc import Callable
 from secrets import token_hex
@@ -21,6 +22,7 @@ from .event import ALL, LISTENER_PREFIX, USER_PREFIX, Position, View
 from .grant import Grant
 from .presence import Place
 
+_ID = re.compile("[0-9a-f]{16}", re.ASCII)
 _WAKE = (b"", None, 0)
 _NOBODY = Grant()
 
@@ -42,6 +44,11 @@ class CloseReason(enum.Enum):
     def reconnect(self) -> bool:
         """Whether the client should come back for more."""
         return self not in _FOR_GOOD
+
+
+def is_listener_id(text: str) -> bool:
+    """Whether this can be the id of a listener."""
+    return _ID.fullmatch(text) is not None
 
 
 _FOR_GOOD = frozenset({CloseReason.EXPIRED, CloseReason.REVOKED, CloseReason.FINISHED})

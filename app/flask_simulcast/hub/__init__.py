@@ -18,7 +18,7 @@ from ..audience import Audience
 from ..brokers.base import Broker
 from ..errors import BrokerError, DrainingError, ListenError, NotPatchedError
 from ..event import CONTROL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
-from ..listener import CloseReason, Listener
+from ..listener import CloseReason, Listener, is_listener_id
 from ..loop import Breather, is_patched, let_others_in
 from ..metrics import Metrics
 from ..presence import Place
@@ -159,7 +159,9 @@ class Hub:
         return self.find_place(id) is not None
 
     def find_place(self, id: str) -> Place | None:
-        """The same, with what the register says of it."""
+        """The same, with what the register says of it. What can't be an id is not waited for."""
+        if not is_listener_id(id):
+            return None
         deadline = time.monotonic() + _REGISTER_SECONDS
         while True:
             here = self._roll.find(id)
