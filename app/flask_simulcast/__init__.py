@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from .encoding.websocket import text_frame
 from .errors import (
     BrokerError,
     BrokerUnavailableError,
     ChannelCountError,
     ChannelNameError,
+    ConnectionClosedError,
     DrainingError,
     EventDataError,
     EventTooLargeError,
     EventTypeError,
     ForbiddenError,
     GrantError,
+    HandshakeError,
     IdempotencyKeyError,
     InvalidEventError,
     ListenerGoneError,
@@ -28,6 +31,8 @@ from .errors import (
     StreamingNotSupportedError,
     TooManyListenersError,
     UnauthorizedError,
+    UpgradeRequiredError,
+    WebSocketError,
     WriterError,
 )
 from .event import Event, Position
@@ -51,6 +56,7 @@ from .signals import (
 )
 from .transports import cors as cors
 from .transports.address import address_of
+from .websocket import Connection, GuardedSock
 from .writer import Writer, WriterEvent
 
 __version__ = "0.1.0"
@@ -61,6 +67,8 @@ __all__ = [
     "ChannelCountError",
     "ChannelNameError",
     "CloseReason",
+    "Connection",
+    "ConnectionClosedError",
     "DrainingError",
     "Event",
     "EventDataError",
@@ -69,6 +77,8 @@ __all__ = [
     "ForbiddenError",
     "Grant",
     "GrantError",
+    "GuardedSock",
+    "HandshakeError",
     "History",
     "IdempotencyKeyError",
     "InvalidEventError",
@@ -92,6 +102,8 @@ __all__ = [
     "StreamingNotSupportedError",
     "TooManyListenersError",
     "UnauthorizedError",
+    "UpgradeRequiredError",
+    "WebSocketError",
     "Writer",
     "WriterError",
     "WriterEvent",
@@ -105,4 +117,5 @@ __all__ = [
     "listener_closed",
     "listener_lagging",
     "listener_removed",
+    "text_frame",
 ]

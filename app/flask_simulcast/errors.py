@@ -23,6 +23,10 @@ SimulcastError
 │   ├── NotHTTPError
 │   ├── StreamingNotSupportedError
 │   └── ListenerGoneError         the client left; stop producing
+├── WebSocketError
+│   ├── HandshakeError            a request that can't become a WebSocket
+│   ├── UpgradeRequiredError      a request that does not want to, or by another version
+│   └── ConnectionClosedError     the WebSocket has ended; with its code and reason
 └── BrokerError
     ├── BrokerUnavailableError    certainly not stored
     └── PublishUncertainError     perhaps stored
@@ -192,6 +196,44 @@ class ListenerGoneError(WriterError, ConnectionError):
     """The client left. Stop producing; the ``with`` block of the writer ends quietly on it."""
 
     code = "listener_gone"
+
+
+class WebSocketError(SimulcastError):
+    """A WebSocket can't begin, or can't go on."""
+
+    code = "websocket"
+
+
+class HandshakeError(WebSocketError, ValueError):
+    """A request that can't become a WebSocket, and why."""
+
+    status = 400
+    code = "handshake"
+
+
+class UpgradeRequiredError(WebSocketError):
+    """A plain request where a WebSocket is spoken, or another version of it."""
+
+    status = 426
+    code = "upgrade_required"
+
+
+class ConnectionClosedError(WebSocketError, ConnectionError):
+    """The WebSocket has ended. A handler may let it pass: it ends quietly on it.
+
+    Attributes:
+        close_code: Of the client, if it closed; else ours. 1005: it gave none. 1006: it went without a word.
+        close_reason: The same, in words.
+    """
+
+    code = "connection_closed"
+
+    def __init__(self, close_code: int, close_reason: str) -> None:
+        super().__init__(
+            f"The WebSocket has ended with the code {close_code}. Send nothing any more, and leave the handler."
+        )
+        self.close_code = close_code
+        self.close_reason = close_reason
 
 
 class BrokerError(SimulcastError):

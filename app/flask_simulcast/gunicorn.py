@@ -24,6 +24,7 @@ import gevent
 
 from .errors import SettingError
 from .hub import drain_process
+from .websocket import drain_websockets
 
 _TCP_OPTIONS = {
     "TCP_USER_TIMEOUT": 20_000,  # ms; sent but not acknowledged for so long: gone (9.4 s with 8 s; default 15 min)
@@ -47,7 +48,7 @@ def post_worker_init(worker: Any) -> None:
 
 def worker_int(worker: Any) -> None:
     """On INT and QUIT the worker leaves at once; this hook is where it still can say goodbye."""
-    drain_process()
+    _drain()
 
 
 def _set_options(listening: Any) -> None:
@@ -63,7 +64,12 @@ def _set_options(listening: Any) -> None:
 def _drain_at_end(worker: Any) -> None:
     while worker.alive:
         gevent.sleep(_WATCH_SECONDS)
-    drain_process()
+    _drain()
+
+
+def _drain() -> None:
+    """Streams and WebSockets at the same time: each has its own deadline."""
+    gevent.joinall([gevent.spawn(drain_process), gevent.spawn(drain_websockets)])
 
 
 def _refuse_memory_of_many(worker: Any) -> None:

@@ -27,12 +27,17 @@ COUNTERS = {
     "writer_streams_total": "Streams that a view wrote itself, from their first write on.",
     "writer_errors_total": "Views that failed in the middle of such a stream.",
     "writer_gone_total": "Clients that left such a stream, or did not take it.",
+    "websocket_opened_total": "WebSockets that were accepted.",
+    "websocket_refused_total{code}": "WebSockets that were not, by error code.",
+    "websocket_closed_total{reason}": "WebSockets that ended, by reason.",
+    "websocket_errors_total": "Handlers of WebSockets that raised.",
 }
 
 
 #: What is measured as it stands now.
 GAUGES = {
     "listeners": "Connected listeners.",
+    "websockets": "Open WebSockets.",
     "lag_seconds": "How old the newest event was when it was read from the log.",
 }
 

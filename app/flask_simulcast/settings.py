@@ -121,6 +121,27 @@ class Settings:
         "Origins besides the app's own from which a browser may listen and publish, with commas between them: "
         "https://app.example. A lone star is any origin, without cookies.",
     )
+    websocket_message_bytes: int = setting(
+        128 << 10,
+        "Largest message that a WebSocket client may send: an event, and what is around it.",
+        unit="bytes",
+        minimum=126,
+        maximum=1 << 30,
+    )
+    websocket_fragments: int = setting(
+        1024, "Frames in which a WebSocket client may send one message.", minimum=1, maximum=1 << 20
+    )
+    websocket_messages_per_second: int = setting(
+        100, "Messages that a WebSocket client may send, over time; twice as many at once; 0 for no bound.", unit="1/s"
+    )
+    websocket_frames_per_second: int = setting(1000, "The same for frames of any kind: fragments, pings.", unit="1/s")
+    websocket_queue_bytes: int = setting(
+        64 << 10,
+        "What waits for the handler of a WebSocket, and what waits for its client, before the sender has to wait.",
+        unit="bytes",
+        minimum=1024,
+        maximum=64 << 20,
+    )
     drain_seconds: float = setting(
         1, "How long a stopping worker waits for its streams to take their goodbye.", unit="s", minimum=0, maximum=60
     )

@@ -22,6 +22,7 @@ LAYERS = [
     {"hub"},
     {"transports"},
     {"publisher", "tickets", "on_commit", "writer"},
+    {"websocket"},
     {"access"},
     {"extension"},
     {"gunicorn", "testing"},

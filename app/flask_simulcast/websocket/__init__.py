@@ -1,0 +1,20 @@
+"""WebSocket: one guarded connection, on top of flask-sock. What is guarded is in `docs/websocket.md`."""
+
+from __future__ import annotations
+
+from .connection import Connection
+from .connections import Connections, drain_websockets
+from .endings import ENDINGS, Ending
+from .limits import Limits
+from .sock import GuardedSock, mismatch
+
+__all__ = [
+    "ENDINGS",
+    "Connection",
+    "Connections",
+    "Ending",
+    "GuardedSock",
+    "Limits",
+    "drain_websockets",
+    "mismatch",
+]

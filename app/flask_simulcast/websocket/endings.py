@@ -1,0 +1,85 @@
+"""How a WebSocket ends: the close codes, in one table, with those of SSE's ``closed``.
+
+What a page sees are code and reason of its ``CloseEvent``; what an operator sees is ``name``, the label of
+``simulcast_websocket_closed_total``. 4000-4499 mean "come back", 4500-4999 "do not".
+
+Source: RFC 6455, 7.4.1, and IANA's registry of close codes (1012, 1013); 4000-4999 are for private use.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..listener import CloseReason
+
+_RECONNECT = range(4000, 4500)
+_FOR_GOOD = range(4500, 5000)
+# Where nobody can tell that a second try would end as the first: the page's owner has to change something.
+_USELESS_TO_RETRY = frozenset({1000, 1002, 1003, 1007, 1008, 1009})
+
+
+class Ending(NamedTuple):
+    """One way to end.
+
+    Attributes:
+        code: In the close frame. 1005 and 1006 stand in none: the client gave no code, or no close frame at all.
+        name: For counters and logs; of these there is a fixed set.
+        reason: In words, for the client.
+    """
+
+    code: int
+    name: str
+    reason: str = ""
+
+    @property
+    def reconnect(self) -> bool:
+        """Whether the client should come back."""
+        return self.code not in _USELESS_TO_RETRY and self.code not in _FOR_GOOD
+
+    def saying(self, reason: str) -> Ending:
+        """The same, in other words."""
+        return self._replace(reason=reason)
+
+
+#: Those that SSE has as well, there in ``closed``.
+ENDINGS = {
+    reason: Ending(code, reason.value, words)
+    for reason, code, words in (
+        (CloseReason.CLIENT_GONE, 1006, ""),
+        (CloseReason.FINISHED, 1000, ""),
+        (CloseReason.DRAINING, 1012, "This worker is about to stop. Reconnect, and another one answers."),
+        (CloseReason.KICKED, 4000, "This connection was closed. You may come back."),
+        (CloseReason.STALLED, 4001, "Nothing was taken, or answered, for too long."),
+        (CloseReason.BROKER_LOST, 4002, "The log can't be read now."),
+        (CloseReason.LIMIT, 4003, "What you sent was not taken for too long."),
+        (CloseReason.REVOKED, 4500, "Your token was revoked."),
+        (CloseReason.EXPIRED, 4501, "Your token has expired."),
+    )
+}
+
+# Those of a WebSocket alone.
+#: The client said goodbye; its own code and reason stand in the ending.
+CLIENT_CLOSED = Ending(1005, "client_closed")
+PROTOCOL_ERROR = Ending(1002, "protocol_error", "These bytes are no WebSocket frames.")
+NOT_TEXT = Ending(1003, "not_text", "Only text messages are taken here.")
+NOT_UTF8 = Ending(1007, "not_utf8", "A text that is not UTF-8.")
+REFUSED = Ending(1008, "refused", "That is not allowed.")
+TOO_FAST = Ending(1008, "too_fast", "Too many messages, or frames, in a second.")
+TOO_MANY_FRAGMENTS = Ending(1008, "too_many_fragments", "A message in too many fragments.")
+TOO_LARGE = Ending(1009, "too_large", "The message is too large.")
+BUG = Ending(1011, "bug", "Something went wrong here.")
+
+OF_WEBSOCKET = (
+    CLIENT_CLOSED, PROTOCOL_ERROR, NOT_TEXT, NOT_UTF8, REFUSED, TOO_FAST, TOO_MANY_FRAGMENTS, TOO_LARGE, BUG,
+)  # fmt: skip
+
+
+def of_code(code: int, reason: str) -> Ending:
+    """What a handler chose itself.
+
+    Raises:
+        ValueError: A code that must not stand in a frame.
+    """
+    if code not in range(3000, 5000) and code not in {1000, 1001, 1003, 1007, 1008, 1009, 1011, 1012, 1013}:
+        raise ValueError(f"A WebSocket can't be closed with the code {code}. Use 1000, or one of 3000 to 4999.")
+    return Ending(code, CloseReason.FINISHED.value, reason)

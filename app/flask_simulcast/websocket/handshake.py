@@ -1,0 +1,84 @@
+"""The opening handshake: from a request to 101, or to an error that says what is wrong with it. No I/O.
+
+The HTTP server has read and checked the request; here is what WebSocket asks of it. Stricter than wsproto, which takes any
+key. No extension is answered: compression would be negotiated in `accepted`, and undone in the parser.
+
+Source: RFC 6455, 4.2.1 (what the client must send), 4.2.2 (what to answer), 4.4 (versions).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import HandshakeError, UpgradeRequiredError
+
+#: What a plain request is told.
+USE_A_CLIENT = "This URL speaks WebSocket. Open it with new WebSocket(url), or another such client."
+_VERSION = "13"
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def check(environ: Mapping[str, Any]) -> str:
+    """Whether this is a client's opening handshake.
+
+    Returns:
+        Its key.
+
+    Raises:
+        UpgradeRequiredError: A plain request, or another version of the protocol.
+        HandshakeError: It can't be read.
+    """
+    if "websocket" not in _tokens(environ, "HTTP_UPGRADE") or "upgrade" not in _tokens(environ, "HTTP_CONNECTION"):
+        raise UpgradeRequiredError(USE_A_CLIENT)
+    if environ["REQUEST_METHOD"] != "GET" or environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
+        raise HandshakeError("A WebSocket begins with GET over HTTP/1.1.")
+    version = environ.get("HTTP_SEC_WEBSOCKET_VERSION")
+    if version != _VERSION:
+        if version is None:
+            raise HandshakeError("The header Sec-WebSocket-Version is missing. Send Sec-WebSocket-Version: 13.")
+        raise UpgradeRequiredError("Another version of WebSocket is asked for. Use version 13.")
+    if not environ.get("HTTP_HOST"):
+        raise HandshakeError("The header Host is missing.")
+    if environ.get("CONTENT_LENGTH", "0") not in ("", "0") or environ.get("HTTP_TRANSFER_ENCODING"):
+        raise HandshakeError("A WebSocket's handshake has no body: its bytes would be taken for frames.")
+    if _has_early_bytes(environ):
+        raise HandshakeError("Frames came before the answer to the handshake. Wait for 101.")
+    return _checked_key(environ.get("HTTP_SEC_WEBSOCKET_KEY", ""))
+
+
+def accepted(key: str) -> bytes:
+    """The answer that makes the connection a WebSocket."""
+    # SHA-1 is what the protocol says; it proves that the server understood, and protects nothing.
+    digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % base64.b64encode(digest)
+    )
+
+
+def _checked_key(key: str) -> str:
+    """16 bytes in base64."""
+    try:
+        is_right = len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        is_right = False
+    if not is_right:
+        raise HandshakeError(
+            "The header Sec-WebSocket-Key is missing, or not 16 bytes in base64. Use a WebSocket client."
+        )
+    return key
+
+
+def _has_early_bytes(environ: Mapping[str, Any]) -> bool:
+    """Whether the server has read on beyond the head: those bytes would be lost to us without a word (4.1: wait)."""
+    unreader = getattr(getattr(environ.get("wsgi.input"), "reader", None), "unreader", None)
+    return unreader is not None and bool(unreader.buf.getbuffer().nbytes)
+
+
+def _tokens(environ: Mapping[str, Any], name: str) -> set[str]:
+    """A header with commas, in lower case."""
+    return {token.strip().lower() for token in environ.get(name, "").split(",")}

@@ -1,0 +1,173 @@
+"""WebSocket routes of every kind, and a window into their worker."""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+if not monkey.is_module_patched("socket"):
+    monkey.patch_all()
+
+import gc
+import logging
+import os
+from pathlib import Path
+
+import gevent
+from flask import Blueprint, Flask, Response, jsonify, request
+
+from app.flask_simulcast import CloseReason, Connection, GuardedSock, Simulcast, UnauthorizedError, text_frame
+
+logging.basicConfig(level=logging.INFO)
+app = Flask(__name__)
+app.config["SIMULCAST_BROKER_URL"] = "memory://"
+for name in (
+    "SIMULCAST_ALLOWED_ORIGINS",
+    "SIMULCAST_DRAIN_SECONDS",
+    "SIMULCAST_HEARTBEAT_SECONDS",
+    "SIMULCAST_MAX_LISTENERS",
+    "SIMULCAST_STALL_SECONDS",
+):
+    app.config[name] = os.environ.get(name)
+simulcast = Simulcast(app)
+sock = GuardedSock(simulcast, app)
+rooms = Blueprint("rooms", __name__, url_prefix="/rooms")
+crowd: set[Connection] = set()
+handled: list[str] = []
+
+#: As much as Autobahn sends, and as fast as anybody wants.
+_ANYTHING = {
+    "message_bytes": 16 << 20,
+    "fragments": 1 << 20,
+    "messages_per_second": 0,
+    "frames_per_second": 0,
+}
+
+
+@sock.route("/", limits=_ANYTHING, endpoint="autobahn")
+@sock.route("/echo")
+@sock.route("/text", text_only=True, endpoint="text")
+def echo(ws: Connection) -> None:
+    while True:
+        ws.send(ws.receive())
+
+
+@sock.route("/notes")
+def notes(ws: Connection) -> None:
+    """Takes its time for each message."""
+    while True:
+        message = ws.receive()
+        gevent.sleep(0.02)
+        handled.append(str(message))
+
+
+@sock.route("/deaf")
+def deaf(ws: Connection) -> None:
+    """Never reads, and sends nothing."""
+    while ws.is_open:
+        gevent.sleep(0.05)
+
+
+@sock.route("/flood/<int:count>/<int:size>")
+def flood(ws: Connection, count: int, size: int) -> None:
+    """Sends so many messages of so many bytes, numbered."""
+    for number in range(count):
+        ws.send(f"{number:<10}".ljust(size, chr(97 + number % 26)))
+
+
+@sock.route("/pair")
+def pair(ws: Connection) -> None:
+    """Two greenlets send at once, whatever comes."""
+
+    def send(letter: str) -> None:
+        for number in range(200):
+            ws.send(letter * (1000 + number * 37))
+
+    gevent.joinall([gevent.spawn(send, letter) for letter in "ab"], raise_error=True)
+
+
+@sock.route("/crowd")
+def join_crowd(ws: Connection) -> None:
+    """Waits for what is sent to all."""
+    crowd.add(ws)
+    try:
+        while True:
+            ws.receive()
+    finally:
+        crowd.discard(ws)
+
+
+@app.post("/crowd/<int:times>")
+def send_to_crowd(times: int) -> str:
+    """One frame for all, so many times; ``{n}`` stands for the number."""
+    data = request.get_data()
+    for number in range(times):
+        frame = text_frame(data.replace(b"{n}", str(number).encode()))
+        for ws in list(crowd):
+            ws.send_frame(frame)
+    return ""
+
+
+@sock.route("/fails")
+def fails(ws: Connection) -> None:
+    """With a secret in the text of its exception."""
+    ws.receive()
+    raise RuntimeError("password=hunter2")
+
+
+@sock.route("/refuses")
+def refuses(ws: Connection) -> None:
+    """After the handshake, when HTTP is over."""
+    raise UnauthorizedError("Not you. Get a token.")
+
+
+@sock.route("/closes/<code>")
+def closes(ws: Connection, code: str) -> None:
+    """With a number, or with a reason of all transports."""
+    ws.close(int(code), "as asked") if code.isdecimal() else ws.close(CloseReason(code))
+
+
+@sock.route("/waits/<float:seconds>")
+def waits(ws: Connection, seconds: float) -> None:
+    """Tells what `receive` returns when nothing comes."""
+    ws.send(repr(ws.receive(timeout=seconds)))
+
+
+def check_key(room: str) -> None:
+    """Who comes in must say so."""
+    if request.args.get("key") != room:
+        raise UnauthorizedError("Send the key of the room.")
+
+
+@sock.route("/<room>", rooms, before=check_key)
+def enter(ws: Connection, room: str) -> None:
+    """Says hello."""
+    ws.send(f"Welcome to {room}")
+
+
+@app.get("/inspect")
+def inspect() -> Response:
+    """Greenlets, descriptors, counters."""
+    gc.collect()
+    return jsonify(
+        greenlets=sum(isinstance(thing, gevent.Greenlet) and not thing.dead for thing in gc.get_objects()),
+        connections=sum(isinstance(thing, Connection) for thing in gc.get_objects()),
+        descriptors=len(list(Path("/proc/self/fd").iterdir())),
+        open=len(simulcast.connections.open),
+        metrics=simulcast.metrics.snapshot(),
+        handled=handled,
+    )
+
+
+@app.get("/ping")
+def ping() -> str:
+    """As little as a view can do."""
+    return ""
+
+
+@app.get("/page")
+def page() -> str:
+    """For a browser."""
+    return "<!doctype html><title>page</title>"
+
+
+app.register_blueprint(rooms)
