@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import auth, cli, cors, errors, hub_api, limits, log, openapi, ops, wukongs
+from . import auth, chat, cli, cors, errors, hub_api, limits, log, openapi, ops, wukongs
 from . import config as configuration
 from .extensions import db, simulcast
 
@@ -37,7 +37,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     auth.init_app(app)
     limits.init_app(app)
     db.init_app(app)
-    for feature in (hub_api, wukongs, ops, openapi):
+    for feature in (hub_api, wukongs, chat, ops, openapi):
         feature.init_app(app)
     cli.init_app(app)
     return app

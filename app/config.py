@@ -15,6 +15,7 @@ from .keys import MIN_SECRET_BYTES
 
 PREFIX = "SIMULCAST_"
 _COOKIE = re.compile(r"[A-Za-z0-9._-]*", re.ASCII)  # what all browsers and servers agree on
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 _SECRETS = ("publish_key", "jwt_key")
 
 
@@ -64,6 +65,13 @@ def _positive(value: Any) -> int:
     return number
 
 
+def _flag(value: Any) -> bool:
+    text = str(value).lower()
+    if text not in _TRUE + _FALSE:
+        raise ValueError("neither true nor false")
+    return text in _TRUE
+
+
 def _natural(value: Any) -> int:
     number = int(value)
     if number < 0:
@@ -88,6 +96,9 @@ TABLE = (
     Row("publish_rate_per_address", _natural, 0, "events/s", "How much may be published from one address, in each worker; 0 for no bound. The network (/64) counts as the address for IPv6."),
     Row("ticket_rate", _natural, 10, "tickets/s", "How many tickets one user may have, in each worker, ten seconds' worth at once; 0 for no bound."),
     Row("wukong_stale_seconds", _positive, 15, "s", "A wukong that has not reported for so long is offline."),
+    Row("chat_anonymous", _flag, False, "", "Whether somebody without a token may speak in rooms that SIMULCAST_ANONYMOUS_CHANNELS opens (chat.*), under any name."),
+    Row("chat_rate", _natural, 1, "messages/s", "How much one person may say in one room, in each worker; 0 for no bound. One address may say ten times as much."),
+    Row("chat_burst", _positive, 10, "messages", "How much of that may come at once, after a pause."),
     Row("metrics_folder", str, "instance/metrics", "", "Where the workers of one machine write their figures down for each other. A folder in memory will do: all in it begins anew with each start."),
     Row("log_level", _level, "", "", "How much the service says: debug, info, warning or error. Without it, as much as gunicorn (LOG_LEVEL)."),
     Row("proxy_hops", _natural, 0, "proxies", "How many proxies in front may be believed about a client's address."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from flask import Flask, Response
 
@@ -119,6 +121,20 @@ def test_one_who_can_resume_needs_no_snapshot(app: Flask) -> None:
         assert [event.type for event in read_sse(next(body))] == ["gap", "connected", "snapshot"]
         body.close()  # type: ignore[attr-defined]
     assert called
+
+
+@pytest.mark.parametrize(
+    ("present", "on"),
+    [(None, ()), (False, ()), (True, ("a", "b")), (["b"], ("b",)), ((), ())],
+)
+def test_a_view_says_on_which_of_its_channels_somebody_is_present(
+    app: Flask, present: Any, on: tuple[str, ...]
+) -> None:
+    with app.test_request_context():
+        body = iter(simulcast.sse(["a", "b"], member="ann", present=present).response)
+        next(body)
+        assert [listener.present_on for listener in simulcast.hub.listeners] == [on]
+        body.close()  # type: ignore[attr-defined]
 
 
 def test_errors_of_a_client_are_answers_and_not_exceptions(app: Flask) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypedDict
 
 from flask import Request, Response
@@ -31,7 +31,7 @@ class StreamOptions(TypedDict, total=False):
     grant: Grant | None
     member: str
     meta: Mapping[str, Any] | None
-    present: bool | None
+    present: bool | Collection[str] | None
     heartbeat_as_comment: bool
 
 
@@ -116,7 +116,11 @@ def _start(
     return start, encoding.notice(type, encode_data(snapshot()), str(start))
 
 
-def _present_on(channels: tuple[str, ...], member: str, present: bool | None, settings: Settings) -> tuple[str, ...]:
+def _present_on(
+    channels: tuple[str, ...], member: str, present: bool | Collection[str] | None, settings: Settings
+) -> tuple[str, ...]:
     if not member or present is False:
         return ()
-    return channels if present else tuple(name for name in channels if matches_any(settings.presence_channels, name))
+    if present is None:
+        return tuple(name for name in channels if matches_any(settings.presence_channels, name))
+    return channels if present is True else tuple(name for name in channels if name in present)

@@ -1,0 +1,14 @@
+"""Chat: rooms in which people talk, see who is there, and find what was said before they came."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from . import floods
+from .routes import blueprint
+
+
+def init_app(app: Flask) -> None:
+    """Add the routes, and the buckets that bound a flood."""
+    floods.init_app(app)
+    app.register_blueprint(blueprint, url_prefix="/api/v1/chat")

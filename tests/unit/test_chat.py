@@ -1,0 +1,193 @@
+"""What people may be called and may say; who is taken for whom; how fast one may speak."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.chat.events import Person, channel_of, channels_of, right_of, told
+from app.chat.floods import Floods, Speaker
+from app.chat.texts import check_name, check_room, clean_text
+from app.errors import ApiError
+from app.flask_simulcast import Event, Grant, Position
+
+ANN = Person("ann", is_verified=True)
+SOMEBODY = Person("ann", is_verified=False)
+
+
+def refused(check: object, text: str) -> str:
+    assert callable(check)
+    with pytest.raises(ApiError) as error:
+        check(text)
+    assert error.value.status == 400
+    return error.value.code
+
+
+# Names and texts
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "Ann Lee", "小明", "Алёна", "O’Neil", "<b>", "🐒", "👩‍💻", "می‌خواهم", "é" * 64, "\U0001fae9", "a?"]
+)
+def test_a_name_is_what_can_be_seen(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        " ann", "ann ", "?ann", "a" * 65, "a\nb", "a\tb", "a\0b", "a\x7fb", "a\u200bb", "a\u202eb", "a\u2028b", "a\u00a0b",
+        "a\ud800b", "a\ufffdb", "\u0301", "\u200c", " ", "ann\u200d", "a\u2066b", "\ufeffann",
+    ],
+)  # fmt: skip
+def test_a_name_that_hides_something_is_refused(name: str) -> None:
+    assert refused(check_name, name) == "user_name"
+
+
+def test_no_name_is_no_user() -> None:
+    assert refused(check_name, "") == "no_user"
+
+
+@given(st.text(alphabet=st.characters(), max_size=70))
+def test_any_text_is_a_name_or_is_refused_by_name(text: str) -> None:
+    try:
+        assert check_name(text) == text
+    except ApiError as error:
+        assert (error.status, error.code) in {(400, "no_user"), (400, "user_name")}
+        assert str(error).isascii(), "what was refused does not get into a log as it is"
+    else:
+        assert 1 <= len(text) <= 64
+        assert len(text.splitlines()) == 1
+        text.encode()
+
+
+@given(st.text(alphabet=st.characters(), max_size=5000))
+@example("a\r\nb\rc\td")
+@example("x" * 4000)
+@example("x" * 4001)
+@example("\r\n" * 3000 + "x")
+def test_any_text_can_be_said_with_lf_alone_or_is_refused_by_name(text: str) -> None:
+    try:
+        said = clean_text(text)
+    except ApiError as error:
+        assert (error.status, error.code) == (400, "message_text")
+    else:
+        assert said.strip()
+        assert len(said) <= 4000
+        assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f]", said)
+        assert said == clean_text(said)
+        assert said.encode().decode() == re.sub("\r\n?", "\n", text)
+
+
+@given(st.text(max_size=70))
+@example("a" * 64)
+@example("a\n")
+@example("a:typing")
+def test_a_room_is_a_channel_of_its_own_or_is_refused(text: str) -> None:
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text, re.ASCII):
+        assert check_room(text) == text
+    else:
+        assert refused(check_room, text) == "room_name"
+
+
+# Who is taken for whom
+
+
+@given(st.text(min_size=1, max_size=64), st.booleans(), st.text(min_size=1, max_size=64), st.booleans())
+def test_two_people_are_never_one_member(one: str, one_is: bool, other: str, other_is: bool) -> None:
+    people = []
+    for name, is_verified in ((one, one_is), (other, other_is)):
+        try:
+            people.append(Person(check_name(name), is_verified))
+        except ApiError:
+            return
+    assert (people[0].member == people[1].member) == (people[0] == people[1])
+    assert [Person.of_member(person.member) for person in people] == people
+
+
+@given(st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True))
+def test_who_may_speak_in_all_rooms_may_not_publish_to_their_channels(room: str) -> None:
+    grant = Grant(user="ann", subscribe=["chat.*"], publish=["chat.*"])
+    assert grant.may_publish(right_of(room))
+    assert not any(grant.may_publish(channel) or grant.may_subscribe(channel) for channel in channels_of(room))
+
+
+def test_comings_and_goings_are_told_by_the_names_of_the_chat() -> None:
+    position = Position(1, 2)
+    channel = "presence:" + channel_of("lobby")
+    for type, renamed, person in (("join", "user-join", ANN), ("leave", "user-leave", SOMEBODY)):
+        fact = json.dumps({"member": person.member, "meta": {"secret": 1}, "time": 7})
+        seen = told(Event(position, channel, type, fact))
+        assert seen is not None
+        assert (seen.position, seen.type) == (position, renamed)
+        assert json.loads(seen.data) == {"room": "lobby", "user": "ann", "verified": person.is_verified, "time": 7}
+    assert told(Event(position, channel, "of a later version", "{}")) is None
+
+
+@pytest.mark.parametrize("channel", [channel_of("lobby"), "user:ann", "all", "presence:other"])
+def test_all_else_is_told_as_it_is(channel: str) -> None:
+    event = Event(Position(1, 2), channel, "join", "no object")
+    assert told(event) is event
+
+
+# Floods
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def says(floods: Floods, room: str, speaker: Speaker) -> str:
+    """How long to wait; empty for what went through."""
+    try:
+        floods.check_message(room, speaker)
+    except ApiError as error:
+        assert (error.status, error.code) == (429, "chat_rate")
+        return error.headers["Retry-After"]
+    return ""
+
+
+def test_a_burst_of_one_person_then_the_rate_and_nobody_else_waits() -> None:
+    floods = Floods(1, 3, clock := Clock())
+    ann, bob = Speaker("ann", "192.0.2.1"), Speaker("bob", "192.0.2.1")
+    assert [says(floods, "a", ann) for _ in range(4)] == ["", "", "", "1"]
+    assert says(floods, "b", ann) == says(floods, "a", bob) == ""
+    clock.now += 1
+    assert [says(floods, "a", ann) for _ in range(2)] == ["", "1"]
+
+
+def test_an_address_may_say_ten_times_as_much_as_a_person() -> None:
+    floods = Floods(1, 3, Clock())
+    said = [says(floods, "a", Speaker(f"user{n}", "192.0.2.1")) for n in range(31)]
+    assert said == [""] * 30 + ["1"]
+    assert says(floods, "a", Speaker("user30", "192.0.2.2")) == "", "who was refused has lost nothing"
+
+
+def test_a_backend_is_bound_for_each_whom_it_speaks_for() -> None:
+    floods = Floods(1, 1, Clock())
+    assert [says(floods, "a", Speaker(f"?user{n}", "")) for n in range(100)] == [""] * 100
+    assert says(floods, "a", Speaker("?user0", "")) == "1"
+
+
+def test_without_a_rate_there_is_no_bound() -> None:
+    floods = Floods(0, 1, Clock())
+    assert not any(says(floods, "a", Speaker("ann", "192.0.2.1")) for _ in range(1000))
+
+
+def test_typing_is_told_once_a_second_for_a_person_and_ten_times_for_a_room() -> None:
+    floods = Floods(1, 3, clock := Clock())
+    ann = Speaker("ann", "")
+    assert [floods.takes_typing("a", ann) for _ in range(3)] == [True, False, False]
+    clock.now += 1
+    assert floods.takes_typing("a", ann)
+    assert sum(floods.takes_typing("a", Speaker(f"user{n}", "")) for n in range(50)) == 9
+    assert floods.takes_typing("b", ann), "another room"
