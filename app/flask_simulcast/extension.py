@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Unpack
 
 from flask import Flask, Response, current_app, has_request_context, jsonify, request
+from werkzeug.routing.exceptions import WebsocketMismatch
 
 from .access import Access
 from .brokers import check_url, connect
@@ -25,6 +26,7 @@ from .publisher import Publishing, checked_drafts
 from .settings import Settings
 from .transports import cors, json_rows
 from .transports.response import StreamOptions, encoding_for, respond
+from .websocket import Connections, mismatch
 from .writer import Writer, keep_start_response
 
 _KEY = "simulcast"
@@ -37,6 +39,7 @@ class _State:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.connections = Connections(settings, self.metrics)
         self._hub: Hub | None = None
 
     def hub(self, app: Flask) -> Hub:
@@ -90,6 +93,7 @@ class Simulcast(Publishing, Access):
         check_url(settings)
         app.extensions[_KEY] = _State(settings)
         app.register_error_handler(SimulcastError, _as_response)
+        app.register_error_handler(WebsocketMismatch, lambda error: _as_response(mismatch(error)))
         app.wsgi_app = keep_start_response(app.wsgi_app)  # type: ignore[assignment,method-assign]
 
     # Publishing: the verbs are in `Publishing`
@@ -286,6 +290,11 @@ class Simulcast(Publishing, Access):
         return self._here()[1].metrics
 
     def close(self, app: Flask) -> None:
+    @property
+    def connections(self) -> Connections:
+        """The current app's WebSockets in this process."""
+        return self._here()[1].connections
+
         """Close the app's log in this process and stop its greenlets; the next use opens it again. Switches."""
         app.extensions[_KEY].close()
 
@@ -328,3 +337,5 @@ def _as_response(error: SimulcastError) -> Response:
     elif error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+    elif error.status == 426:
+        response.headers.update({"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"})
