@@ -289,12 +289,12 @@ class Simulcast(Publishing, Access):
         """The current app's counters in this process."""
         return self._here()[1].metrics
 
-    def close(self, app: Flask) -> None:
     @property
     def connections(self) -> Connections:
         """The current app's WebSockets in this process."""
         return self._here()[1].connections
 
+    def close(self, app: Flask) -> None:
         """Close the app's log in this process and stop its greenlets; the next use opens it again. Switches."""
         app.extensions[_KEY].close()
 
@@ -336,6 +336,6 @@ def _as_response(error: SimulcastError) -> Response:
         response.headers["Retry-After"] = "1"
     elif error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    return response
     elif error.status == 426:
         response.headers.update({"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"})
+    return response
