@@ -17,6 +17,8 @@ PREFIX = "SIMULCAST_"
 _COOKIE = re.compile(r"[A-Za-z0-9._-]*", re.ASCII)  # what all browsers and servers agree on
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 _SECRETS = ("publish_key", "jwt_key")
+# For the agent of a wukong, which may be started in the same environment; docs/wukongs.md.
+_OF_OTHERS = ("SIMULCAST_AGENT_TOKEN",)
 
 
 class Row(NamedTuple):
@@ -122,7 +124,8 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     Raises:
         SettingError: A value can't be used, or a SIMULCAST_ key is not known.
     """
-    given: dict[str, Any] = {k: v for k, v in environment.items() if k.startswith(PREFIX)} | dict(overrides or {})
+    given: dict[str, Any] = {k: v for k, v in environment.items() if k.startswith(PREFIX) and k not in _OF_OTHERS}
+    given |= dict(overrides or {})
     config = {k: v for k, v in given.items() if not k.startswith(PREFIX)}
     extension_keys = {PREFIX + field.name.upper() for field in dataclasses.fields(Settings)}
     for row in TABLE:

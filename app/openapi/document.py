@@ -22,10 +22,11 @@ _ERRORS = {
     401: "Nobody knows who asks, or the token has ended.",
     403: "It is known who asks, and that is not allowed.",
     404: "There is no such thing.",
-    409: "It is somebody else's.",
+    409: "It is somebody else's, or not there just now.",
     413: "The body, or an event in it, is too large.",
     429: "Too many at once.",
     503: "Not now: the log is not available, or this worker is full or about to stop.",
+    504: "No answer came in time.",
 }
 _ERROR_HEADERS = {
     401: {"WWW-Authenticate": "Always `Bearer`."},
@@ -35,6 +36,7 @@ _ERROR_HEADERS = {
 _SUCCESSES = {
     200: "As asked.",
     201: "Stored.",
+    202: "Sent on; what comes of it is told elsewhere.",
     204: "Done; no body.",
 }
 

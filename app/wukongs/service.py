@@ -11,6 +11,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import Engine
 
+from ..errors import ApiError
 from ..extensions import db, simulcast
 from . import machine, store
 
@@ -29,9 +30,13 @@ def channel_of(name: str) -> str:
 
 
 def is_built_in(name: str) -> bool:
-    """Those that this machine reports itself."""
-    name = machine.canonical(name)
-    return name == machine.HOST or name in machine.worker_names()
+    """Those that this machine reports itself, whether they are there now or not."""
+    return machine.is_reserved(machine.canonical(name))
+
+
+def no_such(name: str) -> ApiError:
+    """What is answered where there is none."""
+    return ApiError(404, "no_such_wukong", f"There is no wukong {name[:64]!a}. GET /api/v1/wukongs lists them.")
 
 
 def find(name: str) -> dict[str, Any] | None:
@@ -40,53 +45,75 @@ def find(name: str) -> dict[str, Any] | None:
         return None
     name = machine.canonical(name)
     if is_built_in(name):
-        return _built_in(name)
+        return _built_in(name) if name == machine.HOST or name in machine.worker_names() else None
     row = store.find(name)
-    return None if row is None else _agent(row, _stale_before())
+    return None if row is None else _agent(row, _stale_ms())
 
 
 def every() -> Iterator[dict[str, Any]]:
     """All of them: this machine, its workers, then those that report. Needs a context now, not while it is read."""
-    return _every(db.engine, _stale_before())
+    return _every(db.engine, _stale_ms())
 
 
-def report(name: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Keep what an agent says of itself and tell its listeners. May switch."""
+def report(name: str, data: dict[str, Any], interval_seconds: float = 0) -> dict[str, Any]:
+    """Keep what an agent says of itself and tell its listeners. May switch.
+
+    Args:
+        interval_seconds: After how long it will report again; 0 where that is not known. Three of them have to pass in
+            silence before it is offline, and ``SIMULCAST_WUKONG_STALE_SECONDS``.
+    """
     now_ms = _now_ms()
     status = _status(name, "agent", "online", now_ms, data)
     simulcast.check(channel_of(name), status, type=STATUS)
     # Kept before it is published: whoever connects in between takes a position before the event, and a snapshot with it.
-    store.save(name, data, now_ms)
+    store.save(name, data, now_ms, round(interval_seconds * 1000))
     simulcast.publish(channel_of(name), status, type=STATUS)
     return status
 
 
+def remove(name: str) -> bool:
+    """Forget one that reports, and tell its listeners: a last status, in the state ``removed``. May switch.
+
+    Returns:
+        False if there is none.
+    """
+    row = store.remove(name)
+    if row is None:
+        return False
+    status = _status(name, "agent", "removed", _now_ms(), json.loads(row.data))
+    simulcast.publish(channel_of(name), status, type=STATUS)
+    return True
+
+
 def sample() -> None:
     """Publish the status of this machine and its workers, and of agents that have just fallen silent. May switch."""
-    names = [machine.HOST, *machine.worker_names(), *store.take_stale(_stale_seconds())]
-    statuses = [status for status in map(find, names) if status is not None]
+    built_in = map(_built_in, [machine.HOST, *machine.worker_names()])
+    stale_ms = _stale_ms()
+    silent = [_agent(row, stale_ms) for row in store.take_stale(stale_ms, _now_ms())]
+    statuses = [*(status for status in built_in if status is not None), *silent]
     simulcast.publish_many(
         [{"channel": channel_of(status["name"]), "type": STATUS, "data": status} for status in statuses]
     )
 
 
-def _every(engine: Engine, stale_before: int) -> Iterator[dict[str, Any]]:
+def _every(engine: Engine, stale_ms: int) -> Iterator[dict[str, Any]]:
     for name in [machine.HOST, *machine.worker_names()]:
         status = _built_in(name)
         if status is not None:
             yield status
     for row in store.every(engine):
-        yield _agent(row, stale_before)
+        yield _agent(row, stale_ms)
 
 
 def _built_in(name: str) -> dict[str, Any] | None:
+    """Of this machine or one of its workers, and of no other process; None for a worker that is gone."""
     data = machine.figures(name)
     kind = "host" if name == machine.HOST else "worker"
     return None if data is None else _status(name, kind, "online", _now_ms(), data)
 
 
-def _agent(row: Any, stale_before: int) -> dict[str, Any]:
-    state = "offline" if row.reported_ms < stale_before else "online"
+def _agent(row: Any, stale_ms: int) -> dict[str, Any]:
+    state = "offline" if store.is_stale(row.reported_ms, row.interval_ms, stale_ms, _now_ms()) else "online"
     return _status(row.name, "agent", state, row.reported_ms, json.loads(row.data))
 
 
@@ -94,12 +121,8 @@ def _status(name: str, kind: str, state: str, time_ms: int, data: dict[str, Any]
     return {"name": name, "kind": kind, "state": state, "time": time_ms, "data": data}
 
 
-def _stale_seconds() -> float:
-    return float(current_app.config["SIMULCAST_WUKONG_STALE_SECONDS"])
-
-
-def _stale_before() -> int:
-    return _now_ms() - round(_stale_seconds() * 1000)
+def _stale_ms() -> int:
+    return round(float(current_app.config["SIMULCAST_WUKONG_STALE_SECONDS"]) * 1000)
 
 
 def _now_ms() -> int:

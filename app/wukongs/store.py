@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import BigInteger, Boolean, Engine, String, Text, event, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Engine,
+    Integer,
+    String,
+    Text,
+    delete,
+    event,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
 from ..extensions import db
 
 _ROWS_A_TIME = 500
+# An agent whose reports are late by one or two is still there.
+_SILENT_INTERVALS = 3
 
 
 class Wukong(db.Model):  # type: ignore[name-defined, misc]
@@ -27,21 +42,33 @@ class Wukong(db.Model):  # type: ignore[name-defined, misc]
     data: Mapped[str] = mapped_column(Text)  # JSON
     reported_ms: Mapped[int] = mapped_column(BigInteger, index=True)
     is_offline: Mapped[bool] = mapped_column(Boolean)  # its listeners have been told
+    interval_ms: Mapped[int] = mapped_column(
+        Integer, server_default="0"
+    )  # after which it reports again; 0 for not known
 
 
 def init_app(app: Flask) -> None:
-    """Make the table unless it is there. Several workers may do so at once."""
+    """Make the table unless it is there, and add what an older one has not. Several workers may do so at once."""
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _tune_sqlite)
         with db.engine.begin() as connection:
             connection.execute(CreateTable(Wukong.__table__, if_not_exists=True))
+        if not _has_interval(db.engine):
+            _add_interval(db.engine)
 
 
-def save(name: str, data: dict[str, Any], now_ms: int) -> None:
+def is_stale(reported_ms: Any, interval_ms: Any, stale_ms: int, now_ms: int) -> Any:
+    """Whether a wukong is offline: of numbers, or as SQL, of columns. A clock that was set back makes nobody offline."""
+    silent_ms = now_ms - reported_ms
+    return (silent_ms > stale_ms) & (silent_ms > _SILENT_INTERVALS * interval_ms)
+
+
+def save(name: str, data: dict[str, Any], now_ms: int, interval_ms: int) -> None:
     """Keep a report; it replaces the last one."""
     insert = postgresql_insert if db.engine.dialect.name == "postgresql" else sqlite_insert
-    values = {"data": json.dumps(data, allow_nan=False), "reported_ms": now_ms, "is_offline": False}
+    values = {"data": json.dumps(data, allow_nan=False), "reported_ms": now_ms}
+    values |= {"is_offline": False, "interval_ms": interval_ms}
     statement = insert(Wukong).values(name=name, **values)
     db.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
     db.session.commit()
@@ -51,6 +78,13 @@ def find(name: str) -> Row[Any] | None:
     """The last report, if there is one."""
     with db.engine.connect() as connection:
         return connection.execute(select(Wukong.__table__).where(Wukong.name == name)).one_or_none()
+
+
+def remove(name: str) -> Row[Any] | None:
+    """Forget one; its last report, if there was one."""
+    with db.engine.begin() as connection:
+        statement = delete(Wukong).where(Wukong.name == name).returning(*Wukong.__table__.columns)
+        return connection.execute(statement).one_or_none()
 
 
 def every(engine: Engine) -> Iterator[Row[Any]]:
@@ -66,18 +100,31 @@ def every(engine: Engine) -> Iterator[Row[Any]]:
         last = rows[-1].name
 
 
-def take_stale(stale_seconds: float) -> list[str]:
-    """Mark those that have been silent for too long as offline; answer those that were not marked yet."""
-    before = time.time_ns() // 1_000_000 - round(stale_seconds * 1000)
-    statement = (
-        update(Wukong)
-        .where(Wukong.reported_ms < before, Wukong.is_offline.is_(False))
-        .values(is_offline=True)
-        .returning(Wukong.name)
-    )
-    names = list(db.session.execute(statement).scalars())
-    db.session.commit()
-    return names
+def take_stale(stale_ms: int, now_ms: int) -> list[Row[Any]]:
+    """Mark those that have been silent for too long as offline; answer those that were not marked yet, 500 at most: after
+    a night in which the service was away, all of them are, and the others' turn comes a second later."""
+    # By the age alone first: that has an index.
+    is_old = (Wukong.reported_ms < now_ms - stale_ms) & Wukong.is_offline.is_(False)
+    stale = is_old & is_stale(Wukong.reported_ms, Wukong.interval_ms, stale_ms, now_ms)
+    names = select(Wukong.name).where(stale).limit(_ROWS_A_TIME)
+    # The condition once more: one that has reported meanwhile is not.
+    statement = update(Wukong).where(Wukong.name.in_(names), stale).values(is_offline=True)
+    with db.engine.begin() as connection:
+        return list(connection.execute(statement.returning(*Wukong.__table__.columns)).all())
+
+
+def _has_interval(engine: Engine) -> bool:
+    return any(column["name"] == "interval_ms" for column in inspect(engine).get_columns(Wukong.__tablename__))
+
+
+def _add_interval(engine: Engine) -> None:
+    """To a table of the time before there was one."""
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE wukong ADD COLUMN interval_ms INTEGER NOT NULL DEFAULT 0"))
+    except DBAPIError:
+        if not _has_interval(engine):  # else another worker was faster
+            raise
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:

@@ -1,0 +1,5 @@
+"""``python -m app.wukongs.agent --name web-7 --url https://simulcast.example``."""
+
+from .command import agent
+
+agent(prog_name="python -m app.wukongs.agent")

@@ -1,0 +1,202 @@
+"""The agent at work: one thread reports, one listens for commands, the main one waits to be stopped."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+from urllib.parse import quote
+
+from .. import machine
+from ..command_set import MIN_INTERVAL_SECONDS, CommandError, carry_out, check
+from .backoff import Backoff
+from .connection import Connection
+from .errors import AgentError, AwayError, RefusedError
+from .inbox import Connected, Gap, Goodbye, Inbox, Order
+
+_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+_STOP_SECONDS = 3.0  # for what is under way
+# The service knows an answer that comes twice, by its key, for 300 s.
+_ANSWER_SECONDS = 240.0
+_FRESH_SECONDS = 0.5
+_API = "/api/v1"
+
+_log = logging.getLogger("simulcast.agent")
+
+
+class Agent:
+    """Reports as one wukong until it is told to stop.
+
+    Args:
+        name: Of the wukong.
+        interval_seconds: Between two reports.
+        connect: Makes a connection; each thread has its own.
+    """
+
+    def __init__(self, name: str, interval_seconds: float, connect: Callable[[], Connection]) -> None:
+        self._name = name
+        self._interval_seconds = interval_seconds
+        self._began = time.monotonic()
+        self._inbox = Inbox(f"wukong-agent.{name}")
+        self._reports, self._answers, self._commands = connect(), connect(), connect()
+        self._stopping = threading.Event()
+        self._interval_changed = threading.Event()
+        self._accepted = threading.Event()  # the first report was
+        self._measured: tuple[float, dict[str, Any]] = (-math.inf, {})
+        self._refusal: RefusedError | None = None
+
+    def run(self) -> None:
+        """Work until TERM or INT. What is wrong from the start ends it; what goes wrong later is tried again.
+
+        Raises:
+            RefusedError: The service has refused the first report.
+        """
+        # Waited for, not handled: a handler could find this thread in the middle of anything. Threads inherit the mask.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        threads = [threading.Thread(target=work, daemon=True) for work in (self._report, self._listen)]
+        for thread in threads:
+            thread.start()
+        signal.sigwait(_SIGNALS)
+        _log.info("Stops.")
+        self._stopping.set()
+        self._interval_changed.set()
+        self._accepted.set()
+        self._commands.cut()
+        self._reports.cut()  # a report is worth little; an answer that is under way is let through
+        deadline = time.monotonic() + _STOP_SECONDS
+        for thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0))
+        if self._refusal is not None:
+            raise self._refusal
+
+    # What may be commanded
+
+    def status(self) -> dict[str, Any]:
+        """As it was reported just now, or measured anew: a load over a few milliseconds says nothing."""
+        at, figures = self._measured
+        return figures if time.monotonic() - at < _FRESH_SECONDS else self._measure()
+
+    def uptime(self) -> dict[str, Any]:
+        """Of the machine, and of this program."""
+        return {
+            "machine_seconds": machine.uptime_seconds(),
+            "process_seconds": round(time.monotonic() - self._began),
+        }
+
+    def set_interval(self, seconds: float) -> None:
+        """From now on."""
+        self._interval_seconds = max(seconds, MIN_INTERVAL_SECONDS)
+        self._interval_changed.set()
+
+    def processes(self, limit: int, by: str) -> list[dict[str, Any]]:
+        """Of this machine, over a fifth of a second."""
+        since = machine.process_times()
+        time.sleep(machine.PROCESSES_SECONDS)
+        return machine.top_processes(since, limit, by)
+
+    # Reporting
+
+    def _report(self) -> None:
+        backoff = Backoff()
+        due = time.monotonic()
+        while not self._stopping.is_set():
+            self._interval_changed.clear()
+            interval = self._interval_seconds
+            path = f"{_API}/wukongs/{quote(self._name)}/status?interval={interval:g}"
+            try:
+                self._reports.request("PUT", path, self._measure())
+            except AgentError as error:
+                if isinstance(error, RefusedError) and not self._accepted.is_set():
+                    self._give_up(error)
+                    return
+                self._wait("Not reported", error, backoff)
+                due = time.monotonic()
+                continue
+            if not self._accepted.is_set():
+                _log.info("Reports as %s.", self._name)
+                self._accepted.set()
+            backoff.reset()
+            due = max(due + interval, time.monotonic())
+            if self._interval_changed.wait(due - time.monotonic()):
+                due = time.monotonic()
+
+    def _give_up(self, refusal: RefusedError) -> None:
+        self._refusal = refusal
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _measure(self) -> dict[str, Any]:
+        figures = machine.host_figures()
+        self._measured = (time.monotonic(), figures)
+        return figures
+
+    # Listening
+
+    def _listen(self) -> None:
+        self._accepted.wait()
+        backoff = Backoff()
+        path = f"{_API}/wukongs/{quote(self._name)}/commands"
+        while not self._stopping.is_set():
+            try:
+                with closing(self._commands.lines(path, self._inbox.position)) as lines:
+                    for line in lines:
+                        self._take(line, backoff)
+                raise AwayError("The stream has ended.")
+            except AgentError as error:
+                self._wait("No commands", error, backoff)
+
+    def _take(self, line: bytes, backoff: Backoff) -> None:
+        match self._inbox.read(line):
+            case Order() as order:
+                self._answer(order, self._carry_out(order))
+                self._inbox.handled(order)
+            case Connected():
+                backoff.reset()
+                _log.info("Listens for commands.")
+            case Gap(reason):
+                _log.warning("Commands may be missing: history no longer has all since the last one (%s).", reason)
+            case Goodbye(reason):
+                raise AwayError(f"The service has ended the stream: {reason}.")
+
+    def _carry_out(self, order: Order) -> dict[str, Any]:
+        try:
+            output = carry_out(check(order.command, order.args), self)
+        except CommandError as error:
+            return {"id": order.id, "ok": False, "error": str(error)}
+        except Exception as error:  # one command must not end the agent
+            _log.exception("Command %s failed.", order.id)
+            return {
+                "id": order.id,
+                "ok": False,
+                "error": f"It failed: {type(error).__name__}. The agent's log says more.",
+            }
+        _log.info("Command %s carried out: %s", order.id, order.command)
+        return {"id": order.id, "ok": True, "output": output}
+
+    def _answer(self, order: Order, answer: dict[str, Any]) -> None:
+        """Until the service has it. The id is its key: sent twice, it stands there once."""
+        event = {"channel": f"wukong-replies.{self._name}", "type": "command-result", "data": answer}
+        event["idempotency_key"] = order.id
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        backoff = Backoff()
+        while True:
+            try:
+                self._answers.request("POST", f"{_API}/events", event)
+                return
+            except AgentError as error:
+                if isinstance(error, RefusedError) or self._stopping.is_set() or time.monotonic() > deadline:
+                    _log.error("Command %s was carried out, but its answer could not be sent: %s", order.id, error)
+                    return
+                self._wait(f"Command {order.id} not answered", error, backoff)
+
+    def _wait(self, what: str, error: AgentError, backoff: Backoff) -> None:
+        if self._stopping.is_set():
+            return
+        seconds = backoff.wait(error.retry_after)
+        _log.warning("%s: %s Tries again in %.1f s.", what, error, seconds)
+        self._stopping.wait(seconds)

@@ -1,0 +1,114 @@
+"""The commands that a wukong knows, what each takes, and what it does: a fixed set, never a shell.
+
+The same for the service, which refuses what is not in here, and for the agent, which trusts nobody and looks again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Protocol
+
+import msgspec
+from msgspec import Meta, Struct
+
+MIN_INTERVAL_SECONDS = 0.2
+MAX_INTERVAL_SECONDS = 60
+MAX_PROCESSES = 50
+
+
+class CommandError(Exception):
+    """A command that can't be carried out; ``code`` for programs, the text for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Ping(Struct, forbid_unknown_fields=True):
+    """Is anybody there?"""
+
+
+class Status(Struct, forbid_unknown_fields=True):
+    """How are you, now?"""
+
+
+class Uptime(Struct, forbid_unknown_fields=True):
+    """Since when do you run?"""
+
+
+class SetInterval(Struct, forbid_unknown_fields=True):
+    """Report so often."""
+
+    seconds: Annotated[float, Meta(ge=MIN_INTERVAL_SECONDS, le=MAX_INTERVAL_SECONDS)]
+
+
+class Processes(Struct, forbid_unknown_fields=True):
+    """What uses most?"""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_PROCESSES)] = 10
+    by: Literal["cpu", "memory"] = "cpu"
+
+
+Command = Ping | Status | Uptime | SetInterval | Processes
+
+COMMANDS: Mapping[str, type[Command]] = {
+    "ping": Ping,
+    "status": Status,
+    "uptime": Uptime,
+    "set_interval": SetInterval,
+    "processes": Processes,
+}
+
+
+class Commanded(Protocol):
+    """Who carries commands out."""
+
+    def status(self) -> dict[str, Any]:
+        """The figures of now."""
+
+    def uptime(self) -> dict[str, Any]:
+        """Seconds since the machine, and since the process that answers, was started."""
+
+    def set_interval(self, seconds: float) -> None:
+        """Report so often from now on."""
+
+    def processes(self, limit: int, by: str) -> list[dict[str, Any]]:
+        """Those that use most, by ``cpu`` or ``memory``."""
+
+
+def check(name: object, args: object) -> Command:
+    """A command with its arguments checked.
+
+    Raises:
+        CommandError: ``unknown_command`` or ``invalid_args``.
+    """
+    if not isinstance(name, str) or name not in COMMANDS:
+        raise CommandError("unknown_command", f"There is no command {str(name)[:64]!a}. Use {', '.join(COMMANDS)}.")
+    try:
+        return msgspec.convert(args, COMMANDS[name])
+    except msgspec.ValidationError as error:
+        fields = ", ".join(COMMANDS[name].__struct_fields__) or "nothing"
+        raise CommandError(
+            "invalid_args", f"{str(error)[:200]}. {name} takes {fields}; docs/wukongs.md has the bounds."
+        ) from None
+
+
+def carry_out(command: Command, wukong: Commanded) -> dict[str, Any]:
+    """Do it; its output. May take as long as the wukong does.
+
+    Raises:
+        CommandError: This wukong can't.
+    """
+    match command:
+        case Ping():
+            return {"time": time.time_ns() // 1_000_000}
+        case Status():
+            return wukong.status()
+        case Uptime():
+            return wukong.uptime()
+        case SetInterval(seconds=seconds):
+            wukong.set_interval(seconds)
+            return {"seconds": seconds}
+        case Processes(limit=limit, by=by):
+            return {"processes": wukong.processes(limit, by)}

@@ -1,0 +1,199 @@
+"""Commands to a wukong, and its answers, from whichever worker to whichever agent.
+
+A command is an event on ``wukong-agent.<name>``, type ``command``: ``{"id", "command", "args"}``. The agent listens there,
+and answers with an event on ``wukong-replies.<name>``, type ``command-result``: ``{"id", "ok", "output" | "error"}``. Both
+are in the log: an agent that was cut off gets the command when it is back, and whoever waits finds the answer there,
+whichever worker took it. This machine's own wukongs answer at once, in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import gevent
+import msgspec
+from flask import Flask, current_app
+
+from ..errors import ApiError
+from ..extensions import simulcast
+from ..flask_simulcast import DrainingError, Event
+from . import command_set, machine, service
+from .built_in import BuiltIn
+from .command_set import CommandError
+from .schemas import Answer
+
+COMMAND = "command"
+RESULT = "command-result"
+#: As whom an agent is present on its channel.
+MEMBER = "agent"
+
+_KEY = "wukong_waits"
+_MAX_WAITS = 100
+# One look at the log takes 55 µs: a hundred who wait for long cost 6 % of a core.
+_LOOK_SECONDS, _LOOK_LATER_SECONDS, _SOON_SECONDS = 0.01, 0.1, 1
+_PAGE_EVENTS = 100
+_REGISTER_SECONDS = 0.5
+
+
+class Sent(NamedTuple):
+    """A command that the log has.
+
+    Attributes:
+        id: Its own.
+        name: Full, of the wukong.
+        position: After which its answer stands.
+        answer: Of one that needs no waiting.
+    """
+
+    id: str
+    name: str
+    position: str
+    answer: Answer | None = None
+
+
+def init_app(app: Flask) -> None:
+    """Nobody waits yet."""
+    app.extensions[_KEY] = 0
+
+
+def channel_of(name: str) -> str:
+    """Where a wukong's agent listens; whoever may publish there commands it."""
+    return "wukong-agent." + machine.canonical(name)
+
+
+def replies_of(name: str) -> str:
+    """Where it answers."""
+    return "wukong-replies." + machine.canonical(name)
+
+
+def send(name: str, command: str, args: object, seconds: float, *, key: str | None = None) -> Answer:
+    """Send a command and wait for its answer, at most so long. Switches; needs a context, but no request.
+
+    Args:
+        key: With the same one within 300 s it is the same command, which is not carried out again.
+
+    Raises:
+        ApiError: As `publish`; 504 ``no_answer``: the agent has not answered in time, and perhaps will; 503: too many wait.
+        DrainingError: This worker stops. Ask again with the same key, and another one waits.
+        BrokerError: The log can't be read or written.
+    """
+    with _one_more_waits():
+        return wait_for(publish(name, command, args, key=key), seconds)
+
+
+def publish(name: str, command: str, args: object, *, key: str | None = None) -> Sent:
+    """Send a command; `wait_for` has its answer. May switch.
+
+    Raises:
+        ApiError: 400 ``unknown_command``, ``invalid_args``; 404 ``no_such_wukong``; 409 ``agent_not_connected``.
+        BrokerError: As `Simulcast.publish`.
+    """
+    try:
+        checked = command_set.check(command, args)
+    except CommandError as error:
+        raise ApiError(400, error.code, str(error)) from None
+    if service.find(name) is None:
+        raise service.no_such(name)
+    full = machine.canonical(name)
+    id = secrets.token_hex(8) if key is None else sha256(f"{full} {key}".encode("utf-8", "replace")).hexdigest()[:16]
+    if service.is_built_in(name):
+        return _carried_out(full, id, checked)
+    if not is_connected(name):
+        raise ApiError(
+            409, "agent_not_connected", f"The agent of {name} does not listen. Start it, or look at its connection."
+        )
+    data = {"id": id, "command": command, "args": args}
+    event = simulcast.publish(channel_of(name), data, type=COMMAND, idempotency_key=id)
+    return Sent(id, full, str(event.position))
+
+
+def wait_for(sent: Sent, seconds: float) -> Answer:
+    """The answer to a command. Switches.
+
+    Raises:
+        ApiError, DrainingError, BrokerError: As `send`.
+    """
+    if sent.answer is not None:
+        return sent.answer
+    began = time.monotonic()
+    position = sent.position
+    while True:
+        page = simulcast.history(replies_of(sent.name), after=position, limit=_PAGE_EVENTS)
+        for answer in filter(None, map(_answer_in, page.events)):
+            if answer.id == sent.id:
+                return answer
+        position = str(page.position)
+        if page.has_more:
+            continue
+        waited = time.monotonic() - began
+        if waited >= seconds:
+            raise ApiError(
+                504,
+                "no_answer",
+                f"{sent.name} has not answered command {sent.id} within {seconds:g} s. It may yet do it.",
+            )
+        if simulcast.hub.is_draining:
+            raise DrainingError("This worker is about to stop. The command was sent; ask again for its answer.")
+        gevent.sleep(min(_LOOK_SECONDS if waited < _SOON_SECONDS else _LOOK_LATER_SECONDS, seconds - waited))
+
+
+def is_connected(name: str) -> bool:
+    """Whether its agent listens, or was cut off so short a time ago (3 s; 8 s with its worker) that it is expected back. One
+    that has come a moment ago is waited for: the register is written behind. Switches.
+
+    Raises:
+        BrokerUnavailableError: The register can't be read.
+    """
+    deadline = time.monotonic() + _REGISTER_SECONDS
+    while True:
+        if any(member.member == MEMBER for member in simulcast.members(channel_of(name), limit=2)):
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        gevent.sleep(_REGISTER_SECONDS / 10)
+
+
+def _carried_out(name: str, id: str, command: command_set.Command) -> Sent:
+    """Of this machine's own; told to those who listen for answers, too."""
+    try:
+        answer = Answer(id, True, output=command_set.carry_out(command, BuiltIn(name)))
+    except CommandError as error:
+        answer = Answer(id, False, error=str(error))
+    event = simulcast.publish(replies_of(name), msgspec.to_builtins(answer), type=RESULT, idempotency_key=id)
+    return Sent(id, name, str(event.position), answer)
+
+
+def _answer_in(event: Event) -> Answer | None:
+    """Whoever may publish there may write anything."""
+    if event.type != RESULT:
+        return None
+    data: Any = json.loads(event.data)
+    if not isinstance(data, dict) or not isinstance(data.get("ok"), bool):
+        return None
+    id, ok, output, error = data.get("id"), data["ok"], data.get("output"), data.get("error")
+    if ok:
+        return Answer(str(id), True, output=output if isinstance(output, dict) else {})
+    return Answer(str(id), False, error=str(error))
+
+
+@contextmanager
+def _one_more_waits() -> Iterator[None]:
+    extensions = current_app.extensions
+    if extensions[_KEY] >= _MAX_WAITS:
+        raise ApiError(
+            503,
+            "too_many_waits",
+            f"{_MAX_WAITS} wait for answers already. Try again, or don't wait.",
+            {"Retry-After": "1"},
+        )
+    extensions[_KEY] += 1
+    try:
+        yield
+    finally:
+        extensions[_KEY] -= 1

@@ -1,0 +1,81 @@
+"""The real agent as a process of its own, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from app.tokens import mint
+from tests.integration.fleet import JWT_KEY
+from tests.serving import ROOT, wait_until
+
+
+class AgentProcess:
+    """One agent, and what it says."""
+
+    def __init__(self, process: subprocess.Popen[bytes], file: Path) -> None:
+        self.process = process
+        self._file = file
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr."""
+        return self._file.read_text()
+
+    def wait_for(self, text: str, times: int = 1, seconds: float = 15) -> None:
+        """Until it has said this so often."""
+        wait_until(lambda: self.log.count(text) >= times, seconds, f"{times} times {text!r}; it said: {self.log}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send the signal; the status it ends with."""
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+def agent_token(name: str, **claims: Any) -> str:
+    """What an agent needs, and nothing else."""
+    rights = {"publish": [f"wukong:{name}", f"wukong-replies.{name}"], "subscribe": [f"wukong-agent.{name}"]}
+    return mint(JWT_KEY, seconds=600, user=name, **(rights | claims))
+
+
+@contextlib.contextmanager
+def agent(
+    folder: Path, name: str, port: int, *options: str, token: str | None = None, command: str = "module"
+) -> Iterator[AgentProcess]:
+    """Start it; kill it at the end, if it still runs.
+
+    Args:
+        folder: Its working directory.
+        options: More of the command line.
+        token: In its environment; one for this name when left out, none when empty.
+        command: ``module``, or ``flask`` for the one of the service.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
+    environment["PYTHONPATH"] = str(ROOT)
+    token = agent_token(name) if token is None else token
+    if token:
+        environment["SIMULCAST_AGENT_TOKEN"] = token
+    program = (
+        ["-m", "app.wukongs.agent"] if command == "module" else ["-m", "flask", "--app", "wsgi", "wukong", "agent"]
+    )
+    file = folder / f"{name}.log"
+    with file.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, *program, "--name", name, "--url", f"http://127.0.0.1:{port}", *options],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield AgentProcess(process, file)
+    finally:
+        process.kill()
+        process.wait(10)

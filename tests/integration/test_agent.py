@@ -1,0 +1,429 @@
+"""The real agent against real workers: it reports, it obeys, each command once, and it comes back."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.tokens import mint
+from tests.agents import agent, agent_token
+from tests.clients import SSEClient
+from tests.integration.fleet import JWT_KEY, call, token
+from tests.relay import Relay
+from tests.serving import BEARER, Server, serve, wait_until
+
+CARRIED_OUT = re.compile(r"Command (\w+) carried out")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Two workers; what is listed is open to no one without a token."""
+    with serve(
+        tmp_path_factory.mktemp("two"), workers=2, jwt_key=JWT_KEY, wukong_stale_seconds=2, anonymous_channels=""
+    ) as running:
+        yield running
+
+
+def order(server: Server, name: str, command: str, args: Any = None, *, wait: float = 10, status: int = 200) -> Any:
+    """Send a command with the key, and wait for its answer."""
+    body = {"command": command, "args": args or {}}
+    return call(server, "POST", f"/wukongs/{name}/commands?wait={wait}", body, status=status)
+
+
+def results(server: Server, name: str) -> list[dict[str, Any]]:
+    """All answers that the log has of a wukong."""
+    history = call(server, "GET", f"/channels/wukong-replies.{name}/history?limit=1000")
+    return [event["data"] for event in history["events"] if event["type"] == "command-result"]
+
+
+def state(server: Server, name: str) -> str:
+    return str(call(server, "GET", f"/wukongs/{name}")["state"])
+
+
+# At work
+
+
+def test_an_agent_reports_its_machine_each_second(two: Server, tmp_path: Path) -> None:
+    with agent(tmp_path, "each-second", two.port) as running:
+        running.wait_for("Reports as each-second.")
+        with SSEClient(two.port, "/api/v1/wukongs/each-second/stream", headers=BEARER) as client:
+            connected, *statuses = client.take(5)
+        assert connected.type == "connected"
+        assert [block.type for block in statuses] == ["status"] * 4
+        times = [block.json["time"] for block in statuses]
+        assert all(500 < later - earlier < 3000 for earlier, later in itertools.pairwise(times[1:]))
+        status = statuses[-1].json
+        assert (status["name"], status["kind"], status["state"]) == ("each-second", "agent", "online")
+        host = call(two, "GET", "/wukongs/host")["data"]
+        assert status["data"].keys() == host.keys(), "the same figures as of this machine"
+        assert status["data"]["memory_total_bytes"] == host["memory_total_bytes"]
+
+
+def test_every_command_is_answered_by_an_agent_and_by_this_machine(two: Server, tmp_path: Path) -> None:
+    with agent(tmp_path, "obeys", two.port) as running:
+        running.wait_for("Listens for commands.")
+        for name in ("obeys", "host", f"worker-{two.workers[0]}"):
+            assert abs(order(two, name, "ping")["output"]["time"] / 1000 - time.time()) < 15
+            assert "cpu_percent" in order(two, name, "status")["output"]
+            uptime = order(two, name, "uptime")["output"]
+            assert uptime["machine_seconds"] > uptime["process_seconds"] >= 0
+            processes = order(two, name, "processes", {"limit": 3, "by": "memory"})["output"]["processes"]
+            sizes = [one["memory_bytes"] for one in processes]
+            assert sizes == sorted(sizes, reverse=True)
+            assert len(processes) == (1 if name.startswith("worker") else 3)
+            assert all(one["pid"] and one["name"] for one in processes)
+        assert running.process.pid in [
+            one["pid"] for one in order(two, "obeys", "processes", {"limit": 50, "by": "memory"})["output"]["processes"]
+        ]
+
+
+def test_the_answer_to_one_who_does_not_wait_is_on_the_channel_of_replies(two: Server, tmp_path: Path) -> None:
+    headers = token("op", subscribe=["wukong-replies.*"], publish=["wukong-agent.*"])
+    with agent(tmp_path, "later", two.port) as running:
+        running.wait_for("Listens for commands.")
+        for name in ("later", "host"):
+            full = call(two, "GET", f"/wukongs/{name}")["name"]
+            with SSEClient(two.port, f"/api/v1/stream?channel=wukong-replies.{full}", headers=headers) as client:
+                client.until("connected")
+                sent = call(two, "POST", f"/wukongs/{name}/commands", {"command": "ping"}, headers, status=202)
+                answer = client.until("command-result").json
+                assert (answer["id"], answer["ok"], list(answer["output"])) == (sent["id"], True, ["time"])
+
+
+def test_set_interval_changes_how_often_it_reports(two: Server, tmp_path: Path) -> None:
+    with agent(tmp_path, "quick", two.port, "--interval", "30") as running:
+        running.wait_for("Listens for commands.")
+        with SSEClient(two.port, "/api/v1/wukongs/quick/stream", headers=BEARER) as client:
+            client.until("status")
+            assert order(two, "quick", "set_interval", {"seconds": 0.2})["output"] == {"seconds": 0.2}
+            began = time.monotonic()
+            client.take(6, "status")
+            assert time.monotonic() - began < 5, "five intervals are one second"
+    fixed = order(two, "host", "set_interval", {"seconds": 2})
+    assert (fixed["ok"], "each second" in fixed["error"]) == (False, True)
+
+
+def test_one_that_reports_seldom_is_not_taken_for_offline(two: Server, tmp_path: Path) -> None:
+    """Stale after 2 s, with 3 s between reports."""
+    with agent(tmp_path, "seldom", two.port, "--interval", "3") as running:
+        running.wait_for("Reports as")
+        with SSEClient(two.port, "/api/v1/wukongs/seldom/stream", headers=BEARER) as client:
+            assert [block.json["state"] for block in client.take(4, "status")] == ["online"] * 4
+
+
+def test_an_agent_that_is_killed_goes_offline_and_comes_back(two: Server, tmp_path: Path) -> None:
+    with agent(tmp_path, "killed", two.port, "--interval", "0.5") as first:
+        first.wait_for("Listens for commands.")
+        with SSEClient(two.port, "/api/v1/wukongs/killed/stream", headers=BEARER) as client:
+            client.take(2, "status")
+            first.process.kill()
+            killed = time.monotonic()
+            while client.until("status").json["state"] == "online":
+                pass
+            assert 1 < time.monotonic() - killed < 6, "stale after 2 s, and a sample each second"
+            wait_until(lambda: _status(two, "killed") == 409, 10, "the agent to be gone")
+            with agent(tmp_path, "killed", two.port) as again:
+                assert client.until("status").json["state"] == "online"
+                again.wait_for("Listens for commands.", 2)
+                assert order(two, "killed", "ping")["ok"]
+
+
+def _status(server: Server, name: str) -> int:
+    body = {"command": "ping"}
+    return server.request("POST", f"/api/v1/wukongs/{name}/commands", body, BEARER)[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", ["module", "flask"])
+def test_it_stops_cleanly(two: Server, tmp_path: Path, command: str, number: int) -> None:
+    with agent(tmp_path, "stops", two.port, command=command) as running:
+        running.wait_for("Listens for commands.", seconds=20)
+        line = Path(f"/proc/{running.process.pid}/cmdline").read_bytes().split(b"\0")
+        assert line[1:3] == [b"-m", b"app.wukongs.agent"], "a plain process, whatever started it"
+        began = time.monotonic()
+        assert running.stop(number) == 0
+        assert time.monotonic() - began < 3
+        assert "Traceback" not in running.log
+
+
+def test_it_stops_while_it_can_not_reach_the_service(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        with agent(tmp_path, "lonely", silent.getsockname()[1], token="x") as running:
+            with silent.accept()[0]:
+                assert running.stop() == 0
+
+
+# Who may
+
+
+def test_a_token_of_one_agent_is_of_no_use_as_another(two: Server) -> None:
+    call(two, "PUT", "/wukongs/other/status", {})
+    mine = {"Authorization": f"Bearer {agent_token('mine')}"}
+    call(two, "PUT", "/wukongs/mine/status", {}, mine)
+    for method, path, body in (
+        ("PUT", "/wukongs/other/status", {}),
+        ("DELETE", "/wukongs/other", None),
+        ("GET", "/wukongs/other/commands", None),
+        ("GET", "/wukongs/other", None),
+        ("GET", "/stream?channel=wukong-agent.other", None),
+        ("POST", "/wukongs/other/commands", {"command": "ping"}),
+        ("POST", "/wukongs/mine/commands", {"command": "ping"}),
+        ("POST", "/wukongs/host/commands", {"command": "ping"}),
+        ("POST", "/events", {"channel": "wukong-replies.other", "type": "command-result", "data": {}}),
+        ("POST", "/events", {"channel": "wukong-agent.mine", "type": "command", "data": {}}),
+    ):
+        assert call(two, method, path, body, mine, status=403)["error"]["code"] == "not_granted", (method, path)
+    call(two, "DELETE", "/wukongs/mine", headers=mine, status=204)
+    call(two, "POST", "/wukongs/other/commands", {"command": "ping"}, {}, status=401)
+    call(two, "GET", "/wukongs/other/commands", headers={}, status=401)
+
+
+def test_whoever_may_broadcast_does_not_command_agents_by_it(two: Server, tmp_path: Path) -> None:
+    with agent(tmp_path, "deaf", two.port) as running:
+        running.wait_for("Listens for commands.")
+        forged = {"type": "command", "data": {"id": "f0f0f0f0", "command": "set_interval", "args": {"seconds": 60}}}
+        call(two, "POST", "/broadcast", forged, status=201)
+        call(two, "POST", "/users/deaf/events", forged, status=201)
+        assert order(two, "deaf", "ping")["ok"]
+        assert "f0f0f0f0" not in running.log
+
+
+def test_a_command_that_was_not_checked_by_the_service_is_checked_by_the_agent(two: Server, tmp_path: Path) -> None:
+    with agent(tmp_path, "wary", two.port) as running:
+        running.wait_for("Listens for commands.")
+        bad = [{"id": "b1", "command": "sh", "args": {"c": "id"}}, {"id": "b2", "command": "ping", "args": []}]
+        bad += [{"id": "b3", "command": "set_interval", "args": {"seconds": 0}}, {"id": "b4"}]
+        two.publish("wukong-agent.wary", *bad, "no object", {"command": "ping"}, type="command")
+        assert order(two, "wary", "ping")["ok"]
+        answers = {answer["id"]: answer for answer in results(two, "wary")}
+        for id in ("b1", "b2", "b3", "b4"):
+            assert (answers[id]["ok"], bool(answers[id]["error"])) == (False, True)
+
+
+def test_an_agent_that_is_refused_from_the_start_says_why_and_ends(two: Server, tmp_path: Path) -> None:
+    forged = mint("x" * 32, seconds=60, publish=["wukong:refused"])
+    for name, given, said in (
+        ("forged", forged, "401: The token is signed with another key"),
+        ("stranger", agent_token("somebody"), "403: Your token does not let you publish"),
+        ("host", agent_token("host"), "403: Your token"),  # an alias of this machine's name
+        ("broken", "a\tb", "characters that no token has"),
+        ("none", "", "There is no token. Set SIMULCAST_AGENT_TOKEN"),
+    ):
+        with agent(tmp_path, name, two.port, token=given) as running:
+            assert running.process.wait(15) in (1, 2)
+            assert said in running.log
+            assert not given or given not in running.log
+            assert "Traceback" not in running.log
+
+
+def test_the_token_is_in_no_list_of_processes_and_may_be_replaced_in_its_file(two: Server, tmp_path: Path) -> None:
+    rights = {"publish": ["wukong:rotates", "wukong-replies.rotates"], "subscribe": ["wukong-agent.rotates"]}
+    file = tmp_path / "token"
+    file.write_text(mint(JWT_KEY, seconds=3, **rights) + "\n")
+    with agent(tmp_path, "rotates", two.port, "--token-file", str(file), token="") as running:
+        running.wait_for("Listens for commands.")
+        running.wait_for("expired")
+        file.write_text(mint(JWT_KEY, seconds=600, **rights))
+        running.wait_for("Listens for commands.", 2, seconds=30)
+        assert order(two, "rotates", "ping")["ok"]
+    secret = agent_token("hidden")
+    with agent(tmp_path, "hidden", two.port, "--token", secret, token="", command="flask") as running:
+        running.wait_for("Reports as")
+        assert secret.encode() not in Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
+
+
+# What the one who commands is told
+
+
+def test_who_commands_is_told_what_became_of_it(two: Server) -> None:
+    def code(name: str, body: Any, query: str = "") -> tuple[int, str]:
+        status, _, text = two.request("POST", f"/api/v1/wukongs/{name}/commands{query}", body, BEARER)
+        return status, json.loads(text)["error"]["code"]
+
+    call(two, "PUT", "/wukongs/alone/status", {})
+    ping = {"command": "ping"}
+    assert code("nobody", ping) == (404, "no_such_wukong")
+    assert code("worker-1", ping) == (404, "no_such_wukong")
+    assert code("no%20name", ping) == (404, "no_such_wukong")
+    assert code("alone", ping) == (409, "agent_not_connected")
+    assert code("host", {"command": "sh"}) == (400, "unknown_command")
+    assert code("host", {"command": "processes", "args": {"limit": 51}}) == (400, "invalid_args")
+    assert code("host", {"command": "ping", "args": []}) == (400, "invalid_command")
+    assert code("host", {"args": {}}) == (400, "invalid_command")
+    assert code("host", b"{") == (400, "not_json")
+    for wait in ("31", "-1", "x", "nan"):
+        assert code("host", ping, f"?wait={wait}") == (400, "invalid_query")
+    with listener(two, "alone"):
+        began = time.monotonic()
+        assert code("alone", ping, "?wait=0.5") == (504, "no_answer")
+        assert 0.5 <= time.monotonic() - began < 3
+    call(two, "GET", "/wukongs/host/commands", status=409)
+
+
+def listener(server: Server, name: str) -> SSEClient:
+    """An agent that listens, and does nothing."""
+    client = SSEClient(server.port, f"/api/v1/wukongs/{name}/commands", headers=BEARER)
+    client.until("connected")
+    wait_until(
+        lambda: call(server, "GET", f"/channels/wukong-agent.{name}/presence")["count"] == 1, 5, "the agent to be there"
+    )
+    return client
+
+
+def test_a_retried_command_is_the_same_one(two: Server) -> None:
+    call(two, "PUT", "/wukongs/retried/status", {})
+    headers = BEARER | {"Idempotency-Key": "click-1"}
+    with listener(two, "retried") as client:
+        ids = {
+            call(two, "POST", "/wukongs/retried/commands", {"command": "ping"}, headers, status=202)["id"]
+            for _ in range(4)
+        }
+        last = call(two, "POST", "/wukongs/retried/commands", {"command": "ping"}, status=202)["id"]
+        assert len(ids) == 1
+        assert [block.json["id"] for block in client.take(2, "command")] == [*ids, last]
+        answer = {"id": ids.pop(), "ok": True, "output": {"time": 1}}
+        two.publish("wukong-replies.retried", {"ok": 1}, [], answer, type="command-result")
+        late = call(two, "POST", "/wukongs/retried/commands?wait=5", {"command": "ping"}, headers)
+        assert late == answer, "who asks again with its key gets the answer that came meanwhile"
+
+
+def test_who_waits_is_sent_on_when_the_worker_stops(tmp_path: Path) -> None:
+    with serve(tmp_path, jwt_key=JWT_KEY) as server:
+        call(server, "PUT", "/wukongs/slow/status", {})
+        with listener(server, "slow") as client:
+            answers: list[Any] = []
+            waits = threading.Thread(
+                target=lambda: answers.append(
+                    server.request("POST", "/api/v1/wukongs/slow/commands?wait=30", {"command": "ping"}, BEARER)
+                )
+            )
+            waits.start()
+            client.until("command")
+            server.signal(signal.SIGTERM)
+            waits.join(10)
+            server.process.wait(10)
+        assert (answers[0][0], json.loads(answers[0][2])["error"]["code"]) == (503, "draining")
+
+
+# Cuts, kills, restarts
+
+
+def test_a_command_sent_while_the_agent_is_cut_off_is_carried_out_when_it_is_back(two: Server, tmp_path: Path) -> None:
+    with Relay(two.port) as relay, agent(tmp_path, "cut", relay.port) as running:
+        running.wait_for("Listens for commands.")
+        assert order(two, "cut", "ping")["ok"]
+        relay.block()
+        sent = call(two, "POST", "/wukongs/cut/commands", {"command": "uptime"}, status=202)
+        running.wait_for("No commands")
+        relay.open()
+        wait_until(lambda: sent["id"] in {answer["id"] for answer in results(two, "cut")}, 15, "the answer")
+        assert order(two, "cut", "ping")["ok"]
+        assert set(Counter(CARRIED_OUT.findall(running.log)).values()) == {1}
+        assert "may be missing" not in running.log
+
+
+def test_it_waits_as_long_as_the_service_asks(tmp_path: Path) -> None:
+    """Busy, with Retry-After: 2, then there."""
+    asked: list[float] = []
+
+    def answer(listening: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            with client:
+                client.recv(65536)
+                asked.append(time.monotonic())
+                client.sendall(
+                    b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+                )
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,), daemon=True)
+        thread.start()
+        with agent(tmp_path, "patient", listening.getsockname()[1], token="x"):
+            wait_until(lambda: len(asked) >= 3, 15)
+        listening.shutdown(socket.SHUT_RDWR)
+    assert all(later - earlier >= 1.9 for earlier, later in itertools.pairwise(asked))
+
+
+def test_each_command_once_while_workers_are_killed(tmp_path: Path) -> None:
+    with serve(tmp_path / "server", workers=2, jwt_key=JWT_KEY) as server:
+        with agent(tmp_path, "steady", server.port) as running:
+            running.wait_for("Listens for commands.")
+            sent: list[str] = []
+            for number in range(60):
+                if number % 10 == 5:
+                    booted = 2 + number // 10
+                    wait_until(
+                        lambda booted=booted: server.log.count("Booting worker") == booted,
+                        15,
+                        "the last one's successor",
+                    )
+                    os.kill(server.workers[booted % 2], signal.SIGKILL)
+                sent.append(_send_surely(server, "steady", f"n-{number}"))
+            wait_until(lambda: {answer["id"] for answer in results(server, "steady")} >= set(sent), 30, "all answers")
+            assert Counter(CARRIED_OUT.findall(running.log)) == dict.fromkeys(sent, 1)
+            assert Counter(answer["id"] for answer in results(server, "steady")) == dict.fromkeys(sent, 1)
+            wait_until(lambda: server.log.count("Booting worker") == 8, 15, "six to have been killed")
+
+
+def _send_surely(server: Server, name: str, key: str) -> str:
+    """Whichever worker dies meanwhile, and wherever the agent is."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            status, _, body = server.request(
+                "POST", f"/api/v1/wukongs/{name}/commands", {"command": "ping"}, BEARER | {"Idempotency-Key": key}
+            )
+            if status == 202:
+                return str(json.loads(body)["id"])
+            assert status in (409, 503), body
+        except (OSError, http.client.HTTPException):
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_it_goes_on_after_a_reload_and_a_restart_of_the_service(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    settings: dict[str, Any] = {"workers": 2, "jwt_key": JWT_KEY, "presence_grace_seconds": 30}
+    with Relay(0) as relay:
+        with serve(folder, **settings) as server:
+            relay.target = server.port
+            with agent(tmp_path, "survivor", relay.port) as running:
+                running.wait_for("Listens for commands.")
+                before = order(server, "survivor", "ping")
+                old = set(server.workers)
+                server.signal(signal.SIGHUP)
+                wait_until(lambda: len(server.workers) == 2 and not old & set(server.workers), 15, "new workers")
+                running.wait_for("Listens for commands.", 2)
+                between = order(server, "survivor", "ping")
+                server.stop()
+                running.wait_for("Not reported")
+                relay.block()
+                with serve(folder, **settings) as again:
+                    sent = call(again, "POST", "/wukongs/survivor/commands", {"command": "ping"}, status=202)
+                    relay.target = again.port
+                    relay.open()
+                    running.wait_for("Listens for commands.", 3, seconds=40)
+                    last = order(again, "survivor", "ping", wait=20)
+                    wait_until(lambda: state(again, "survivor") == "online", 30)
+                    ids = [before["id"], between["id"], sent["id"], last["id"]]
+                    assert CARRIED_OUT.findall(running.log) == ids
+                    assert [answer["id"] for answer in results(again, "survivor")] == ids
+                    assert "may be missing" not in running.log
