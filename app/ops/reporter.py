@@ -56,13 +56,6 @@ class Reporter:
         if self._greenlet is None and monkey.is_module_patched("socket"):
             self._greenlet = gevent.spawn(self._run)
 
-    def stop(self) -> None:
-        """Write no more; what was counted stays. Switches."""
-        if self._greenlet is not None:
-            self._greenlet.kill()
-            self._greenlet = None
-        self._finish()
-
     def machine(self) -> Machine:
         """All workers of this machine, this one as it stands now. May switch.
 

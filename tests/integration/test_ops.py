@@ -20,7 +20,7 @@ import pytest
 from app.ops.figures import Figures
 from app.ops.folder import Folder
 from tests.clients import SSEClient
-from tests.serving import ROOT, Server, serve, wait_until
+from tests.serving import ROOT, Server, free_port, serve, wait_until
 
 APP = "tests.apps.operated:app"
 
@@ -125,6 +125,27 @@ def test_a_service_that_is_to_be_quiet_writes_no_line(tmp_path: Path) -> None:
         assert "flask_simulcast.streams" not in server.log
         server.request("GET", "/boom")
         assert "RuntimeError: on purpose" in server.log
+
+
+def test_the_development_server_has_all_of_it_too(tmp_path: Path) -> None:
+    """One process, no gunicorn and no hooks; and it writes whole request lines."""
+    port = free_port()
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "run", "--port", str(port)]
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=log, stderr=subprocess.STDOUT
+        )
+    server = Server(tmp_path, port, process)
+    try:
+        wait_until(lambda: "Running on" in server.log, 20, "the development server")
+        health = server.get_json("/healthz?ticket=s3cret")
+        assert (health["status"], health["workers"]) == ("ok", 1)
+        assert b"simulcast_workers 1.0" in server.request("GET", "/metrics")[2]
+        assert '"GET /healthz HTTP/1.1" 200' in server.log
+        assert "s3cret" not in server.log
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 # The folder
