@@ -1,0 +1,37 @@
+"""One timer of the loop, set again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gevent import get_hub
+
+_SHORTEST_SECONDS = 0.001
+
+
+class Alarm:
+    """Calls a function at a time.
+
+    Args:
+        ring: Called from the loop. Must not switch.
+    """
+
+    __slots__ = ("_ring", "_timer")
+
+    def __init__(self, ring: Callable[[], object]) -> None:
+        self._ring = ring
+        self._timer: Any = None
+
+    def set(self, at: float) -> None:
+        """Ring at this time, in monotonic seconds, and at no other."""
+        self.stop()
+        self._timer = get_hub().loop.timer(max(at - time.monotonic(), _SHORTEST_SECONDS))
+        self._timer.start(self._ring, update=True)
+
+    def stop(self) -> None:
+        """Ring no more. May be called twice."""
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
