@@ -130,15 +130,19 @@ class Hub:
         if signals.event_published.receivers:
             for event in events:
                 self._send(signals.event_published, event=event)
-        self.read_on()
+        self.read_on(max(positions, default=None))
         if is_patched():
             self._breather.breathe()
         return events
 
-    def read_on(self) -> None:
-        """Have the pump read, in the caller's own greenlet: every hop would queue behind the writes of a pass."""
+    def read_on(self, until: Position | None = None) -> None:
+        """Have the pump read, in the caller's own greenlet: every hop would queue behind the writes of a pass.
+
+        Args:
+            until: Far enough; None for all there is.
+        """
         if self._pump.is_running and self.broker.reads_at_once:
-            self._pump.catch_up()
+            self._pump.catch_up(until)
 
     @property
     def position(self) -> Position:

@@ -95,11 +95,15 @@ class Pump:
         self.position = events[-1].position
         return True
 
-    def catch_up(self) -> None:
-        """Read on for somebody who waits for it; a log that can't be read is the greenlet's business."""
+    def catch_up(self, until: Position | None = None) -> None:
+        """Read on for somebody who waits for it; a log that can't be read is the greenlet's business.
+
+        Args:
+            until: Far enough; None for all there is. What lies beyond is of others, who ring.
+        """
         try:
             for _ in range(_BATCHES_AT_ONCE):
-                if not self.advance():
+                if (until is not None and self.position.key >= until.key) or not self.advance():
                     break
         except BrokerError:
             _log.debug("Left to the pump.", exc_info=True)
