@@ -46,6 +46,8 @@ class Reporter:
         self._request_errors = 0
         self._pool: ThreadPool | None = None
         self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._looks = 0
+        self._last_look = 0
         self._is_broken = False
         self._kept: tuple[float, Machine] | None = None
         got_request_exception.connect(self._count_error, sender=app)
@@ -62,9 +64,9 @@ class Reporter:
         Raises:
             OSError: The folder can't be read, or not within half a second.
         """
-        now = self._figures()
+        look, now = self._look()
         try:
-            machine = self._off_the_loop(lambda: self._write_and_read(now))
+            machine = self._off_the_loop(lambda: self._write_and_read(look, now))
         except OSError as error:
             self._complain(error)
             raise
@@ -92,18 +94,26 @@ class Reporter:
             gevent.sleep(_PERIOD_SECONDS)
 
     def _write_off_the_loop(self) -> None:
-        now = self._figures()
-        self._off_the_loop(lambda: self._write(now))
+        look, now = self._look()
+        self._off_the_loop(lambda: self._write(look, now))
 
-    def _write(self, now: figures.Figures) -> None:
+    def _look(self) -> tuple[int, figures.Figures]:
+        """Where this worker stands, and the how-manieth look that is."""
+        self._looks += 1
+        return self._looks, self._figures()
+
+    def _write(self, look: int, now: figures.Figures) -> None:
+        if look < self._last_look:
+            return  # it had to wait, and was overtaken: counters must not fall
+        self._last_look = look
         if self._pid != os.getpid():  # the first time, or after a fork: the parent's place is not ours
             self._pid = os.getpid()
             self._folder.leave()
             atexit.register(self._finish)
         self._folder.write(now)
 
-    def _write_and_read(self, now: figures.Figures) -> Machine:
-        self._write(now)
+    def _write_and_read(self, look: int, now: figures.Figures) -> Machine:
+        self._write(look, now)
         return self._folder.read()
 
     def _finish(self) -> None:
