@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import Flask
 
 from . import floods
-from .routes import blueprint
+from .routes import blueprint, page
 
 
 def init_app(app: Flask) -> None:
     """Add the routes, and the buckets that bound a flood."""
     floods.init_app(app)
+    app.register_blueprint(page)
     app.register_blueprint(blueprint, url_prefix="/api/v1/chat")

@@ -1,4 +1,4 @@
-"""``/chat/<room>``: come in, speak, type, and see who is there."""
+"""``/chat/<room>``: come in, speak, type, and see who is there; and the page that does all this."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
 from ..openapi.operation import JSON, RESUME_HEADER, STREAMS, Access, Operation, describes
+from ..pages import page as as_page
 from . import door, events, schemas, service
 
 T = TypeVar("T")
 
 blueprint = Blueprint("chat", __name__)
+page = Blueprint("chat_page", __name__)
 
 _SPEAKS = "`publish` on `chat.<room>`; nothing where the room is open to all and the service lets people speak without a token"
 _message = msgspec.json.Decoder(schemas.Message)
 _typing = msgspec.json.Decoder(schemas.Typing)
+
+
+@page.get("/chat")
+def index() -> Response:
+    """A room in a browser."""
+    return as_page("chat.html")
 
 
 @blueprint.get("/<room>/stream")

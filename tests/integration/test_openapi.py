@@ -34,7 +34,7 @@ OPTIONS = [
     "--no-color",
 ]
 # What a browser is shown is no API.
-PAGES = {"/", "/static/<path:filename>"}
+PAGES = {"/", "/chat", "/static/<path:filename>"}
 
 
 @pytest.fixture(scope="module")

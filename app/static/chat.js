@@ -1,0 +1,193 @@
+/** A room in a browser: one form comes in, a stream fills the room, another form speaks. All that others wrote is set as text. */
+
+import { time } from "./format.js";
+import { parts, say } from "./parts.js";
+
+const API = new URL("api/v1/", document.baseURI).href;
+const MAX_ROWS = 500;
+const TYPING_MS = 2_000;
+/** Somebody who says no more than that they type has stopped after so long. */
+const TYPED_MS = 4_000;
+const LABELS = { outside: "Outside", connecting: "Coming in", live: "Live", reconnecting: "Reconnecting", closed: "Closed" };
+
+const main = document.getElementById("room");
+const talk = document.getElementById("talk");
+const people = document.getElementById("people");
+const door = document.getElementById("door");
+const speech = document.getElementById("speak");
+const shown = parts(document);
+const present = new Map();
+const typers = new Map();
+let source = null;
+let here = null; // {room, user, token}
+let typedAt = 0;
+
+function show(state, hint = "") {
+  main.dataset.connection = state;
+  say(shown, { label: LABELS[state], hint });
+  for (const field of speech.elements) field.disabled = state !== "live";
+}
+
+/** A request as whoever came in; throws with the words of the service. */
+async function call(method, path, body) {
+  const headers = { "Content-Type": "application/json" };
+  if (here.token) headers.Authorization = `Bearer ${here.token}`;
+  const response = await fetch(API + path, { method, headers, body: body && JSON.stringify(body) });
+  const answer = response.status === 204 ? null : await response.json();
+  if (!response.ok) throw new Error(answer.error.message);
+  return answer;
+}
+
+const path = (method) => `chat/${encodeURIComponent(here.room)}/${method}`;
+/** With a token of a user the name is the token's. */
+const me = () => (here.user ? { user: here.user } : {});
+
+async function enter() {
+  leave();
+  show("connecting");
+  document.getElementById("title").textContent = here.room;
+  const query = new URLSearchParams(me());
+  try {
+    // An EventSource can't send a header; and what it is refused for it does not tell.
+    if (here.token) query.set("ticket", (await call("POST", "tickets")).ticket);
+    await call("GET", path("users?limit=1"));
+  } catch (error) {
+    return show("closed", error.message);
+  }
+  source = new EventSource(`${API}${path("stream")}?${query}`);
+  for (const [type, handle] of Object.entries(HANDLERS)) source.addEventListener(type, (event) => handle(JSON.parse(event.data)));
+  source.onopen = () => show("live");
+  source.onerror = () => (source.readyState === EventSource.CLOSED ? show("closed", "The room did not let you in, or not again. Is the name one line?") : show("reconnecting"));
+}
+
+function leave() {
+  source?.close();
+  source = null;
+  present.clear();
+  typers.clear();
+  talk.replaceChildren();
+  showPeople();
+}
+
+const HANDLERS = {
+  history(data) {
+    talk.replaceChildren();
+    present.clear();
+    for (const one of data.members) present.set(keyOf(one), one);
+    for (const message of data.messages) addMessage(message);
+    showPeople();
+  },
+  message(data) {
+    typers.delete(keyOf(data));
+    addMessage(data);
+    showTyping();
+  },
+  typing(data) {
+    typers.set(keyOf(data), { ...data, until: Date.now() + TYPED_MS });
+    showTyping();
+  },
+  "user-join"(data) {
+    present.set(keyOf(data), data);
+    addRow("event", data, `${data.user} has come`);
+    showPeople();
+  },
+  "user-leave"(data) {
+    present.delete(keyOf(data));
+    typers.delete(keyOf(data));
+    addRow("event", data, `${data.user} has gone`);
+    showPeople();
+  },
+  gap: () => addRow("event", { time: Date.now() }, "Something was missed here"),
+  closed(data) {
+    if (data.reconnect) return;
+    source.close();
+    show("closed", `The service ended this for good: ${data.reason}.`);
+  },
+};
+
+/** Whoever only says that they are Ann is somebody else than Ann. */
+const keyOf = ({ user, verified }) => `${verified} ${user}`;
+
+function element(name, className, text) {
+  const made = document.createElement(name);
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+function addMessage(data) {
+  const row = addRow("who", { ...data, time: data.timestamp }, data.user);
+  row.append(element("p", "text", data.message));
+}
+
+function addRow(className, data, text) {
+  const follows = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 80;
+  const row = element("li", "", "");
+  row.dataset.verified = data.verified;
+  row.append(element("span", className, text), element("time", "", time(data.time)));
+  talk.append(row);
+  while (talk.children.length > MAX_ROWS) talk.firstChild.remove();
+  if (follows) requestAnimationFrame(() => (talk.scrollTop = talk.scrollHeight));
+  return row;
+}
+
+function showPeople() {
+  people.replaceChildren(
+    ...[...present.values()].map((one) => {
+      const row = element("li", "", "");
+      row.dataset.verified = one.verified;
+      row.append(element("span", "who", one.user));
+      return row;
+    }),
+  );
+  say(shown, { count: present.size ? `${present.size} here` : "" });
+}
+
+function showTyping() {
+  const now = Date.now();
+  for (const [key, one] of typers) if (one.until < now) typers.delete(key);
+  const names = [...typers.values()].map((one) => one.user);
+  say(shown, { types: names.length > 3 ? `${names.length} people type…` : names.length ? `${names.join(", ")} type${names.length > 1 ? "" : "s"}…` : "" });
+}
+
+door.addEventListener("submit", (event) => {
+  event.preventDefault();
+  here = Object.fromEntries(["room", "user", "token"].map((name) => [name, door.elements[name].value]));
+  location.hash = here.room;
+  enter();
+});
+
+speech.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const field = speech.elements.text;
+  const text = field.value;
+  if (!text.trim()) return;
+  field.value = "";
+  try {
+    await call("POST", path("message"), { ...me(), message: text });
+    show("live");
+  } catch (error) {
+    field.value ||= text;
+    show(main.dataset.connection, error.message);
+  }
+  field.focus();
+});
+
+speech.elements.text.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  speech.requestSubmit();
+});
+
+speech.elements.text.addEventListener("input", () => {
+  if (Date.now() - typedAt < TYPING_MS) return;
+  typedAt = Date.now();
+  call("POST", path("typing"), me()).catch(() => {}); // a hint: that one may not speak is told with the message
+});
+
+// Chromium keeps a page that was left, with its connection: the others would still see somebody who has gone.
+addEventListener("pagehide", () => source?.close());
+addEventListener("pageshow", (event) => event.persisted && source && enter());
+
+setInterval(showTyping, 1_000);
+if (location.hash.length > 1) door.elements.room.value = location.hash.slice(1);
