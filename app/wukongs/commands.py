@@ -173,7 +173,10 @@ def _answer_in(event: Event) -> Answer | None:
     """Whoever may publish there may write anything."""
     if event.type != RESULT:
         return None
-    data: Any = json.loads(event.data)
+    try:
+        data: Any = json.loads(event.data)
+    except RecursionError:
+        return None
     if not isinstance(data, dict) or not isinstance(data.get("ok"), bool):
         return None
     id, ok, output, error = data.get("id"), data["ok"], data.get("output"), data.get("error")

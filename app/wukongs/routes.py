@@ -156,7 +156,10 @@ def command(name: str) -> Response:
     key = request.headers.get("Idempotency-Key") or None
     limits.check_publish(1)
     if wait:
-        return as_json(commands.send(name, asked.command, asked.args, wait, key=key))
+        answer = commands.send(name, asked.command, asked.args, wait, key=key)
+        return jsonify(
+            msgspec.to_builtins(answer)
+        )  # a name of a process may be no Unicode, which msgspec does not write
     return as_json(schemas.SentCommand(commands.publish(name, asked.command, asked.args, key=key).id), 202)
 
 

@@ -326,6 +326,17 @@ def test_a_retried_command_is_the_same_one(two: Server) -> None:
         assert late == answer, "who asks again with its key gets the answer that came meanwhile"
 
 
+def test_an_answer_that_is_no_unicode_is_handed_on(two: Server, tmp_path: Path) -> None:
+    """The name of a process may be any bytes."""
+    call(two, "PUT", "/wukongs/odd/status", {})
+    headers = BEARER | {"Idempotency-Key": "odd"}
+    with listener(two, "odd"):
+        id = call(two, "POST", "/wukongs/odd/commands", {"command": "status"}, headers, status=202)["id"]
+        answer = {"id": id, "ok": True, "output": {"name": "\udcff"}}
+        two.publish("wukong-replies.odd", answer, type="command-result")
+        assert call(two, "POST", "/wukongs/odd/commands?wait=5", {"command": "status"}, headers) == answer
+
+
 def test_who_waits_is_sent_on_when_the_worker_stops(tmp_path: Path) -> None:
     with serve(tmp_path, jwt_key=JWT_KEY) as server:
         call(server, "PUT", "/wukongs/slow/status", {})

@@ -19,8 +19,8 @@ from app.wukongs.agent.inbox import Connected, Gap, Goodbye, Inbox, Order
 MINE = "wukong-agent.n"
 
 
-def line(type: str, data: Any, id: str | None = None, channel: str | None = MINE) -> bytes:
-    event = {"id": id, "channel": channel, "type": type, "data": data}
+def line(type: str, data: Any, id: str | None = None, channel: str | None = MINE, time: Any = 1000) -> bytes:
+    event = {"id": id, "channel": channel, "type": type, "data": data, "time": time}
     return json.dumps({name: value for name, value in event.items() if value is not None}).encode()
 
 
@@ -47,6 +47,16 @@ def test_a_command_that_comes_again_is_not_run_again() -> None:
     assert inbox.read(command("a", "p1")) is None
     assert inbox.position == "p1"
     assert inbox.read(command("a", "p9")) is None, "published twice"
+
+
+def test_an_id_is_a_new_command_when_its_key_may_be_used_again() -> None:
+    """The service knows a key for 300 s."""
+    inbox = Inbox(MINE)
+    assert isinstance(inbox.read(command("nightly", "p1", time=1_000_000)), Order)
+    assert inbox.read(command("nightly", "p2", time=1_299_999)) is None
+    assert isinstance(inbox.read(command("nightly", "p3", time=1_300_000)), Order)
+    assert inbox.read(command("nightly", "p3", time=1_300_000)) is None
+    assert inbox.read(command("nightly", "p4", time="x")) is None
 
 
 def test_only_its_own_channel_commands_an_agent() -> None:

@@ -1,7 +1,8 @@
 """Inbox: from the lines of a stream to commands, each of them once. Pure.
 
 The position that a reconnect resumes from is that of the last command that was *handled*; so a command that was read but
-not handled yet comes again. And the ids of those that were begun are kept, so that one which comes again is not run again.
+not handled yet comes again. And the ids of those that were begun are kept, so that one which comes again is not run again:
+for as long as the service takes a repeated key for the same command. After that, the same id is a new one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from .errors import AwayError
 
 _MAX_IDS = 1000
+_SAME_MS = 300_000
 _MAX_ID_CHARACTERS = 64
 _COMMAND = "command"
 
@@ -60,7 +62,7 @@ class Inbox:
     def __init__(self, channel: str) -> None:
         self.position = ""
         self._channel = channel
-        self._begun: OrderedDict[str, None] = OrderedDict()
+        self._begun: OrderedDict[str, int] = OrderedDict()  # when the log took it, ms
 
     def read(self, line: bytes) -> Order | Gap | Goodbye | Connected | None:
         """What a line means; None for one that asks for nothing.
@@ -79,9 +81,10 @@ class Inbox:
             return self._notice(event, data)
         position = str(event.get("id", ""))
         if event["channel"] == self._channel and event.get("type") == _COMMAND:
-            id = data.get("id")
-            if isinstance(id, str) and 1 <= len(id) <= _MAX_ID_CHARACTERS and id not in self._begun:
-                self._begin(id)
+            id, time_ms = data.get("id"), event.get("time")
+            if not isinstance(time_ms, int):
+                time_ms = 0
+            if isinstance(id, str) and 1 <= len(id) <= _MAX_ID_CHARACTERS and self._begin(id, time_ms):
                 return Order(id, data.get("command"), data.get("args", {}), position)
         self.position = position
         return None
@@ -100,7 +103,12 @@ class Inbox:
         self.position = str(event.get("id", self.position))
         return Connected() if event.get("type") == "connected" else None
 
-    def _begin(self, id: str) -> None:
-        self._begun[id] = None
+    def _begin(self, id: str, time_ms: int) -> bool:
+        """Whether it was not begun before."""
+        if id in self._begun and time_ms - self._begun[id] < _SAME_MS:
+            return False
+        self._begun[id] = time_ms
+        self._begun.move_to_end(id)
         if len(self._begun) > _MAX_IDS:
             self._begun.popitem(last=False)
+        return True

@@ -25,6 +25,7 @@ _STOP_SECONDS = 3.0  # for what is under way
 # The service knows an answer that comes twice, by its key, for 300 s.
 _ANSWER_SECONDS = 240.0
 _FRESH_SECONDS = 0.5
+_FAILED_SECONDS = 5.0
 _API = "/api/v1"
 
 _log = logging.getLogger("simulcast.agent")
@@ -59,7 +60,9 @@ class Agent:
         """
         # Waited for, not handled: a handler could find this thread in the middle of anything. Threads inherit the mask.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        threads = [threading.Thread(target=work, daemon=True) for work in (self._report, self._listen)]
+        threads = [
+            threading.Thread(target=self._keep_at, args=(work,), daemon=True) for work in (self._report, self._listen)
+        ]
         for thread in threads:
             thread.start()
         signal.sigwait(_SIGNALS)
@@ -74,6 +77,16 @@ class Agent:
             thread.join(max(deadline - time.monotonic(), 0))
         if self._refusal is not None:
             raise self._refusal
+
+    def _keep_at(self, work: Callable[[], None]) -> None:
+        """A machine whose /proc can't be read for once must not have an agent that lives on with one arm."""
+        while not self._stopping.is_set():
+            try:
+                work()
+                return
+            except Exception:
+                _log.exception("It failed. Goes on in %g s.", _FAILED_SECONDS)
+                self._stopping.wait(_FAILED_SECONDS)
 
     # What may be commanded
 
