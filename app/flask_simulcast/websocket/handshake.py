@@ -22,6 +22,11 @@ _VERSION = "13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
+def is_asked(environ: Mapping[str, Any]) -> bool:
+    """Whether the client wants a WebSocket at all."""
+    return "websocket" in _tokens(environ, "HTTP_UPGRADE") and "upgrade" in _tokens(environ, "HTTP_CONNECTION")
+
+
 def check(environ: Mapping[str, Any]) -> str:
     """Whether this is a client's opening handshake.
 
@@ -32,7 +37,7 @@ def check(environ: Mapping[str, Any]) -> str:
         UpgradeRequiredError: A plain request, or another version of the protocol.
         HandshakeError: It can't be read.
     """
-    if "websocket" not in _tokens(environ, "HTTP_UPGRADE") or "upgrade" not in _tokens(environ, "HTTP_CONNECTION"):
+    if not is_asked(environ):
         raise UpgradeRequiredError(USE_A_CLIENT)
     if environ["REQUEST_METHOD"] != "GET" or environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
         raise HandshakeError("A WebSocket begins with GET over HTTP/1.1.")

@@ -158,7 +158,7 @@ class GuardedSock(Sock):  # type: ignore[misc]
 
 def mismatch(_: WebsocketMismatch) -> WebSocketError:
     """For an error handler: Werkzeug answers 400 without a word about WebSocket."""
-    if request.environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+    if handshake.is_asked(request.environ):
         return HandshakeError("This URL speaks plain HTTP. Send the request without the header Upgrade.")
     return UpgradeRequiredError(handshake.USE_A_CLIENT)
 
