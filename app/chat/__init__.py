@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import floods
+from . import floods, socket
 from .routes import blueprint, page
 
 
@@ -13,3 +13,4 @@ def init_app(app: Flask) -> None:
     floods.init_app(app)
     app.register_blueprint(page)
     app.register_blueprint(blueprint, url_prefix="/api/v1/chat")
+    app.register_blueprint(socket.blueprint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .encoding import Encoding
+from .encoding.ndjson import NDJSON
 from .encoding.websocket import text_frame
 from .errors import (
     BrokerError,
@@ -62,6 +64,7 @@ from .writer import Writer, WriterEvent
 __version__ = "0.1.0"
 
 __all__ = [
+    "NDJSON",
     "BrokerError",
     "BrokerUnavailableError",
     "ChannelCountError",
@@ -70,6 +73,7 @@ __all__ = [
     "Connection",
     "ConnectionClosedError",
     "DrainingError",
+    "Encoding",
     "Event",
     "EventDataError",
     "EventTooLargeError",

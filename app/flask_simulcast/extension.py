@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Unpack
 
 from flask import Flask, Response, current_app, has_request_context, jsonify, request
@@ -17,16 +18,18 @@ from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
 from .errors import ChannelCountError, NoRequestError, NoSuchListenerError, SimulcastError
 from .event import check_channel, check_publishable
+from .grant import Grant
 from .hub import Hub
 from .hub.history import History
+from .listener import Listener
 from .metrics import Metrics
 from .on_commit import publish_on_commit
 from .presence import Member, Place
 from .publisher import Publishing, checked_drafts
 from .settings import Settings
 from .transports import cors, json_rows
-from .transports.response import StreamOptions, encoding_for, respond
-from .websocket import Connections, mismatch
+from .transports.response import StreamOptions, check_room, encoding_for, prepare, respond
+from .websocket import Connection, Connections, feed, mismatch
 from .writer import Writer, keep_start_response
 
 _KEY = "simulcast"
@@ -230,6 +233,50 @@ class Simulcast(Publishing, Access):
     def stream(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
         """`ndjson` for a client that asks for ``application/x-ndjson``, `sse` for all others."""
         return self._stream(encoding_for(request), channels, options)
+
+    @contextmanager
+    def websocket(
+        self,
+        ws: Connection,
+        channels: str | Iterable[str],
+        *,
+        encoding: Encoding,
+        send: Callable[[bytes], object] | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Iterator[Listener]:
+        """Send these channels to a WebSocket while its handler does something else: read, as a rule. Switches::
+
+            with simulcast.websocket(ws, "orders", encoding=ORDERS):
+                while True:
+                    answer(ws.receive())
+
+        One greenlet takes what the hub has for the listener and sends it; it ends with the block, or before: with a drain, a
+        kick, a grant that has ended, the WebSocket is closed with the code of that. Resume is as for `sse`, by
+        ``?last_event_id=``.
+
+        Args:
+            encoding: Makes WebSocket frames, by `text_frame`; or whatever ``send`` understands.
+            send: Called with each chunk, some frames in a row. ``ws.send_frame`` when left out.
+            options: As `sse`.
+
+        Raises:
+            ConnectionClosedError: There was no room for it, or the log can't be read.
+            UnauthorizedError, ForbiddenError, TooManyListenersError: Not for whoever asks. Better asked before the
+                handshake: `require_subscribe`, `check_room`.
+        """
+        hub = self.hub
+        names = _channel_names(channels, hub.settings)
+        grant = self._grant_for(names, options.get("grant"))
+        with feed(hub, ws, lambda: prepare(hub, request, encoding, names, grant, options), send) as listener:
+            yield listener
+
+    def check_room(self, grant: Grant) -> None:
+        """Whether this worker can take one more listener, for a WebSocket that is about to be opened.
+
+        Raises:
+            ListenError: It can't.
+        """
+        check_room(self.hub, request, grant)
 
     def writer(self) -> Writer:
         """A stream that this view writes itself: see `Writer`.

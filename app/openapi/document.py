@@ -24,6 +24,7 @@ _ERRORS = {
     404: "There is no such thing.",
     409: "It is somebody else's, or not there just now.",
     413: "The body, or an event in it, is too large.",
+    426: "This speaks WebSocket, and the request does not.",
     429: "Too many at once.",
     503: "Not now: the log is not available, or this worker is full or about to stop.",
     504: "No answer came in time.",
@@ -34,6 +35,7 @@ _ERROR_HEADERS = {
     503: {"Retry-After": "Seconds, where it helps to wait."},
 }
 _SUCCESSES = {
+    101: "A WebSocket from here on.",
     200: "As asked.",
     201: "Stored.",
     202: "Sent on; what comes of it is told elsewhere.",

@@ -20,6 +20,9 @@ from . import cors, ndjson, sse
 from .address import address_of
 from .stream import Stream
 
+#: Called with the function that cuts the connection.
+MakeListener = Callable[[Callable[[], None]], Listener]
+
 
 class StreamOptions(TypedDict, total=False):
     """What `Simulcast.sse` and its like take besides the channels; said there."""
@@ -64,18 +67,29 @@ def respond(
 def _respond(
     hub: Hub, request: Request, encoding: Encoding, channels: tuple[str, ...], grant: Grant, options: StreamOptions
 ) -> Response:
-    settings = hub.settings
-    resume = sse.resume_of(request)
-    if sse.is_over(resume):
+    if sse.is_over(sse.resume_of(request)):
         return Response(status=204)
-    is_limited = settings.max_listeners_per_address > 0
-    address = address_of(request, "SIMULCAST_MAX_LISTENERS_PER_ADDRESS") if is_limited else ""
     try:
-        hub.check_room(grant.user, address)
+        make_listener, prelude = prepare(hub, request, encoding, channels, grant, options)
     except ListenError as error:
         if encoding is SSE and sse.is_event_source(request):
             return sse.turned_away(hub, error.code)
         raise
+    body = Stream(hub, make_listener, request.environ, prelude)
+    return sse.respond(body) if encoding is SSE else ndjson.respond(body)
+
+
+def prepare(
+    hub: Hub, request: Request, encoding: Encoding, channels: tuple[str, ...], grant: Grant, options: StreamOptions
+) -> tuple[MakeListener, bytes]:
+    """What makes the listener that a request asks for, and the frames that follow its ``connected``.
+
+    Raises:
+        ListenError: No room.
+    """
+    settings = hub.settings
+    address = check_room(hub, request, grant)
+    resume = sse.resume_of(request)
     start, prelude = _start(hub, encoding, channels, resume, options)
     member = options.get("member") or grant.user
     meta = encode_data(dict(options.get("meta") or grant.meta))
@@ -98,8 +112,19 @@ def _respond(
             cut=cut,
         )
 
-    body = Stream(hub, make_listener, request.environ, prelude)
-    return sse.respond(body) if encoding is SSE else ndjson.respond(body)
+    return make_listener, prelude
+
+
+def check_room(hub: Hub, request: Request, grant: Grant) -> str:
+    """Whether who asks can be taken on; their address, where that is limited.
+
+    Raises:
+        ListenError: No room.
+    """
+    is_limited = hub.settings.max_listeners_per_address > 0
+    address = address_of(request, "SIMULCAST_MAX_LISTENERS_PER_ADDRESS") if is_limited else ""
+    hub.check_room(grant.user, address)
+    return address
 
 
 def _start(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .connection import Connection
 from .connections import Connections, drain_websockets
 from .endings import ENDINGS, Ending
+from .feed import feed
 from .limits import Limits
 from .sock import GuardedSock, mismatch
 
@@ -16,5 +17,6 @@ __all__ = [
     "GuardedSock",
     "Limits",
     "drain_websockets",
+    "feed",
     "mismatch",
 ]

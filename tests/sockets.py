@@ -1,0 +1,87 @@
+"""A WebSocket for tests: JSON messages through a library that others wrote."""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import Any, cast
+
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close
+from websockets.sync.client import connect
+
+from tests.serving import Server
+
+_SECONDS = 15
+
+
+class JSONSocket:
+    """One connection. Use as a context manager.
+
+    Attributes:
+        ws: The library's own.
+    """
+
+    def __init__(self, server: Server, path: str, headers: dict[str, str] | None = None) -> None:
+        self._opened = connect(
+            f"ws://127.0.0.1:{server.port}{path}",
+            additional_headers=headers or {},
+            proxy=None,
+            open_timeout=_SECONDS,
+            close_timeout=_SECONDS,
+            ping_interval=None,
+            max_size=None,
+        )
+        self.ws = self._opened.__enter__()
+
+    def __enter__(self) -> JSONSocket:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """With 1000, and an answer to it."""
+        self._opened.__exit__(None, None, None)
+
+    def send(self, message: Any) -> None:
+        """As JSON; text goes as it is."""
+        self.ws.send(message if isinstance(message, str | bytes) else json.dumps(message))
+
+    def next(self) -> dict[str, Any]:
+        """The next message, whatever it is."""
+        return cast("dict[str, Any]", json.loads(self.ws.recv(timeout=_SECONDS)))
+
+    def take(self, count: int, *types: str) -> list[dict[str, Any]]:
+        """So many messages of these types; of any, without one. Others are passed over."""
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            message = self.next()
+            if not types or message["type"] in types:
+                found.append(message)
+        return found
+
+    def until(self, type: str, **fields: Any) -> dict[str, Any]:
+        """The next message of this type, with these fields."""
+        while True:
+            (message,) = self.take(1, type)
+            if fields.items() <= message.items():
+                return message
+
+    def ask(self, message: dict[str, Any], id: str = "1") -> dict[str, Any]:
+        """Send it, and wait for what answers it; others are passed over."""
+        self.send(message | {"id": id})
+        while (answer := self.next()).get("id") != id:
+            pass
+        return answer
+
+    def end(self) -> Close:
+        """Read to the end; the close frame that came."""
+        try:
+            while True:
+                self.ws.recv(timeout=_SECONDS)
+        except ConnectionClosed as error:
+            assert error.rcvd is not None, "it was cut"
+            return error.rcvd
