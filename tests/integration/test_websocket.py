@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,8 +21,9 @@ from typing import Any
 import pytest
 import websocket
 import websockets
-from websockets.sync.client import connect
+from websockets.sync.client import connect, unix_connect
 
+from tests.conftest import require
 from tests.serving import Server, serve, wait_until
 from tests.ws_client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WSClient, frame, handshake
 
@@ -477,3 +481,28 @@ def test_websocket_client(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as refused:  # ours, because it forgets to close its own
         with pytest.raises(websocket.WebSocketBadStatusException, match="401"):
             websocket.WebSocket().connect(url(server, "/rooms/blue"), socket=refused)
+
+
+def test_over_tls(tmp_path: Path) -> None:
+    """What waits in TLS is in no socket buffer: no watcher tells of it."""
+    openssl = require("openssl", shutil.which("openssl"))
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = (
+        f"{openssl} req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {certificate} -days 2 -subj /CN=localhost"
+    )
+    subprocess.run(command.split(), check=True, capture_output=True)
+    context = ssl.create_default_context(cafile=certificate)
+    path = tmp_path / "server.sock"
+    arguments = f"--certfile {certificate} --keyfile {key}"
+    with serve(tmp_path, app=APP, bind=f"unix:{path}", GUNICORN_CMD_ARGS=arguments) as server:
+        with unix_connect(str(path), "wss://localhost/", ssl=context, max_size=None) as client:
+            for size in (0, 10, 16383, 16384, 16385, 100_000, 3_000_000):
+                client.send("x" * size)
+                assert client.recv(timeout=10) == "x" * size
+            for number in range(500):
+                client.send(str(number))
+            assert [client.recv(timeout=10) for _ in range(500)] == [str(number) for number in range(500)]
+        assert client.protocol.close_code == 1000
+        with unix_connect(str(path), "wss://localhost/flood/50/100000", ssl=context, max_size=None) as client:
+            assert [len(message) for message in client] == [100_000] * 50
+    assert "Traceback" not in server.log
