@@ -58,7 +58,7 @@ from .signals import (
 )
 from .transports import cors as cors
 from .transports.address import address_of
-from .websocket import Connection, GuardedSock
+from .websocket import Connection, Ending, GuardedSock, Subscription
 from .writer import Writer, WriterEvent
 
 __version__ = "0.1.0"
@@ -74,6 +74,7 @@ __all__ = [
     "ConnectionClosedError",
     "DrainingError",
     "Encoding",
+    "Ending",
     "Event",
     "EventDataError",
     "EventTooLargeError",
@@ -104,6 +105,7 @@ __all__ = [
     "Simulcast",
     "SimulcastError",
     "StreamingNotSupportedError",
+    "Subscription",
     "TooManyListenersError",
     "UnauthorizedError",
     "UpgradeRequiredError",

@@ -85,7 +85,7 @@ class Audience:
             seen = self.view(event)
             if seen is None:
                 return
-            frame = self._encode(seen)
+            frame = seen.frame(self._encode)  # a view that leaves it as it is shares what others have made
         was_pending = self.is_pending
         self.pending.append(frame)
         if not was_pending:

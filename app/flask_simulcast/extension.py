@@ -14,6 +14,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from .access import Access
 from .brokers import check_url, connect
 from .encoding import Encoding
+from .encoding.message import MESSAGES
 from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
 from .errors import ChannelCountError, NoRequestError, NoSuchListenerError, SimulcastError
@@ -29,7 +30,7 @@ from .publisher import Publishing, checked_drafts
 from .settings import Settings
 from .transports import cors, json_rows
 from .transports.response import StreamOptions, check_room, encoding_for, prepare, respond
-from .websocket import Connection, Connections, feed, mismatch
+from .websocket import Connection, Connections, OnlyThese, Subscription, feed, mismatch
 from .writer import Writer, keep_start_response
 
 _KEY = "simulcast"
@@ -217,6 +218,7 @@ class Simulcast(Publishing, Access):
                 - ``present``: Whether it is present at all, or on which of its channels; when left out, on
                   ``SIMULCAST_PRESENCE_CHANNELS``.
                 - ``heartbeat_as_comment``: For clients that know no ``heartbeat`` event.
+                - ``resume``: The position that the client says it has, or None; what stands in the request when left out.
 
         Raises:
             ChannelNameError, ChannelCountError: The channels can't be listened to.
@@ -269,6 +271,31 @@ class Simulcast(Publishing, Access):
         grant = self._grant_for(names, options.get("grant"))
         with feed(hub, ws, lambda: prepare(hub, request, encoding, names, grant, options), send) as listener:
             yield listener
+
+    def subscribe(
+        self,
+        ws: Connection,
+        channels: str | Iterable[str],
+        *,
+        is_beside: bool = False,
+        **options: Unpack[StreamOptions],
+    ) -> Subscription:
+        """One of several listeners of a WebSocket, in JSON messages: what `encoding.message` makes. Call ``start`` to have its
+        events sent, and ``stop`` on every path. Switches.
+
+        Args:
+            is_beside: Another listener of this connection gets what goes to everyone, and to its user.
+            options: As `sse`, but for ``view`` where it is beside another.
+
+        Raises:
+            UnauthorizedError, ForbiddenError, ListenError, BrokerUnavailableError: As `sse`.
+        """
+        hub = self.hub
+        names = _channel_names(channels, hub.settings)
+        grant = self._grant_for(names, options.get("grant"))
+        if is_beside:
+            options["view"] = OnlyThese(frozenset(names))
+        return Subscription(hub, ws, *prepare(hub, request, MESSAGES, names, grant, options))
 
     def check_room(self, grant: Grant) -> None:
         """Whether this worker can take one more listener, for a WebSocket that is about to be opened.

@@ -1,12 +1,14 @@
-"""The extension over HTTP: listen, publish, history, presence, kick."""
+"""The extension over HTTP: listen, publish, history, presence, kick; and all of it over one WebSocket."""
 
 from __future__ import annotations
 
 from flask import Flask
 
+from . import ws
 from .routes import blueprint
 
 
 def init_app(app: Flask) -> None:
     """Add the routes."""
     app.register_blueprint(blueprint, url_prefix="/api/v1")
+    app.register_blueprint(ws.blueprint)

@@ -36,6 +36,7 @@ class StreamOptions(TypedDict, total=False):
     meta: Mapping[str, Any] | None
     present: bool | Collection[str] | None
     heartbeat_as_comment: bool
+    resume: str | None
 
 
 def encoding_for(request: Request) -> Encoding:
@@ -89,7 +90,7 @@ def prepare(
     """
     settings = hub.settings
     address = check_room(hub, request, grant)
-    resume = sse.resume_of(request)
+    resume = options["resume"] if "resume" in options else sse.resume_of(request)
     start, prelude = _start(hub, encoding, channels, resume, options)
     member = options.get("member") or grant.user
     meta = encode_data(dict(options.get("meta") or grant.meta))

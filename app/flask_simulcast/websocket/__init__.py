@@ -8,6 +8,7 @@ from .endings import ENDINGS, Ending
 from .feed import feed
 from .limits import Limits
 from .sock import GuardedSock, mismatch
+from .subscription import OnlyThese, Subscription
 
 __all__ = [
     "ENDINGS",
@@ -16,6 +17,8 @@ __all__ = [
     "Ending",
     "GuardedSock",
     "Limits",
+    "OnlyThese",
+    "Subscription",
     "drain_websockets",
     "feed",
     "mismatch",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import time
+from collections.abc import Callable
 from typing import Any
 
 from gevent.event import Event
@@ -49,11 +50,13 @@ class Link:
         ending: How it ended, or is about to; None while it is open.
         came_at: Monotonic seconds.
         received: Messages taken from the client.
+        farewell: Makes the frame that goes right before ours that closes, for a protocol that says more than fits in there.
+            Must not switch.
     """
 
     __slots__ = (
         "_alarm", "_has_ended_output", "_inbox", "_limits", "_messages", "_output", "_paused_at", "_peer_has_closed",
-        "_pulse", "_reader", "_since", "_state", "_waiting", "_wire", "came_at", "ending", "received",
+        "_pulse", "_reader", "_since", "_state", "_waiting", "_wire", "came_at", "ending", "farewell", "received",
     )  # fmt: skip
 
     def __init__(self, client: Any, limits: Limits, *, text_only: bool) -> None:
@@ -61,6 +64,7 @@ class Link:
         self.came_at = now
         self.ending: Ending | None = None
         self.received = 0
+        self.farewell: Callable[[Ending], bytes] | None = None
         self._limits = limits
         self._state = State.OPEN
         self._since = now  # in this state
@@ -154,7 +158,12 @@ class Link:
         self._inbox.end()
         if self.ending.name == CloseReason.STALLED.value:
             self._output.forget()  # it does not take that; perhaps it takes this
-        self._output.put(close_frame(self.ending.code, "" if self._peer_has_closed else self.ending.reason))
+        if self._peer_has_closed:
+            last = close_frame(self.ending.code)
+        else:
+            last = self.farewell(self.ending) if self.farewell is not None else b""
+            last += close_frame(self.ending.code, self.ending.reason)
+        self._output.put(last)
         self._output.release()
         if self._state is State.CLOSING:
             self._paused_at = None

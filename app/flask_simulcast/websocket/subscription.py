@@ -1,0 +1,135 @@
+"""Subscription: one listener of a WebSocket that may have several, each with its own channels, position and gap verdict.
+
+A greenlet takes what the hub has for the listener and sends it. When the client is slow that greenlet waits, the listener's
+queue fills up, and the hub has it catch up from history: what is held for it stays the same, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gevent
+
+from ..errors import ConnectionClosedError
+from ..event import Event, Position
+from ..hub import Hub
+from ..listener import CloseReason, Listener
+from .connection import Connection
+
+# A chunk that is on its way is sent before a subscription ends; whoever does not take it for so long is not waited for.
+_STOP_SECONDS = 2.0
+_BUG = 1011
+_REASONS = {reason.value: reason for reason in CloseReason}
+
+_log = logging.getLogger("flask_simulcast")
+
+
+@dataclass(frozen=True)
+class OnlyThese:
+    """A view for a listener beside another one of the same client: without what goes to everyone, or to one user, which the
+    client would have as often as it has listeners.
+
+    Args:
+        channels: Of the listener.
+    """
+
+    channels: frozenset[str]
+
+    def __call__(self, event: Event) -> Event | None:
+        """The event as it is, if it is of these channels."""
+        return event if event.channel in self.channels else None
+
+
+class Subscription:
+    """Takes a listener on. `start` begins to send; until then nothing but what comes first is there. May switch.
+
+    Args:
+        hub: Takes the listener on.
+        ws: Gets what it has. If the listener is closed by somebody else than `stop`, it is closed with the code of that.
+        make_listener: Called with the function that cuts the connection.
+        prelude: Frames that come first.
+
+    Attributes:
+        listener: Whose place it is.
+        position: Up to which everything was handed to the connection.
+
+    Raises:
+        ListenError: No room.
+        BrokerUnavailableError: The log can't be read.
+    """
+
+    __slots__ = ("_first", "_greenlet", "_hub", "_is_stopped", "_ws", "listener", "position")
+
+    def __init__(
+        self,
+        hub: Hub,
+        ws: Connection,
+        make_listener: Callable[[Callable[[], None]], Listener],
+        prelude: bytes = b"",
+    ) -> None:
+        self._hub = hub
+        self._ws = ws
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._is_stopped = False
+        self.listener = listener = make_listener(self._cut)
+        try:
+            self._first = hub.add_listener(listener) + prelude
+        except BaseException:
+            hub.remove_listener(listener)  # it may have failed half-way
+            raise
+        self.position: Position = listener.position
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Of its listener."""
+        return self.listener.channels
+
+    def start(self) -> None:
+        """Begin to send, in a greenlet of its own. May be called twice."""
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._send)
+
+    def stop(self) -> None:
+        """End it, and leave the connection open; afterwards `position` is where it was left. Switches.
+
+        Events that wait in a queue are not sent any more; a chunk that is on its way is, or it takes two seconds.
+        """
+        self._is_stopped = True
+        self.listener.close(self._reason())
+        if self._greenlet is not None:
+            self._greenlet.join(_STOP_SECONDS)
+            self._greenlet.kill()
+        self._hub.remove_listener(self.listener)
+
+    def _send(self) -> None:
+        """Until the listener is closed, or the connection. It is this greenlet that gives the place back: the hub may be in the
+        middle of a step of its listener."""
+        hub, ws, listener = self._hub, self._ws, self.listener
+        try:
+            first, self._first = self._first, b""
+            if first:
+                listener.writes()
+                ws.send_frame(first)
+            while chunk := hub.next_chunk(listener):
+                ws.send_frame(chunk)
+                self.position = listener.position
+        except ConnectionClosedError:
+            listener.close(self._reason())
+        except Exception:
+            _log.exception("What a listener was to be sent could not be sent. Repair it; the client got 1011.")
+            ws.close(_BUG)  # the first ending stays
+        finally:
+            hub.remove_listener(listener)
+        if not self._is_stopped and listener.close_reason is not None:
+            ws.close(listener.close_reason)
+
+    def _reason(self) -> CloseReason:
+        """Why it ends, by what became of the connection: a client's own goodbye is that it is gone."""
+        ending = self._ws.ending
+        return CloseReason.FINISHED if ending is None else _REASONS.get(ending.name, CloseReason.CLIENT_GONE)
+
+    def _cut(self) -> None:
+        """The hub has closed the listener, and its chunk is not taken: a close frame goes out behind it, or is cut with it."""
+        self._ws.close(self.listener.close_reason or CloseReason.STALLED)

@@ -1,0 +1,7 @@
+"""The hub over one WebSocket, in both directions: ``/ws``. docs/websocket-hub.md describes the protocol."""
+
+from __future__ import annotations
+
+from .routes import blueprint
+
+__all__ = ["blueprint"]

@@ -1,0 +1,35 @@
+"""The JSON Schema of the protocol, from the types that read and write it.
+
+``python -m app.hub_api.ws.schema > docs/websocket-hub.schema.json`` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from .commands import AnyCommand
+from .messages import RESULTS, AnyMessage
+
+_REF = "#/$defs/{name}"
+
+
+def build() -> dict[str, Any]:
+    """What either side may send: ``$defs`` has ``Command``, for the client, and ``Message``, for the server. Pure."""
+    (command, message, *results), defs = msgspec.json.schema_components(
+        [AnyCommand, AnyMessage, *RESULTS], ref_template=_REF
+    )
+    # Untagged, as HTTP has them, so msgspec takes no union of them.
+    defs["Reply"]["properties"]["result"] = {"anyOf": results}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Simulcast over WebSocket",
+        "anyOf": [{"$ref": "#/$defs/Command"}, {"$ref": "#/$defs/Message"}],
+        "$defs": {"Command": command, "Message": message, **defs},
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(build(), indent=1, ensure_ascii=False, sort_keys=True))
