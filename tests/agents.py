@@ -28,9 +28,14 @@ class AgentProcess:
         """What it wrote to stderr."""
         return self._file.read_text()
 
-    def wait_for(self, text: str, times: int = 1, seconds: float = 15) -> None:
-        """Until it has said this so often."""
-        wait_until(lambda: self.log.count(text) >= times, seconds, f"{times} times {text!r}; it said: {self.log}")
+    def wait_for(self, text: str, times: int = 1, seconds: float = 30) -> None:
+        """Until it has said this so often. If it does not, the failure has what it said, and where it hangs."""
+        try:
+            wait_until(lambda: self.log.count(text) >= times, seconds, f"{times} times {text!r}")
+        except AssertionError as error:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(10)
+            raise AssertionError(f"{error}; it said:\n{self.log}") from None
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the signal; the status it ends with."""
@@ -58,7 +63,7 @@ def agent(
     """
     folder.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
     token = agent_token(name) if token is None else token
     if token:
         environment["SIMULCAST_AGENT_TOKEN"] = token

@@ -153,7 +153,7 @@ def _status(server: Server, name: str) -> int:
 @pytest.mark.parametrize("command", ["module", "flask"])
 def test_it_stops_cleanly(two: Server, tmp_path: Path, command: str, number: int) -> None:
     with agent(tmp_path, "stops", two.port, command=command) as running:
-        running.wait_for("Listens for commands.", seconds=20)
+        running.wait_for("Listens for commands.")
         line = Path(f"/proc/{running.process.pid}/cmdline").read_bytes().split(b"\0")
         assert line[1:3] == [b"-m", b"app.wukongs.agent"], "a plain process, whatever started it"
         began = time.monotonic()
@@ -240,7 +240,7 @@ def test_the_token_is_in_no_list_of_processes_and_may_be_replaced_in_its_file(tw
         running.wait_for("Listens for commands.")
         running.wait_for("expired")
         file.write_text(mint(JWT_KEY, seconds=600, **rights))
-        running.wait_for("Listens for commands.", 2, seconds=30)
+        running.wait_for("Listens for commands.", 2)
         assert order(two, "rotates", "ping")["ok"]
     secret = agent_token("hidden")
     with agent(tmp_path, "hidden", two.port, "--token", secret, token="", command="flask") as running:
