@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import cli, commands, sampler, store
+from . import cli, commands, sampler, socket, store
 from .routes import blueprint, page
 
 
@@ -15,4 +15,5 @@ def init_app(app: Flask) -> None:
     cli.init_app(app)
     app.register_blueprint(page)
     app.register_blueprint(blueprint, url_prefix="/api/v1/wukongs")
+    app.register_blueprint(socket.blueprint)
     sampler.init_app(app)

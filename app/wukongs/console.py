@@ -1,0 +1,162 @@
+"""Console: one WebSocket that watches a wukong and commands it. Statuses go out while messages are answered."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from typing import Annotated, Any
+
+import gevent
+import msgspec
+from flask import Flask
+from msgspec import Meta, Struct
+
+from .. import auth, limits, sockets
+from ..errors import ApiError
+from ..extensions import simulcast
+from ..flask_simulcast import Connection, ConnectionClosedError, SimulcastError
+from . import commands, machine, service
+from .command_set import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS
+from .pace import Pace
+from .schemas import MAX_WAIT_SECONDS
+
+_MAX_HISTORY = 100
+# Of one console at a time: each may wait for half a minute.
+_MAX_COMMANDS = 4
+
+
+class Ping(Struct, forbid_unknown_fields=True):
+    """Is anybody there?"""
+
+
+class Status(Struct, forbid_unknown_fields=True):
+    """How is it now?"""
+
+
+class SetInterval(Struct, forbid_unknown_fields=True):
+    """Show me a status so often, at most. Of this console alone; the wukong has a command of this name."""
+
+    seconds: Annotated[float, Meta(ge=MIN_INTERVAL_SECONDS, le=MAX_INTERVAL_SECONDS)]
+
+
+class History(Struct, forbid_unknown_fields=True):
+    """What were the last statuses?"""
+
+    limit: Annotated[int, Meta(ge=1, le=_MAX_HISTORY)] = 10
+
+
+class Command(Struct, forbid_unknown_fields=True):
+    """Do something."""
+
+    command: str
+    args: dict[str, Any] = {}
+    wait: Annotated[float, Meta(gt=0, le=MAX_WAIT_SECONDS)] = 10
+
+
+KINDS: sockets.Kinds = {
+    "ping": Ping,
+    "status": Status,
+    "set_interval": SetInterval,
+    "history": History,
+    "command": Command,
+}
+
+
+class Console:
+    """One of them.
+
+    Args:
+        app: For commands, which wait beside the handler.
+        ws: Its connection.
+        name: Of the wukong, as it was asked for.
+    """
+
+    def __init__(self, app: Flask, ws: Connection, name: str) -> None:
+        self._app = app
+        self._ws = ws
+        self._name = name
+        self._commands = 0
+        self._pace = Pace(lambda status: sockets.say(ws, {"type": service.STATUS, "data": status}))
+
+    def show(self, chunk: bytes) -> None:
+        """What the hub has, as lines of NDJSON. Switches."""
+        for line in chunk.splitlines():
+            if line:
+                self._show(json.loads(line))
+
+    def answer(self, message: Struct, id: str) -> sockets.Answer:
+        """One message of the client. Switches.
+
+        Returns:
+            None for a command: its answer comes later, and others before it.
+        """
+        match message:
+            case Ping():
+                return {"type": "pong", "time": time.time_ns() // 1_000_000}
+            case Status():
+                return {"type": service.STATUS, "data": self._status()}
+            case SetInterval(seconds=seconds):
+                self._pace.set(seconds)
+                return {"type": "interval", "seconds": seconds}
+            case History(limit=limit):
+                return {"type": "history", "statuses": self._last(limit)}
+            case Command():
+                self._command(message, id)
+        return None
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        self._pace.stop()
+
+    def _show(self, event: dict[str, Any]) -> None:
+        type, data = event["type"], event["data"]
+        if type == service.STATUS:
+            self._pace.offer(data)
+        elif type == "connected":
+            about = {"name": machine.canonical(self._name), "listener": data["listener"]}
+            sockets.say(self._ws, {"type": type, "message": f"Connected to {self._name}", **about})
+        else:
+            sockets.say(self._ws, {"type": type, "data": data})
+
+    def _status(self) -> dict[str, Any]:
+        status = service.find(self._name)
+        if status is None:
+            raise service.no_such(self._name)
+        return status
+
+    def _last(self, limit: int) -> list[Any]:
+        """The oldest first; fewer where they are large. Of this machine's own there are those of when somebody watched."""
+        page = simulcast.history(service.channel_of(self._name), limit=limit)
+        return [json.loads(event.data) for event in page.events if event.type == service.STATUS]
+
+    def _command(self, message: Command, id: str) -> None:
+        """Its answer may take half a minute; what else is asked meanwhile is answered."""
+        auth.require_publish([commands.channel_of(self._name)])
+        if self._commands >= _MAX_COMMANDS:
+            raise ApiError(
+                429,
+                "too_many_commands",
+                f"{_MAX_COMMANDS} commands of this console wait already. Wait for one of them.",
+            )
+        limits.check_publish(1)
+        self._commands += 1
+        gevent.spawn(self._carry_out, message, id)
+
+    def _carry_out(self, message: Command, id: str) -> None:
+        """If the console leaves meanwhile, the command was sent all the same, and its answer is in the log."""
+        try:
+            with self._app.app_context():
+                reply = self._sent(message)
+            with suppress(ConnectionClosedError):  # the handler finds out by itself
+                sockets.say(self._ws, reply, id)
+        finally:
+            self._commands -= 1
+
+    def _sent(self, message: Command) -> dict[str, Any]:
+        try:
+            answer = commands.send(self._name, message.command, message.args, message.wait)
+        except (ApiError, SimulcastError) as error:
+            return sockets.error_of(error)
+        fields = msgspec.to_builtins(answer)
+        return {"type": commands.RESULT, "command": message.command, "command_id": fields.pop("id"), **fields}
