@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import append, fanout, gone, idle, machine, nchan, process, publish, resume, rows, workers
+from . import append, fanout, gone, idle, machine, nchan, process, publish, resume, rows, websocket, workers
 from .figure import HEADER, Effort, Figure, row
 
 _RESULTS = Path(__file__).parent / "results"
@@ -28,6 +28,7 @@ _ALL: dict[str, Measure] = {
     "workers": workers.measure,
     "resume": resume.measure,
     "rows": rows.measure,
+    "websocket": websocket.measure,
 }
 
 

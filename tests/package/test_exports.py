@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from app import flask_simulcast
+from app.flask_simulcast.websocket import endings
 from app.settings_table import page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -60,3 +61,12 @@ def test_importing_the_extension_does_not_patch_or_start_anything() -> None:
         "assert not monkey.is_module_patched('socket'); assert threading.active_count() == 1"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_every_ending_of_a_websocket_is_documented() -> None:
+    rows = re.findall(
+        r"^\| (\d{4}) \| `(\w+)` \| (yes|no) \|", (ROOT / "docs" / "websocket.md").read_text(), re.MULTILINE
+    )
+    everything = [*endings.ENDINGS.values(), *endings.OF_WEBSOCKET]
+    said = {(int(code), name, come_back == "yes") for code, name, come_back in rows}
+    assert said == {(ending.code, ending.name, ending.reconnect) for ending in everything}
