@@ -52,6 +52,7 @@ def console(ws: Connection, name: str) -> None:
             snapshot=lambda: service.find(name),
             snapshot_type=service.STATUS,
             heartbeat_as_comment=True,
+            resume=None,  # the newest status says it all
         ):
             sockets.converse(ws, KINDS, shown.answer)
     finally:

@@ -50,6 +50,7 @@ class Subscription:
         ws: Gets what it has. If the listener is closed by somebody else than `stop`, it is closed with the code of that.
         make_listener: Called with the function that cuts the connection.
         prelude: Frames that come first.
+        send: Called with each chunk, some frames in a row; `Connection.send_frame` when left out.
 
     Attributes:
         listener: Whose place it is.
@@ -60,7 +61,7 @@ class Subscription:
         BrokerUnavailableError: The log can't be read.
     """
 
-    __slots__ = ("_first", "_greenlet", "_hub", "_is_stopped", "_ws", "listener", "position")
+    __slots__ = ("_first", "_greenlet", "_hub", "_is_stopped", "_put", "_ws", "listener", "position")
 
     def __init__(
         self,
@@ -68,9 +69,11 @@ class Subscription:
         ws: Connection,
         make_listener: Callable[[Callable[[], None]], Listener],
         prelude: bytes = b"",
+        send: Callable[[bytes], object] | None = None,
     ) -> None:
         self._hub = hub
         self._ws = ws
+        self._put = send or ws.send_frame
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._is_stopped = False
         self.listener = listener = make_listener(self._cut)
@@ -111,9 +114,9 @@ class Subscription:
             first, self._first = self._first, b""
             if first:
                 listener.writes()
-                ws.send_frame(first)
+                self._put(first)
             while chunk := hub.next_chunk(listener):
-                ws.send_frame(chunk)
+                self._put(chunk)
                 self.position = listener.position
         except ConnectionClosedError:
             listener.close(self._reason())
