@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import append, fanout, gone, idle, machine, nchan, process, publish, resume, rows, websocket, workers
+from . import append, fanout, gone, idle, machine, nchan, process, publish, resume, rows, websocket, workers, ws_hub
 from .figure import HEADER, Effort, Figure, row
 
 _RESULTS = Path(__file__).parent / "results"
@@ -29,6 +29,7 @@ _ALL: dict[str, Measure] = {
     "resume": resume.measure,
     "rows": rows.measure,
     "websocket": websocket.measure,
+    "ws_hub": ws_hub.measure,
 }
 
 

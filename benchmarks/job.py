@@ -20,6 +20,7 @@ class Job:
         listeners: Connections to open.
         listen_path: What they GET.
         headers: Of that GET.
+        is_websocket: They ask for a WebSocket, and read its frames.
         has_greeting: The server sends each listener a frame of its own first.
         publish_path: Where events are POSTed; empty for none.
         key: Bearer token for it.
@@ -38,6 +39,7 @@ class Job:
     listeners: int = 0
     listen_path: str = "/api/v1/stream?channel=bench"
     headers: dict[str, str] = field(default_factory=dict)
+    is_websocket: bool = False
     has_greeting: bool = True
     publish_path: str = ""
     key: str = ""

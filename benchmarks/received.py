@@ -20,6 +20,7 @@ class Received:
     Args:
         has_greeting: The server sends a frame of its own first, not the same for everybody. It is not counted.
         is_sampled: Read every event.
+        is_websocket: Frames are those of a WebSocket; else a blank line ends each.
 
     Attributes:
         is_ready: The head, and the greeting, have come.
@@ -31,11 +32,11 @@ class Received:
     """
 
     __slots__ = (
-        "_body", "_head", "_is_chunked", "_is_sampled", "_raw", "_waits_for_greeting", "checksum", "events", "is_ready",
-        "latencies", "status", "wrong",
+        "_body", "_head", "_is_chunked", "_is_sampled", "_is_websocket", "_raw", "_waits_for_greeting", "checksum", "events",
+        "is_ready", "latencies", "status", "wrong",
     )  # fmt: skip
 
-    def __init__(self, *, has_greeting: bool, is_sampled: bool) -> None:
+    def __init__(self, *, has_greeting: bool, is_sampled: bool, is_websocket: bool = False) -> None:
         self.is_ready = False
         self.status = 0
         self.events = 0
@@ -43,6 +44,7 @@ class Received:
         self.latencies: list[tuple[int, int]] = []
         self.wrong = 0
         self._is_sampled = is_sampled
+        self._is_websocket = is_websocket
         self._waits_for_greeting = has_greeting
         self._is_chunked = False
         self._head = b""
@@ -86,25 +88,43 @@ class Received:
 
     def _whole_frames(self, data: bytes) -> bytes:
         data = self._body + data
-        end = data.rfind(b"\n\n") + 2
+        end = end_of_frames(data) if self._is_websocket else data.rfind(b"\n\n") + 2
         if end == len(data):
             self._body = b""
             return data
-        if end == 1:
+        if end <= 1:
             self._body = data
             return b""
         self._body = data[end:]
         return data[:end]
 
     def _take_greeting(self, whole: bytes) -> bytes:
-        _, end, whole = whole.partition(b"\n\n")
-        self.is_ready = bool(end)
-        return whole
+        end = end_of_frames(whole, 1) if self._is_websocket else whole.find(b"\n\n") + 2
+        self.is_ready = end > 1
+        return whole[end:] if self.is_ready else b""
 
     def _look_at(self, whole: bytes, now_ns: int) -> None:
         for number, (sent, seq) in enumerate(_EVENT.findall(whole), self.events):
             self.wrong += int(seq) != number
             self.latencies.append((int(sent), now_ns - int(sent)))
+
+
+def end_of_frames(data: bytes, most: int = 1 << 30) -> int:
+    """Where the last whole WebSocket frame ends that these bytes hold, or the first so many. Of a server: unmasked, below 64 KiB."""
+    end = 0
+    while most and end + 2 <= len(data):
+        size = data[end + 1]
+        head = 2
+        if size == 126:
+            if end + 4 > len(data):
+                break
+            size = data[end + 2] << 8 | data[end + 3]
+            head = 4
+        if end + head + size > len(data):
+            break
+        end += head + size
+        most -= 1
+    return end
 
 
 def unchunk(data: bytes) -> tuple[bytes, bytes]:

@@ -10,12 +10,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from ...farewell import Closing
 from ..schemas import Channel, HistoryPage, ListenerId, MembersPage, Position, Published, TimeMs
 from ..schemas import Gap as GapFields
 from .commands import Id
-
-Reconnect = Annotated[bool, Meta(description="Whether to come back.")]
-
 
 # Results
 
@@ -101,18 +99,6 @@ class Error(Message, tag="error"):
     code: Annotated[str, Meta(description="For programs: as in the answers of HTTP.")]
     message: Annotated[str, Meta(description="For people: what happened, and what to do.")]
     retry_after_seconds: Annotated[int, Meta(description="Where it helps to wait.")] | UnsetType = UNSET
-
-
-class Closing(Message, tag="closing"):
-    """Last of all, right before the close frame."""
-
-    code: Annotated[int, Meta(description="Of the close frame.")]
-    reason: Annotated[str, Meta(description="For programs.")]
-    message: Annotated[str, Meta(description="For people.")]
-    reconnect: Reconnect
-    retry_ms: Annotated[int, Meta(description="How long to wait before, not the same for everyone.")] | UnsetType = (
-        UNSET
-    )
 
 
 #: Of the commands: each has its own.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -12,17 +11,16 @@ from msgspec import UNSET, Struct
 from ... import auth, limits
 from ...errors import ApiError
 from ...extensions import simulcast
+from ...farewell import farewell_of
 from ...flask_simulcast import (
     BrokerError,
     CloseReason,
     Connection,
     ConnectionClosedError,
     DrainingError,
-    Ending,
     ListenError,
     SimulcastError,
     Subscription,
-    text_frame,
 )
 from .. import service
 from ..schemas import StreamQuery
@@ -31,7 +29,6 @@ from .commands import AnyCommand, BadCommandError
 
 _ALL = "all"
 _TRY_AGAIN_LATER = 1013
-_SPREAD = (0.5, 1.5)
 
 
 class Session:
@@ -42,18 +39,12 @@ class Session:
         base: Its own place: what goes to everyone, to its user, or to it, and the channels of the URL.
     """
 
+    __slots__ = ("_base", "_subscriptions", "_ws")
+
     def __init__(self, ws: Connection, base: Subscription) -> None:
         self._ws = ws
         self._base = base
         self._subscriptions = [base]
-        self._handlers: dict[type[AnyCommand], Callable[[Any], Struct]] = {
-            commands.Subscribe: self._subscribe,
-            commands.Unsubscribe: self._unsubscribe,
-            commands.Publish: self._publish,
-            commands.History: self._history,
-            commands.Presence: self._presence,
-            commands.Ping: self._ping,
-        }
 
     @classmethod
     def open(cls, ws: Connection, asked: StreamQuery) -> Session:
@@ -102,7 +93,7 @@ class Session:
         command: AnyCommand | None = None
         try:
             command = commands.read(text)
-            result = self._handlers[type(command)](command)
+            result = _HANDLERS[type(command)](self, command)
         except (ApiError, SimulcastError) as error:
             self._say(_error_of(error, command))
         else:
@@ -196,25 +187,19 @@ class Session:
         return messages.Left(sorted(unwanted.intersection(subscription.channels)), position)
 
 
+_HANDLERS: dict[type[AnyCommand], Callable[[Session, Any], Struct]] = {
+    commands.Subscribe: Session._subscribe,
+    commands.Unsubscribe: Session._unsubscribe,
+    commands.Publish: Session._publish,
+    commands.History: Session._history,
+    commands.Presence: Session._presence,
+    commands.Ping: Session._ping,
+}
+
+
 def channels_of(asked: StreamQuery) -> list[str]:
     """What the connection itself listens to."""
     return asked.channel or [_ALL]
-
-
-def farewell_of(retry_ms: int) -> Callable[[Ending], bytes]:
-    """What makes the last message of a connection.
-
-    Args:
-        retry_ms: About how long to wait before coming back: half of it to one and a half, so that those who leave together do
-            not come back together.
-    """
-
-    def farewell(ending: Ending) -> bytes:
-        wait = round(retry_ms * random.uniform(*_SPREAD)) if ending.reconnect else UNSET
-        closing = messages.Closing(ending.code, ending.name, ending.reason, ending.reconnect, wait)
-        return text_frame(messages.text_of(closing).encode())
-
-    return farewell
 
 
 def _closing_of(error: ListenError | BrokerError) -> CloseReason | int:

@@ -1,0 +1,91 @@
+"""Messages to commands: the type that each names, and what is said of one that is none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from app.errors import ApiError
+from app.hub_api.ws import commands, schema
+from app.hub_api.ws.commands import BadCommandError
+from tests.serving import ROOT
+
+SCHEMA = json.loads((ROOT / "docs" / "websocket-hub.schema.json").read_text())
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 2000) | st.sampled_from(["a", "", "x y"]),
+    lambda inner: st.lists(inner, max_size=2),
+    max_leaves=3,
+)
+NAMES = ["channel", "channels", "position", "replay", "data", "event", "idempotency_key", "after", "limit", "more"]
+TYPES = ["subscribe", "unsubscribe", "publish", "history", "presence", "ping"]
+
+
+def read(**fields: Any) -> Any:
+    return commands.read(json.dumps(fields))
+
+
+def test_each_type_is_a_command() -> None:
+    assert read(type="subscribe", id=1, channel="a", position="x") == commands.Subscribe(1, channel="a", position="x")
+    assert read(type="subscribe", id=1, channels=["a", "b"]).names == ["a", "b"]
+    assert read(type="unsubscribe", id="i", channel="a").names == ["a"]
+    assert read(type="publish", id=1, channel="a", data=None) == commands.Publish(1, "a", None, "message", UNSET)
+    assert read(type="history", id=1, channel="a") == commands.History(1, "a", "", 100)
+    assert read(type="presence", id=1, channel="a", after="b", limit=1) == commands.Presence(1, "a", "b", 1)
+    assert read(type="ping", id=-1) == commands.Ping(-1)
+
+
+@pytest.mark.parametrize("fields", [{}, {"channel": "a", "channels": ["a"]}])
+def test_channels_are_named_in_one_way(fields: dict[str, Any]) -> None:
+    with pytest.raises(ApiError, match="either channel or channels"):
+        _ = read(type="subscribe", id=1, **fields).names
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "id"),
+    [
+        ("", "not_json", None),
+        ("{", "not_json", None),
+        ("NaN", "not_json", None),
+        ('{"type":"publish","id":1,"channel":"a","data":' + "[" * 100_000, "not_json", None),
+        ("1", "invalid_command", None),
+        ("[" * 50_000, "invalid_command", None),
+        ('{"id":1.5,"type":"ping"}', "invalid_command", None),
+        ('{"id":null,"type":"ping"}', "invalid_command", None),
+        ('{"id":9,"type":"pong"}', "invalid_command", 9),
+        ('{"id":"x","type":"history"}', "invalid_command", "x"),
+        ('{"id":"x","type":"history","channel":"a","limit":1001}', "invalid_command", "x"),
+    ],
+)
+def test_what_is_no_command_keeps_its_id(text: str, code: str, id: object) -> None:
+    with pytest.raises(BadCommandError) as raised:
+        commands.read(text)
+    assert (raised.value.code, raised.value.id) == (code, id)
+
+
+def test_half_a_surrogate_pair_is_taken_as_it_is() -> None:
+    assert commands.read('{"type":"publish","id":1,"channel":"a","data":"\\ud83d"}').data == "\ud83d"  # type: ignore[union-attr]
+
+
+@given(st.sampled_from(TYPES), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
+def test_what_the_schema_refuses_is_no_command(type: str, fields: dict[str, Any]) -> None:
+    """What it takes may still be refused: names of channels are the extension's affair."""
+    message = {"type": type, "id": 1, **fields}
+    command = jsonschema_rs.validator_for({"$ref": "#/$defs/Command", "$defs": SCHEMA["$defs"]})
+    try:
+        read(**message)
+    except BadCommandError:
+        assert not command.is_valid(message)
+
+
+def test_the_schema_is_the_one_of_the_types() -> None:
+    assert schema.build() == SCHEMA, "run python -m app.hub_api.ws.schema > docs/websocket-hub.schema.json"
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema_rs.meta.validate(SCHEMA)
