@@ -6,7 +6,9 @@ What can't be used is answered by ``error``, and the connection stays.
 
 from __future__ import annotations
 
+import functools
 import json
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,18 +17,22 @@ from msgspec import Struct
 
 from . import body
 from .errors import ApiError
-from .flask_simulcast import Connection, SimulcastError
+from .extensions import simulcast
+from .flask_simulcast import Connection, Ending, SimulcastError, text_frame
 
 Kinds = Mapping[str, type[Struct]]
 Answer = Mapping[str, Any] | None
-_MAX_ID_CHARACTERS = 64
+Id = str | int | None
+_MAX_ID_CHARACTERS = 128
+# Of the usual wait, so that those who leave together do not come back together.
+_SPREAD = (0.5, 1.5)
 
 #: What an operation of a WebSocket answers, and which errors stand before the handshake besides those of a grant.
 OPENED: Mapping[int, Mapping[str, Any] | None] = {101: None}
 REFUSED = (426, 429, 503)
 
 
-def converse(ws: Connection, kinds: Kinds, answer: Callable[[Any, str], Answer]) -> None:
+def converse(ws: Connection, kinds: Kinds, answer: Callable[[Any, Id], Answer]) -> None:
     """Answer the client's messages one after another, until it is gone. Switches.
 
     Args:
@@ -36,9 +42,10 @@ def converse(ws: Connection, kinds: Kinds, answer: Callable[[Any, str], Answer])
     Raises:
         ConnectionClosedError: The WebSocket has ended.
     """
+    ws.farewell = farewell_of(simulcast.settings.retry_ms)
     while True:
         text = ws.receive()
-        id = ""
+        id: Id = None
         try:
             fields = _object(text)
             id = _id(fields)
@@ -49,13 +56,31 @@ def converse(ws: Connection, kinds: Kinds, answer: Callable[[Any, str], Answer])
             say(ws, reply, id)
 
 
-def say(ws: Connection, message: Mapping[str, Any], id: str = "") -> None:
+@functools.cache
+def farewell_of(retry_ms: int) -> Callable[[Ending], bytes]:
+    """What makes the last message of a connection, ``closing``; as the hub's own protocol has it, in docs/websocket-hub.md.
+
+    Args:
+        retry_ms: About how long to wait before coming back.
+    """
+
+    def farewell(ending: Ending) -> bytes:
+        closing = {"type": "closing", "code": ending.code, "reason": ending.name, "message": ending.reason}
+        closing |= {"reconnect": ending.reconnect}
+        if ending.reconnect:
+            closing["retry_ms"] = round(retry_ms * random.uniform(*_SPREAD))
+        return text_frame(json.dumps(closing, separators=(",", ":")).encode())
+
+    return farewell
+
+
+def say(ws: Connection, message: Mapping[str, Any], id: Id = None) -> None:
     """Send one message; with an id it answers the one that had it. May switch.
 
     Raises:
         ConnectionClosedError: The client won't get it.
     """
-    ws.send(json.dumps({**message, "id": id} if id else message, separators=(",", ":")))
+    ws.send(json.dumps(message if id is None else {**message, "id": id}, separators=(",", ":")))
 
 
 def error_of(error: ApiError | SimulcastError) -> dict[str, Any]:
@@ -84,11 +109,13 @@ def _object(text: str | bytes) -> dict[str, Any]:
     return value
 
 
-def _id(fields: dict[str, Any]) -> str:
-    id = fields.pop("id", "")
-    if not isinstance(id, str) or len(id) > _MAX_ID_CHARACTERS:
-        raise ApiError(400, "invalid_message", f"An id is text of at most {_MAX_ID_CHARACTERS} characters.")
-    return id
+def _id(fields: dict[str, Any]) -> Id:
+    id: object = fields.pop("id", None)
+    if id is None or (isinstance(id, str | int) and not isinstance(id, bool) and len(str(id)) <= _MAX_ID_CHARACTERS):
+        return id
+    raise ApiError(
+        400, "invalid_message", f"An id is a whole number, or text, of at most {_MAX_ID_CHARACTERS} characters."
+    )
 
 
 def _message(fields: dict[str, Any], kinds: Kinds) -> Struct:

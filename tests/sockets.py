@@ -70,7 +70,7 @@ class JSONSocket:
             if fields.items() <= message.items():
                 return message
 
-    def ask(self, message: dict[str, Any], id: str = "1") -> dict[str, Any]:
+    def ask(self, message: dict[str, Any], id: str | int = "1") -> dict[str, Any]:
         """Send it, and wait for what answers it; others are passed over."""
         self.send(message | {"id": id})
         while (answer := self.next()).get("id") != id:
@@ -78,10 +78,13 @@ class JSONSocket:
         return answer
 
     def end(self) -> Close:
-        """Read to the end; the close frame that came."""
+        """Read to the end; the close frame that came. The message before it says the same, and when to come back."""
+        last: dict[str, Any] = {}
         try:
             while True:
-                self.ws.recv(timeout=_SECONDS)
+                last = self.next()
         except ConnectionClosed as error:
             assert error.rcvd is not None, "it was cut"
+            assert (last["type"], last["code"]) == ("closing", error.rcvd.code)
+            assert ("retry_ms" in last) == last["reconnect"]
             return error.rcvd

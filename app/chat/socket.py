@@ -75,7 +75,7 @@ def chat(ws: Connection, room: str) -> None:
         sockets.converse(ws, KINDS, partial(_answer, room))
 
 
-def _answer(room: str, message: Say | Types | Ping, _: str) -> sockets.Answer:
+def _answer(room: str, message: Say | Types | Ping, _: sockets.Id) -> sockets.Answer:
     if isinstance(message, Ping):
         return {"type": "pong", "time": time.time_ns() // 1_000_000}
     person, speaker = door.speaker(door.require_speech(room), _user())

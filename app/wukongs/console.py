@@ -85,7 +85,7 @@ class Console:
             if line:
                 self._show(json.loads(line))
 
-    def answer(self, message: Struct, id: str) -> sockets.Answer:
+    def answer(self, message: Struct, id: sockets.Id) -> sockets.Answer:
         """One message of the client. Switches.
 
         Returns:
@@ -130,7 +130,7 @@ class Console:
         page = simulcast.history(service.channel_of(self._name), limit=limit)
         return [json.loads(event.data) for event in page.events if event.type == service.STATUS]
 
-    def _command(self, message: Command, id: str) -> None:
+    def _command(self, message: Command, id: sockets.Id) -> None:
         """Its answer may take half a minute; what else is asked meanwhile is answered."""
         auth.require_publish([commands.channel_of(self._name)])
         if self._commands >= _MAX_COMMANDS:
@@ -143,7 +143,7 @@ class Console:
         self._commands += 1
         gevent.spawn(self._carry_out, message, id)
 
-    def _carry_out(self, message: Command, id: str) -> None:
+    def _carry_out(self, message: Command, id: sockets.Id) -> None:
         """If the console leaves meanwhile, the command was sent all the same, and its answer is in the log."""
         try:
             with self._app.app_context():

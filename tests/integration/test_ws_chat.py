@@ -224,8 +224,9 @@ def test_typing_is_told_to_the_others_and_ping_is_answered(workers: Fleet) -> No
         ann, bob = enter(stack, workers.one, "typing", "ann"), enter(stack, workers.two, "typing", "bob")
         ann.send({"type": "typing"})
         assert bob.until("typing")["user"] == "ann"
-        pong = ann.ask({"type": "ping"}, "p")
-        assert pong == {"type": "pong", "time": pong["time"], "id": "p"}
+        for id in ("p", 0):
+            pong = ann.ask({"type": "ping"}, id)
+            assert pong == {"type": "pong", "time": pong["time"], "id": id}
 
 
 BAD_INPUT = [
@@ -247,8 +248,10 @@ BAD_INPUT = [
     ('{"type":"message","message":"\\ud800"}', "message_text"),
     ('{"type":"message","message":"' + "x" * 4001 + '"}', "message_text"),
     ('{"type":"message","message":"x","key":""}', "idempotency_key"),
-    ('{"type":"ping","id":7}', "invalid_message"),
-    ('{"type":"ping","id":"' + "x" * 65 + '"}', "invalid_message"),
+    ('{"type":"ping","id":true}', "invalid_message"),
+    ('{"type":"ping","id":1.5}', "invalid_message"),
+    ('{"type":"ping","id":"' + "x" * 129 + '"}', "invalid_message"),
+    ('{"type":"ping","id":' + "1" * 129 + "}", "invalid_message"),
 ]
 
 
