@@ -16,8 +16,9 @@ from websockets.frames import Close
 
 from app.tokens import mint
 from tests.integration.fleet import JWT_KEY, Fleet, call, fleet, listed, token, wait_for_listeners
-from tests.serving import BEARER, ROOT, Server, wait_until
+from tests.serving import BEARER, ROOT, Server, serve, wait_until
 from tests.sockets import JSONSocket
+from tests.ws_client import WSClient
 
 SCHEMA = json.loads((ROOT / "docs" / "websocket-hub.schema.json").read_text())
 MESSAGE = jsonschema_rs.validator_for({"$ref": "#/$defs/Message", "$defs": SCHEMA["$defs"]})
@@ -154,6 +155,9 @@ def test_what_is_no_command_is_told_and_the_connection_stays(workers: Fleet) -> 
             ('{"type":"dance","id":"x"}', "invalid_command", "x"),
             ('{"type":"ping"}', "invalid_command", None),
             ('{"type":"ping","id":true}', "invalid_command", None),
+            ('{"type":"ping","id":' + "9" * 30 + "}", "invalid_command", None),
+            ('{"type":"ping","id":"\\ud83d"}', "invalid_command", None),
+            ('{"type":"presence","id":8,"channel":"a","after":"\\ud83d"}', "invalid_command", 8),
             ('{"type":"ping","id":1,"more":2}', "invalid_command", 1),
             ('{"type":"history","id":2,"channel":"a","limit":0}', "invalid_command", 2),
             ('{"type":"history","id":2,"channel":"a b"}', "channel_name", 2),
@@ -459,3 +463,28 @@ def test_a_slow_reader_gets_everything_in_order(workers: Fleet) -> None:
         assert [n for n, _ in client.events(1000)] == list(range(1000))
     metrics = workers.one.get_json("/inspect")["metrics"]
     assert metrics.get("simulcast_overflows_total", 0) > 0, "it has been sent back to history"
+
+
+def test_a_client_that_takes_nothing_is_kicked_all_the_same(workers: Fleet) -> None:
+    with WSClient(workers.one.port, "/ws?channel=stuck", BEARER, receive_buffer=4096) as client:
+        id = json.loads(client.hear())["connection"]
+        for _ in range(20):
+            workers.two.publish("stuck", *["x" * 50_000] * 10)
+        wait_for_listeners(workers.two, {id})
+        call(workers.two, "DELETE", f"/listeners/{id}", status=204)
+        wait_for_listeners(workers.two, set())
+        name = 'simulcast_websocket_closed_total{reason="kicked"}'
+        wait_until(lambda: workers.one.get_json("/inspect")["metrics"].get(name), 5, "its counter")
+
+
+def test_a_subscription_is_ended_by_the_end_of_its_connection_for_the_same_reason(tmp_path: Path) -> None:
+    with serve(tmp_path, app="tests.apps.inspected:app", stall_seconds=1, heartbeat_seconds=0.2) as server:
+        client = WSClient(server.port, "/ws?channel=a")  # answers no ping
+        with client:
+            client.hear()
+            assert client.closing().code == 4001
+
+        def count(name: str) -> int:
+            return int(server.get_json("/inspect")["metrics"].get(f'simulcast_{name}_total{{reason="stalled"}}', 0))
+
+        wait_until(lambda: count("websocket_closed") == count("listener_closed") == 1, 5, "both to be counted")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from app.errors import ApiError
-from app.hub_api.ws import commands, schema
+from app.hub_api.ws import commands, messages, schema
 from app.hub_api.ws.commands import BadCommandError
 from tests.serving import ROOT
 
@@ -81,6 +81,50 @@ def test_what_the_schema_refuses_is_no_command(type: str, fields: dict[str, Any]
         read(**message)
     except BadCommandError:
         assert not command.is_valid(message)
+
+
+@pytest.mark.parametrize("field", ["id", "channel", "event", "idempotency_key"])
+def test_half_a_surrogate_pair_stands_nowhere_else(field: str) -> None:
+    """An answer with it could not be sent."""
+    text = {"type": "publish", "id": "i", "channel": "a", "data": 1, field: "\ud83d"}
+    with pytest.raises(BadCommandError) as raised:
+        commands.read(json.dumps(text))
+    assert raised.value.id == (None if field == "id" else "i")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(st.characters(), max_size=3), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+    | st.builds(
+        json.dumps,
+        st.fixed_dictionaries(
+            {"type": st.sampled_from(TYPES) | ANYTHING, "id": ANYTHING},
+            optional=dict.fromkeys(NAMES, ANYTHING),
+        )
+        | ANYTHING,
+    )
+)
+def test_whatever_is_sent_is_a_command_or_an_error_that_can_be_sent(text: str) -> None:
+    try:
+        command = commands.read(text)
+        messages.text_of(messages.Reply(command.id, None))
+    except BadCommandError as error:
+        messages.text_of(messages.Error(error.id, error.code, str(error)))
+
+
+@pytest.mark.parametrize("id", ["9" * 20, "9" * 5000, "-1e3", "1.0"])
+def test_an_id_that_no_answer_could_carry_is_none(id: str) -> None:
+    with pytest.raises(BadCommandError) as raised:
+        commands.read(f'{{"type":"ping","id":{id}}}')
+    assert raised.value.id is None
 
 
 def test_the_schema_is_the_one_of_the_types() -> None:

@@ -16,10 +16,11 @@ from ...errors import ApiError
 from ..schemas import MAX_REPLAY, Channel, Data, Key, Limit, PublishedTo, Type
 
 _MAX_ID_CHARACTERS = 128
+_MAX_ID = (1 << 53) - 1  # what JavaScript can tell apart
 _EITHER = {"oneOf": [{"required": ["channel"]}, {"required": ["channels"]}]}
 
 Id = Annotated[
-    Annotated[str, Meta(max_length=_MAX_ID_CHARACTERS)] | int,
+    Annotated[str, Meta(max_length=_MAX_ID_CHARACTERS)] | Annotated[int, Meta(ge=-_MAX_ID, le=_MAX_ID)],
     Meta(description="Chosen by the client; the reply has the same."),
 ]
 Channels = Annotated[list[Channel], Meta(min_length=1)]
@@ -128,6 +129,8 @@ def read(text: str) -> AnyCommand:
         raise BadCommandError(
             "not_json", "The message is not JSON, or is nested too deep. Send a JSON object."
         ) from None
+    if not _has_only_unicode(command):
+        raise BadCommandError("invalid_command", "Half a surrogate pair may stand in data alone.", _id_of(data))
     return command
 
 
@@ -140,8 +143,27 @@ def _id_of(data: bytes) -> str | int | None:
     """So that a client finds out which of its commands it was."""
     try:
         message = json.loads(data)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # or a number of thousands of digits
         return None
     id = message.get("id") if isinstance(message, dict) else None
-    is_text = isinstance(id, str) and len(id) <= _MAX_ID_CHARACTERS
-    return id if is_text or (isinstance(id, int) and not isinstance(id, bool)) else None
+    try:
+        found: str | int = msgspec.convert(id, Id)
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        return None
+    return found if _is_unicode(found) else None
+
+
+def _has_only_unicode(command: AnyCommand) -> bool:
+    """No answer could carry anything else, and no log."""
+    values = [getattr(command, name) for name in command.__struct_fields__ if name != "data"]
+    return all(_is_unicode(text) for value in values for text in (value if isinstance(value, list) else [value]))
+
+
+def _is_unicode(value: object) -> bool:
+    """False for text with half a surrogate pair."""
+    try:
+        if isinstance(value, str):
+            value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
