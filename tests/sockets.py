@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from types import TracebackType
 from typing import Any, cast
 
@@ -22,9 +23,16 @@ class JSONSocket:
         ws: The library's own.
     """
 
-    def __init__(self, server: Server, path: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, server: Server, path: str, headers: dict[str, str] | None = None, *, receive_buffer: int | None = None
+    ) -> None:
+        plain = socket.socket()
+        if receive_buffer is not None:  # before it is connected, or the kernel has chosen already
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        plain.connect(("127.0.0.1", server.port))
         self._opened = connect(
             f"ws://127.0.0.1:{server.port}{path}",
+            sock=plain,
             additional_headers=headers or {},
             proxy=None,
             open_timeout=_SECONDS,
@@ -32,7 +40,11 @@ class JSONSocket:
             ping_interval=None,
             max_size=None,
         )
-        self.ws = self._opened.__enter__()
+        try:
+            self.ws = self._opened.__enter__()
+        except BaseException:
+            plain.close()
+            raise
 
     def __enter__(self) -> JSONSocket:
         return self

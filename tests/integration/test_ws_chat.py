@@ -5,6 +5,9 @@ The rows of the seed (004) are ChatRoom's Join, Leave and Broadcast, and the two
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+import websocket
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.tokens import mint
 from tests.clients import SSEClient
@@ -376,6 +380,61 @@ def test_a_drain_says_1012_and_who_comes_back_elsewhere_has_missed_nothing(tmp_p
         wait_until(lambda: workers.one.process.poll() is not None, 10, "the drained worker to end")
         assert '"reason": "draining"' in workers.one.log
         assert "Traceback" not in workers.one.log
+
+
+def test_who_was_at_a_killed_worker_comes_back_at_the_other_and_has_missed_nothing(tmp_path: Path) -> None:
+    with fleet(tmp_path, app="wsgi:app", presence_lease_seconds=2, presence_grace_seconds=1) as workers:
+        with ExitStack() as stack:
+            ann = enter(stack, workers.one, "killed", "ann")
+            say(workers.two, "killed", "bob", "before")
+            position = ann.until("message")["id"]
+            for pid in workers.one.workers:
+                os.kill(pid, signal.SIGKILL)
+            with pytest.raises(ConnectionClosed):
+                ann.take(1000)
+            say(workers.two, "killed", "bob", "meanwhile")
+            again = enter(stack, workers.two, "killed", "ann", f"last_event_id={position}")
+            say(workers.two, "killed", "bob", "after")
+            told = again.take(2, "message", "gap", "history", "user-leave")
+            assert [one.get("message") for one in told] == ["meanwhile", "after"]
+
+
+def test_a_slow_reader_gets_everything_in_order_and_holds_up_nobody(tmp_path: Path) -> None:
+    with (
+        fleet(tmp_path, app="tests.apps.inspected:app", chat_burst=1000) as workers,
+        JSONSocket(workers.one, "/ws/chat/slow", of("slow"), receive_buffer=4096) as slow,
+        JSONSocket(workers.one, "/ws/chat/slow", of("other")) as other,
+    ):
+        slow.until("history")
+        other.until("history")
+        texts = [f"{number:>4}".ljust(4000, "x") for number in range(300)]
+        thread = threading.Thread(target=say, args=(workers.two, "slow", "bob", *texts))
+        thread.start()
+        assert [text for _, text in said(other, 300)] == texts
+        thread.join()
+        assert workers.one.get_json("/inspect")["metrics"]["simulcast_overflows_total"] >= 1
+        assert [text for _, text in said(slow, 300)] == texts
+
+
+def test_more_connections_than_a_user_may_have_are_429_before_the_handshake(tmp_path: Path) -> None:
+    with serve(tmp_path, jwt_key=JWT_KEY, max_listeners_per_user=2) as server, ExitStack() as stack:
+        for _ in range(2):
+            enter(stack, server, "many", "ann")
+        assert refused(server, "/ws/chat/many", of("ann")).response.status_code == 429
+        assert enter(stack, server, "many", "bob")
+
+
+def test_another_library_talks_just_as_well(workers: Fleet) -> None:
+    ws = websocket.create_connection(
+        f"ws://127.0.0.1:{workers.one.port}/ws/chat/library",
+        header=[f"{name}: {value}" for name, value in of("ann").items()],
+        timeout=15,
+    )
+    with contextlib.closing(ws):
+        ws.send(json.dumps({"type": "message", "message": "小明"}))
+        while (message := json.loads(ws.recv()))["type"] != "message":
+            pass
+        assert (message["user"], message["message"]) == ("ann", "小明")
 
 
 def test_thirty_who_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
