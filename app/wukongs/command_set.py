@@ -87,7 +87,7 @@ def check(name: object, args: object) -> Command:
         raise CommandError("unknown_command", f"There is no command {str(name)[:64]!a}. Use {', '.join(COMMANDS)}.")
     try:
         return msgspec.convert(args, COMMANDS[name])
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter for half a surrogate pair
         fields = ", ".join(COMMANDS[name].__struct_fields__) or "nothing"
         raise CommandError(
             "invalid_args", f"{str(error)[:200]}. {name} takes {fields}; docs/wukongs.md has the bounds."

@@ -213,18 +213,21 @@ BAD_INPUT = [
     ('{"type":"command","command":"ping","args":[]}', "invalid_message"),
     ('{"type":"command","command":"ping","wait":31}', "invalid_message"),
     ('{"type":"command","command":"rm -rf /"}', "unknown_command"),
+    ('{"type":"command","command":"\\ud800"}', "unknown_command"),
+    ('{"type":"command","command":"processes","args":{"by":"\\ud800"}}', "invalid_args"),
+    ('{"type":"command","command":"processes","args":{"\\ud800":1}}', "invalid_args"),
 ]
 
 
 def test_bad_input_is_an_error_and_the_connection_stays(workers: Fleet) -> None:
     with ExitStack() as stack:
         console = open_console(stack, workers.one, "host")
-        for text, code in BAD_INPUT[:10]:
+        for text, code in BAD_INPUT[:12]:
             console.send(text)
             assert console.until("error")["code"] == code, text[:80]
         assert console.until("status")
         console = open_console(stack, workers.one, "host")
-        for text, code in BAD_INPUT[10:]:
+        for text, code in BAD_INPUT[12:]:
             console.send(text)
             assert console.until("error")["code"] == code, text[:80]
         assert console.until("status")
