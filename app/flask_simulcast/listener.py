@@ -90,10 +90,10 @@ class Listener:
     """
 
     __slots__ = (
-        "_cut", "_joined_key", "_queue", "_queue_bytes", "_queued", "address", "bytes", "came_at", "channels",
-        "close_reason", "encoding", "events", "expires_at", "grant", "heartbeat_as_comment", "id", "is_live", "is_writing",
-        "member", "meta", "needs_verdict", "position", "present_on", "reported", "resume", "since", "since_ms", "start",
-        "view",
+        "_cut", "_joined_key", "_queue", "_queue_bytes", "_queued", "_straight", "_woken", "address", "bytes", "came_at",
+        "channels", "close_reason", "encoding", "events", "expires_at", "grant", "heartbeat_as_comment", "id", "is_live",
+        "is_writing", "member", "meta", "needs_verdict", "position", "present_on", "reported", "resume", "since", "since_ms",
+        "start", "view",
     )  # fmt: skip
 
     def __init__(
@@ -141,6 +141,8 @@ class Listener:
         self._queue_bytes = queue_bytes
         self._queued = 0
         self._joined_key = 0
+        self._straight: Callable[[bytes], bool] | None = None
+        self._woken: Callable[[], object] | None = None
 
     @property
     def audience_key(self) -> tuple[object, ...]:
@@ -184,6 +186,27 @@ class Listener:
         self.is_writing = True
         self.since = time.monotonic()
 
+    @property
+    def is_idle(self) -> bool:
+        """Live, with nothing to take."""
+        return self.is_live and not self._queue.qsize()
+
+    def park(self, straight: Callable[[bytes], bool], woken: Callable[[], object]) -> bool:
+        """From now on nobody takes: an idle listener then needs no greenlet, which weighs ten times what it does itself.
+
+        Args:
+            straight: Sends a chunk at once, or says that it can't. Must not switch.
+            woken: Called when somebody has to take again: it is catching up, or closed. Must not switch.
+
+        Returns:
+            False if there is something to do now.
+        """
+        if not self.is_idle:
+            return False
+        self._straight, self._woken = straight, woken
+        self.waits()
+        return True
+
     def go_live(self, position: Position) -> None:
         """From now on take what is delivered after ``position``, which is where this listener stands."""
         self.is_live = True
@@ -212,6 +235,8 @@ class Listener:
         """
         if not self.is_live or position.key <= self._joined_key:
             return True
+        if self._straight is not None:
+            return self._goes_straight(chunk, position, events)
         if self._queued and self._queued + len(chunk) > self._queue_bytes:
             self.fall_behind()
             return False
@@ -222,7 +247,9 @@ class Listener:
     def deliver_heartbeat(self, frame: bytes, position: Position) -> None:
         """Tell a listener that has had nothing for a while how far the log is. Only with nothing queued:
         a position must never be ahead of what the listener was handed."""
-        if self.is_live and not self._queued and not self.is_writing:
+        if self.is_live and self._straight is not None:
+            self._goes_straight(frame, position, 0)
+        elif self.is_live and not self._queued and not self.is_writing:
             self._queued += len(frame)
             self._queue.put((frame, position, 0))
 
@@ -272,12 +299,27 @@ class Listener:
         if cut is not None:
             cut()
 
+    def _goes_straight(self, chunk: bytes, position: Position, events: int) -> bool:
+        assert self._straight is not None
+        if not self._straight(chunk):
+            self.fall_behind()
+            return False
+        self.position = position
+        self.events += events
+        self.bytes += len(chunk)
+        self.waits()
+        return True
+
     def _clear(self) -> None:
         while self._queue.qsize():
             self._queue.get_nowait()
         self._queued = 0
 
     def _wake(self) -> None:
+        woken, self._straight, self._woken = self._woken, None, None
+        if woken is not None:
+            woken()
+            return
         if not self._queue.qsize():
             self._queue.put(_WAKE)
 

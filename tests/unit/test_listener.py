@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gevent
 import pytest
 
@@ -94,3 +96,60 @@ def test_reasons_say_whether_to_come_back() -> None:
 def test_listeners_that_want_the_same_share_a_key() -> None:
     assert live().audience_key == live().audience_key
     assert Listener(("c",), SSE, view=str).audience_key != live().audience_key  # type: ignore[arg-type]
+
+
+# Parked: nobody takes, chunks go straight
+
+
+def test_a_parked_listener_is_handed_chunks_without_a_queue() -> None:
+    listener, sent = parked(lambda: True)
+    assert listener.deliver(b"a", Position(2, 0), 3)
+    assert (sent, listener.position, listener.events, listener.bytes) == ([b"a"], Position(2, 0), 3, 1)
+    assert listener.is_idle
+    listener.deliver_heartbeat(b"h", Position(3, 0))
+    assert (sent, listener.position) == ([b"a", b"h"], Position(3, 0))
+
+
+def test_a_chunk_that_does_not_go_sends_a_parked_listener_back_to_history() -> None:
+    room = [True, False]
+    woken: list[str] = []
+    listener, sent = parked(lambda: room.pop(0), woken)
+    assert listener.deliver(b"a", Position(2, 0))
+    assert not listener.deliver(b"b", Position(3, 0))
+    assert (listener.is_live, listener.position, woken) == (False, Position(2, 0), ["woken"])
+    listener.go_live(Position(3, 0))
+    assert listener.deliver(b"c", Position(4, 0))
+    assert sent == [b"a", b"b"], "it is queued again"
+    assert listener.take(10) == b"c"
+
+
+def test_the_end_of_a_parked_listener_wakes_who_parked_it_once() -> None:
+    woken: list[str] = []
+    listener, _ = parked(lambda: True, woken)
+    listener.close(CloseReason.KICKED)
+    listener.close(CloseReason.DRAINING)
+    assert woken == ["woken"]
+
+
+def test_a_listener_with_something_to_take_is_not_parked() -> None:
+    listener = Listener(("a",), SSE)
+    assert not listener.park(lambda _: True, list), "it is catching up"
+    listener.go_live(Position(1, 0))
+    listener.deliver(b"a", Position(2, 0))
+    assert not listener.park(lambda _: True, list)
+    listener.take(10)
+    assert listener.park(lambda _: True, list)
+
+
+def parked(has_room: Callable[[], bool], woken: list[str] | None = None) -> tuple[Listener, list[bytes]]:
+    """At position 1; and what it sends, or tries to."""
+    sent: list[bytes] = []
+
+    def straight(chunk: bytes) -> bool:
+        sent.append(chunk)
+        return has_room()
+
+    listener = Listener(("a",), SSE)
+    listener.go_live(Position(1, 0))
+    assert listener.park(straight, lambda: None if woken is None else woken.append("woken"))
+    return listener, sent

@@ -251,15 +251,18 @@ class Hub:
         self._send(signals.listener_added, listener=listener)
         return first
 
-    def next_chunk(self, listener: Listener) -> bytes:
+    def next_chunk(self, listener: Listener, *, waits: bool = True) -> bytes:
         """Wait for what this listener is to be sent next. Switches.
+
+        Args:
+            waits: If not, return when it is live and there is nothing to take.
 
         Returns:
             Bytes; none at all when it was closed.
         """
         listener.waits()
         limit = self.settings.page_bytes
-        while listener.close_reason is None:
+        while listener.close_reason is None and (waits or not listener.is_idle):
             try:
                 chunk = listener.take(limit) if listener.is_live else self._catch_up.step(listener)
             except BrokerError as error:

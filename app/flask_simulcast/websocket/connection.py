@@ -100,6 +100,21 @@ class Connection(Link):
         self.sent += 1
         self._breathe()
 
+    def send_at_once(self, frame: bytes) -> bool:
+        """The same if there is room for it now; else nothing is done. Does not switch.
+
+        Args:
+            frame: As `send_frame`.
+
+        Returns:
+            False if who sends would have to wait, or if the client won't get it.
+        """
+        if not self.is_open or not self._output.has_room(len(frame)):
+            return False
+        self._output.put(frame)
+        self.sent += 1
+        return self.is_open
+
     def close(self, code: int | CloseReason = 1000, reason: str = "") -> None:
         """Say goodbye, after what was sent before. The first ending stays. Does not switch.
 

@@ -1,7 +1,8 @@
 """Subscription: one listener of a WebSocket that may have several, each with its own channels, position and gap verdict.
 
-A greenlet takes what the hub has for the listener and sends it. When the client is slow that greenlet waits, the listener's
-queue fills up, and the hub has it catch up from history: what is held for it stays the same, and nothing is lost.
+A greenlet takes what the hub has for the listener and sends it, until the listener is live and has nothing to send; from then on
+the hub's chunks go straight to the connection, and there is no greenlet. When the client is slow and a chunk would have to wait,
+the listener is catching up again, with a greenlet, from history: what is held for it stays the same, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -54,14 +55,13 @@ class Subscription:
 
     Attributes:
         listener: Whose place it is.
-        position: Up to which everything was handed to the connection.
 
     Raises:
         ListenError: No room.
         BrokerUnavailableError: The log can't be read.
     """
 
-    __slots__ = ("_first", "_greenlet", "_hub", "_is_stopped", "_put", "_ws", "listener", "position")
+    __slots__ = ("_first", "_greenlet", "_hub", "_is_started", "_is_stopped", "_position", "_send", "_ws", "listener")
 
     def __init__(
         self,
@@ -73,8 +73,9 @@ class Subscription:
     ) -> None:
         self._hub = hub
         self._ws = ws
-        self._put = send or ws.send_frame
+        self._send = send
         self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._is_started = False
         self._is_stopped = False
         self.listener = listener = make_listener(self._cut)
         try:
@@ -82,17 +83,23 @@ class Subscription:
         except BaseException:
             hub.remove_listener(listener)  # it may have failed half-way
             raise
-        self.position: Position = listener.position
+        self._position: Position | None = listener.position
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Of its listener."""
         return self.listener.channels
 
+    @property
+    def position(self) -> Position:
+        """Up to which everything was handed to the connection."""
+        return self.listener.position if self._position is None else self._position
+
     def start(self) -> None:
-        """Begin to send, in a greenlet of its own. May be called twice."""
-        if self._greenlet is None:
-            self._greenlet = gevent.spawn(self._send)
+        """Begin to send. May be called twice."""
+        if not self._is_started:
+            self._is_started = True
+            self._go_on()
 
     def stop(self) -> None:
         """End it, and leave the connection open; afterwards `position` is where it was left. Switches.
@@ -106,27 +113,47 @@ class Subscription:
             self._greenlet.kill()
         self._hub.remove_listener(self.listener)
 
-    def _send(self) -> None:
-        """Until the listener is closed, or the connection. It is this greenlet that gives the place back: the hub may be in the
-        middle of a step of its listener."""
-        hub, ws, listener = self._hub, self._ws, self.listener
+    def _go_on(self) -> None:
+        """In a greenlet. What the listener has is, from now on, perhaps more than the connection was handed."""
+        self._position = self.position
+        self._greenlet = gevent.spawn(self._run)
+
+    def _run(self) -> None:
+        """Until nothing is to be done, or the listener is closed, or the connection. It is this greenlet that gives the place
+        back: the hub may be in the middle of a step of its listener."""
+        listener, ws = self.listener, self._ws
+        is_parked = False
         try:
-            first, self._first = self._first, b""
-            if first:
-                listener.writes()
-                self._put(first)
-            while chunk := hub.next_chunk(listener):
-                self._put(chunk)
-                self.position = listener.position
+            is_parked = self._pump()
         except ConnectionClosedError:
             listener.close(self._reason())
         except Exception:
             _log.exception("What a listener was to be sent could not be sent. Repair it; the client got 1011.")
             ws.close(_BUG)  # the first ending stays
         finally:
-            hub.remove_listener(listener)
-        if not self._is_stopped and listener.close_reason is not None:
+            if not is_parked:
+                self._hub.remove_listener(listener)
+        if not is_parked and not self._is_stopped and listener.close_reason is not None:
             ws.close(listener.close_reason)
+
+    def _pump(self) -> bool:
+        """Returns whether the listener is parked; else it is closed."""
+        hub, listener = self._hub, self.listener
+        send = self._send or self._ws.send_frame
+        first, self._first = self._first, b""
+        if first:
+            listener.writes()
+            send(first)
+        may_park = self._send is None  # chunks that somebody else writes need a greenlet: it may switch
+        while listener.close_reason is None:
+            chunk = hub.next_chunk(listener, waits=not may_park)
+            if chunk:
+                send(chunk)
+                self._position = listener.position
+            elif listener.park(self._ws.send_at_once, self._go_on):
+                self._greenlet = self._position = None
+                return True
+        return False
 
     def _reason(self) -> CloseReason:
         """Why it ends, by what became of the connection: a client's own goodbye is that it is gone."""
