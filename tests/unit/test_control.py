@@ -7,7 +7,7 @@ import time
 import gevent
 import pytest
 
-from app.flask_simulcast import Grant
+from app.flask_simulcast import BrokerUnavailableError, Grant
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import CONTROL, Draft
 from app.flask_simulcast.hub import Hub
@@ -91,6 +91,17 @@ def test_one_who_connects_while_it_is_revoked_is_closed_at_once(make_hub: MakeHu
     settle()
     assert ended(late) is CloseReason.REVOKED
     first.stop()
+
+
+def test_one_who_can_not_be_asked_about_is_not_taken_on(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(names: object) -> int:
+        raise BrokerUnavailableError("away")
+
+    hub = make_hub()
+    monkeypatch.setattr(hub.broker, "revoked_before", away)
+    with pytest.raises(BrokerUnavailableError):
+        hub.add_listener(Listener(("c",), SSE, grant=grant()))
+    assert not hub.listeners and not hub._roll._by_id
 
 
 def test_an_order_that_a_frozen_worker_never_read_is_found_after_its_jump(make_world: MakeWorld) -> None:

@@ -244,7 +244,11 @@ class Hub:
         self._start()
         first = self._catch_up.begin(listener, self.position)
         self._roll.add(listener)
-        self.control.check_new(listener)  # now that an order would reach it: none falls in between
+        try:
+            self.control.check_new(listener)  # now that an order would reach it: none falls in between
+        except BrokerError:
+            self._roll.remove(listener)
+            raise
         self._register.add(listener)
         self.metrics.count("listeners_added_total")
         self.metrics.set("listeners", len(self.listeners))
