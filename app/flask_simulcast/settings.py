@@ -142,6 +142,12 @@ class Settings:
         minimum=1024,
         maximum=64 << 20,
     )
+    websocket_compression: int = setting(
+        0,
+        "1: permessage-deflate with WebSocket clients that offer it. What is compressed costs time on both sides, and can tell "
+        "an onlooker by its length what is in it.",
+        maximum=1,
+    )
     drain_seconds: float = setting(
         1, "How long a stopping worker waits for its streams to take their goodbye.", unit="s", minimum=0, maximum=60
     )

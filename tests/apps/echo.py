@@ -10,12 +10,14 @@ if not monkey.is_module_patched("socket"):
 import gc
 import logging
 import os
+import zlib
 from pathlib import Path
 
 import gevent
 from flask import Blueprint, Flask, Response, jsonify, request
 
 from app.flask_simulcast import CloseReason, Connection, GuardedSock, Simulcast, UnauthorizedError, text_frame
+from app.flask_simulcast.encoding.websocket import BINARY, COMPRESSED, TEXT, frame
 
 logging.basicConfig(level=logging.INFO)
 app = Flask(__name__)
@@ -26,6 +28,7 @@ for name in (
     "SIMULCAST_HEARTBEAT_SECONDS",
     "SIMULCAST_MAX_LISTENERS",
     "SIMULCAST_STALL_SECONDS",
+    "SIMULCAST_WEBSOCKET_COMPRESSION",
 ):
     app.config[name] = os.environ.get(name)
 simulcast = Simulcast(app)
@@ -49,6 +52,17 @@ _ANYTHING = {
 def echo(ws: Connection) -> None:
     while True:
         ws.send(ws.receive())
+
+
+@sock.route("/always-compressed", limits=_ANYTHING)
+def echo_compressed(ws: Connection) -> None:
+    """Whatever the size, for kosoku: it fails itself where an answer is not compressed, as each may be (RFC 7692, 6)."""
+    while True:
+        message = ws.receive()
+        opcode, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, message)
+        stream = zlib.compressobj(1, wbits=-9)  # the smallest window, which everybody reads
+        data = stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
+        ws.send_frame(frame(COMPRESSED | opcode, data[:-4]))
 
 
 @sock.route("/notes")

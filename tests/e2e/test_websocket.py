@@ -52,6 +52,16 @@ def end_of(page: Page) -> dict[str, Any]:
     return dict(page.wait_for("end"))
 
 
+def test_a_page_is_compressed_where_that_is_on(tmp_path: Path, chromium: Chromium) -> None:
+    with serve(tmp_path / "service", app=APP, websocket_compression=1) as server:
+        page = chromium.open(f"http://127.0.0.1:{server.port}/page")
+        assert opened(page, f"ws://127.0.0.1:{server.port}/echo") == "open"
+        assert page.evaluate("ws.extensions").startswith("permessage-deflate")
+        page.evaluate("ws.send(''), ws.send('κόσμε 🙂'), ws.send('x'.repeat(100000))")
+        page.wait_for("got.length === 3")
+        assert page.evaluate("got") == ["", "κόσμε 🙂", "x" * 100_000]
+
+
 def test_a_page_talks_and_says_goodbye(server: Server, chromium: Chromium) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/page")
     assert opened(page, f"ws://127.0.0.1:{server.port}/echo") == "open"

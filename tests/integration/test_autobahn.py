@@ -1,6 +1,6 @@
 """Autobahn's cases, driven by kosoku, against an echo route: framing, fragments, UTF-8, closing, and big messages.
 
-Groups 12 and 13 are about compression, which is not offered.
+Groups 12 and 13 are about compression, which is off: `tests/autobahn_compression.py`.
 """
 
 from __future__ import annotations

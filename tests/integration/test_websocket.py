@@ -14,6 +14,7 @@ import struct
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 import websocket
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.sync.client import connect, unix_connect
 
 from tests.conftest import require
@@ -28,6 +30,7 @@ from tests.serving import Server, serve, wait_until
 from tests.ws_client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WSClient, frame, handshake
 
 APP = "tests.apps.echo:app"
+OFFER = {"Sec-WebSocket-Extensions": "permessage-deflate"}
 # Promised within 100 ms; asserted at five times that, because the machine has other things to do.
 GONE_SECONDS = 0.5
 # Promised within half a second; asserted at five times that.
@@ -79,8 +82,8 @@ def test_fragments_are_one_message_and_a_ping_between_them_is_answered_at_once(s
         assert client.hear() == "one message"
 
 
-def test_a_connection_is_compressed_by_nobody(server: Server) -> None:
-    with WSClient(server.port, "/echo", {"Sec-WebSocket-Extensions": "permessage-deflate"}) as client:
+def test_a_connection_is_compressed_by_nobody_unless_that_is_asked_for(server: Server) -> None:
+    with WSClient(server.port, "/echo", OFFER) as client:
         assert client.status == 101
         assert "sec-websocket-extensions" not in client.headers
         client.socket.sendall(frame(TEXT, b"\xf2\x48\xcd\xc9\xc9\x07\x00", first=0xC1))
@@ -506,3 +509,63 @@ def test_over_tls(tmp_path: Path) -> None:
         with unix_connect(str(path), "wss://localhost/flood/50/100000", ssl=context, max_size=None) as client:
             assert [len(message) for message in client] == [100_000] * 50
     assert "Traceback" not in server.log
+
+
+# Compression
+
+
+@pytest.fixture(scope="module")
+def compressing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("compressing"), app=APP, websocket_compression=1) as running:
+        yield running
+
+
+def test_who_offers_compression_gets_it_where_it_is_on(compressing: Server) -> None:
+    messages = ["", "hello", "κόσμε 🙂 " * 1000, "x" * 131_072, b"\x00\xff" * 5000, os.urandom(131_072)]
+    for window in ({}, {"client_max_window_bits": 9, "server_max_window_bits": 9}):
+        offers = [ClientPerMessageDeflateFactory(**window)]
+        with connect(url(compressing, "/echo"), compression=None, extensions=offers, max_size=None) as client:
+            assert client.response is not None
+            assert "server_no_context_takeover" in client.response.headers["Sec-WebSocket-Extensions"]
+            for message in messages:
+                client.send(message)
+                assert client.recv(timeout=10) == message
+            client.send(["in ", "three ", "fragments"])
+            assert client.recv(timeout=10) == "in three fragments"
+    with connect(url(compressing, "/echo"), compression=None) as client:
+        assert client.response is not None
+        assert "Sec-WebSocket-Extensions" not in client.response.headers
+        client.send("x" * 100_000)
+        assert client.recv(timeout=10) == "x" * 100_000
+    assert "Traceback" not in compressing.log
+
+
+def test_an_answer_is_small_on_the_wire_and_a_frame_for_everyone_is_as_it_was_made(compressing: Server) -> None:
+    with WSClient(compressing.port, "/echo", OFFER) as client:
+        client.socket.sendall(frame(TEXT, deflated(b"x" * 100_000), first=0xC1))
+        opcode, payload = client.next()
+        assert (opcode, len(payload) < 1000) == (TEXT, True)
+        assert zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff") == b"x" * 100_000
+    with WSClient(compressing.port, "/crowd", OFFER) as client:
+        client.send(PING)
+        assert client.next().opcode == PONG
+        wait_until(lambda: inspect(compressing)["open"] == 1)
+        compressing.request("POST", "/crowd/1", body=b"y" * 100_000)
+        assert client.hear() == "y" * 100_000
+
+
+def test_small_bombs_without_end_are_taken_as_fast_as_the_handler_takes_them(compressing: Server) -> None:
+    """Fifty to a read, 120 KB each: what waits for the handler is bounded in what they become, and the order stays."""
+    bombs = b"".join(frame(TEXT, deflated(f"{number:<120000}".encode()), first=0xC1) for number in range(150))
+    with WSClient(compressing.port, "/echo", OFFER) as client:
+        client.socket.sendall(bombs + frame(CLOSE, struct.pack("!H", 1000)))
+        for number in range(150):
+            opcode, payload = client.next()
+            text = zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff")
+            assert (opcode, len(text), int(text)) == (TEXT, 120_000, number)
+        assert client.closing().code == 1000
+
+
+def deflated(payload: bytes) -> bytes:
+    stream = zlib.compressobj(9, wbits=-15)
+    return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]

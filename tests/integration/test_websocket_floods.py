@@ -10,12 +10,13 @@ import contextlib
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.test_websocket import APP, closed, inspect, resident_bytes
+from tests.integration.test_websocket import APP, OFFER, closed, inspect, resident_bytes
 from tests.serving import Server, serve, wait_until
 from tests.ws_client import BINARY, CONTINUATION, PING, TEXT, WSClient, frame
 
@@ -26,6 +27,12 @@ GROWTH_BYTES = 50 << 20
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serve(tmp_path_factory.mktemp("floods"), app=APP, stall_seconds=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def compressing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("bombs"), app=APP, stall_seconds=2, websocket_compression=1) as running:
         yield running
 
 
@@ -141,6 +148,34 @@ def test_a_message_of_200_mb_is_told_1009(server: Server, is_in_fragments: bool)
         client.socket.close()
         writer.join(10)
     wait_until(lambda: closed(server, "too_large") == before + 1, 5)
+
+
+@pytest.mark.parametrize("path", ["/echo", "/"], ids=["128 KiB allowed", "16 MiB allowed"])
+def test_199_kb_that_are_200_mb_are_told_1009(compressing: Server, path: str) -> None:
+    before = closed(compressing, "too_large")
+    stream = zlib.compressobj(9, wbits=-15)
+    bomb = b"".join(stream.compress(bytes(1_000_000)) for _ in range(200)) + stream.flush(zlib.Z_SYNC_FLUSH)
+    assert len(bomb) < 199_000
+    with others_go_on(compressing, "200 MB in 199 KB, 30 times"):
+        for _ in range(30):
+            with WSClient(compressing.port, path, OFFER) as client:
+                for at in range(0, len(bomb), 1000):  # /echo takes no frame of 199 KB at all
+                    piece = bomb[at : at + 1000]
+                    pour(client, frame(CONTINUATION if at else BINARY, piece, first=0 if at else 0x42), 1)
+                assert client.closing().code == 1009
+    wait_until(lambda: closed(compressing, "too_large") == before + 30, 5)
+
+
+def test_small_bombs_without_end_stop_nobody(compressing: Server) -> None:
+    """Each message is as large as one may be, and 200 bytes on the wire."""
+    stream = zlib.compressobj(9, wbits=-15)
+    small = (stream.compress(b"x" * 131_072) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    with others_go_on(compressing, "small bombs"), contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(WSClient(compressing.port, "/deaf", OFFER)) for _ in range(20)]
+        for client in clients:
+            pour(client, frame(TEXT, small, first=0xC1) * 150, 1)
+        for client in clients:
+            assert client.closing().code == 4003, "what it sent was not taken"
 
 
 def test_pings_without_end_are_told_1008(server: Server) -> None:

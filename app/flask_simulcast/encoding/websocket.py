@@ -1,9 +1,9 @@
-"""WebSocket frames, as a server sends them: unmasked, never fragmented, never compressed.
+"""WebSocket frames, as a server sends them: unmasked, never fragmented.
 
-A frame is the same bytes for every connection, so one that goes to a thousand is made once.
+A frame is the same bytes for every connection, so one that goes to a thousand is made once: uncompressed, for that is read by
+who agreed on compression as well.
 
-Source: RFC 6455, 5.2 (base framing), 5.5 (control frames), 7.4 (close codes). Compression (RFC 7692) would set the first
-reserved bit here; it is not offered.
+Source: RFC 6455, 5.2 (base framing), 5.5 (control frames), 7.4 (close codes); RFC 7692, 6 (the bit of a compressed message).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ PING = 0x9
 PONG = 0xA
 
 FINAL = 0x80
+COMPRESSED = 0x40  # on the first frame of a message
 _TWO_BYTES = 126  # the length follows in two bytes
 _EIGHT_BYTES = 127  # in eight
 _MAX_CONTROL_BYTES = 125

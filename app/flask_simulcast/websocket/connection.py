@@ -7,9 +7,10 @@ from typing import Any, overload
 
 from gevent.event import Event
 
-from ..encoding.websocket import binary_frame, text_frame
+from ..encoding.websocket import BINARY, COMPRESSED, TEXT, frame
 from ..errors import ConnectionClosedError
 from ..listener import CloseReason
+from .deflate import Deflate
 from .endings import ENDINGS, Ending, of_code
 from .inbox import Ended
 from .limits import CLOSE_SECONDS, Limits
@@ -23,6 +24,7 @@ class Connection(Link):
         client: The server's socket.
         limits: Of this client.
         text_only: Binary messages are refused with 1003.
+        deflate: How to compress, if that was agreed on.
         breathe: Lets others in now and then; called by who sends.
 
     Attributes:
@@ -35,13 +37,20 @@ class Connection(Link):
     #: flask-sock asks which server this is: for gunicorn it ends the response without a byte.
     mode = "gunicorn"
 
-    __slots__ = ("__weakref__", "_breathe", "sent")
+    __slots__ = ("__weakref__", "_breathe", "_deflate", "sent")
 
     def __init__(
-        self, client: Any, limits: Limits, *, text_only: bool = False, breathe: Callable[[], object] = lambda: None
+        self,
+        client: Any,
+        limits: Limits,
+        *,
+        text_only: bool = False,
+        deflate: Deflate | None = None,
+        breathe: Callable[[], object] = lambda: None,
     ) -> None:
-        super().__init__(client, limits, text_only=text_only)
+        super().__init__(client, limits, text_only=text_only, is_compressed=deflate is not None)
         self.sent = 0
+        self._deflate = deflate
         self._breathe = breathe
 
     @overload
@@ -73,10 +82,14 @@ class Connection(Link):
     def send(self, message: str | bytes) -> None:
         """Send one message as one frame: a text, or bytes. Waits only for a client that is slow. May switch.
 
+        Where compression was agreed on, a message of 1 to 128 KiB is compressed, unless that makes it larger.
+
         Raises:
             ConnectionClosedError: The client won't get it.
         """
-        self.send_frame(text_frame(message.encode()) if isinstance(message, str) else binary_frame(message))
+        opcode, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, message)
+        smaller = self._deflate.compressed(payload) if self._deflate is not None else None
+        self.send_frame(frame(opcode, payload) if smaller is None else frame(COMPRESSED | opcode, smaller))
 
     def send_frame(self, frame: bytes) -> None:
         """Send a frame that was made already: the same bytes for all who get it. May switch.

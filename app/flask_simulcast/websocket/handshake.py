@@ -1,7 +1,7 @@
 """The opening handshake: from a request to 101, or to an error that says what is wrong with it. No I/O.
 
 The HTTP server has read and checked the request; here is what WebSocket asks of it. Stricter than wsproto, which takes any
-key. No extension is answered: compression would be negotiated in `accepted`, and undone in the parser.
+key. The one extension that may be answered is compression, which the parser undoes.
 
 Source: RFC 6455, 4.2.1 (what the client must send), 4.2.2 (what to answer), 4.4 (versions).
 """
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import HandshakeError, UpgradeRequiredError
+from .deflate import Deflate
 
 #: What a plain request is told.
 USE_A_CLIENT = "This URL speaks WebSocket. Open it with new WebSocket(url), or another such client."
@@ -55,13 +56,19 @@ def check(environ: Mapping[str, Any]) -> str:
     return _checked_key(environ.get("HTTP_SEC_WEBSOCKET_KEY", ""))
 
 
-def accepted(key: str) -> bytes:
-    """The answer that makes the connection a WebSocket."""
+def offers(environ: Mapping[str, Any]) -> str:
+    """The extensions that the client can do."""
+    return str(environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", ""))
+
+
+def accepted(key: str, deflate: Deflate | None = None) -> bytes:
+    """The answer that makes the connection a WebSocket, with what was agreed on."""
     # SHA-1 is what the protocol says; it proves that the server understood, and protects nothing.
     digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
+    extensions = b"Sec-WebSocket-Extensions: %b\r\n" % deflate.answer.encode() if deflate is not None else b""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %b\r\n\r\n" % base64.b64encode(digest)
+        b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (base64.b64encode(digest), extensions)
     )
 
 

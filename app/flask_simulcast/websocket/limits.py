@@ -25,6 +25,7 @@ class Limits:
         queue_bytes: What waits for the handler, and what waits for the client. Each may be more by one message.
         heartbeat_seconds: A client that has sent nothing for so long is pinged.
         stall_seconds: One that answers nothing for so long, or takes nothing, is closed.
+        compression: Whether permessage-deflate is agreed on with a client that offers it; 0 or 1.
     """
 
     message_bytes: int = 128 << 10
@@ -34,11 +35,14 @@ class Limits:
     queue_bytes: int = 64 << 10
     heartbeat_seconds: float = 15
     stall_seconds: float = 60
+    compression: int = 0
 
     @classmethod
     def of(cls, settings: Settings, **others: Any) -> Limits:
         """Those of the settings, but for some."""
-        names = ("message_bytes", "fragments", "messages_per_second", "frames_per_second", "queue_bytes")
+        names = (
+            "message_bytes", "fragments", "messages_per_second", "frames_per_second", "queue_bytes", "compression",
+        )  # fmt: skip
         values = {name: getattr(settings, f"websocket_{name}") for name in names}
         values |= {"heartbeat_seconds": settings.heartbeat_seconds, "stall_seconds": settings.stall_seconds}
         return cls(**values | others)

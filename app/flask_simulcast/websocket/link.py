@@ -20,7 +20,7 @@ from .endings import CLIENT_CLOSED, ENDINGS, TOO_FAST, Ending
 from .inbox import Inbox
 from .limits import CLOSE_SECONDS, Bucket, Limits
 from .output import Output
-from .parser import Close, Item, Ping, Violation
+from .parser import Close, Item, Parser, Ping, Violation
 from .pulse import Pulse
 from .reader import Reader
 from .wire import Wire
@@ -45,6 +45,7 @@ class Link:
         client: The server's socket.
         limits: Of this client.
         text_only: Binary messages are refused.
+        is_compressed: That messages may be compressed was agreed on.
 
     Attributes:
         ending: How it ended, or is about to; None while it is open.
@@ -59,7 +60,7 @@ class Link:
         "_pulse", "_reader", "_since", "_state", "_waiting", "_wire", "came_at", "ending", "farewell", "received",
     )  # fmt: skip
 
-    def __init__(self, client: Any, limits: Limits, *, text_only: bool) -> None:
+    def __init__(self, client: Any, limits: Limits, *, text_only: bool, is_compressed: bool = False) -> None:
         now = time.monotonic()
         self.came_at = now
         self.ending: Ending | None = None
@@ -72,7 +73,13 @@ class Link:
         self._pulse = Pulse(limits.heartbeat_seconds, limits.stall_seconds, now)
         self._alarm = Alarm(self._look)
         self._wire = Wire(client)
-        self._reader = Reader(self._wire, limits, text_only=text_only, on_items=self._take, on_end=self._vanish)
+        parser = Parser(
+            message_bytes=limits.message_bytes,
+            fragments=limits.fragments,
+            text_only=text_only,
+            is_compressed=is_compressed,
+        )
+        self._reader = Reader(self._wire, parser, limits.frames_per_second, on_items=self._take, on_end=self._vanish)
         self._inbox = Inbox(limits.queue_bytes)
         self._output = Output(self._wire, limits.queue_bytes, on_moved=self._output_moved, on_broken=self._vanish)
         self._paused_at: float | None = None  # the handler does not take what came

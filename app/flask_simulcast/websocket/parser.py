@@ -4,15 +4,17 @@ Our own and not wsproto's: that one has no bound on fragments (a million empty o
 a message before it is whole, and throws away what came before a bad frame in the same read (ten of Autobahn's cases are
 "non-strict" for it). This one says what came before, in order, and the violation last.
 
-Source: RFC 6455, 5 (framing), 5.5 (control frames), 7.4 (close codes), 8.1 (invalid UTF-8).
+Source: RFC 6455, 5 (framing), 5.5 (control frames), 7.4 (close codes), 8.1 (invalid UTF-8); RFC 7692, 6 (compressed messages).
 """
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from typing import NamedTuple
 
-from ..encoding.websocket import BINARY, CLOSE, CONTINUATION, FINAL, PING, PONG, TEXT
+from ..encoding.websocket import BINARY, CLOSE, COMPRESSED, CONTINUATION, FINAL, PING, PONG, TEXT
+from .deflate import CannotInflate, Inflation
 from .endings import NOT_TEXT, NOT_UTF8, PROTOCOL_ERROR, TOO_LARGE, TOO_MANY_FRAGMENTS, Ending
 
 _CONTROL = 0x8
@@ -23,6 +25,14 @@ _FIRST_BYTES = frozenset(
     {CONTINUATION, TEXT, BINARY}
     | {FINAL | opcode for opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)}
 )  # fmt: skip
+# With compression, the first frame of a message may have its bit.
+_FIRST_BYTES_COMPRESSED = _FIRST_BYTES | {
+    final | COMPRESSED | opcode for final in (0, FINAL) for opcode in (TEXT, BINARY)
+}
+# When so much was inflated, the rest of the bytes waits for the next turn: 16 KiB can be a hundred messages of 128 KiB.
+_INFLATED_BYTES = 64 << 10
+# What a compressed message takes beside its text.
+_INFLATION_BYTES = 1 << 10
 # 1004-1006 and 1015 MUST NOT be sent; 1012-1014 were registered later; 1016-2999 are for the protocol itself (7.4).
 _CLOSE_CODES = frozenset(range(1000, 1015)) - {1004, 1005, 1006}
 _OWN_CLOSE_CODES = range(3000, 5000)
@@ -65,21 +75,29 @@ class Parser:
         message_bytes: Of a whole message, at most. Told by the length in a frame's head, before its payload is there.
         fragments: Frames of one message, at most.
         text_only: Binary messages are refused.
+        is_compressed: Messages may be compressed.
 
     Attributes:
         frames: How many have begun.
+        has_more: It was not gone through all of the bytes, for that they had made so much; ``feed(b"")`` goes on.
     """
 
     __slots__ = (
-        "_decoder", "_fragments", "_is_final", "_is_over", "_is_text", "_key", "_left", "_message_bytes", "_most_fragments",
-        "_parts", "_rest", "_size", "_text_only", "frames",
+        "_decoder", "_first_bytes", "_fragments", "_inflatable", "_inflation", "_is_final", "_is_over", "_is_text", "_key",
+        "_left", "_message_bytes", "_most_fragments", "_parts", "_rest", "_size", "_text_only", "frames", "has_more",
     )  # fmt: skip
 
-    def __init__(self, *, message_bytes: int, fragments: int, text_only: bool = False) -> None:
+    def __init__(
+        self, *, message_bytes: int, fragments: int, text_only: bool = False, is_compressed: bool = False
+    ) -> None:
         self._message_bytes = message_bytes
         self._most_fragments = fragments
         self._text_only = text_only
+        self._first_bytes = _FIRST_BYTES_COMPRESSED if is_compressed else _FIRST_BYTES
         self.frames = 0
+        self.has_more = False
+        self._inflatable = 0  # bytes, in this turn
+        self._inflation: Inflation | None = None  # of the message that is being read
         self._is_over = False
         self._rest = b""  # the beginning of a head, or of a control frame
         self._left = 0  # of the payload that is being read
@@ -94,6 +112,7 @@ class Parser:
     def feed(self, data: bytes) -> list[Item]:
         """What these bytes complete, in order. After a `Close` or a `Violation`, which is the last, nothing any more."""
         items: list[Item] = []
+        self._inflatable = _INFLATED_BYTES
         if not self._is_over:
             try:
                 self._read(self._rest + data if self._rest else data, items)
@@ -101,12 +120,13 @@ class Parser:
                 items.append(violation)
                 self._is_over = True
             if self._is_over:
-                self._rest, self._parts = b"", []
+                self._rest, self._parts, self._inflation = b"", [], None
+            self.has_more = self._inflatable <= 0 and bool(self._rest)
         return items
 
     def _read(self, data: bytes, items: list[Item]) -> None:
         start, end = 0, len(data)
-        while not self._is_over:
+        while not self._is_over and self._inflatable > 0:
             if self._left:
                 if start == end:
                     break
@@ -121,7 +141,7 @@ class Parser:
             if end - start < 2:
                 break
             first, size = data[start], data[start + 1]
-            _check_head(first, size)
+            _check_head(first, size, self._first_bytes)
             body, size = _payload_of(data, start, size & ~_MASKED)
             is_control = first & _CONTROL
             if body > end or (is_control and body + size > end):
@@ -140,20 +160,26 @@ class Parser:
 
     def _begin(self, first: int, size: int) -> None:
         """A data frame."""
-        opcode = first & ~FINAL
+        opcode = first & 0xF
         if opcode != CONTINUATION:
             if self._fragments:
                 raise Violation(PROTOCOL_ERROR.saying("A message began in the middle of another one."))
             if opcode == BINARY and self._text_only:
                 raise Violation(NOT_TEXT)
             self._is_text = opcode == TEXT
+            if first & COMPRESSED:
+                self._inflation = Inflation(self._message_bytes)
+                self._inflatable -= _INFLATION_BYTES
         elif not self._fragments:
             raise Violation(PROTOCOL_ERROR.saying("A continuation of nothing."))
         self._fragments += 1
         if self._fragments > self._most_fragments:
             raise Violation(TOO_MANY_FRAGMENTS.saying(f"A message in more than {self._most_fragments} fragments."))
         self._size += size
-        if self._size > self._message_bytes:
+        most = self._message_bytes
+        if self._inflation is not None:
+            most += most // 8 + 64  # noise becomes longer when it is compressed, at worst by that (zlib's deflateBound)
+        if self._size > most:
             raise Violation(TOO_LARGE.saying(f"A message of more than {self._message_bytes} bytes."))
         self._is_final = bool(first & FINAL)
         self._left = size
@@ -164,6 +190,18 @@ class Parser:
         if self._left:
             turn = len(piece) % 4
             self._key = self._key[turn:] + self._key[:turn]
+        self._add(plain if self._inflation is None else self._inflated(self._inflation.take, plain))
+
+    def _inflated(self, step: Callable[..., bytes], *data: bytes) -> bytes:
+        try:
+            plain = step(*data)
+        except CannotInflate as error:
+            raise Violation(error.ending) from error
+        self._inflatable -= len(plain)
+        return plain
+
+    def _add(self, plain: bytes) -> None:
+        """To the message."""
         if not self._is_text or self._is_one_piece:
             self._parts.append(plain)  # type: ignore[arg-type]
         else:
@@ -185,6 +223,9 @@ class Parser:
 
     def _whole(self) -> str | bytes:
         """The message, now that it is complete."""
+        if self._inflation is not None:
+            self._add(self._inflated(self._inflation.end))
+            self._inflation = None
         parts, self._parts = self._parts, []
         if not self._is_text:
             message: str | bytes = b"".join(parts) if len(parts) != 1 else parts[0]  # type: ignore[arg-type]
@@ -213,10 +254,12 @@ def unmasked(data: bytes, key: bytes) -> bytes:
     return (int.from_bytes(data, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
 
 
-def _check_head(first: int, second: int) -> None:
-    if first not in _FIRST_BYTES:
+def _check_head(first: int, second: int, first_bytes: frozenset[int]) -> None:
+    if first not in first_bytes:
         if first & 0x70:
-            raise Violation(PROTOCOL_ERROR.saying("A reserved bit is set, and no extension was agreed on."))
+            raise Violation(
+                PROTOCOL_ERROR.saying("A reserved bit is set, and nothing was agreed on that it says here.")
+            )
         if first & ~FINAL in (CLOSE, PING, PONG):
             raise Violation(PROTOCOL_ERROR.saying("A control frame in fragments."))
         raise Violation(PROTOCOL_ERROR.saying(f"There is no opcode {first & 0xF}."))

@@ -12,7 +12,7 @@ from typing import Any
 from gevent import get_hub
 
 from .endings import TOO_FAST
-from .limits import Bucket, Limits
+from .limits import Bucket
 from .parser import Item, Parser, Violation
 from .wire import Wire
 
@@ -24,8 +24,8 @@ class Reader:
 
     Args:
         wire: Read from.
-        limits: Of this client.
-        text_only: Binary messages are refused.
+        parser: Of this client.
+        frames_per_second: Over time; 0 for no bound.
         on_items: Called with what a turn has brought, and monotonic seconds. Must not switch, as the next one.
         on_end: Called when nothing will come any more.
 
@@ -34,25 +34,27 @@ class Reader:
     """
 
     __slots__ = (
-        "_frames", "_frames_per_second", "_is_on", "_on_end", "_on_items", "_parser", "_watcher", "_wire", "is_deaf",
+        "_frames", "_frames_per_second", "_is_called", "_is_on", "_on_end", "_on_items", "_parser", "_watcher", "_wire",
+        "is_deaf",
     )  # fmt: skip
 
     def __init__(
         self,
         wire: Wire,
-        limits: Limits,
+        parser: Parser,
+        frames_per_second: float,
         *,
-        text_only: bool,
         on_items: Callable[[list[Item], float], object],
         on_end: Callable[[], object],
     ) -> None:
         self._wire = wire
-        self._parser = Parser(message_bytes=limits.message_bytes, fragments=limits.fragments, text_only=text_only)
-        self._frames_per_second = limits.frames_per_second
-        self._frames = Bucket(limits.frames_per_second, time.monotonic())
+        self._parser = parser
+        self._frames_per_second = frames_per_second
+        self._frames = Bucket(frames_per_second, time.monotonic())
         self._on_items = on_items
         self._on_end = on_end
         self._is_on = False
+        self._is_called = False  # by the loop, soon
         self.is_deaf = False
         self._watcher: Any = get_hub().loop.io(wire.fileno(), _READ)
 
@@ -75,10 +77,11 @@ class Reader:
     def _turn(self) -> None:
         if not self._is_on:
             return
-        data = self._wire.receive()
+        goes_on = self._has_parsable
+        data = b"" if goes_on else self._wire.receive()
         if data is None:
             return
-        if not data:
+        if not data and not goes_on:
             self._on_end()
             return
         if not self.is_deaf:
@@ -86,10 +89,20 @@ class Reader:
             self._on_items(self._items(data, now), now)
         self._go_on()
 
+    @property
+    def _has_parsable(self) -> bool:
+        """The parser has had enough for a turn, and not all."""
+        return self._parser.has_more and not self.is_deaf
+
     def _go_on(self) -> None:
-        """With what was read from the socket already, and waits in TLS: the watcher will not tell of it."""
-        if self._is_on and self._wire.has_more:
-            get_hub().loop.run_callback(self._turn)
+        """With what was read from the socket already, and waits in TLS or in the parser: the watcher will not tell of it."""
+        if self._is_on and not self._is_called and (self._has_parsable or self._wire.has_more):
+            self._is_called = True
+            get_hub().loop.run_callback(self._called)
+
+    def _called(self) -> None:
+        self._is_called = False
+        self._turn()
 
     def _items(self, data: bytes, now: float) -> list[Item]:
         before = self._parser.frames

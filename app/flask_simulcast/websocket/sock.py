@@ -33,6 +33,7 @@ from ..transports import cors
 from . import handshake
 from .connection import Connection
 from .connections import Connections
+from .deflate import agreed
 from .endings import BUG, ENDINGS, REFUSED, Ending
 from .limits import Limits
 
@@ -123,11 +124,11 @@ class GuardedSock(Sock):  # type: ignore[misc]
         except SimulcastError as error:
             connections.metrics.count("websocket_refused_total", label=error.code)
             raise
-        connection = Connection(
-            client, Limits.of(connections.settings, **limits), text_only=text_only, breathe=connections.breathe
-        )
+        bounds = Limits.of(connections.settings, **limits)
+        deflate = agreed(handshake.offers(environ)) if bounds.compression else None
+        connection = Connection(client, bounds, text_only=text_only, deflate=deflate, breathe=connections.breathe)
         connections.add(connection)
-        connection.open(handshake.accepted(key))
+        connection.open(handshake.accepted(key, deflate))
         return connection
 
     def _guarded(self, handler: Handler) -> Handler:
