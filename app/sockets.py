@@ -6,9 +6,7 @@ What can't be used is answered by ``error``, and the connection stays.
 
 from __future__ import annotations
 
-import functools
 import json
-import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,14 +16,13 @@ from msgspec import Struct
 from . import body
 from .errors import ApiError
 from .extensions import simulcast
-from .flask_simulcast import Connection, Ending, SimulcastError, text_frame
+from .farewell import farewell_of
+from .flask_simulcast import Connection, SimulcastError
 
 Kinds = Mapping[str, type[Struct]]
 Answer = Mapping[str, Any] | None
 Id = str | int | None
 _MAX_ID_CHARACTERS = 128
-# Of the usual wait, so that those who leave together do not come back together.
-_SPREAD = (0.5, 1.5)
 
 #: What an operation of a WebSocket answers, and which errors stand before the handshake besides those of a grant.
 OPENED: Mapping[int, Mapping[str, Any] | None] = {101: None}
@@ -54,24 +51,6 @@ def converse(ws: Connection, kinds: Kinds, answer: Callable[[Any, Id], Answer]) 
             reply = error_of(error)
         if reply is not None:
             say(ws, reply, id)
-
-
-@functools.cache
-def farewell_of(retry_ms: int) -> Callable[[Ending], bytes]:
-    """What makes the last message of a connection, ``closing``; as the hub's own protocol has it, in docs/websocket-hub.md.
-
-    Args:
-        retry_ms: About how long to wait before coming back.
-    """
-
-    def farewell(ending: Ending) -> bytes:
-        closing = {"type": "closing", "code": ending.code, "reason": ending.name, "message": ending.reason}
-        closing |= {"reconnect": ending.reconnect}
-        if ending.reconnect:
-            closing["retry_ms"] = round(retry_ms * random.uniform(*_SPREAD))
-        return text_frame(json.dumps(closing, separators=(",", ":")).encode())
-
-    return farewell
 
 
 def say(ws: Connection, message: Mapping[str, Any], id: Id = None) -> None:

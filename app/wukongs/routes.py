@@ -5,32 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, jsonify, make_response, render_template, request
+from flask import Blueprint, Response, jsonify, request
 
 from .. import auth, body, limits, query
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
 from ..openapi.operation import JSON, RESUME_HEADER, STREAMS, Access, Operation, describes
+from ..pages import page as as_page
 from . import commands, schemas, service
 
 blueprint = Blueprint("wukongs", __name__)
 page = Blueprint("page", __name__)
 
 _command = msgspec.json.Decoder(schemas.CommandRequest)
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 @page.get("/")
 def index() -> Response:
     """The list of wukongs and the live status of one."""
-    response = make_response(render_template("index.html"))
-    response.headers.update(_PAGE_HEADERS)
-    return response
+    return as_page("index.html")
 
 
 @blueprint.get("")
