@@ -108,7 +108,7 @@ class Publishing(ABC):
         Raises:
             NoSuchListenerError: Nobody is connected under this id.
         """
-        if not self.hub.has_listener(listener):
+        if self.hub.find_place(listener) is None:
             raise NoSuchListenerError(f"Nobody is connected as {listener[:64]!a}. GET /api/v1/listeners lists who is.")
         return self._append((LISTENER_PREFIX + listener,), data, type, idempotency_key)[0]
 

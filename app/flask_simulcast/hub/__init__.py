@@ -153,17 +153,13 @@ class Hub:
             self._pump.catch_up()
         return self._pump.position
 
-    def has_listener(self, id: str) -> bool:
-        """Whether somebody is connected under this id, in any worker. One who came to another worker a moment ago is waited
-        for. May switch.
+    def find_place(self, id: str) -> Place | None:
+        """What the register says of whoever is connected under this id, in any worker. One who came to another worker a
+        moment ago is waited for; what can't be an id is not. May switch.
 
         Raises:
             BrokerUnavailableError: The register can't be read.
         """
-        return self.find_place(id) is not None
-
-    def find_place(self, id: str) -> Place | None:
-        """The same, with what the register says of it. What can't be an id is not waited for."""
         if not is_listener_id(id):
             return None
         deadline = time.monotonic() + _REGISTER_SECONDS
