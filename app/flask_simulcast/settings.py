@@ -39,7 +39,9 @@ class Settings:
 
     broker_url: str = setting(
         "sqlite:///instance/simulcast.db",
-        "Where the log is: sqlite:///<path> (relative to the working directory; four slashes for an absolute path) or memory://",
+        "Where the log is: sqlite:///<path> (relative to the working directory; four slashes for an absolute path), "
+        "redis://[user:password@]host[:port][/db] (rediss:// with TLS, unix://<path>, sentinel://host[:port],host[:port]/service), "
+        "or memory://",
     )
     history_events: int = setting(1000, "Events kept per channel; at least these many stay.", unit="events")
     history_seconds: float = setting(3600, "Age up to which events are kept.", unit="s", maximum=10 * 366 * 86400)
@@ -160,6 +162,17 @@ class Settings:
         '"thread": always in a thread; costs two to five times the time, and a hung disk stops nothing but publishing.',
     )
 
+    redis_prefix: str = setting(
+        "simulcast", "Redis only. What all keys begin with, in braces: apps that share a Redis have one each."
+    )
+    redis_seconds: float = setting(
+        2,
+        "Redis only. How long connecting may take, and an answer; after that a publish fails.",
+        unit="s",
+        minimum=0.1,
+        maximum=60,
+    )
+
     def __post_init__(self) -> None:
         for row in fields(self):
             value = getattr(self, row.name)
@@ -177,6 +190,10 @@ class Settings:
                 raise _wrong("allowed_origins", origin, "is not an origin", _NAMES_EXAMPLES["allowed_origins"])
         if self.sqlite_commit not in ("inline", "thread"):
             raise _wrong("sqlite_commit", self.sqlite_commit, 'is neither "inline" nor "thread"', "inline")
+        if not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", self.redis_prefix, re.ASCII):
+            raise _wrong(
+                "redis_prefix", self.redis_prefix, "is not 1 to 64 characters of A-Z a-z 0-9 . _ : -", "simulcast"
+            )
         self._prefixes  # noqa: B018 - a wrong mapping must stop the start
 
     @classmethod

@@ -11,6 +11,7 @@ from app.flask_simulcast.brokers.base import Clock
 from app.flask_simulcast.brokers.sqlite import SQLiteBroker
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock
+from tests.redis_server import Redis, serve_redis
 
 
 @pytest.fixture
@@ -35,3 +36,10 @@ def open_broker(path: Path, clock: FakeClock) -> Iterator[Callable[..., SQLiteBr
     yield open_it
     for broker in opened:
         broker.close()
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """One server for all tests; each begins with nothing in it."""
+    with serve_redis(tmp_path_factory.mktemp("redis"), keeps=False) as server:
+        yield server

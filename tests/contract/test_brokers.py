@@ -8,10 +8,12 @@ import pytest
 
 from app.flask_simulcast.brokers.base import Broker, Clock
 from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.brokers.redis import RedisBroker
 from app.flask_simulcast.brokers.sqlite import SQLiteBroker
 from app.flask_simulcast.loop import is_patched
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import BrokerContract
+from tests.redis_server import Redis
 
 
 class TestMemory(BrokerContract):
@@ -38,3 +40,15 @@ class TestSQLiteInThread(TestSQLite):
 
     def open(self, **settings: object) -> Broker:
         return super().open(sqlite_commit="thread", **settings)
+
+
+class TestRedis(BrokerContract):
+    tickets = 20_000
+
+    @pytest.fixture(autouse=True)
+    def _server(self, redis: Redis) -> None:
+        redis.command("FLUSHALL")
+        self.url = redis.url
+
+    def make_broker(self, settings: Settings, clock: Clock) -> Broker:
+        return RedisBroker(self.url, settings, clock)

@@ -17,6 +17,7 @@ small texts for a while, and what was revoked. Where such a fact has an event, b
 
 from __future__ import annotations
 
+import secrets
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -125,6 +126,11 @@ def common_mark_of(channel: str) -> str | None:
     if channel == ALL:
         return None
     return "forgotten_personal" if channel.startswith((USER_PREFIX, LISTENER_PREFIX)) else "forgotten"
+
+
+def new_tag() -> str:
+    """32 random bits, as 8 hex digits."""
+    return secrets.token_hex(4)
 
 
 class PastHead:

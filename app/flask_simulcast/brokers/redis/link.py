@@ -1,0 +1,215 @@
+"""Connections to Redis: what one is asked, how long it may take, and what it means when it does not answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import redis
+
+from ...errors import BrokerUnavailableError
+from .scripts import Script
+
+# One that lay about for so long is looked at before it is used: its server may have been started anew.
+_IDLE_SECONDS = 0.25
+_MAX_IDLE = 16
+_OLDEST_VERSION = (6, 2)
+# The server did not do what it was asked; another one may, or the same one later.
+_ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.BusyLoadingError, redis.exceptions.MasterDownError)
+
+_log = logging.getLogger("flask_simulcast")
+
+
+class AnswerLostError(Exception):
+    """The command was sent, and nobody knows what became of it."""
+
+
+class NoLogError(Exception):
+    """There is no log here, or not any more. Nothing was done."""
+
+
+class Link:
+    """One connection, for one command at a time.
+
+    Args:
+        pool: Makes connections, and knows where to.
+    """
+
+    def __init__(self, pool: redis.ConnectionPool) -> None:
+        self._connection = _guarded(pool.make_connection)
+        self._used_at = 0.0
+
+    def open(self) -> None:
+        """Connect, if it is not connected any more.
+
+        Raises:
+            BrokerUnavailableError: There is no server, or none that can hold a log.
+        """
+        connection = self._connection
+        try:
+            if self._used_at and time.monotonic() - self._used_at > _IDLE_SECONDS:
+                self._look()
+            if not connection.is_connected:
+                connection.connect()
+                self._check_server()
+        except (redis.RedisError, OSError) as error:
+            self.close()
+            raise _unavailable(error) from error
+        except BaseException:
+            self.close()
+            raise
+        self._used_at = time.monotonic()
+
+    def call(self, *command: Any) -> Any:
+        """Send a command and wait for its answer. Switches.
+
+        Raises:
+            BrokerUnavailableError: Certainly not done.
+            AnswerLostError: Perhaps done.
+            NoLogError: A script found no log.
+        """
+        connection = self._connection
+        self.open()
+        try:
+            connection.send_packed_command(connection.pack_command(*command), check_health=False)
+        except (redis.RedisError, OSError) as error:  # not all of it: what is not whole is not carried out
+            self.close()
+            raise _unavailable(error) from error
+        except BaseException:
+            self.close()
+            raise
+        try:
+            answer = connection.read_response()
+        except redis.exceptions.NoScriptError:
+            raise
+        except _ELSEWHERE as error:
+            self.close()
+            raise _unavailable(error) from error
+        except redis.exceptions.ResponseError as error:
+            raise _refused(error) from error
+        except (redis.RedisError, OSError) as error:
+            self.close()
+            raise AnswerLostError(_told(error)) from error
+        except BaseException:  # killed while it waited: the answer that comes is nobody's
+            self.close()
+            raise
+        self._used_at = time.monotonic()
+        return answer
+
+    def run(self, script: Script, *arguments: Any) -> Any:
+        """Run a script. Raises as `call`."""
+        try:
+            return self.call("EVALSHA", script.sha, 1, *arguments)
+        except redis.exceptions.NoScriptError:
+            return self.call("EVAL", script.text, 1, *arguments)
+
+    def close(self) -> None:
+        """Hang up. The next call connects anew."""
+        with suppress(Exception):
+            self._connection.disconnect()
+        self._used_at = 0.0
+
+    def _look(self) -> None:
+        try:
+            is_stale = self._connection.can_read()
+        except (redis.RedisError, OSError):
+            is_stale = True
+        if is_stale:
+            self.close()
+
+    def _check_server(self) -> None:
+        """Whether it can hold a log."""
+        self._connection.send_command("INFO", check_health=False)
+        facts = dict(line.split(":", 1) for line in self._connection.read_response().splitlines() if ":" in line)
+        version = facts.get("redis_version", "0")
+        policy = facts.get("maxmemory_policy", "noeviction")
+        if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_VERSION:
+            raise BrokerUnavailableError(f"Redis {version} can't hold the log. Use 6.2 or newer.")
+        if policy != "noeviction":
+            raise BrokerUnavailableError(
+                f"Redis throws keys away when its memory is full (maxmemory-policy {policy}), and with them parts of the log. "
+                "Set maxmemory-policy noeviction there."
+            )
+        if facts.get("aof_enabled", "1") == "0":
+            _warn_once(
+                "Redis writes no append-only file: what was published is lost when it is started anew. Set appendonly yes."
+            )
+
+
+class Links:
+    """Connections that are not in use, for whoever needs one for a moment.
+
+    Args:
+        pool: Makes them.
+    """
+
+    def __init__(self, pool: redis.ConnectionPool) -> None:
+        self._pool = pool
+        self._idle: list[Link] = []  # appending and popping are atomic
+
+    @contextmanager
+    def one(self) -> Iterator[Link]:
+        """Use one that nobody else uses."""
+        try:
+            link = self._idle.pop()
+        except IndexError:
+            link = Link(self._pool)
+        try:
+            yield link
+        finally:
+            if len(self._idle) < _MAX_IDLE:
+                self._idle.append(link)
+            else:
+                link.close()
+
+    def close(self) -> None:
+        """Hang up all that are idle."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+_warned: set[str] = set()
+_mutex = threading.Lock()
+
+
+def _warn_once(text: str) -> None:
+    with _mutex:
+        is_new = text not in _warned
+        _warned.add(text)
+    if is_new:
+        _log.warning("%s", text)
+
+
+def _guarded(make: Any) -> Any:
+    try:
+        return make()
+    except (redis.RedisError, OSError) as error:
+        raise _unavailable(error) from error
+
+
+def _refused(error: redis.exceptions.ResponseError) -> Exception:
+    text = str(error)
+    if text.startswith("NOLOG"):
+        return NoLogError()
+    if text.startswith(
+        ("OOM", "MISCONF", "BUSY", "NOPERM", "NOREPLICAS", "CLUSTERDOWN", "command not allowed when used memory")
+    ):
+        return _unavailable(error)
+    return AnswerLostError(text)  # a script that broke off may have written already
+
+
+def _unavailable(error: BaseException) -> BrokerUnavailableError:
+    if isinstance(error, BrokerUnavailableError):
+        return error
+    return BrokerUnavailableError(
+        f"Redis did not do it: {_told(error)}. It is certainly not stored; try again, and look at Redis if it goes on."
+    )
+
+
+def _told(error: BaseException) -> str:
+    """What an error says, without a full stop."""
+    return (str(error) or type(error).__name__).rstrip(".")

@@ -1,0 +1,67 @@
+"""The scripts that run inside Redis, each in one go: nobody sees half of what one does.
+
+They are written in `scripts/*.lua`. Each is sent as its hash; a server that does not know it is sent the text.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "scripts"
+_NO_LOG = "if redis.call('EXISTS', LOG) == 0 then return redis.error_reply('NOLOG there is no log') end\n"
+
+
+class Script:
+    """One script.
+
+    Args:
+        name: Of its file.
+        parts: Files that it needs, before it.
+        begins: It works without a log, since it makes one.
+
+    Attributes:
+        name: Of its file.
+        text: What Redis runs.
+        sha: How Redis knows it.
+    """
+
+    def __init__(self, name: str, *parts: str, begins: bool = False) -> None:
+        self.name = name
+        texts = [_read("prelude"), "" if begins else _NO_LOG, *map(_read, (*parts, name))]
+        self.text = "".join(texts)
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text()
+
+
+OPEN = Script("open", begins=True)
+
+APPEND = Script("append")
+READ = Script("read")
+PAGE = Script("page")
+VERDICT = Script("verdict")
+NEWEST = Script("newest")
+
+LOOK = Script("look")
+CHANNELS = Script("channels")
+TRIM = Script("trim", "trimming")
+ROOM = Script("room", "trimming")
+AGE = Script("age", "trimming")
+FORGET = Script("forget")
+
+HOLD = Script("lease")
+RELEASE = Script("release")
+KEEP = Script("keep")
+RECALL = Script("recall")
+REVOKE = Script("revoke")
+REVOKED = Script("revoked")
+
+CHECK_IN = Script("check_in", "places")
+CHECK_OUT = Script("check_out", "places")
+SWEEP = Script("sweep", "places")
+PLACE = Script("place", "places")
+LIST = Script("list", "places")
+MEMBERS = Script("members", "places")

@@ -1,0 +1,3 @@
+-- A worker ends. ARGV: worker, ms of the grace.
+end_worker(ARGV[3], mono + ARGV[4])
+return 0

@@ -1,0 +1,6 @@
+-- One place, while its listener is connected. ARGV: listener.
+local place = place_of(ARGV[3])
+if place and is_connected(place) then
+  return place.text
+end
+return false

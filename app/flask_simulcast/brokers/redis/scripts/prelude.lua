@@ -1,0 +1,122 @@
+-- What all scripts share: names of keys, the clocks, positions, and how events get into the log.
+--
+-- KEYS[1]           what all keys begin with; has a hash tag, so that a cluster keeps them together
+-- ARGV[1], ARGV[2]  wall and monotonic clock in ms; empty for the server's own, which is one for all workers
+-- ARGV[3...]        as each script says
+--
+-- log     HASH    ms, n, tag: the last position given out · birth · floor: where the tags begin · dropped: up to where the
+--                 tail is no longer whole · bytes: of all histories · forgotten, forgotten_personal: the common marks
+-- tail    STREAM  one entry a group of events that were stored together: what every worker reads. Its id is the position
+--                 of the first one; {position before it, tag, channel LF type, data, channel LF type, data, ...}
+-- tags    STREAM  the same groups as {tag, how many}, for much longer
+-- c:<channel>     STREAM  history: {tag and type, data}
+-- marks   HASH    channel: the highest position that was trimmed
+-- grown   SET     channels that may have more events than they should
+-- oldest  ZSET    channels by their oldest event
+
+local prefix = KEYS[1]
+local wall, mono = tonumber(ARGV[1]), tonumber(ARGV[2])
+if not wall then
+  local time = redis.call('TIME')
+  wall = time[1] * 1000 + math.floor(time[2] / 1000)
+  mono = wall
+end
+
+local COUNTERS = 1048576
+local GROUP = 1000 -- unpack takes no more than 8000
+local EVENT_BYTES = 64
+local KNOWN_MS = 300000
+local LEASE_MS = 60000
+
+local LOG, TAIL, TAGS, MARKS = prefix .. 'log', prefix .. 'tail', prefix .. 'tags', prefix .. 'marks'
+local GROWN, OLDEST = prefix .. 'grown', prefix .. 'oldest'
+
+local function history_of(channel)
+  return prefix .. 'c:' .. channel
+end
+
+local function parse(text)
+  local ms, n = string.match(text, '^(%d+)-(%d+)')
+  return tonumber(ms), tonumber(n)
+end
+
+local function is_before(ms, n, other_ms, other_n)
+  return ms < other_ms or (ms == other_ms and n < other_n)
+end
+
+local function following(ms, n, steps)
+  n = n + steps
+  if n >= COUNTERS then
+    return ms + 1, n - COUNTERS
+  elseif n < 0 then
+    return ms - 1, n + COUNTERS
+  end
+  return ms, n
+end
+
+local function id_of(ms, n)
+  return string.format('%.0f-%.0f', ms, n)
+end
+
+local function score_of(ms, n)
+  return ms * 2048 + math.min(n, 2047)
+end
+
+local function head()
+  local head = redis.call('HMGET', LOG, 'ms', 'n', 'tag')
+  return tonumber(head[1]), tonumber(head[2]), head[3]
+end
+
+-- The group that a position belongs to, or the last one before it: first position, tag, how many.
+local function group_at(id)
+  local found = redis.call('XREVRANGE', TAGS, id, '-', 'COUNT', 1)[1]
+  if found then
+    local ms, n = parse(found[1])
+    return ms, n, found[2][1], tonumber(found[2][2])
+  end
+end
+
+-- Store events from..to of {channel, type, data, ...} as one group. Answers the position of the first.
+local function append_group(events, from, to, tag)
+  local ms, n, last_tag = head()
+  local before = id_of(ms, n) .. '-' .. last_tag
+  if wall > ms then
+    ms, n = wall, 0
+  else
+    ms, n = following(ms, n, 1)
+  end
+  local first_ms, first_n = ms, n
+  local entry, channels, bytes = {before, tag}, {}, 0
+  for i = from, to, 3 do
+    local channel, type, data = events[i], events[i + 1], events[i + 2]
+    if i > from then
+      ms, n = following(ms, n, 1)
+    end
+    entry[#entry + 1] = channel .. '\n' .. type
+    entry[#entry + 1] = data
+    bytes = bytes + #data + EVENT_BYTES
+    redis.call('XADD', history_of(channel), id_of(ms, n), tag .. type, data)
+    if not channels[channel] then
+      channels[channel] = true
+      redis.call('SADD', GROWN, channel)
+      redis.call('ZADD', OLDEST, 'NX', score_of(ms, n), channel)
+    end
+  end
+  redis.call('XADD', TAIL, id_of(first_ms, first_n), unpack(entry))
+  redis.call('XADD', TAGS, id_of(first_ms, first_n), tag, (to - from + 1) / 3)
+  redis.call('HSET', LOG, 'ms', ms, 'n', n, 'tag', tag)
+  redis.call('HINCRBY', LOG, 'bytes', bytes)
+  return first_ms, first_n
+end
+
+-- Store {channel, type, data, ...}. Answers the id of the first; the others follow it without a gap.
+local function append(events, tag)
+  local first = ''
+  for from = 1, #events, GROUP * 3 do
+    local ms, n = append_group(events, from, math.min(from + GROUP * 3 - 1, #events), tag)
+    if from == 1 then
+      first = id_of(ms, n)
+    end
+  end
+  return first
+end

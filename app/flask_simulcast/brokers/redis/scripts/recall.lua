@@ -1,0 +1,14 @@
+-- What is kept. ARGV: name, and whether it goes with that.
+local name = prefix .. 'kept:' .. ARGV[3]
+local found = redis.call('GET', name)
+if not found then
+  return false
+end
+if ARGV[4] == '1' then
+  redis.call('DEL', name)
+end
+local space = string.find(found, ' ', 1, true)
+if tonumber(string.sub(found, 1, space - 1)) <= mono then
+  return false
+end
+return string.sub(found, space + 1)

@@ -1,0 +1,26 @@
+-- Remove places that have ended, and tell who has left with them. ARGV: tag, how many at most. Answers how many it found.
+local most = tonumber(ARGV[4])
+local never = '(' .. string.format('%.0f', mono + LEASE_MS)
+local over, removed, events = {}, {}, {}
+local function add(listeners)
+  for _, listener in ipairs(listeners) do
+    over[#over + 1] = listener
+  end
+end
+add(redis.call('ZRANGEBYSCORE', ENDING, '-inf', mono, 'LIMIT', 0, most))
+add(redis.call('ZRANGEBYSCORE', ENDING, never, '+inf', 'LIMIT', 0, most))
+for _, range in ipairs({{'-inf', mono}, {never, '+inf'}}) do
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, range[1], range[2], 'LIMIT', 0, most)) do
+    local its = redis.call('SRANDMEMBER', prefix .. 'of:' .. worker, most)
+    add(its)
+    if #its < most then
+      redis.call('ZREM', WORKERS, worker)
+    end
+  end
+end
+for _, listener in ipairs(over) do
+  removed[#removed + 1] = remove(listener)
+end
+tell_left(events, removed)
+append(events, ARGV[3])
+return #removed
