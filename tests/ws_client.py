@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import socket
 import struct
@@ -151,6 +152,11 @@ class WSClient:
         except ConnectionResetError:
             return False
         return True
+
+    def cut(self) -> None:
+        """End both directions. Another thread that writes gets an error; the descriptor stays ours until it has noticed."""
+        with contextlib.suppress(OSError):  # of a connection that the server has reset
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def reset(self) -> None:
         """RST, as from a process that was killed."""

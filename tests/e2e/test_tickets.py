@@ -22,11 +22,15 @@ LISTEN = """
   const ticket = async () => (await (await fetch("/api/v1/tickets", {method: "POST", headers})).json()).ticket;
   window.got = {a: [], b: []}; window.opened = {a: 0, b: 0}; window.ended = {};
   const tickets = await Promise.all([ticket(), ticket()]);
-  await Promise.all(["a", "b"].map((name, number) => new Promise((resolve) => {
+  await Promise.all(["a", "b"].map((name, number) => new Promise((resolve, reject) => {
     const source = new EventSource(`/api/v1/stream?channel=closed.${name}&ticket=${tickets[number]}`);
     source.onopen = () => opened[name]++;
     source.onmessage = (event) => got[name].push(JSON.parse(event.data));
-    source.onerror = () => { if (source.readyState === EventSource.CLOSED) ended[name] = true; };
+    source.onerror = () => {
+      if (source.readyState !== EventSource.CLOSED) return;
+      ended[name] = true;
+      reject(new Error(`${name} was closed before it was connected`)); // does nothing once it was
+    };
     source.addEventListener("connected", resolve, {once: true});
   })));
   window.tickets = tickets;
@@ -85,6 +89,6 @@ def test_another_browser_is_not_let_in_by_the_same_url(server: Server, chromium:
 
 def test_an_eventsource_ends_with_its_token(server: Server, chromium: Chromium) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/")
-    listen(page, seconds=3)
+    listen(page, seconds=6)  # both must be open by then
     page.wait_for("ended.a && ended.b", 15)
     assert page.evaluate("[opened.a, opened.b]") == [1, 1]

@@ -235,7 +235,7 @@ def test_an_agent_that_is_refused_from_the_start_says_why_and_ends(two: Server, 
 def test_the_token_is_in_no_list_of_processes_and_may_be_replaced_in_its_file(two: Server, tmp_path: Path) -> None:
     rights = {"publish": ["wukong:rotates", "wukong-replies.rotates"], "subscribe": ["wukong-agent.rotates"]}
     file = tmp_path / "token"
-    file.write_text(mint(JWT_KEY, seconds=3, **rights) + "\n")
+    file.write_text(mint(JWT_KEY, seconds=6, **rights) + "\n")
     with agent(tmp_path, "rotates", two.port, "--token-file", str(file), token="") as running:
         running.wait_for("Listens for commands.")
         running.wait_for("expired")

@@ -277,7 +277,7 @@ def test_a_ticket_for_another_channel_than_the_tokens(server: Server) -> None:
 
 
 def test_a_ticket_does_not_outlive_its_token(server: Server) -> None:
-    ticket = ticket_for(server, seconds=1)
+    ticket = ticket_for(server, seconds=3)  # it must be used by then
     with SSEClient(server.port, f"/api/v1/stream?channel=closed.a&ticket={ticket}") as client:
         cookie = cookie_of(client.headers)
         assert client.until("closed").json == {"reason": "expired", "reconnect": False}
@@ -492,8 +492,8 @@ def test_a_kick_needs_no_guess_at_who_is_there(server: Server) -> None:
 
 
 def test_an_expired_token_ends_its_stream_and_is_refused_after(server: Server) -> None:
-    headers = bearer(token(seconds=2, subscribe=["closed.*"]))
-    end = time.time() + 2
+    headers = bearer(token(seconds=3, subscribe=["closed.*"]))
+    end = time.time() + 3
     with SSEClient(server.port, "/api/v1/stream?channel=closed.a", headers=headers) as client:
         client.until("connected")
         closed = client.until("closed")

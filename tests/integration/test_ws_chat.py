@@ -362,7 +362,7 @@ def test_who_is_revoked_or_kicked_leaves_with_a_code_of_its_own(workers: Fleet) 
 
 
 def test_a_token_that_ends_ends_the_connection(workers: Fleet) -> None:
-    bearer = mint(JWT_KEY, seconds=2, user="soon", subscribe=RIGHTS, publish=RIGHTS)
+    bearer = mint(JWT_KEY, seconds=3, user="soon", subscribe=RIGHTS, publish=RIGHTS)
     with JSONSocket(workers.one, "/ws/chat/expiry", {"Authorization": f"Bearer {bearer}"}) as ws:
         assert ws.end().code == 4501
 

@@ -410,7 +410,7 @@ def goodbye(client: Hub, code: int) -> dict[str, Any]:
 
 
 def test_a_token_that_ends_ends_the_connection(workers: Fleet) -> None:
-    bearer = {"Authorization": "Bearer " + mint(JWT_KEY, seconds=1, user="ann", **ANN)}
+    bearer = {"Authorization": "Bearer " + mint(JWT_KEY, seconds=3, user="ann", **ANN)}
     with Hub(workers.one, bearer) as client:
         assert goodbye(client, 4501) == {"reason": "expired", "reconnect": False}
 
