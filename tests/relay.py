@@ -1,10 +1,12 @@
-"""A TCP relay between a client and a server, for tests: it can cut what goes through, and go on to another server."""
+"""TCP relays between a client and a server, for tests: they can cut what goes through, and go on to another server."""
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 
 
@@ -82,7 +84,88 @@ class Relay:
             server.close()
             return
         threading.Thread(target=_copy, args=(client, server), daemon=True).start()
+        self._copy_back(server, client)
+
+    def _copy_back(self, server: socket.socket, client: socket.socket) -> None:
+        """What the server sends, until one of them ends it."""
         _copy(server, client)
+
+
+class CuttingRelay(Relay):
+    """Cuts each connection at some byte of what the server sends: in its head, between two chunks, within a character.
+
+    Args:
+        target: The port of the server behind it.
+        chance: Its dice.
+        most_bytes: At least one byte gets through, and at most so many.
+
+    Attributes:
+        cuts: How many connections it has cut.
+    """
+
+    def __init__(self, target: int, chance: random.Random, most_bytes: int) -> None:
+        super().__init__(target)
+        self._chance = chance
+        self._most_bytes = most_bytes
+        self.cuts = 0
+
+    def _copy_back(self, server: socket.socket, client: socket.socket) -> None:
+        left = self._chance.randint(1, self._most_bytes)
+        with suppress(OSError):
+            while left and (piece := server.recv(min(left, 1 << 16))):
+                client.sendall(piece)
+                left -= len(piece)
+        self.cuts += not left
+        _end(server, client)
+
+
+class ForgetfulRelay(Relay):
+    """Hands each request on, and drops some of the answers: it closes the connection instead. HTTP with a Content-Length.
+
+    Args:
+        target: The port of the server behind it.
+        chance: Its dice.
+        share: Of the answers that get lost.
+
+    Attributes:
+        answers: How many answers the server has given.
+        dropped: How many of them got lost.
+    """
+
+    def __init__(self, target: int, chance: random.Random, share: float) -> None:
+        super().__init__(target)
+        self._chance = chance
+        self._share = share
+        self.answers = self.dropped = 0
+
+    def _copy_back(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            for answer in _answers(server):
+                self.answers += 1
+                if self._chance.random() < self._share:
+                    self.dropped += 1
+                    break
+                client.sendall(answer)
+        _end(server, client)
+
+
+def _answers(server: socket.socket) -> Iterator[bytes]:
+    """Whole responses, one after the other."""
+    text = b""
+    while True:
+        head, separator, body = text.partition(b"\r\n\r\n")
+        if separator:
+            fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+            length = int(fields[b"content-length"])
+            if len(body) >= length:
+                whole = len(head) + 4 + length
+                yield text[:whole]
+                text = text[whole:]
+                continue
+        piece = server.recv(1 << 16)
+        if not piece:
+            return
+        text += piece
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
@@ -91,6 +174,10 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
             sink.sendall(piece)
     except OSError:
         pass
-    for end in (source, sink):
+    _end(source, sink)
+
+
+def _end(*ends: socket.socket) -> None:
+    for end in ends:
         with suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)

@@ -119,19 +119,26 @@ def _kill(pid: int, number: int) -> None:
 
 @contextlib.contextmanager
 def serve(
-    folder: Path, *, workers: int = 1, bind: str | None = None, app: str = "wsgi:app", **settings: object
+    folder: Path,
+    *,
+    workers: int = 1,
+    bind: str | None = None,
+    port: int = 0,
+    app: str = "wsgi:app",
+    **settings: object,
 ) -> Iterator[Server]:
     """Start gunicorn as an operator would, in ``folder``, and stop it at the end.
 
     Args:
         folder: Its working directory: logs and the SQLite files of ``instance/``.
         workers: Worker processes.
-        bind: Instead of a free loopback port.
+        bind: Instead of a loopback port.
+        port: By default one that nobody has.
         app: Another WSGI app than the service, importable from ``folder`` or the repository.
         settings: SIMULCAST_* without the prefix in lower case; other names, in capitals, are handed on as they are.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
     environment |= {
         "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",

@@ -1,0 +1,67 @@
+"""How long the fault suite is: short for each test run, long for `scripts/faults`. All sizes stand here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of one form.
+
+    Attributes:
+        events: While processes are killed.
+        kills: Of a random worker.
+        master_kills: Of the whole server.
+        store_kills: Of Redis.
+        cut_events: For listeners whose connections are cut at random bytes.
+        keyed_events: Published through a relay that drops answers.
+        joins: Listeners that join in full flow.
+        slow_joins: The same, at a worker that stands still now and then.
+        gap_rounds: How often the log is exchanged, in each way.
+        gap_listeners: Who must be told each time.
+        reloads: Rolling ones, under load.
+        streams: Open meanwhile.
+        freezes: Of Redis.
+        replays: With a token that is narrower, or was revoked.
+        seconds: That one test may take.
+    """
+
+    events: int = 100_000
+    kills: int = 16
+    master_kills: int = 2
+    store_kills: int = 3
+    cut_events: int = 20_000
+    keyed_events: int = 20_000
+    joins: int = 300
+    slow_joins: int = 20
+    gap_rounds: int = 2
+    gap_listeners: int = 50
+    reloads: int = 2
+    streams: int = 500
+    freezes: int = 1
+    replays: int = 200
+    seconds: int = 120
+
+
+SHORT = Sizes()
+LONG = Sizes(
+    events=1_000_000,
+    kills=50,
+    master_kills=10,
+    store_kills=20,
+    cut_events=1_000_000,
+    keyed_events=100_000,
+    joins=2_000,
+    slow_joins=60,
+    gap_rounds=20,
+    gap_listeners=50,
+    reloads=20,
+    streams=500,
+    freezes=20,
+    replays=10_000,
+    seconds=3_600,
+)
+
+SIZES = LONG if os.environ.get("FAULTS") == "long" else SHORT
