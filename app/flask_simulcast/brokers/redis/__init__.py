@@ -43,7 +43,7 @@ class RedisBroker(Broker):
         pool = make_pool(url, settings.redis_seconds)
         self._clock = clock
         self._prefix = f"{{{settings.redis_prefix}}}:"
-        self._links = Links(pool)
+        self._links = Links(pool, settings.redis_seconds)
         self._append_link = Link(pool)
         self._committer = Committer(lambda arguments: self._on(self._append_link, scripts.APPEND, *arguments))
         self._tail = Tail(

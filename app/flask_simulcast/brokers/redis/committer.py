@@ -17,7 +17,7 @@ from gevent.event import Event as Flag
 from ...errors import BrokerError, BrokerUnavailableError, PublishUncertainError
 from ...event import Draft, Position
 from ...loop import is_patched
-from .link import AnswerLostError
+from .link import AnswerLostError, has_timed_out
 from .rows import key_of, position_of
 
 # What one script may hold up all others with: a few milliseconds.
@@ -100,7 +100,7 @@ class Committer:
                 start += len(turn.drafts)
         except BrokerError as error:
             outcome = error
-            if isinstance(error.__cause__ and error.__cause__.__cause__, TimeoutError):
+            if has_timed_out(error):
                 self._refuse_line()  # they have waited as long already
         except BaseException:
             outcome = PublishUncertainError(

@@ -16,7 +16,7 @@ from .scripts import Script
 
 # One that lay about for so long is looked at before it is used: its server may have been started anew.
 _IDLE_SECONDS = 0.25
-_MAX_IDLE = 16
+_MOST = 16
 _OLDEST_VERSION = (6, 2)
 # The server did not do what it was asked; another one may, or the same one later.
 _ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.BusyLoadingError, redis.exceptions.MasterDownError)
@@ -40,8 +40,8 @@ class Link:
     """
 
     def __init__(self, pool: redis.ConnectionPool) -> None:
-        self._connection = _guarded(pool.make_connection)
-        self._used_at = 0.0
+        self._connection: Any = pool.make_connection()
+        self._used_at = 0.0  # 0 while it is not connected
 
     def open(self) -> None:
         """Connect, if it is not connected any more.
@@ -49,12 +49,11 @@ class Link:
         Raises:
             BrokerUnavailableError: There is no server, or none that can hold a log.
         """
-        connection = self._connection
         try:
             if self._used_at and time.monotonic() - self._used_at > _IDLE_SECONDS:
                 self._look()
-            if not connection.is_connected:
-                connection.connect()
+            if not self._used_at:
+                self._connection.connect()
                 self._check_server()
         except (redis.RedisError, OSError) as error:
             self.close()
@@ -122,9 +121,13 @@ class Link:
             self.close()
 
     def _check_server(self) -> None:
-        """Whether it can hold a log."""
+        """Whether it can hold a log, if it tells."""
         self._connection.send_command("INFO", check_health=False)
-        facts = dict(line.split(":", 1) for line in self._connection.read_response().splitlines() if ":" in line)
+        try:
+            answer = self._connection.read_response()
+        except redis.exceptions.NoPermissionError:
+            return
+        facts = dict(line.split(":", 1) for line in answer.splitlines() if ":" in line)
         version = facts.get("redis_version", "0")
         policy = facts.get("maxmemory_policy", "noeviction")
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_VERSION:
@@ -141,30 +144,41 @@ class Link:
 
 
 class Links:
-    """Connections that are not in use, for whoever needs one for a moment.
+    """A few connections, for whoever needs one for a moment.
 
     Args:
         pool: Makes them.
+        seconds: How long to wait for one.
     """
 
-    def __init__(self, pool: redis.ConnectionPool) -> None:
+    def __init__(self, pool: redis.ConnectionPool, seconds: float) -> None:
         self._pool = pool
+        self._seconds = seconds
+        self._room = threading.BoundedSemaphore(_MOST)
         self._idle: list[Link] = []  # appending and popping are atomic
 
     @contextmanager
     def one(self) -> Iterator[Link]:
-        """Use one that nobody else uses."""
+        """Use one that nobody else uses. Switches.
+
+        Raises:
+            BrokerUnavailableError: All are in use for too long.
+        """
+        if not self._room.acquire(timeout=self._seconds):
+            raise BrokerUnavailableError(
+                f"Redis is busy with {_MOST} questions of this worker. Nothing was done; try again later."
+            )
         try:
-            link = self._idle.pop()
-        except IndexError:
-            link = Link(self._pool)
-        try:
-            yield link
-        finally:
-            if len(self._idle) < _MAX_IDLE:
+            try:
+                link = self._idle.pop()
+            except IndexError:
+                link = Link(self._pool)
+            try:
+                yield link
+            finally:
                 self._idle.append(link)
-            else:
-                link.close()
+        finally:
+            self._room.release()
 
     def close(self) -> None:
         """Hang up all that are idle."""
@@ -184,22 +198,22 @@ def _warn_once(text: str) -> None:
         _log.warning("%s", text)
 
 
-def _guarded(make: Any) -> Any:
-    try:
-        return make()
-    except (redis.RedisError, OSError) as error:
-        raise _unavailable(error) from error
+def has_timed_out(error: BaseException | None) -> bool:
+    """Whether this, or what it was caused by, is an answer that did not come in time."""
+    while error is not None and not isinstance(error, redis.exceptions.TimeoutError):
+        error = error.__cause__
+    return error is not None
 
 
 def _refused(error: redis.exceptions.ResponseError) -> Exception:
+    """What an error that the server answered means. A code in capitals says that it did not begin."""
     text = str(error)
-    if text.startswith("NOLOG"):
+    code = text.partition(" ")[0]
+    if code == "NOLOG":
         return NoLogError()
-    if text.startswith(
-        ("OOM", "MISCONF", "BUSY", "NOPERM", "NOREPLICAS", "CLUSTERDOWN", "command not allowed when used memory")
-    ):
-        return _unavailable(error)
-    return AnswerLostError(text)  # a script that broke off may have written already
+    if type(error) is redis.exceptions.ResponseError and (not code.isupper() or code == "WRONGTYPE"):
+        return AnswerLostError(text)  # a script broke off, and may have written already
+    return _unavailable(error)
 
 
 def _unavailable(error: BaseException) -> BrokerUnavailableError:

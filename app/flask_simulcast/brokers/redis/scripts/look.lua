@@ -1,6 +1,6 @@
 -- What there is to do, and who does it. ARGV: who asks, for how many ms. Answers whether it is the one who does it now, the
 -- head's ms and n, the bytes of all histories, whether places have ended, how many channels have grown.
-local name = prefix .. 'lease:upkeep'
+local name = prefix .. 'lease:simulcast:upkeep'
 local is_ours = 0
 local lease = redis.call('GET', name)
 local ends, holder

@@ -2,10 +2,11 @@
 -- it is in on.
 local ms, n, tag = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local head_ms, head_n = head()
-local kept = redis.call('HMGET', LOG, 'floor', 'dropped')
-local floor_ms, floor_n = parse(kept[1])
-local dropped_ms, dropped_n = parse(kept[2])
-local passed = is_before(head_ms, head_n, ms, n) or is_before(ms, n, dropped_ms, dropped_n)
+local kept = redis.call('HMGET', LOG, 'birth', 'floor', 'dropped')
+local birth_ms, birth_n = parse(kept[1])
+local floor_ms, floor_n = parse(kept[2])
+local dropped_ms, dropped_n = parse(kept[3])
+local passed = is_before(ms, n, birth_ms, birth_n) or is_before(head_ms, head_n, ms, n) or is_before(ms, n, dropped_ms, dropped_n)
 local start = '(' .. ARGV[3] .. '-' .. ARGV[4]
 local first_ms, first_n, its_tag, count = group_at(ARGV[3] .. '-' .. ARGV[4])
 if first_ms then
