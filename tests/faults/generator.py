@@ -378,7 +378,7 @@ class Listeners(threading.Thread):
 
 
 def _has_reached(chain: Chain, goal: int) -> bool:
-    return bool(chain.positions) and order(chain.positions[-1]) >= goal or not goal
+    return (bool(chain.positions) and order(chain.positions[-1]) >= goal) or not goal
 
 
 class Follower:

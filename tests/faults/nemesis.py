@@ -1,0 +1,213 @@
+"""What goes wrong in a run. Dice decide where and when; whatever is done is written down with its time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.redis_server import Redis
+from tests.serving import Server, free_port, serve, wait_until
+
+_PATIENCE_SECONDS = 60  # while nothing moves
+
+
+class Nemesis(ABC):
+    """One kind of fault.
+
+    Args:
+        chance: Its dice.
+
+    Attributes:
+        log: What it did, and when (monotonic clock).
+    """
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.log: list[tuple[float, str]] = []
+
+    @abstractmethod
+    def strike(self) -> None:
+        """Do it once, and undo what has to be undone."""
+
+    def note(self, text: str) -> None:
+        """Write down what was done just now."""
+        self.log.append((time.monotonic(), text))
+
+    def run(self, times: int, progress: Callable[[], float]) -> None:
+        """Strike so often, at random points of the run.
+
+        Args:
+            times: How often.
+            progress: How much of the run is over, from 0 to 1.
+
+        Raises:
+            AssertionError: The run stands still.
+        """
+        for point in sorted(self.chance.uniform(0.02, 0.95) for _ in range(times)):
+            wait_until(lambda point=point: progress() >= point, _PATIENCE_SECONDS, f"the run to reach {point:.0%}")
+            self.strike()
+
+
+class KillWorker(Nemesis):
+    """SIGKILL of a random worker; sometimes of one that has only just been started."""
+
+    def __init__(self, chance: random.Random, server: Server) -> None:
+        super().__init__(chance)
+        self._server = server
+        self._killed: set[int] = set()
+
+    def strike(self) -> None:
+        alive = wait_until(lambda: [pid for pid in self._server.workers if pid not in self._killed], 10, "a worker")
+        victim = self.chance.choice(alive)
+        self._killed.add(victim)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+        self.note(f"killed worker {victim}")
+
+
+class Service:
+    """A server that can be killed as a whole, and started again on the same port. Use as a context manager."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._options = options
+        self._stack = contextlib.ExitStack()
+        self.server: Server
+
+    def __enter__(self) -> Service:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.server = self._stack.enter_context(serve(self._folder, port=self.port, **self._options))
+
+    def stop(self) -> None:
+        """As an operator does."""
+        self._stack.close()
+
+    def kill(self) -> None:
+        """SIGKILL to the master; its workers notice, and go."""
+        workers = self.server.workers
+        self.server.process.kill()
+        self.server.process.wait()
+        wait_until(lambda: not any(map(_is_alive, workers)), 5 * 3, "the workers to follow their master")
+        self._stack.close()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class KillMaster(Nemesis):
+    """SIGKILL of gunicorn's master; a supervisor starts it again."""
+
+    def __init__(self, chance: random.Random, service: Service) -> None:
+        super().__init__(chance)
+        self._service = service
+
+    def strike(self) -> None:
+        self.note(f"killed master {self._service.server.process.pid}")
+        self._service.kill()
+        self._service.start()
+        self.note("started again")
+
+
+class KillRedis(Nemesis):
+    """SIGKILL of Redis; it is started again after a while."""
+
+    def __init__(self, chance: random.Random, redis: Redis, *, most_seconds: float = 1.0) -> None:
+        super().__init__(chance)
+        self._redis = redis
+        self._most_seconds = most_seconds
+
+    def strike(self) -> None:
+        self._redis.kill()
+        self.note("killed Redis")
+        threading.Event().wait(self.chance.uniform(0, self._most_seconds))
+        self._redis.start()
+        self.note("started Redis")
+
+
+class FreezeRedis(Nemesis):
+    """SIGSTOP of Redis for a while: it accepts connections, and answers nothing."""
+
+    def __init__(self, chance: random.Random, redis: Redis, seconds: float) -> None:
+        super().__init__(chance)
+        self._redis = redis
+        self._seconds = seconds
+
+    def strike(self) -> None:
+        self._redis.freeze()
+        self.note("froze Redis")
+        try:
+            threading.Event().wait(self._seconds)
+        finally:
+            self._redis.thaw()
+            self.note("thawed Redis")
+
+
+class Reload(Nemesis):
+    """HUP to the master: new workers come, and those that were there say goodbye."""
+
+    def __init__(self, chance: random.Random, server: Server) -> None:
+        super().__init__(chance)
+        self._server = server
+
+    def strike(self) -> None:
+        old = set(self._server.workers)
+        self._server.signal(signal.SIGHUP)
+        self.note("reloaded")
+        wait_until(lambda: not old & set(self._server.workers), 5 * 4, "the old workers to leave")
+        self.note("the old workers are gone")
+
+
+class ShiftClock(Nemesis):
+    """Sets the wall clock of processes that were started with `environment`: an hour ahead, an hour back.
+
+    Source: libfaketime(1). Monotonic clocks run on as they are, as they do on a machine whose clock is set.
+    """
+
+    LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+
+    def __init__(self, chance: random.Random, file: Path) -> None:
+        super().__init__(chance)
+        self._file = file
+        self._hours = 0
+        self.set(0)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a process that is to live by this clock."""
+        return {
+            "LD_PRELOAD": str(self.LIBRARY),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_NO_CACHE": "1",
+        }
+
+    def set(self, hours: int) -> None:
+        """So far from the real time."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{hours:+d}h\n")
+        new.replace(self._file)
+        self.note(f"clock at {hours:+d} h")
+
+    def strike(self) -> None:
+        self._hours = self.chance.choice([hours for hours in (-1, 0, 1) if hours != self._hours])
+        self.set(self._hours)
