@@ -11,7 +11,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import append, fanout, gone, idle, machine, nchan, process, publish, resume, rows, websocket, workers, ws_hub
+from . import (
+    append,
+    fanout,
+    gone,
+    idle,
+    machine,
+    nchan,
+    process,
+    publish,
+    redis,
+    resume,
+    rows,
+    websocket,
+    workers,
+    ws_hub,
+)
 from .figure import HEADER, Effort, Figure, row
 
 _RESULTS = Path(__file__).parent / "results"
@@ -26,6 +41,7 @@ _ALL: dict[str, Measure] = {
     "publish": publish.measure,
     "append": append.measure,
     "workers": workers.measure,
+    "redis": redis.measure,
     "resume": resume.measure,
     "rows": rows.measure,
     "websocket": websocket.measure,

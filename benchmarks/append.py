@@ -1,4 +1,4 @@
-"""The SQLite log alone: what it costs to append, in processes that do nothing else."""
+"""The log alone: what it costs to append, in processes that do nothing else."""
 
 from __future__ import annotations
 
@@ -7,23 +7,39 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import process
 from .figure import Effort, Figure, Target, at_most
+from .publisher import payload
 from .server import ROOT
+
+#: Of an event: 100 bytes of JSON.
+DATA = payload(0, 0).decode()
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
     """One event at a time, 32 at a time, and two processes that compete."""
-    yield _figure("sqlite append, single", effort, 1, 1, at_most(45))
-    yield _figure("sqlite append, in batches of 32", effort, 32, 1, at_most(10))
-    yield _figure("sqlite append, two processes saturate it", effort, 1, 2, at_most(70))
+    yield from figures("sqlite append", "", effort, [(1, 1, at_most(45)), (32, 1, at_most(10)), (1, 2, at_most(70))])
 
 
-def _figure(name: str, effort: Effort, batch: int, processes: int, cpu_target: Target) -> Figure:
-    rounds = [_round(effort.seconds, batch, processes) for _ in range(effort.rounds)]
+def figures(name: str, url: str, effort: Effort, rows: Sequence[tuple[int, int, Target | None]]) -> Iterator[Figure]:
+    """So many events at a time from so many processes, and the target.
+
+    Args:
+        url: Of the log; empty for an SQLite file of each round's own.
+    """
+    for batch, processes, target in rows:
+        how = "two processes saturate it" if processes > 1 else "single" if batch == 1 else f"in batches of {batch}"
+        yield figure(f"{name}, {how}", url, effort, batch, processes, target)
+
+
+def figure(
+    name: str, url: str, effort: Effort, batch: int, processes: int, cpu_target: Target | None, greenlets: int = 1
+) -> Figure:
+    """One row of the table."""
+    rounds = [_round(url, effort.seconds, batch, processes, greenlets) for _ in range(effort.rounds)]
     return Figure(
         name,
         statistics.median(row["events"] / row["seconds"] for row in rounds),
@@ -36,10 +52,11 @@ def _figure(name: str, effort: Effort, batch: int, processes: int, cpu_target: T
     )
 
 
-def _round(seconds: float, batch: int, processes: int) -> dict[str, Any]:
+def _round(url: str, seconds: float, batch: int, processes: int, greenlets: int) -> dict[str, Any]:
     """Sums over the processes; of the quantiles, the worst."""
     with tempfile.TemporaryDirectory(prefix="simulcast-bench-") as folder:
-        arguments = [sys.executable, "-m", "benchmarks.appender", f"{folder}/log.db", str(seconds), str(batch)]
+        url = url or f"sqlite:///{folder}/log.db"
+        arguments = [sys.executable, "-m", "benchmarks.appender", url, str(seconds), str(batch), str(greenlets)]
         started = [
             subprocess.Popen([*arguments, str(core)], cwd=ROOT, stdout=subprocess.PIPE)
             for core in (process.SERVER_CORE, process.CLIENT_CORE)[:processes]

@@ -1,6 +1,6 @@
 """A process that appends to a log as fast as it can, with the upkeep that a worker does beside it.
 
-``python -m benchmarks.appender <path> <seconds> <batch> <core>`` writes one JSON object.
+``python -m benchmarks.appender <url> <seconds> <batch> <greenlets> <core>`` writes one JSON object.
 """
 
 from gevent import monkey
@@ -29,17 +29,24 @@ _MAINTAIN_SECONDS = 0.5
 _BREATHE_SECONDS = 0.005
 
 
-def append(broker: Broker, seconds: float, batch: int) -> list[int]:
-    """Append for so long. How long each append took, in ns."""
+def append(broker: Broker, seconds: float, batch: int, greenlets: int) -> list[int]:
+    """Append for so long, from so many greenlets. How long each append took, in ns."""
     drafts = [Draft("bench", "message", payload(0, 0).decode())] * batch
     breather = Breather(_BREATHE_SECONDS)
-    took = []
+    took: list[int] = []
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        start = time.monotonic_ns()
-        broker.append(drafts)
-        took.append(time.monotonic_ns() - start)
-        breather.breathe()
+
+    def work() -> None:
+        while time.monotonic() < deadline:
+            start = time.monotonic_ns()
+            broker.append(drafts)
+            took.append(time.monotonic_ns() - start)
+            breather.breathe()
+
+    if greenlets == 1:
+        work()
+    else:
+        gevent.joinall([gevent.spawn(work) for _ in range(greenlets)], raise_error=True)
     return took
 
 
@@ -52,13 +59,13 @@ def maintain(broker: Broker) -> None:
 
 def main() -> None:
     """Warm up, measure, report."""
-    path, seconds, batch, core = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    url, seconds, batch, greenlets, core = sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:])
     process.pin(os.getpid(), core)
-    broker = connect(Settings(broker_url=f"sqlite:///{path}"))
+    broker = connect(Settings(broker_url=url))
     gevent.spawn(maintain, broker)
-    append(broker, 0.5, batch)
+    append(broker, 0.5, batch, greenlets)
     cpu, start = time.process_time(), time.monotonic()
-    took = append(broker, seconds, batch)
+    took = append(broker, seconds, batch, greenlets)
     report = {
         "events": len(took) * batch,
         "cpu_seconds": time.process_time() - cpu,

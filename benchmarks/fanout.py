@@ -20,9 +20,9 @@ def measure(effort: Effort) -> Iterator[Figure]:
     """As fast as it keeps up, with 32 events a POST, and at a fixed rate."""
     for listeners in (100, 1000, 5000):
         with serve() as server:
-            yield _capacity(server, effort, listeners, 1, cpu_target=_CPU_TARGETS.get(listeners))
+            yield capacity(server, effort, listeners, 1, cpu_target=_CPU_TARGETS.get(listeners))
             if listeners == 100:
-                yield _capacity(server, effort, listeners, 32, target=at_least(500_000))
+                yield capacity(server, effort, listeners, 32, target=at_least(500_000))
             yield from _latency(server, effort, listeners)
 
 
@@ -59,9 +59,12 @@ def capacity_figure(
     )
 
 
-def _capacity(server: Server, effort: Effort, listeners: int, batch: int, **targets: Target | None) -> Figure:
+def capacity(
+    server: Server, effort: Effort, listeners: int, batch: int, *, of: str = "", **targets: Target | None
+) -> Figure:
+    """As fast as it keeps up. ``of`` names what is not the default."""
     outcomes = rounds(server, effort, listeners, batch=batch, window=_WINDOW)
-    name = f"fan-out, N={listeners}" + (f", {batch} events a POST" if batch > 1 else "")
+    name = f"{of}fan-out, N={listeners}" + (f", {batch} events a POST" if batch > 1 else "")
     return capacity_figure(name, outcomes, **targets)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from .figure import Effort, Figure, at_least, at_most, faults_of, middle, rounds_of
+from .figure import Effort, Figure, Target, at_least, at_most, faults_of, middle, rounds_of
 from .job import Job, run
 from .publisher import enveloped, payload
 from .server import Server, serve
@@ -21,10 +21,22 @@ _FORGET_SECONDS = 1.5
 
 def measure(effort: Effort) -> Iterator[Figure]:
     """One listener alone, and a herd at the same position."""
-    with serve(history_events=2 * _EVENTS) as server:
+    return figures(effort, at_least(150_000), at_most(0.5))
+
+
+def figures(
+    effort: Effort,
+    target: Target | None = None,
+    cpu_target: Target | None = None,
+    *,
+    of: str = "",
+    **settings: object,
+) -> Iterator[Figure]:
+    """The same, with targets. ``of`` names what is not the default."""
+    with serve(history_events=2 * _EVENTS, **settings) as server:
         position = _fill(server)
-        yield _figure(server, effort, position, f"resume of {_EVENTS} events", 1, target=at_least(150_000))
-        yield _figure(server, effort, position, f"the same, {_HERD} listeners at once", _HERD, cpu_target=at_most(0.5))
+        yield _figure(server, effort, position, f"{of}resume of {_EVENTS} events", 1, target=target)
+        yield _figure(server, effort, position, f"the same, {_HERD} listeners at once", _HERD, cpu_target=cpu_target)
 
 
 def _fill(server: Server) -> str:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .figure import Effort, Figure, at_most, faults_of, rounds_of
+from .figure import Effort, Figure, Target, at_most, faults_of, rounds_of
 from .job import Job, Outcome, run
 from .server import serve
 
@@ -15,17 +15,25 @@ _APP = "benchmarks.probe_app:app"
 _LISTENERS = 8
 _EVENTS_A_SECOND = 100
 
+Targets = tuple[tuple[Target | None, Target | None], tuple[Target | None, Target | None]]
+
 
 def measure(effort: Effort) -> Iterator[Figure]:
     """Two servers of one worker each, on one log: so we know who listens where."""
-    outcomes = _rounds(effort)
+    return figures(effort, ((None, None), (at_most(1), at_most(5))))
+
+
+def figures(
+    effort: Effort, targets: Targets = ((None, None), (None, None)), *, of: str = "", **settings: object
+) -> Iterator[Figure]:
+    """p50 and p99 of both. ``of`` names what is not the default."""
+    outcomes = _rounds(effort, settings)
     labels = ("its own", "the other")
-    targets = ((None, None), (at_most(1), at_most(5)))
     for worker, label in enumerate(labels):
         for which, quantile in enumerate(("p50", "p99")):
             is_first = not worker and not which
             yield Figure(
-                f"publish to receive, {label} worker, {quantile}",
+                f"{of}publish to receive, {label} worker, {quantile}",
                 statistics.median(outcome.latency_ms[worker][which] for outcome in outcomes),
                 "ms",
                 targets[worker][which],
@@ -34,11 +42,11 @@ def measure(effort: Effort) -> Iterator[Figure]:
             )
 
 
-def _rounds(effort: Effort) -> list[Outcome]:
+def _rounds(effort: Effort, settings: dict[str, object]) -> list[Outcome]:
     with (
         tempfile.TemporaryDirectory(prefix="simulcast-bench-") as folder,
-        serve(_APP, folder=Path(folder)) as first,
-        serve(_APP, folder=Path(folder)) as second,
+        serve(_APP, folder=Path(folder), **settings) as first,
+        serve(_APP, folder=Path(folder), **settings) as second,
     ):
         job = Job(
             [first.port, second.port],
