@@ -69,7 +69,7 @@ class RedisBroker(Broker):
         commons, marks, is_cut, rows = self._ask(scripts.PAGE, *_parts(after), *_parts(up_to), max_bytes, *channels)
         events = [
             Event(Position(key_of(id), int(name[:8], 16)), channels[channel], name[8:], data)
-            for channel, id, name, data in rows
+            for channel, id, name, data in zip(rows[::4], rows[1::4], rows[2::4], rows[3::4], strict=True)
         ]
         covered_to = events[-1].position if is_cut else up_to
         return Page(events, covered_to, marks_after(marks_of(channels, marks, commons), after.key))

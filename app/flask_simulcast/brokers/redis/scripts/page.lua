@@ -1,5 +1,5 @@
 -- A page of history, in one snapshot. ARGV: ms and n of where it begins, ms and n of where it ends, most bytes of data, then
--- channels. Answers the common marks, for each channel its mark, whether it was cut, and rows {channel, id, tag and type, data}.
+-- channels. Answers the common marks, for each channel its mark, whether it was cut, and the rows one after the other: channel, id, tag and type, data.
 local last = ARGV[5] .. '-' .. ARGV[6]
 local most = tonumber(ARGV[7])
 local commons = redis.call('HMGET', LOG, 'forgotten', 'forgotten_personal')
@@ -33,7 +33,7 @@ for i = 8, #ARGV do
   end
 end
 
-local rows, bytes = {}, 0
+local rows, count, bytes = {}, 0, 0
 while #sources > 0 do
   local first = 1
   for i = 2, #sources do
@@ -44,10 +44,11 @@ while #sources > 0 do
   local source = sources[first]
   local row = source.rows[source.at]
   bytes = bytes + #row[2][2]
-  if #rows > 0 and bytes > most then
+  if count > 0 and bytes > most then
     return {commons, marks, 1, rows}
   end
-  rows[#rows + 1] = {source.channel, row[1], row[2][1], row[2][2]}
+  rows[count + 1], rows[count + 2], rows[count + 3], rows[count + 4] = source.channel, row[1], row[2][1], row[2][2]
+  count = count + 4
   if not advance(source) then
     table.remove(sources, first)
   end
