@@ -72,6 +72,8 @@ class Relay:
         try:
             server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
             server.settimeout(None)
+            for end in (client, server):  # hand on what comes as it comes
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             client.close()
             return

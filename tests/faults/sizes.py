@@ -33,7 +33,7 @@ class Sizes:
     master_kills: int = 2
     store_kills: int = 3
     cut_events: int = 20_000
-    keyed_events: int = 20_000
+    keyed_events: int = 10_000
     joins: int = 300
     slow_joins: int = 20
     gap_rounds: int = 2
