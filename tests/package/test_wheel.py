@@ -66,7 +66,7 @@ def build(folder: Path) -> Path:
 def holds_the_extension_alone(wheel: Path) -> bool:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert "flask_simulcast/py.typed" in names
+    assert {"flask_simulcast/py.typed", "flask_simulcast/brokers/redis/scripts/prelude.lua"} <= set(names)
     return all(name.startswith(("flask_simulcast/", "flask_simulcast-")) for name in names)
 
 
