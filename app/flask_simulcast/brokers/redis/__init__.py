@@ -46,9 +46,7 @@ class RedisBroker(Broker):
         self._links = Links(pool, settings.redis_seconds)
         self._append_link = Link(pool)
         self._committer = Committer(lambda arguments: self._on(self._append_link, scripts.APPEND, *arguments))
-        self._tail = Tail(
-            Link(pool), self._prefix + "tail", lambda p: self._ask(scripts.READ, *_parts(p), f"{p.tag:08x}")
-        )
+        self._tail = Tail(Link(pool), self._prefix + "tail", self._read_on, settings.redis_seconds)
         self._upkeep = Upkeep(self._ask, settings, clock or Clock())
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
@@ -62,8 +60,11 @@ class RedisBroker(Broker):
     def wait(self, seconds: float) -> None:
         self._tail.wait(seconds)
 
+    def _read_on(self, after: Position) -> Any:
+        return self._ask(scripts.READ, *_parts(after), f"{after.tag:08x}")
+
     def head(self) -> Position:
-        return position_of(self._ask(scripts.VERDICT, 0, 0)[0])
+        return position_of(self._ask(scripts.HEAD))
 
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
         commons, marks, is_cut, rows = self._ask(scripts.PAGE, *_parts(after), *_parts(up_to), max_bytes, *channels)

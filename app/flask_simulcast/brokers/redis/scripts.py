@@ -40,6 +40,7 @@ def _read(name: str) -> str:
 OPEN = Script("open", begins=True)
 
 APPEND = Script("append")
+HEAD = Script("head")
 READ = Script("read")
 PAGE = Script("page")
 VERDICT = Script("verdict")

@@ -18,8 +18,6 @@ from .rows import events_of, parts_of
 
 _GROUPS = 64
 _READ_EVENTS = 1024
-# Shorter than an answer may take, or a connection that waits would seem to be dead.
-_BLOCK_SECONDS = 1.0
 
 Ask = Callable[[Position], Any]
 
@@ -31,12 +29,14 @@ class Tail:
         link: Its own.
         name: Of the stream.
         ask: Runs the read script for a position.
+        seconds: How long an answer may take. What waits for events waits half as long, or it would seem to be dead.
     """
 
-    def __init__(self, link: Link, name: str, ask: Ask) -> None:
+    def __init__(self, link: Link, name: str, ask: Ask, seconds: float) -> None:
         self._link = link
         self._name = name
         self._ask = ask
+        self._seconds = seconds / 2
         self._groups: deque[Any] = deque()
         self._last_id = "$"
 
@@ -57,14 +57,14 @@ class Tail:
         return Batch(events, bool(passed))
 
     def wait(self, seconds: float) -> None:
-        """Until something comes, but no longer than a second. Switches.
+        """Until something comes, but no longer than half of what an answer may take. Switches.
 
         Raises:
             BrokerUnavailableError: There is nobody to wait for.
         """
         if self._groups:
             return
-        block = max(round(min(seconds, _BLOCK_SECONDS) * 1000), 1)
+        block = max(round(min(seconds, self._seconds) * 1000), 1)
         try:
             answer = self._link.call("XREAD", "COUNT", _GROUPS, "BLOCK", block, "STREAMS", self._name, self._last_id)
         except AnswerLostError as error:

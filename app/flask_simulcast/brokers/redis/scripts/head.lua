@@ -1,0 +1,3 @@
+-- The last position given out.
+local ms, n, tag = head()
+return id_of(ms, n) .. '-' .. tag
