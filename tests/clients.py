@@ -50,6 +50,7 @@ class SSEClient:
         timeout: float = 15,
         receive_buffer: int | None = None,
         accept: str = "text/event-stream",
+        host: str = "127.0.0.1",
     ) -> None:
         self.socket = socket.socket()
         if receive_buffer is not None:
@@ -65,7 +66,7 @@ class SSEClient:
         self._text = b""
         self._blocks: deque[bytes] = deque()
         try:
-            self.socket.connect(("127.0.0.1", port))
+            self.socket.connect((host, port))
             self.socket.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
             self.status, self.headers = self._read_head()
         except OSError:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,11 @@ def wait_until(is_so: Callable[[], Any], seconds: float = 10, what: str = "") ->
 class Server:
     """One gunicorn, its workers, and what it says."""
 
-    def __init__(self, folder: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, folder: Path, port: int, process: subprocess.Popen[bytes], host: str = "127.0.0.1") -> None:
         self.folder = folder
         self.port = port
         self.process = process
+        self.host = host
 
     @property
     def workers(self) -> list[int]:
@@ -62,7 +63,7 @@ class Server:
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """One request on a new connection: status, headers (names in lower case), body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=15)
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         try:
@@ -123,7 +124,9 @@ def serve(
     *,
     workers: int = 1,
     bind: str | None = None,
+    host: str = "127.0.0.1",
     port: int = 0,
+    through: Sequence[str] = (),
     app: str = "wsgi:app",
     **settings: object,
 ) -> Iterator[Server]:
@@ -132,8 +135,10 @@ def serve(
     Args:
         folder: Its working directory: logs and the SQLite files of ``instance/``.
         workers: Worker processes.
-        bind: Instead of a loopback port.
+        bind: Instead of a port.
+        host: Whose port: an address of its own.
         port: By default one that nobody has.
+        through: A command that runs the one after it: ``ip netns exec name``.
         app: Another WSGI app than the service, importable from ``folder`` or the repository.
         settings: SIMULCAST_* without the prefix in lower case; other names, in capitals, are handed on as they are.
     """
@@ -142,7 +147,7 @@ def serve(
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
     environment |= {
         "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
-        "BIND": bind or f"127.0.0.1:{port}",
+        "BIND": bind or f"{host}:{port}",
         "WEB_CONCURRENCY": str(workers),
         "SIMULCAST_PUBLISH_KEY": KEY,
         "SIMULCAST_ANONYMOUS_CHANNELS": "*",
@@ -150,13 +155,13 @@ def serve(
     environment |= {k if k.isupper() else f"SIMULCAST_{k.upper()}": str(v) for k, v in settings.items()}
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), app],
+            [*through, sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), app],
             cwd=folder,
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    server = Server(folder, port, process)
+    server = Server(folder, port, process, host)
     try:
         wait_until(lambda: process.poll() is not None or _answers(server, workers, bind), 30, "the server to start")
         assert process.poll() is None, server.log
