@@ -430,6 +430,6 @@ class Follower:
             try:
                 with SSEClient(port, self.path, last_event_id=self.last_id, timeout=_TIMEOUT_SECONDS) as client:
                     if client.status == 200:
-                        self.follow(client, is_enough)
+                        self.follow(client, lambda: is_enough() or time.monotonic() > deadline)
             except OSError:
                 time.sleep(_PAUSE_SECONDS)  # nobody accepts just now
