@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,10 +22,27 @@ BEARER = {"Authorization": f"Bearer {KEY}"}
 
 
 def free_port() -> int:
-    """A loopback port that nobody has."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A loopback port that nobody has, and that nobody is given until a server has bound it.
+
+    One that the kernel chooses may be the next outgoing connection's before that. So it is below those, each is given
+    once in a process, and processes that run tests at the same time have ports of their own.
+    """
+    for port in _ports:
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is left")
+
+
+def _shuffled_ports() -> Iterator[int]:
+    first_of_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = range(16384, first_of_kernel if first_of_kernel > 20000 else 32768)
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = ports[mine :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    return iter(random.sample(share, len(share)))
+
+
+_ports = _shuffled_ports()
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:

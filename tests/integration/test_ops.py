@@ -214,18 +214,30 @@ def test_nothing_is_written_where_nothing_has_changed(tmp_path: Path) -> None:
     folder.leave()
 
 
-# Counts to a number of its own and ends as it is told, by itself or by a signal that can't be caught.
-WORKER = """
+# What all of them import is imported once. Then each counts to a number and ends by itself, or by a signal that can't be caught.
+WORKERS = """
 import os, signal, sys
 from pathlib import Path
 from app.ops.figures import Figures
 from app.ops.folder import Folder
-folder, to, ends = Folder(Path(sys.argv[1])), int(sys.argv[2]), sys.argv[3]
-for number in range(1, to + 1):
-    folder.write(Figures({"n": {"": number}}))
-if ends == "killed":
-    os.kill(os.getpid(), signal.SIGKILL)
-folder.leave()
+path, rounds, at_once, to = Path(sys.argv[1]), *map(int, sys.argv[2:])
+
+def work(is_killed):
+    try:
+        folder = Folder(path)
+        for number in range(1, to + 1):
+            folder.write(Figures({"n": {"": number}}))
+        if is_killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        folder.leave()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+for _ in range(rounds):
+    workers = [os.fork() or work(is_killed=number % 2 == 0) for number in range(at_once)]
+    ends = [os.waitpid(worker, 0)[1] for worker in workers]
+    assert ends == [(signal.SIGKILL, 0)[number % 2] for number in range(at_once)], ends
 """
 
 
@@ -249,17 +261,14 @@ def test_many_workers_that_come_go_and_are_killed_lose_and_double_nothing(tmp_pa
         reader.start()
     rounds, at_once, to = 4, 6, 300
     try:
-        for _ in range(rounds):
-            workers = [
-                subprocess.Popen(
-                    [sys.executable, "-c", WORKER, str(tmp_path), str(to), ("killed", "ends")[number % 2]],
-                    cwd=ROOT,
-                    env=os.environ | {"PYTHONPATH": str(ROOT)},
-                )
-                for number in range(at_once)
-            ]
-            for worker in workers:
-                assert worker.wait(60) in (0, -signal.SIGKILL)
+        arguments = [str(number) for number in (rounds, at_once, to)]
+        subprocess.run(
+            [sys.executable, "-c", WORKERS, str(tmp_path), *arguments],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=True,
+            timeout=60,
+        )
     finally:
         is_over.set()
         for reader in readers:

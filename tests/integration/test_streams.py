@@ -89,6 +89,7 @@ def test_idle_listeners_get_heartbeats_with_the_position_of_the_log(tmp_path: Pa
         assert abs(client.until("heartbeat").json["time"] / 1000 - time.time()) < 60
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("leave", ["fin", "rst", "half-close"])
 def test_a_client_that_leaves_is_noticed_while_idle(server: Server, leave: str) -> None:
     """Promised within 100 ms, with heartbeats 15 s away; asserted at five times that."""
@@ -164,6 +165,7 @@ def test_a_goodbye_for_good_ends_an_event_source(server: Server) -> None:
     assert server.request("GET", PATH, headers={"Last-Event-ID": "end"})[0] == 204
 
 
+@pytest.mark.alone
 def test_streaming_json_is_one_document_and_fair_to_others(server: Server) -> None:
     document = server.get_json("/rows/100000")
     assert [row["id"] for row in document["rows"]] == list(range(100_000))
@@ -197,6 +199,7 @@ def test_memory_with_one_worker_serves(tmp_path: Path) -> None:
         assert [block.id for block in client.take(2, "message")] == positions
 
 
+@pytest.mark.alone
 def test_ten_thousand_connects_of_every_kind_leave_nothing_behind(tmp_path: Path) -> None:
     with serve(tmp_path, app="tests.apps.inspected:app", KEEPALIVE=1) as server:
         positions = server.publish("a", *range(300))

@@ -125,6 +125,7 @@ def test_a_slow_reader_gets_everything_whole_and_in_order(server: Server) -> Non
     assert time.monotonic() - began > 19
 
 
+@pytest.mark.alone
 def test_the_server_of_a_slow_reader_holds_little(server: Server) -> None:
     """20 MB are asked for and not read: they are not made, either."""
     worker = server.workers[0]
@@ -228,6 +229,7 @@ def test_what_came_before_a_bad_frame_is_answered_before_the_end(server: Server)
         assert client.closing().code == 1002
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["fin", "rst", "half-close"])
 @pytest.mark.parametrize("path", ["/echo", "/crowd", "/deaf"])
 def test_a_client_that_vanishes_is_noticed_at_once(server: Server, path: str, how: str) -> None:

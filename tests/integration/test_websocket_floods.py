@@ -20,6 +20,8 @@ from tests.integration.test_websocket import APP, OFFER, closed, inspect, reside
 from tests.serving import Server, serve, wait_until
 from tests.ws_client import BINARY, CONTINUATION, PING, TEXT, WSClient, frame
 
+pytestmark = pytest.mark.alone
+
 P99_SECONDS = 5 * 0.2
 GROWTH_BYTES = 50 << 20
 

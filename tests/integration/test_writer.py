@@ -184,6 +184,7 @@ def test_an_exception_after_the_block_changes_nothing_of_the_answer(server: Serv
     assert text.endswith(b"\r\ndata: 1\n\n\r\n0\r\n\r\n")
 
 
+@pytest.mark.alone
 def test_a_killed_view_is_not_taken_for_a_whole_stream(server: Server) -> None:
     began = time.monotonic()
     with SSEClient(server.port, "/fails/killed") as client:
@@ -205,6 +206,7 @@ def test_a_heartbeat_while_the_producer_is_idle(server: Server) -> None:
         file.close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["fin", "rst", "half-close"])
 @pytest.mark.parametrize("path", ["/queue", "/waits"])
 def test_a_client_that_leaves_ends_a_view_that_waits(server: Server, path: str, how: str) -> None:
@@ -224,6 +226,7 @@ def test_a_client_that_leaves_ends_a_view_that_waits(server: Server, path: str, 
     assert count(server, "writer_gone_total") == gone_before + 5
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["fin", "rst", "half-close"])
 @pytest.mark.parametrize(
     "first",
@@ -246,6 +249,7 @@ def test_a_client_that_leaves_closes_the_upstream_once(server: Server, first: by
         assert source.requests == 1
 
 
+@pytest.mark.alone
 def test_a_client_that_leaves_before_the_first_write_ends_the_view(server: Server) -> None:
     with upstream(b"") as source:
         sock = socket.create_connection(("127.0.0.1", server.port))
@@ -256,6 +260,7 @@ def test_a_client_that_leaves_before_the_first_write_ends_the_view(server: Serve
         assert source.requests == 1
 
 
+@pytest.mark.alone
 def test_a_client_that_leaves_after_a_post_is_noticed_as_well(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=15) as sock:
         head = "POST /waits/posted HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"

@@ -64,6 +64,7 @@ def refused(server: Server, path: str, headers: dict[str, str]) -> InvalidStatus
 # The seed
 
 
+@pytest.mark.alone
 def test_seed_000_connected_says_to_which_and_a_status_follows_at_once_and_each_second(workers: Fleet) -> None:
     with ExitStack() as stack:
         console = open_console(stack, workers.one, "host")
@@ -74,6 +75,7 @@ def test_seed_000_connected_says_to_which_and_a_status_follows_at_once_and_each_
         assert all(one["data"]["kind"] == "host" and one["data"]["state"] == "online" for one in statuses)
         times = [one["data"]["time"] for one in statuses]
         assert all(500 < later - earlier < 3000 for earlier, later in itertools.pairwise(times[1:]))
+    assert "Traceback" not in workers.one.log, "the last test of this module runs without this one"
 
 
 def test_seed_000_statuses_flow_to_who_says_nothing_and_questions_are_answered_meanwhile(workers: Fleet) -> None:

@@ -212,6 +212,7 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.alone
 def test_a_hundred_thousand_are_listed_at_constant_memory_and_others_do_not_wait(crowded: Server) -> None:
     """Promised within 100 ms; asserted at five times that."""
     (pid,) = crowded.workers
