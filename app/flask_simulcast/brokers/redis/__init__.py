@@ -87,7 +87,11 @@ class RedisBroker(Broker):
         )
 
     def newest(self, channels: Sequence[str], count: int) -> Position:
-        before, head, *commons, marks = self._ask(scripts.NEWEST, count, *channels)
+        before, start = "", "+"
+        while start:  # others are let in between
+            found, here, start, head, *commons, marks = self._ask(scripts.NEWEST, count, start, *channels)
+            before = here or before
+            count -= found
         if not before:
             return position_of(head)
         return max([position_of(before), *marks_of(channels, marks, commons).values()])
@@ -127,8 +131,13 @@ class RedisBroker(Broker):
         return None if text is None else _place(listener, text)
 
     def places(self, after: str, limit: int, *, channel: str = "", user: str = "") -> list[Place]:
-        found = self._ask(scripts.LIST, after, limit, channel, user)
-        return [_place(listener, text) for listener, text in zip(found[::2], found[1::2], strict=True)]
+        places: list[Place] = []
+        while len(places) < limit:  # others are let in between
+            after, *found = self._ask(scripts.LIST, after, limit - len(places), channel, user)
+            places += [_place(listener, text) for listener, text in zip(found[::2], found[1::2], strict=True)]
+            if not after:
+                break
+        return places
 
     def members(self, channel: str, after: str, limit: int) -> list[Member]:
         found = self._ask(scripts.MEMBERS, channel, after, limit)

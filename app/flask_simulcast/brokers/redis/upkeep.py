@@ -56,14 +56,14 @@ class Upkeep:
             return
         self._batches_left = _BATCHES_A_ROUND
         if has_ended:
-            self._repeat(SWEEP, _PLACES, new_tag(), _PLACES)
+            self._repeat(SWEEP, new_tag(), _PLACES)
         if not ceiling:
             return  # nothing is old enough
         self._trim(ceiling, grown)
         if size > self._settings.history_bytes:
-            self._repeat(ROOM, 1, *parts_of(ceiling), self._settings.history_bytes, _EVENTS)
+            self._repeat(ROOM, *parts_of(ceiling), self._settings.history_bytes, _EVENTS)
         aged = min(self._oldest_key(self._settings.longest_history_seconds) - 1, ceiling)
-        self._repeat(AGE, _GROUPS, *parts_of(passed), *parts_of(aged), _GROUPS)
+        self._repeat(AGE, *parts_of(passed), *parts_of(aged), _GROUPS)
         self._next_mark = self._run(FORGET, self._next_mark, parts_of(aged + 1)[0])
 
     def _trim(self, ceiling: int, grown: int) -> None:
@@ -78,7 +78,7 @@ class Upkeep:
                 keep, seconds, _ = self._settings.retention(channel)
                 bounds += (channel, keep, parts_of(self._oldest_key(seconds))[0])
             if bounds:
-                self._repeat(TRIM, _EVENTS, *parts_of(ceiling), _EVENTS, *bounds)
+                self._repeat(TRIM, *parts_of(ceiling), _EVENTS, *bounds)
 
     def _oldest_key(self, seconds: float) -> int:
         return first_key_of(max(self._now_ms() - round(seconds * 1000), 0))
@@ -86,7 +86,7 @@ class Upkeep:
     def _now_ms(self) -> int:
         return self._clock.time_ms()
 
-    def _repeat(self, script: Script, enough: int, *arguments: Any) -> None:
-        """Again and again, with others let in between, while it finds so much or this round has had its share."""
-        while self._batches_left > 0 and self._run(script, *arguments) >= enough:
+    def _repeat(self, script: Script, *arguments: Any) -> None:
+        """Again and again, with others let in between, until there is no more or this round has had its share."""
+        while self._batches_left > 0 and self._run(script, *arguments):
             self._batches_left -= 1

@@ -10,6 +10,7 @@ if lease then
 end
 if not lease or holder == ARGV[3] or ends <= mono or ends > mono + LEASE_MS then
   is_ours = 1
+  redis.call('DEL', name) -- frees memory, and so begins even where there is none left: the upkeep makes room
   redis.call('SET', name, string.format('%.0f ', mono + ARGV[4]) .. ARGV[3], 'PX', LEASE_MS)
 end
 local ms, n = head()

@@ -4,8 +4,9 @@
 -- ARGV[1], ARGV[2]  wall and monotonic clock in ms; empty for the server's own, which is one for all workers
 -- ARGV[3...]        as each script says
 --
--- log     HASH    ms, n, tag: the last position given out · birth · floor: where the tags begin · dropped: up to where the
---                 tail is no longer whole · bytes: of all histories · forgotten, forgotten_personal: the common marks
+-- log     HASH    ms, n, tag: the last position given out · birth · floor: where the tags begin · below: the last position
+--                 before that · dropped: up to where the tail is no longer whole · bytes: of all histories · forgotten,
+--                 forgotten_personal: the common marks
 -- tail    STREAM  one entry a group of events that were stored together: what every worker reads. Its id is the position
 --                 of the first one; {position before it, tag, channel LF type, data, channel LF type, data, ...}
 -- tags    STREAM  the same groups as {tag, how many}, for much longer
@@ -23,7 +24,8 @@ if not wall then
 end
 
 local COUNTERS = 1048576
-local GROUP = 1000 -- unpack takes no more than 8000
+-- Of a group. unpack takes no more than 8000; who reads on takes whole groups.
+local GROUP, GROUP_BYTES = 1000, 131072
 local EVENT_BYTES = 64
 local KNOWN_MS = 300000
 local LEASE_MS = 60000
@@ -60,6 +62,10 @@ end
 
 local function score_of(ms, n)
   return ms * 2048 + math.min(n, 2047)
+end
+
+local function ms_of(score)
+  return math.floor(score / 2048)
 end
 
 local function head()
@@ -111,11 +117,15 @@ end
 
 -- Store {channel, type, data, ...}. Answers the id of the first; the others follow it without a gap.
 local function append(events, tag)
-  local first = ''
-  for from = 1, #events, GROUP * 3 do
-    local ms, n = append_group(events, from, math.min(from + GROUP * 3 - 1, #events), tag)
-    if from == 1 then
-      first = id_of(ms, n)
+  local first, from, bytes = '', 1, 0
+  for i = 1, #events, 3 do
+    bytes = bytes + #events[i + 2]
+    if i + 3 > #events or i + 3 - from >= GROUP * 3 or bytes >= GROUP_BYTES then
+      local ms, n = append_group(events, from, i + 2, tag)
+      if from == 1 then
+        first = id_of(ms, n)
+      end
+      from, bytes = i + 3, 0
     end
   end
   return first

@@ -2,10 +2,9 @@
 -- it is in on.
 local ms, n, tag = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local head_ms, head_n = head()
-local kept = redis.call('HMGET', LOG, 'birth', 'floor', 'dropped')
+local kept = redis.call('HMGET', LOG, 'birth', 'dropped', 'below')
 local birth_ms, birth_n = parse(kept[1])
-local floor_ms, floor_n = parse(kept[2])
-local dropped_ms, dropped_n = parse(kept[3])
+local dropped_ms, dropped_n = parse(kept[2])
 local passed = is_before(ms, n, birth_ms, birth_n) or is_before(head_ms, head_n, ms, n) or is_before(ms, n, dropped_ms, dropped_n)
 local start = '(' .. ARGV[3] .. '-' .. ARGV[4]
 local first_ms, first_n, its_tag, count = group_at(ARGV[3] .. '-' .. ARGV[4])
@@ -17,12 +16,12 @@ if first_ms then
   if is_before(ms, n, last_ms, last_n) then
     start = id_of(first_ms, first_n)
   end
-elseif not is_before(ms, n, floor_ms, floor_n) then
-  passed = true
+elseif kept[3] ~= ARGV[3] .. '-' .. ARGV[4] .. '-' .. tag then
+  passed = true -- nobody can tell any more whether it is a position of this log
 end
-local groups, events, bytes = {}, 0, 0
+local groups, events, bytes, step = {}, 0, 0, 1
 while events < 1024 and bytes < 1048576 do
-  local found = redis.call('XRANGE', TAIL, start, '+', 'COUNT', 8)
+  local found = redis.call('XRANGE', TAIL, start, '+', 'COUNT', step)
   for _, group in ipairs(found) do
     local fields = group[2]
     groups[#groups + 1] = group
@@ -32,8 +31,9 @@ while events < 1024 and bytes < 1048576 do
     end
     start = '(' .. group[1]
   end
-  if #found < 8 then
+  if #found < step then
     break
   end
+  step = math.max(1, math.min(64, math.floor(131072 * #groups / (bytes + EVENT_BYTES * events))))
 end
 return {passed and 1 or 0, groups}

@@ -1,9 +1,9 @@
 -- Let the oldest events of all go while there are too many bytes. ARGV: ms and n above which nothing goes, the bytes that may
--- stay, how many events at most. Answers how many went.
+-- stay, how many events at most. Answers whether there is more.
 local ceiling_ms, ceiling_n = tonumber(ARGV[3]), tonumber(ARGV[4])
 local allowed, left = tonumber(ARGV[5]), tonumber(ARGV[6])
 local gone = 0
-while left > 0 do
+while left > 0 and bytes_left > 0 do
   local surplus = tonumber(redis.call('HGET', LOG, 'bytes')) - allowed
   local oldest = redis.call('ZRANGE', OLDEST, 0, 1, 'WITHSCORES')
   if surplus <= 0 or #oldest == 0 then
@@ -23,4 +23,4 @@ end
 if gone > 0 then
   drop_tail()
 end
-return gone
+return (left <= 0 or bytes_left <= 0) and 1 or 0

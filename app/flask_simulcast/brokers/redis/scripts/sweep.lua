@@ -1,4 +1,4 @@
--- Remove places that have ended, and tell who has left with them. ARGV: tag, how many at most. Answers how many it found.
+-- Remove places that have ended, and tell who has left with them. ARGV: tag, how many at most. Answers whether there is more.
 local most = tonumber(ARGV[4])
 local never = '(' .. string.format('%.0f', mono + LEASE_MS)
 local over, removed, events = {}, {}, {}
@@ -11,9 +11,13 @@ add(redis.call('ZRANGEBYSCORE', ENDING, '-inf', mono, 'LIMIT', 0, most))
 add(redis.call('ZRANGEBYSCORE', ENDING, never, '+inf', 'LIMIT', 0, most))
 for _, range in ipairs({{'-inf', mono}, {never, '+inf'}}) do
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, range[1], range[2], 'LIMIT', 0, most)) do
-    local its = redis.call('SRANDMEMBER', prefix .. 'of:' .. worker, most)
+    local room = most - #over
+    if room <= 0 then
+      break
+    end
+    local its = redis.call('SRANDMEMBER', prefix .. 'of:' .. worker, room)
     add(its)
-    if #its < most then
+    if #its < room then
       redis.call('ZREM', WORKERS, worker)
     end
   end
@@ -23,4 +27,4 @@ for _, listener in ipairs(over) do
 end
 tell_left(events, removed)
 append(events, ARGV[3])
-return #removed
+return #over >= most and 1 or 0

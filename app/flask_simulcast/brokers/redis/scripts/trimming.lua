@@ -1,6 +1,7 @@
 -- How events go. For scripts that trim. What frees memory comes first: of a server that is full it alone is taken.
 
-local TRIM_BYTES = 1048576
+local bytes_left = 1048576 -- what one script reads, and frees
+local AHEAD_BYTES, AHEAD_ROWS = 65536, 50
 local drop_ms, drop_n = parse(redis.call('HGET', LOG, 'dropped'))
 
 -- Take the oldest events out of a channel while they may go, so many at most. Answers how many.
@@ -8,11 +9,12 @@ local function take(channel, most, may_go)
   local name = history_of(channel)
   local taken, bytes, start = 0, 0, '-'
   local mark, next_id, score
-  while not score and taken < most and bytes < TRIM_BYTES do
-    local rows = redis.call('XRANGE', name, start, '+', 'COUNT', 50)
+  local step = 1 -- all channels may have large events
+  while not score and taken < most and bytes < bytes_left do
+    local rows = redis.call('XRANGE', name, start, '+', 'COUNT', step)
     for _, row in ipairs(rows) do
       local ms, n = parse(row[1])
-      if taken >= most or bytes >= TRIM_BYTES or not may_go(taken, bytes, ms, n) then
+      if taken >= most or bytes >= bytes_left or not may_go(taken, bytes, ms, n) then
         score = score_of(ms, n)
         break
       end
@@ -22,9 +24,10 @@ local function take(channel, most, may_go)
       next_id = id_of(following(ms, n, 1))
       start = '(' .. row[1]
     end
-    if #rows < 50 then
+    if #rows < step then
       break
     end
+    step = math.min(AHEAD_ROWS, most - taken, math.ceil(AHEAD_BYTES * taken / math.max(bytes, 1)))
   end
   if taken == 0 then
     return 0
@@ -39,6 +42,7 @@ local function take(channel, most, may_go)
   end
   redis.call('HSET', MARKS, channel, mark)
   redis.call('HINCRBY', LOG, 'bytes', -bytes)
+  bytes_left = bytes_left - bytes
   local ms, n = parse(mark)
   if is_before(drop_ms, drop_n, ms, n) then
     drop_ms, drop_n = ms, n
