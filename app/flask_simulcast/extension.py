@@ -30,10 +30,12 @@ from .publisher import Publishing, checked_drafts
 from .settings import Settings
 from .transports import cors, json_rows
 from .transports.response import StreamOptions, check_room, encoding_for, prepare, respond
+from .transports.sse import is_event_source, turned_away
 from .websocket import Connection, Connections, OnlyThese, Subscription, feed, mismatch
 from .writer import Writer, keep_start_response
 
 _KEY = "simulcast"
+_TRY_AGAIN = (429, 503)
 _log = logging.getLogger("flask_simulcast")
 
 
@@ -223,7 +225,8 @@ class Simulcast(Publishing, Access):
         Raises:
             ChannelNameError, ChannelCountError: The channels can't be listened to.
             UnauthorizedError, ForbiddenError: Not by whoever asks.
-            ListenError: No room (EventSource is answered politely instead, or it would never come back).
+            ListenError, BrokerUnavailableError: No room, or the log can't be read (EventSource is answered politely instead,
+                or it would never come back).
             NotPatchedError: This process can't stream.
         """
         return self._stream(SSE, channels, options)
@@ -302,6 +305,7 @@ class Simulcast(Publishing, Access):
 
         Raises:
             ListenError: It can't.
+            BrokerUnavailableError: The log could not be read a moment ago.
         """
         check_room(self.hub, request, grant)
 
@@ -399,14 +403,20 @@ def _channel_names(channels: str | Iterable[str], settings: Settings) -> tuple[s
 
 
 def _as_response(error: SimulcastError) -> Response:
-    """What a client is told: the code, and what to do. Errors of the set-up stay errors."""
+    """What a client is told: the code, and what to do. Errors of the set-up stay errors. An EventSource that may come back is
+    told so with status 200: any other would end it for ever."""
     if error.status == 500:
         raise error
     if error.public is not None:
         _log.warning("%s", error)
+    if error.status in _TRY_AGAIN and is_event_source(request):
+        settings = current_app.extensions[_KEY].settings
+        response = turned_away(settings.retry_ms, error.code)
+        response.headers.update(cors.headers_for(request.headers.get("Origin"), settings.allowed_origins))
+        return response
     response = jsonify(error={"code": error.code, "message": error.public or str(error)})
     response.status_code = error.status
-    if error.status in (429, 503):
+    if error.status in _TRY_AGAIN:
         response.headers["Retry-After"] = "1"
     elif error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

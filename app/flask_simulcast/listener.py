@@ -13,6 +13,8 @@ import enum
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty
 from secrets import token_hex
 
 from gevent.queue import SimpleQueue
@@ -25,6 +27,7 @@ from .presence import Place
 _ID = re.compile("[0-9a-f]{16}", re.ASCII)
 _WAKE = (b"", None, 0)
 _NOBODY = Grant()
+_BEFORE_ALL = Position(0, 0)
 
 
 class CloseReason(enum.Enum):
@@ -86,14 +89,17 @@ class Listener:
         is_writing: A chunk of it is on its way to the socket; else it waits for something to send.
         since: Monotonic seconds at which that began.
         needs_verdict: Ask the broker whether history covers its position before reading on.
+        own_after: Nothing on its own channel is from before this position: then nobody knew its id.
+        is_known: It was taken on, and others were told.
+        unread_since: Monotonic seconds at which the log could not be read for it, and never since; None if that went well.
         reported: For each channel, the trimmed mark that a gap has told of already.
     """
 
     __slots__ = (
         "_cut", "_joined_key", "_queue", "_queue_bytes", "_queued", "_straight", "_woken", "address", "bytes", "came_at",
-        "channels", "close_reason", "encoding", "events", "expires_at", "grant", "heartbeat_as_comment", "id", "is_live",
-        "is_writing", "member", "meta", "needs_verdict", "position", "present_on", "reported", "resume", "since", "since_ms",
-        "start", "view",
+        "channels", "close_reason", "encoding", "events", "expires_at", "grant", "heartbeat_as_comment", "id", "is_known",
+        "is_live", "is_writing", "member", "meta", "needs_verdict", "own_after", "position", "present_on", "reported", "resume",
+        "since", "since_ms", "start", "unread_since", "view",
     )  # fmt: skip
 
     def __init__(
@@ -125,10 +131,12 @@ class Listener:
         self.meta = meta
         self.address = address
         self.heartbeat_as_comment = heartbeat_as_comment
-        self.position = Position(0, 0)
+        self.position = self.own_after = _BEFORE_ALL
+        self.is_known = False
         self.is_live = False
         self.needs_verdict = False
         self.reported: dict[str, int] | None = None
+        self.unread_since: float | None = None
         self.close_reason: CloseReason | None = None
         self.is_writing = False
         self.since = self.came_at = time.monotonic()
@@ -207,6 +215,15 @@ class Listener:
         self.waits()
         return True
 
+    def begins(self, hub_position: Position) -> None:
+        """It is about to find out where it starts; what befell the log before does not concern it.
+
+        Args:
+            hub_position: Nobody has been told its id, and the hub has read so far.
+        """
+        self.needs_verdict = False
+        self.own_after = hub_position
+
     def go_live(self, position: Position) -> None:
         """From now on take what is delivered after ``position``, which is where this listener stands."""
         self.is_live = True
@@ -220,7 +237,9 @@ class Listener:
             needs_verdict: Ask the broker again whether history still covers that position.
         """
         self.is_live = False
-        self.needs_verdict = self.needs_verdict or needs_verdict
+        if needs_verdict:
+            self.needs_verdict = True
+            self.own_after = _BEFORE_ALL  # in another log, positions may begin again from before
         self._clear()
         self._wake()
 
@@ -278,6 +297,11 @@ class Listener:
         self.events += events
         self.position = position
         return b"".join(taken) if len(taken) > 1 else chunk
+
+    def rest(self, seconds: float) -> None:
+        """Catching up, wait so long, or until somebody closes it. Switches."""
+        with suppress(Empty):
+            self._queue.get(timeout=seconds)
 
     def close(self, reason: CloseReason) -> bool:
         """End it. What is queued is not sent any more; the first reason stays.

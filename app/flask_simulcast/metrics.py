@@ -19,6 +19,7 @@ COUNTERS = {
     "events_delivered_total": "Events handed to listeners, each counted for each of them.",
     "deliveries_total": "Chunks handed to listeners.",
     "overflows_total": "Live listeners that were too slow and went back to reading history.",
+    "catchup_reads_shared_total": "Pages of history and verdicts that a listener took over from another one.",
     "gaps_total{reason}": "Gap events sent, by reason.",
     "pump_jumps_total": "Times that trimming or a broken log passed a worker by.",
     "receiver_errors_total": "Signal receivers that raised.",

@@ -15,7 +15,7 @@ from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock
-from tests.unit.simulation import World
+from tests.unit.simulation import FarBroker, World
 
 _spawned: WeakSet[gevent.Greenlet] = WeakSet()  # a walk over all objects, after each test, takes ten times as long
 gevent.Greenlet.add_spawn_callback(_spawned.add)
@@ -45,12 +45,13 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def make_hub(clock: FakeClock) -> Iterator[MakeHub]:
-    """Hubs on a memory log, closed at the end with whoever still listens."""
+    """Hubs on a memory log, closed at the end with whoever still listens. ``is_far``: one whose reads switch."""
     hubs = []
 
-    def make(**settings: object) -> Hub:
+    def make(*, is_far: bool = False, **settings: object) -> Hub:
         checked = Settings(broker_url="memory://", **settings)  # type: ignore[arg-type]
-        hub = Hub(MemoryBroker(checked, clock), checked, Metrics(), sender=None)
+        broker = FarBroker(checked, clock, let_others_in) if is_far else MemoryBroker(checked, clock)
+        hub = Hub(broker, checked, Metrics(), sender=None)
         hubs.append(hub)
         return hub
 

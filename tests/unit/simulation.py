@@ -3,21 +3,28 @@
 The hub is real; its greenlets are not started. Wherever the code says that it lets others in, the dice choose what the
 others do: publish, read on, make a pass, a step of another client, a broken connection. A client keeps what it was
 sent, and at the end its events are compared with the log.
+
+Where the broker's reads switch, each of these is a greenlet of its own, and the dice choose for how many turns of the others it
+waits wherever it lets them in: before and after each read, too. Such a broker may be away for some reads.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
+import gevent
 import pytest
 
 from app.flask_simulcast import hub as hub_module
 from app.flask_simulcast.brokers.base import Batch, Broker, Page, Verdict
 from app.flask_simulcast.brokers.memory import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError
 from app.flask_simulcast.event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from app.flask_simulcast.grant import Grant
 from app.flask_simulcast.hub import Hub, broadcaster, catchup
@@ -30,6 +37,9 @@ from app.flask_simulcast.testing import FakeClock, SSEReader
 CHANNELS = ("a", "b", "c")
 USERS = ("", "ann", "bob")
 _DEPTH = 3
+_GREENLETS = 12
+
+T = TypeVar("T")
 
 
 class SwappedBroker(Broker):
@@ -131,6 +141,59 @@ class SwappedBroker(Broker):
         self.log.close()
 
 
+class FarBroker(SwappedBroker):
+    """The same at the other end of a network: each read switches before it and after it, and fails while the log is away.
+
+    Attributes:
+        switch: Lets others in.
+        fails: So many reads to come fail, some of them after the log was asked.
+        asked: How often, by what.
+    """
+
+    reads_at_once = False
+
+    def __init__(self, settings: Settings, clock: FakeClock, switch: Callable[[], None]) -> None:
+        super().__init__(settings, clock)
+        self.switch = switch
+        self.fails = 0
+        self.asked: Counter[str] = Counter()
+
+    def wait(self, seconds: float) -> None:
+        self.log.wait(seconds)
+
+    def _ask(self, read: Callable[..., T], *arguments: Any) -> T:
+        self.asked[read.__name__] += 1
+        self.switch()
+        self._may_fail()
+        answer = read(*arguments)
+        self.switch()
+        self._may_fail()
+        return answer
+
+    def _may_fail(self) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise BrokerUnavailableError("away")
+
+    def read(self, after: Position) -> Batch:
+        return self._ask(super().read, after)
+
+    def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
+        return self._ask(super().page, channels, after, up_to, max_bytes)
+
+    def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
+        return self._ask(super().verdict, position, channels)
+
+    def head(self) -> Position:
+        return self._ask(super().head)
+
+    def revoked_before(self, names: Sequence[str]) -> int:
+        return self._ask(super().revoked_before, names)
+
+    def newest(self, channels: Sequence[str], count: int) -> Position:
+        return self._ask(super().newest, channels, count)
+
+
 class Client:
     """Somebody who listens, loses the connection, and comes back with the last id.
 
@@ -189,14 +252,16 @@ class World:
     Args:
         monkeypatch: Ends the world with the test.
         seed: Of the dice.
+        is_far: The broker's reads switch.
         settings: Of the hub.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, seed: int, **settings: Any) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seed: int, *, is_far: bool = False, **settings: Any) -> None:
         self.dice = random.Random(seed)
         self.clock = FakeClock()
         values = Settings(broker_url="memory://", **settings)
-        self.broker = SwappedBroker(values, self.clock)
+        self.is_far = is_far
+        self.broker = FarBroker(values, self.clock, self.switch) if is_far else SwappedBroker(values, self.clock)
         self.hub = Hub(self.broker, values, Metrics())
         self.clients: list[Client] = []
         self.log: list[Event] = []
@@ -205,6 +270,9 @@ class World:
         self.may_age = False
         self.may_swap = False
         self.may_fail = False
+        self.may_lose = False
+        self._greenlets: list[gevent.Greenlet[[], None]] = []
+        self._is_reading = False
         self._backup: tuple[MemoryBroker, int] | None = None
         self._depth = 0
         self._is_in_pass = False
@@ -218,12 +286,10 @@ class World:
         monkeypatch.setattr(hub._broadcaster, "start", lambda: None)
         monkeypatch.setattr(hub._broadcaster, "_heartbeat_seconds", -1)
 
-        def start_pump() -> None:
-            hub._pump._generation = self.broker.generation
-            hub._pump.position = self.broker.head()
-            hub._pump._greenlet = self  # type: ignore[assignment]
-
-        monkeypatch.setattr(hub._pump, "start", start_pump)
+        monkeypatch.setattr(hub._pump, "_run", lambda: None)
+        monkeypatch.setattr(hub._register, "start", lambda: None)
+        if is_far:  # as few as the settings say
+            hub._ring._max_events = values.ring_events
 
     def end(self) -> None:
         """Everybody leaves."""
@@ -240,6 +306,10 @@ class World:
 
     def switch(self) -> None:
         """Others have their turn."""
+        if self.is_far:
+            for _ in range(self.dice.choice((0, 1, 1, 2, 3, 8))):
+                gevent.sleep(0)
+            return
         if self._depth >= _DEPTH:
             return
         self._depth += 1
@@ -260,7 +330,27 @@ class World:
                 actions.append(self.swap)
             if self.may_fail and self.dice.random() < 0.2:
                 actions.append(self.hub._scatter)  # as when a pass has failed
-        self.dice.choice(actions)()
+            if self.may_lose and self.dice.random() < 0.1:
+                actions.append(self.lose)
+        action = self.dice.choice(actions)
+        if self.is_far:
+            self.begin(action)
+        else:
+            action()
+
+    def begin(self, action: Callable[[], None]) -> None:
+        """It goes on beside others, up to a dozen."""
+        self._greenlets.append(gevent.spawn(action))
+        self.switch()
+        while len(self._greenlets) >= _GREENLETS:
+            gevent.sleep(0)
+            self._greenlets = [greenlet for greenlet in self._greenlets if not greenlet.successful()]
+            assert not any(greenlet.dead for greenlet in self._greenlets), "one failed"
+
+    def lose(self) -> None:
+        """The log is away for a while."""
+        assert isinstance(self.broker, FarBroker)
+        self.broker.fails += self.dice.choice((1, 2, 5, 20))
 
     def publish(self) -> None:
         """Through this worker or another one."""
@@ -287,9 +377,18 @@ class World:
         ]
 
     def read_on(self) -> None:
-        """The pump, or a publisher for it."""
-        if self.hub._pump.is_running:
-            self.hub._pump.catch_up()
+        """The pump, or a publisher for it. Where reads switch, there is one greenlet that does."""
+        pump = self.hub._pump
+        if not pump.is_running or self._is_reading:
+            return
+        if not self.is_far:
+            pump.catch_up()
+            return
+        self._is_reading = True
+        with suppress(BrokerError):
+            while pump.advance():
+                self.switch()
+        self._is_reading = False
 
     def make_pass(self) -> None:
         """There is one greenlet that does."""
@@ -312,6 +411,8 @@ class World:
             else:
                 self.read_on()
             self.clock.advance(6)
+            self.hub._catch_up._pages.clear()  # by the clock of the world they are over
+            self.hub._catch_up._verdicts.clear()
             self.broker.maintain()
 
     def swap(self) -> None:
@@ -337,13 +438,20 @@ class World:
             self.connect(client)
 
     def connect(self, client: Client) -> None:
-        """With the last id that it has."""
+        """With the last id that it has. One that is not taken on tries again when it has its turn."""
         resume = client.reader.last_event_id or None
         grant = Grant(user=client.user)
-        client.listener = Listener(client.channels, SSE, resume=resume, grant=grant, queue_bytes=self.queue_bytes)
+        listener = Listener(client.channels, SSE, resume=resume, grant=grant, queue_bytes=self.queue_bytes)
         client.own = []
-        client.sent = self.hub.add_listener(client.listener)
-        client.listener.writes()
+        client.sent = b""
+        client.is_busy = True
+        try:
+            client.sent = self.hub.add_listener(listener)
+            client.listener = listener
+            listener.writes()
+        except BrokerError:
+            assert listener not in self.hub.listeners
+        client.is_busy = False
 
     def step_somebody(self) -> None:
         if self.clients:
@@ -352,14 +460,18 @@ class World:
     def step(self, client: Client) -> None:
         """What was sent has arrived; the server asks for more. As `Hub.next_chunk`, once around."""
         listener = client.listener
-        if listener is None or client.is_busy:
+        if client.is_busy:
+            return
+        if listener is None:
+            self.connect(client)
             return
         client.is_busy = True
         client.receive(client.sent)
         client.sent = b""
         listener.waits()
         if not listener.is_live:
-            client.sent = self.hub._catch_up.step(listener)
+            with suppress(BrokerError):
+                client.sent = self.hub._catch_up.step(listener)
         elif listener._queue.qsize():
             client.sent = listener.take(self.hub.settings.page_bytes)
         if client.sent:
@@ -389,7 +501,11 @@ class World:
         for _ in range(actions):
             self.act()
         self.is_quiet = True
-        head = self.broker.head()
+        if isinstance(self.broker, FarBroker):
+            self.broker.fails = 0
+            gevent.joinall(self._greenlets, timeout=30, raise_error=True)
+            assert all(greenlet.successful() for greenlet in self._greenlets), "one hangs"
+        head = self.broker.log.head()
         for _ in range(500):
             for _ in range(3):
                 self.read_on()
@@ -405,6 +521,8 @@ class World:
     @staticmethod
     def has_all(client: Client) -> bool:
         """Whether it is live, with nothing on its way."""
+        if client.is_busy:
+            return False
         listener = client.listener
         return listener is not None and listener.is_live and not client.sent and not listener._queue.qsize()
 

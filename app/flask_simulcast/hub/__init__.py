@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import time
 from collections.abc import Sequence
 from secrets import token_hex
@@ -16,7 +17,7 @@ from blinker import Signal
 from .. import signals
 from ..audience import Audience
 from ..brokers.base import Broker
-from ..errors import BrokerError, DrainingError, ListenError, NotPatchedError
+from ..errors import BrokerError, BrokerUnavailableError, DrainingError, ListenError, NotPatchedError
 from ..event import CONTROL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from ..listener import CloseReason, Listener, is_listener_id
 from ..loop import Breather, is_patched, let_others_in
@@ -26,6 +27,7 @@ from ..settings import Settings
 from .broadcaster import Broadcaster
 from .catchup import CatchUp
 from .control import Control
+from .flights import Flights
 from .history import History, read_history
 from .keeper import Keeper
 from .pump import Pump
@@ -39,6 +41,10 @@ _BREATHE_SECONDS = 0.005
 _LISTENERS_A_TURN = 64
 # A connect is in the register some milliseconds later.
 _REGISTER_SECONDS = 0.2
+# Who can't read on tries again so often, spread from half to one and a half of it.
+_RETRY_SECONDS = 1.0
+# Where reads switch, the last stretch before a join comes from the ring: with less than a batch, a busy log lets nobody join.
+_MIN_RING_EVENTS = 1024
 _RESERVED = (USER_PREFIX, LISTENER_PREFIX, CONTROL)
 
 _log = logging.getLogger("flask_simulcast")
@@ -74,7 +80,11 @@ class Hub:
         self.listeners = self._roll.listeners
         self.control = Control(broker, self._roll)
         self.is_draining = _draining_pid == self.pid
-        self._ring = Ring(settings.ring_events, settings.ring_bytes)
+        self._flights = Flights(
+            is_needed=not broker.reads_at_once, on_shared=lambda: metrics.count("catchup_reads_shared_total")
+        )
+        min_events = 0 if broker.reads_at_once else _MIN_RING_EVENTS
+        self._ring = Ring(max(settings.ring_events, min_events), settings.ring_bytes)
         self._pump = Pump(broker, self._receive, self._scatter, metrics, sender)
         self._switchboard = Switchboard(self._read_to, self._becomes_pending)
         self._broadcaster = Broadcaster(
@@ -94,10 +104,12 @@ class Hub:
             goal=self._switchboard.goal,
             join=self._switchboard.join,
             read_on=self._pump.catch_up,
+            is_sure=lambda: self._pump.is_sure,
             wait_for_pass=self._broadcaster.wait_for_pass,
             check=self.control.check,
             on_gap=self._told_gap,
             page_bytes=settings.page_bytes,
+            flights=self._flights,
             metrics=metrics,
         )
         self._register = Register(broker, self.id, self.listeners, settings, self.read_on, metrics)
@@ -136,21 +148,22 @@ class Hub:
         return events
 
     def read_on(self, until: Position | None = None) -> None:
-        """Have the pump read, in the caller's own greenlet: every hop would queue behind the writes of a pass.
+        """Have the pump read, in the caller's own greenlet: every hop would queue behind the writes of a pass. Where reads
+        switch, the broker wakes the pump, and nothing is done here.
 
         Args:
             until: Far enough; None for all there is.
         """
-        if self._pump.is_running and self.broker.reads_at_once:
+        if self._pump.is_running:
             self._pump.catch_up(until)
 
     @property
     def position(self) -> Position:
-        """How far this worker has read; without listeners it does not read, and asks the log."""
+        """How far this worker has read: where that does not switch, up to now. Without listeners it does not read, and asks the
+        log; then this may switch, and raise BrokerUnavailableError."""
         if not self._pump.is_running:
             return self.broker.head()
-        if self.broker.reads_at_once:
-            self._pump.catch_up()
+        self._pump.catch_up()
         return self._pump.position
 
     def find_place(self, id: str) -> Place | None:
@@ -173,7 +186,7 @@ class Hub:
     # What was
 
     def history(self, channels: tuple[str, ...], after: str | None, limit: int) -> History:
-        """A page of these channels after a position; without one, the newest events.
+        """A page of these channels after a position; without one, the newest events. May switch.
 
         Raises:
             BrokerUnavailableError: The log can't be read.
@@ -181,40 +194,49 @@ class Hub:
         return read_history(self.broker, channels, after, limit)
 
     def replay_start(self, channels: tuple[str, ...], count: int | None) -> Position | None:
-        """Where a new listener starts that gets the newest events first; None for where the hub stands.
+        """Where a new listener starts that gets the newest events first; None for where the hub stands. May switch.
 
         Args:
             count: How many; None for what each channel has by default. One position serves all channels, so whatever came
                 after it on the others comes along; where one of them is trimmed after it, the replay is shorter.
+
+        Raises:
+            BrokerUnavailableError: The log can't be read.
         """
         if count is not None:
-            return self.broker.newest(channels, count) if count > 0 else None
+            return self._newest(channels, count) if count > 0 else None
         wanted = [(name, self.settings.retention(name).replay) for name in channels]
-        starts = [self.broker.newest((name,), replay) for name, replay in wanted if replay]
+        starts = [self._newest((name,), replay) for name, replay in wanted if replay]
         if not starts:
             return None
         first = min(starts)
-        return first if self.broker.verdict(first, channels).reason is None else max(starts)
+        if len(starts) == len(channels) == 1 or self._catch_up.verdict(first, channels).reason is None:
+            return first
+        return max(starts)
+
+    def _newest(self, channels: tuple[str, ...], count: int) -> Position:
+        return self._flights.fetch(("newest", channels, count), lambda: self.broker.newest(channels, count))
 
     # Listening
 
     def can_resume(self, resume: str | None, channels: tuple[str, ...]) -> bool:
-        """Whether a client that says this gets exactly what it missed, so that it needs no snapshot.
+        """Whether a client that says this gets exactly what it missed, so that it needs no snapshot. May switch.
 
         Raises:
             BrokerUnavailableError: The log can't be read.
         """
         position = Position.parse(resume) if resume is not None else None
-        return position is not None and self.broker.verdict(position, channels).reason is None
+        return position is not None and self._catch_up.verdict(position, channels).reason is None
 
     def check_room(self, user: str = "", address: str = "") -> None:
-        """Whether one more listener can be taken on, of this user and from this address.
+        """Whether one more listener can be taken on, of this user and from this address. Does not switch.
 
         Raises:
             NotPatchedError: This process can't stream.
             DrainingError: This worker is about to stop.
             ListenerLimitError: It is full.
             TooManyListenersError: The user or the address has as many as allowed.
+            BrokerUnavailableError: The log could not be read a moment ago; perhaps another worker can.
         """
         if not is_patched():
             raise NotPatchedError
@@ -222,12 +244,17 @@ class Hub:
             if self.is_draining:
                 raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
             self._roll.check_room(user, address)
-        except ListenError as error:
+            if self._pump.is_lost:
+                raise BrokerUnavailableError("The log can't be read now, so nobody is taken on. Try again in a second.")
+        except (ListenError, BrokerError) as error:
             self.metrics.count("listeners_refused_total", label=error.code)
             raise
 
     def add_listener(self, listener: Listener) -> bytes:
-        """Take a listener on; it is catching up.
+        """Take a listener on; it is catching up. May switch.
+
+        It has its place from the beginning, or those who come at once would pass the limits together. If it is closed, or
+        removed, before it is known to others, its owner finds that out when it asks for a chunk.
 
         Returns:
             Its first chunk: ``connected``, after a gap if there is one.
@@ -237,18 +264,20 @@ class Hub:
             BrokerUnavailableError: The log can't be read.
         """
         self.check_room(listener.grant.user, listener.address)
-        self._start()
-        first = self._catch_up.begin(listener, self.position)
         self._roll.add(listener)
         try:
-            self.control.check_new(listener)  # now that an order would reach it: none falls in between
-        except BrokerError:
-            self._roll.remove(listener)
+            self._start()
+            first = self._catch_up.begin(listener, self.position)
+            self.control.check_new(listener)  # an order would reach it, and none falls in between
+        except BaseException:  # a greenlet that is killed, too
+            self.remove_listener(listener)
             raise
-        self._register.add(listener)
-        self.metrics.count("listeners_added_total")
-        self.metrics.set("listeners", len(self.listeners))
-        self._send(signals.listener_added, listener=listener)
+        if listener in self.listeners:
+            listener.is_known = True
+            self._register.add(listener)
+            self.metrics.count("listeners_added_total")
+            self.metrics.set("listeners", len(self.listeners))
+            self._send(signals.listener_added, listener=listener)
         return first
 
     def next_chunk(self, listener: Listener, *, waits: bool = True) -> bytes:
@@ -263,17 +292,39 @@ class Hub:
         listener.waits()
         limit = self.settings.page_bytes
         while listener.close_reason is None and (waits or not listener.is_idle):
-            try:
-                chunk = listener.take(limit) if listener.is_live else self._catch_up.step(listener)
-            except BrokerError as error:
-                _log.error("A listener can't read on: %s", error)
-                listener.close(CloseReason.BROKER_LOST)
-                break
+            chunk = listener.take(limit) if listener.is_live else self._step(listener)
             if chunk and listener.close_reason is None:
                 listener.writes()
                 listener.bytes += len(chunk)
                 return chunk
         return b""
+
+    def _step(self, listener: Listener) -> bytes:
+        """One of catching up; where the log can't be read, a wait. A comment where nothing came for long. Switches.
+
+        An outage ends no stream but of who could not read for as long as a stalled client is given: perhaps another worker can.
+        """
+        chunk = b""
+        try:
+            if listener.unread_since is not None and self._pump.is_lost:
+                self._wait_for_log(listener)  # thousands that ask in vain would not make it come back sooner
+            else:
+                chunk = self._catch_up.step(listener)
+                listener.unread_since = None
+        except BrokerError as error:
+            _log.debug("A listener can't read on: %s", error)
+            self._wait_for_log(listener)
+        is_quiet = time.monotonic() - listener.since >= self.settings.heartbeat_seconds
+        return listener.encoding.comment() if is_quiet and not chunk and not listener.is_live else chunk
+
+    def _wait_for_log(self, listener: Listener) -> None:
+        now = time.monotonic()
+        if listener.unread_since is None:
+            listener.unread_since = now
+        if now - listener.unread_since >= self.settings.stall_seconds:
+            listener.close(CloseReason.BROKER_LOST)
+        else:
+            listener.rest(_RETRY_SECONDS * random.uniform(0.5, 1.5))
 
     def remove_listener(self, listener: Listener) -> None:
         """Give everything back that a listener had. A second call does nothing."""
@@ -281,12 +332,14 @@ class Hub:
             return
         listener.close(CloseReason.CLIENT_GONE)
         self._roll.remove(listener)
+        self.metrics.set("listeners", len(self.listeners))
+        if not listener.is_known:
+            return  # it was about to be taken on, and nobody was told
         self._switchboard.leave(listener)
         self._register.remove(listener)
         reason = listener.close_reason
         assert reason is not None
         self.metrics.count("listener_closed_total", label=reason.value)
-        self.metrics.set("listeners", len(self.listeners))
         log_end(listener, reason)
         self._send(signals.listener_closed, listener=listener, reason=reason)
         self._send(signals.listener_removed, listener=listener)
@@ -346,6 +399,7 @@ class Hub:
             self.metrics.count("events_unheard_total", unheard)
         self.metrics.set("lag_seconds", max(time.time() - events[-1].time_ms / 1000, 0))
         self._ring.extend(events)
+        self._broadcaster.read_on()
 
     def _receive_reserved(self, event: Event) -> None:
         """An order for this worker, or an event for some listeners alone."""
@@ -391,13 +445,17 @@ class Hub:
     # Greenlets
 
     def _start(self) -> None:
-        """With the first listener."""
+        """With the first listener; others that come meanwhile wait for it. May switch."""
         if not self._pump.is_running:
-            self._pump.start()
-            self._ring.restart(self._pump.position)
-            self._broadcaster.start()
-            self._register.start()
+            self._flights.fetch("start", self._start_pump)
         self._keeper.keep()
+
+    def _start_pump(self) -> None:
+        self._pump.start()
+        # From here on nothing switches: nobody finds half of it.
+        self._ring.restart(self._pump.position)
+        self._broadcaster.start()
+        self._register.start()
 
 
 def drain_process() -> None:

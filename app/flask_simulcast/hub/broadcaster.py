@@ -67,6 +67,7 @@ class Broadcaster:
         self._pending: list[Audience] = []
         self._wake = Flag()
         self._passed = Flag()
+        self._waiting = 0
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
@@ -87,7 +88,16 @@ class Broadcaster:
 
     def wait_for_pass(self, seconds: float) -> None:
         """Return after the next pass, or after so long. Switches."""
-        self._passed.wait(seconds)
+        self._waiting += 1
+        try:
+            self._passed.wait(seconds)
+        finally:
+            self._waiting -= 1
+
+    def read_on(self) -> None:
+        """The hub has read on: who waits to be reached gets a pass, even if nobody here wanted what came."""
+        if self._waiting:
+            self._wake.set()
 
     def _run(self) -> None:
         while True:

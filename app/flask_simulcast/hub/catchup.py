@@ -1,15 +1,14 @@
 """Catching up: how a listener gets from where it stands to where its audience stands, and joins it.
 
 First connect with replay, reconnect, and slow reader all come this way, each in its own greenlet, at its
-own pace, a page at a time.
+own pace, a page at a time. Where the broker's reads switch, anything may have happened when one is back: what was read is used
+only if the listener still wants it, and the last stretch before a join comes from memory.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -20,24 +19,30 @@ from ..event import LISTENER_PREFIX, Position
 from ..listener import Listener
 from ..loop import let_others_in
 from ..metrics import Metrics
+from .flights import Flights
 from .ring import Ring
+from .shelf import Shelf
 
 _log = logging.getLogger("flask_simulcast")
 
 _WAIT_SECONDS = 1.0
 # A herd that comes back after a restart asks for the same pages: 0.2 µs an event instead of 2.5.
-_SHARED_PAGES = 64
+_SHARED = 64
 _SHARED_SECONDS = 1.0
 
 
 class _Written(NamedTuple):
-    """A page in one encoding."""
+    """A page in one encoding.
+
+    Attributes:
+        is_full: It was cut at its bound, and is the same for every goal further on.
+    """
 
     chunk: bytes
     events: int
     covered_to: Position
     marks: dict[str, Position]
-    until: float
+    is_full: bool
 
 
 class CatchUp:
@@ -49,12 +54,14 @@ class CatchUp:
         hub_position: How far the hub has read.
         goal: Where a listener's audience stands.
         join: Makes a listener live, where it stands. Must not switch.
-        read_on: Has the pump read, for a listener that is ahead of it. Does not switch.
+        read_on: Has the pump read where that does not switch, for a listener that is ahead of it.
+        is_sure: Whether what the broker answers is of the log that the hub reads.
         wait_for_pass: Returns after the next pass of the broadcaster, or after so many seconds. Switches.
-        check: Closes a listener that was revoked while the log went on without us.
+        check: Closes a listener that was revoked while the log went on without us. May switch.
         on_gap: Called with a listener that was told that it misses something, and the reason. Must not switch.
         page_bytes: Bound of a page.
-        metrics: Counts gaps, and what was read.
+        flights: Of this worker.
+        metrics: Counts gaps, what was read, and what was shared.
     """
 
     def __init__(
@@ -66,10 +73,12 @@ class CatchUp:
         goal: Callable[[Listener], Position],
         join: Callable[[Listener], None],
         read_on: Callable[[], None],
+        is_sure: Callable[[], bool],
         wait_for_pass: Callable[[float], None],
         check: Callable[[Listener], None],
         on_gap: Callable[[Listener, str], None],
         page_bytes: int,
+        flights: Flights,
         metrics: Metrics,
     ) -> None:
         self._broker = broker
@@ -78,25 +87,33 @@ class CatchUp:
         self._goal = goal
         self._join = join
         self._read_on = read_on
+        self._is_sure = is_sure
         self._wait_for_pass = wait_for_pass
         self._check = check
         self._on_gap = on_gap
         self._page_bytes = page_bytes
+        self._flights = flights
         self._metrics = metrics
-        self._shared: OrderedDict[tuple[object, ...], _Written] = OrderedDict()
+        self._scatters = 0
+        self._pages: Shelf[_Written] = Shelf(_SHARED, _SHARED_SECONDS)
+        self._verdicts: Shelf[Verdict] = Shelf(_SHARED, _SHARED_SECONDS)
 
     def begin(self, listener: Listener, hub_position: Position) -> bytes:
-        """Where a listener starts, as its first chunk: ``connected``, after a gap if there is one.
+        """Where a listener starts, as its first chunk: ``connected``, after a gap if there is one. May switch.
 
         ``connected`` has as its id the position before the first event that follows: a client that dies
         during its replay must not come back further on. The gap stands before it, and has none: a client
         that dies right after it asks again from where it was.
+
+        Raises:
+            BrokerError: The log can't be read.
         """
         gap = b""
+        listener.begins(hub_position)
         if listener.resume is None:
             listener.position = listener.start or hub_position
         else:
-            verdict = self._verdict_on_resume(listener.resume, listener.shared + listener.personal)
+            verdict = self._verdict_on_resume(listener, hub_position)
             gap = self._gap(listener, verdict, listener.resume)
             # After a gap, with a snapshot, the client needs nothing from before it.
             listener.position = (listener.start if gap else None) or verdict.resume_at
@@ -108,19 +125,23 @@ class CatchUp:
 
         Returns:
             The page's frames; nothing when the listener has joined, was closed, or the page held nothing for it.
+
+        Raises:
+            BrokerError: The log can't be read. The listener stands where it stood.
         """
         let_others_in()
         if listener.close_reason is not None:
             return b""
+        if not self._is_sure():
+            return self._wait_for_judgement()
         if listener.needs_verdict:
             return self._judge_again(listener)
-        # From here to the join nothing switches: where the two positions are equal, nothing can come between.
         goal = self._goal(listener)
         if listener.position.key >= goal.key:
             return b"" if self._joins(listener) else self._wait_to_be_reached(listener)
-        written = self._shared_page(listener, goal)
-        if self._has_personal(listener, written.covered_to):
-            written = self._written_page(listener, listener.shared + listener.personal, goal)
+        written = self._next_page(listener, goal)
+        if listener.close_reason is not None or listener.needs_verdict or not self._is_sure():
+            return b""  # while it was read, the log went on without us: it may be a page of another one
         gap = self._gap_of_marks(listener, written.marks)
         listener.position = written.covered_to
         listener.events += written.events
@@ -129,61 +150,131 @@ class CatchUp:
         self._joins(listener)
         return gap + written.chunk
 
+    def verdict(self, position: Position, channels: tuple[str, ...]) -> Verdict:
+        """As `Broker.verdict`; where that switches, one for all who ask the same within a second. May switch.
+
+        One of a second ago is as good. What trimming takes meanwhile is told by the marks of the next page, and where the next
+        page comes from memory nothing is missing. A log that was replaced has another generation. And a position that was not
+        in the log does not come back into it.
+        """
+        if self._broker.reads_at_once:
+            return self._broker.verdict(position, channels)
+        key = ("verdict", self._stamp, position, channels)
+        known = self._verdicts.get(key)
+        if known is not None:
+            self._shares()
+            return known
+        return self._flights.fetch(key, lambda: self._read_verdict(position, channels))
+
+    def forget_pages(self) -> None:
+        """The log may be another one now; so may be what is still being read."""
+        self._scatters += 1
+        self._pages.clear()
+        self._verdicts.clear()
+        self._flights.forget()
+
+    # Joining. Nothing here switches but the waits
+
     def _joins(self, listener: Listener) -> bool:
         """Make it live, if it stands where its audience stands, and nothing for it alone lies between there and the hub:
-        that is only handed to those who were members when it came."""
-        if listener.position.key != self._goal(listener).key or self._has_personal(listener, self._hub_position()):
+        that is only handed to those who were members when it came. From the look at the goal to the join nothing switches:
+        where the two positions are equal, nothing can come between."""
+        if listener.position.key != self._goal(listener).key:
+            return False
+        if self._has_personal(listener, self._hub_position(), in_memory=not self._broker.reads_at_once):
             return False
         self._join(listener)
         return True
 
-    def forget_pages(self) -> None:
-        """The log may be another one now."""
-        self._shared.clear()
-
     def _wait_to_be_reached(self, listener: Listener) -> bytes:
         """It comes from a faster worker, or its audience has not handed out what it has read in history already."""
         self._read_on()
-        if listener.position.key < self._goal(listener).key or self._joins(listener):
-            return b""
-        waiting_since = time.monotonic()
-        self._wait_for_pass(_WAIT_SECONDS)
-        return listener.encoding.comment() if time.monotonic() - waiting_since >= _WAIT_SECONDS else b""
+        if not (listener.position.key < self._goal(listener).key or self._joins(listener)):
+            self._wait_for_pass(_WAIT_SECONDS)
+        return b""
+
+    def _wait_for_judgement(self) -> bytes:
+        """The log was opened anew, and the pump has not found out yet whether it is still the same."""
+        self._read_on()
+        if not self._is_sure():
+            self._wait_for_pass(_WAIT_SECONDS)
+        return b""
+
+    # Pages
+
+    def _next_page(self, listener: Listener, goal: Position) -> _Written:
+        """What its audience gets, and in between what is for it alone. Switches where the ring does not reach back."""
+        written = self._shared_page(listener, goal)
+        return self._own_page(listener, goal) if self._has_personal(listener, written.covered_to) else written
 
     def _shared_page(self, listener: Listener, goal: Position) -> _Written:
-        """What all get who listen to the same."""
-        now = time.monotonic()
-        full_page = (listener.audience_key, listener.position)
-        for key in (full_page, (*full_page, goal)):
-            written = self._shared.get(key)
-            if written is not None and written.until > now:
-                return written
-        written = self._written_page(listener, listener.shared, goal)
-        # A page that was cut at its bound is the same for every goal further on.
-        self._share((*full_page, goal) if written.covered_to == goal else full_page, written)
+        """What all get who listen to the same. A goal never goes back but by a scatter, which forgets these pages: one that
+        was written for somebody before is good for whoever comes later."""
+        position, ring = listener.position, self._ring
+        key = ("page", listener.audience_key, position)
+        known = self._pages.get(key)
+        if known is not None and (known.is_full or known.covered_to == goal):
+            self._shares()
+            return known
+        page = ring.page(listener.shared, position, goal, self._page_bytes)
+        if page is not None:
+            written = self._written(listener, page, goal)
+            self._pages.put(key, written)
+            return written
+        # Only with the rest in the ring: a chain of short pages would grow as fast as it is read.
+        if known is not None and ring.reaches(known.covered_to):
+            self._shares()
+            return known
+        return self._flights.fetch(key, lambda: self._read_shared(key, listener, goal))
+
+    def _read_shared(self, key: tuple[object, ...], listener: Listener, goal: Position) -> _Written:
+        stamp = self._stamp
+        page = self._broker.page(listener.shared, listener.position, goal, self._page_bytes)
+        written = self._written(listener, page, goal)
+        if stamp == self._stamp:
+            self._pages.put(key, written)
         return written
 
-    def _has_personal(self, listener: Listener, up_to: Position) -> bool:
-        """Whether there is, or was, something for this listener alone between where it stands and there."""
-        if listener.position.key >= up_to.key:
-            return False
-        page = self._page(listener.personal, listener.position, up_to, max_bytes=1)
-        return bool(page.events or page.marks)
+    def _own_page(self, listener: Listener, goal: Position) -> _Written:
+        page = self._page(listener.shared + listener.personal, listener.position, goal, self._page_bytes)
+        own = LISTENER_PREFIX + listener.id
+        if own in page.marks and page.marks[own].key <= listener.own_after.key:
+            del page.marks[own]
+        return self._written(listener, page, goal)
 
-    def _written_page(self, listener: Listener, channels: Sequence[str], goal: Position) -> _Written:
-        page = self._page(channels, listener.position, goal, self._page_bytes)
-        frames = self._frames(listener, page)
-        until = time.monotonic() + _SHARED_SECONDS
-        return _Written(b"".join(frames), len(frames), page.covered_to, page.marks, until)
+    def _has_personal(self, listener: Listener, up_to: Position, *, in_memory: bool = False) -> bool:
+        """Whether there is, or was, something for this listener alone between where it stands and there. Its own channel can
+        hold nothing from before it began: its id is random, and nobody knew it.
+
+        Args:
+            in_memory: Do not switch. What the ring does not tell may be there.
+        """
+        position, own_after = listener.position, listener.own_after
+        if position.key >= up_to.key:
+            return False
+        if own_after.key <= position.key:
+            return self._has_any(listener.personal, position, up_to, in_memory)
+        own, *of_user = listener.personal
+        return (bool(of_user) and self._has_any(tuple(of_user), position, up_to, in_memory)) or (
+            own_after.key < up_to.key and self._has_any((own,), own_after, up_to, in_memory)
+        )
+
+    def _has_any(self, channels: tuple[str, ...], after: Position, up_to: Position, in_memory: bool) -> bool:
+        page = self._ring.page(channels, after, up_to, 1)
+        if page is None:
+            if in_memory:
+                return True
+            key = ("any", channels, after, up_to)
+            page = self._flights.fetch(key, lambda: self._broker.page(channels, after, up_to, 1))
+        return bool(page.events or page.marks)
 
     def _page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
         page = self._ring.page(channels, after, up_to, max_bytes)
         return self._broker.page(channels, after, up_to, max_bytes) if page is None else page
 
-    def _share(self, key: tuple[object, ...], written: _Written) -> None:
-        self._shared[key] = written
-        while len(self._shared) > _SHARED_PAGES:
-            self._shared.popitem(last=False)
+    def _written(self, listener: Listener, page: Page, goal: Position) -> _Written:
+        frames = self._frames(listener, page)
+        return _Written(b"".join(frames), len(frames), page.covered_to, page.marks, page.covered_to != goal)
 
     def _frames(self, listener: Listener, page: Page) -> list[bytes]:
         encode = listener.encoding.event
@@ -203,18 +294,36 @@ class CatchUp:
 
     # Verdicts and gaps
 
-    def _verdict_on_resume(self, resume: str, channels: tuple[str, ...]) -> Verdict:
-        position = Position.parse(resume)
+    @property
+    def _stamp(self) -> tuple[int, int]:
+        """Of the log as it is known now: what was asked for under another one may be of another log."""
+        return self._scatters, self._broker.generation
+
+    def _read_verdict(self, position: Position, channels: tuple[str, ...]) -> Verdict:
+        stamp = self._stamp
+        verdict = self._broker.verdict(position, channels)
+        if stamp == self._stamp:
+            self._verdicts.put(("verdict", stamp, position, channels), verdict)
+        return verdict
+
+    def _verdict_on_resume(self, listener: Listener, hub_position: Position) -> Verdict:
+        """Without its own channel, which is new: then it is the same for all of a herd."""
+        assert listener.resume is not None
+        _, *of_user = listener.personal
+        channels = (*listener.shared, *of_user)
+        position = Position.parse(listener.resume)
         if position is None:
-            head = self._broker.head()
-            return Verdict("invalid", channels, head, head)
-        return self._broker.verdict(position, channels)
+            return Verdict("invalid", channels, hub_position, hub_position)
+        return self.verdict(position, channels)
 
     def _judge_again(self, listener: Listener) -> bytes:
         """The log went on without this worker: does history still cover where the listener stands?"""
-        listener.needs_verdict = False
+        stamp = self._stamp
         self._check(listener)
-        verdict = self._broker.verdict(listener.position, listener.shared + listener.personal)
+        verdict = self.verdict(listener.position, listener.shared + listener.personal)
+        if stamp != self._stamp:
+            return b""  # once more meanwhile: it is still to be judged
+        listener.needs_verdict = False
         gap = self._gap(listener, verdict, str(listener.position))
         listener.position = verdict.resume_at
         return gap
@@ -241,3 +350,6 @@ class CatchUp:
         shown = [channel for channel in channels if not channel.startswith(LISTENER_PREFIX)]
         data = {"reason": reason, "channels": shown, "from": wanted[:64], "to": str(to)}
         return listener.encoding.notice("gap", json.dumps(data, separators=(",", ":")), "")
+
+    def _shares(self) -> None:
+        self._metrics.count("catchup_reads_shared_total")

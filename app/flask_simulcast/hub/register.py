@@ -136,4 +136,4 @@ class Register:
     def _begin_anew(self) -> None:
         """The lease had ended: this worker was frozen, or nobody listened for a while. Those who are here come again."""
         self._gone.clear()
-        self._come = dict.fromkeys(self._listeners)
+        self._come = dict.fromkeys(one for one in self._listeners if one.is_known)

@@ -45,9 +45,13 @@ class Ring:
         if len(self._events) > self._max_events or self._bytes > self._max_bytes:
             self._shorten()
 
+    def reaches(self, position: Position) -> bool:
+        """Whether everything after it is here."""
+        return position.key >= self._complete_after
+
     def page(self, channels: Iterable[str], after: Position, up_to: Position, max_bytes: int) -> Page | None:
         """Like `Broker.page`, from memory; None when it does not reach back to ``after``."""
-        if after.key < self._complete_after:
+        if not self.reaches(after):
             return None
         events: list[Event] = []
         size = 0

@@ -10,7 +10,7 @@ from flask import Request, Response
 from ..encoding import Encoding
 from ..encoding.ndjson import NDJSON
 from ..encoding.sse import SSE
-from ..errors import ListenError
+from ..errors import BrokerError, ListenError
 from ..event import Position, View, check_type, encode_data
 from ..grant import Grant, matches_any
 from ..hub import Hub
@@ -59,6 +59,7 @@ def respond(
 
     Raises:
         ListenError: No room (EventSource is answered politely instead, or it would never come back).
+        BrokerUnavailableError: The log can't be read (the same).
     """
     response = _respond(hub, request, encoding, channels, grant, options)
     response.headers.update(cors.headers_for(request.headers.get("Origin"), hub.settings.allowed_origins))
@@ -72,9 +73,9 @@ def _respond(
         return Response(status=204)
     try:
         make_listener, prelude = prepare(hub, request, encoding, channels, grant, options)
-    except ListenError as error:
+    except (ListenError, BrokerError) as error:
         if encoding is SSE and sse.is_event_source(request):
-            return sse.turned_away(hub, error.code)
+            return sse.turned_away(hub.settings.retry_ms, error.code)
         raise
     body = Stream(hub, make_listener, request.environ, prelude)
     return sse.respond(body) if encoding is SSE else ndjson.respond(body)
@@ -83,10 +84,11 @@ def _respond(
 def prepare(
     hub: Hub, request: Request, encoding: Encoding, channels: tuple[str, ...], grant: Grant, options: StreamOptions
 ) -> tuple[MakeListener, bytes]:
-    """What makes the listener that a request asks for, and the frames that follow its ``connected``.
+    """What makes the listener that a request asks for, and the frames that follow its ``connected``. May switch.
 
     Raises:
         ListenError: No room.
+        BrokerUnavailableError: The log can't be read.
     """
     settings = hub.settings
     address = check_room(hub, request, grant)
@@ -121,6 +123,7 @@ def check_room(hub: Hub, request: Request, grant: Grant) -> str:
 
     Raises:
         ListenError: No room.
+        BrokerUnavailableError: The log could not be read a moment ago.
     """
     is_limited = hub.settings.max_listeners_per_address > 0
     address = address_of(request, "SIMULCAST_MAX_LISTENERS_PER_ADDRESS") if is_limited else ""

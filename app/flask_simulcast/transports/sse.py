@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Request, Response
 
 from ..encoding.sse import SSE
-from ..hub import Hub
 from .stream import END_ID, Stream, closed_data, spread_retry
 
 # No Connection and no Transfer-Encoding: WSGI forbids them, the server sets them.
@@ -36,11 +35,11 @@ def is_over(resume: str | None) -> bool:
 
 
 def is_event_source(request: Request) -> bool:
-    """Whether a browser's EventSource asks: it names the type, and takes no other."""
-    return request.headers.get("Accept", "").startswith("text/event-stream")
+    """Whether a browser's EventSource asks: it gets, names the type, and takes no other."""
+    return request.method == "GET" and request.headers.get("Accept", "").startswith("text/event-stream")
 
 
-def turned_away(hub: Hub, code: str) -> Response:
+def turned_away(retry_ms: int, code: str) -> Response:
     """For an EventSource that can't be taken on now. Any status but 200 would end it for ever."""
     goodbye = SSE.notice("closed", closed_data(code, reconnect=True), "")
-    return respond(spread_retry(SSE, hub.settings.retry_ms) + goodbye)
+    return respond(spread_retry(SSE, retry_ms) + goodbye)

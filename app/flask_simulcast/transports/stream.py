@@ -80,19 +80,21 @@ class Stream:
         listener = self._make_listener(self._cut)
         self._make_listener = None  # and with it what it holds of the request: half a kilobyte an idle listener
         encoding = listener.encoding
-        retry = encoding.retry(self._hub.settings.retry_ms)
+        retry_ms = self._hub.settings.retry_ms
         self._listener = listener  # before it is taken on: a greenlet that is killed meanwhile gives it back
         try:
             first = self._hub.add_listener(listener)
-        except SimulcastError as error:  # the last place was taken since the view looked
+        except SimulcastError as error:  # the last place was taken since the view looked, or the log is away
             self._listener = None
             self._is_over = True
-            return retry + encoding.notice("closed", closed_data(error.code, reconnect=True), "")
+            return spread_retry(encoding, retry_ms) + encoding.notice(
+                "closed", closed_data(error.code, reconnect=True), ""
+            )
         if self._peekable is not None:
             self._peekable.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             self._watch = ClientWatch(self._peekable, lambda: listener.close(CloseReason.CLIENT_GONE))
         prelude, self._prelude = self._prelude, b""
-        return self._written(listener, retry + first + prelude)
+        return self._written(listener, encoding.retry(retry_ms) + first + prelude)
 
     def _goodbye(self, listener: Listener) -> bytes:
         """The last chunk: why, and whether and when to come back."""

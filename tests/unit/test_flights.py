@@ -1,0 +1,146 @@
+"""What is being read already is waited for, not read again."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+
+from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.errors import BrokerUnavailableError
+from app.flask_simulcast.event import Draft
+from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.hub.flights import Flights
+from app.flask_simulcast.listener import Listener
+from app.flask_simulcast.loop import let_others_in
+from app.flask_simulcast.testing import read_sse
+from tests.unit.conftest import MakeHub
+from tests.unit.simulation import FarBroker
+
+HERD = 5_000
+
+
+class Reads:
+    """Flights, and what is read by them."""
+
+    def __init__(self, *, is_needed: bool = True) -> None:
+        self.begun = 0
+        self.shared = 0
+        self.flights = Flights(is_needed=is_needed, on_shared=self._shares)
+
+    def _shares(self) -> None:
+        self.shared += 1
+
+    def read(self) -> int:
+        self.begun += 1
+        begun = self.begun
+        let_others_in()
+        return begun
+
+    def fail(self) -> int:
+        self.read()
+        raise BrokerUnavailableError("away")
+
+    def fetch(self) -> int:
+        return self.flights.fetch("key", self.read)
+
+
+def test_all_who_ask_at_once_get_one_answer_and_the_next_one_a_new_one() -> None:
+    reads = Reads()
+    jobs = [gevent.spawn(reads.fetch) for _ in range(10)]
+    gevent.joinall(jobs, timeout=5, raise_error=True)
+    assert [job.value for job in jobs] == [1] * 10
+    assert reads.shared == 9
+    assert reads.fetch() == 2
+
+
+def test_one_that_fails_fails_for_all_and_is_not_kept() -> None:
+    reads = Reads()
+    jobs = [gevent.spawn(reads.flights.fetch, "key", reads.fail) for _ in range(10)]
+    gevent.joinall(jobs, timeout=5)
+    assert [str(job.exception) for job in jobs] == ["away"] * 10
+    assert len({id(job.exception) for job in jobs}) == 10, "one for all would grow with each who raises it"
+    assert (reads.begun, reads.shared, reads.fetch()) == (1, 0, 2)
+
+
+def test_one_whose_greenlet_is_killed_is_begun_anew_by_somebody_who_waits() -> None:
+    reads = Reads()
+    first, *others = [gevent.spawn(reads.fetch) for _ in range(5)]
+    gevent.sleep(0)
+    assert reads.begun == 1
+    first.kill()
+    gevent.joinall(others, timeout=5, raise_error=True)
+    assert [job.value for job in others] == [2] * 4
+
+
+def test_what_is_under_way_when_all_is_forgotten_is_not_given_to_who_asks_later() -> None:
+    reads = Reads()
+    old = gevent.spawn(reads.fetch)
+    gevent.sleep(0)
+    reads.flights.forget()
+    new = [gevent.spawn(reads.fetch) for _ in range(2)]
+    gevent.joinall([old, *new], timeout=5, raise_error=True)
+    assert [job.value for job in (old, *new)] == [1, 2, 2]
+    assert not reads.flights._flights
+
+
+def test_where_reads_do_not_switch_nothing_is_noted() -> None:
+    reads = Reads(is_needed=False)
+    assert gevent.joinall([gevent.spawn(reads.fetch) for _ in range(3)], timeout=5, raise_error=True)
+    assert (reads.begun, reads.shared) == (3, 0)
+
+
+def broker_of(hub: Hub) -> FarBroker:
+    assert isinstance(hub.broker, FarBroker)
+    return hub.broker
+
+
+def test_a_herd_that_comes_back_costs_one_verdict_and_one_read_a_page(make_hub: MakeHub) -> None:
+    hub = make_hub(is_far=True, page_bytes=1024, max_listeners=HERD)
+    broker = broker_of(hub)
+    start = broker.log.head()
+    broker.append([Draft("c", "message", str(n)) for n in range(1000)])  # 2 890 bytes: three pages
+    herd = [Listener(("c",), SSE, resume=str(start)) for _ in range(HERD)]
+    texts: dict[Listener, bytes] = {}
+
+    def serve(listener: Listener) -> None:
+        texts[listener] = hub.add_listener(listener)
+        while not listener.is_live:
+            texts[listener] += hub.next_chunk(listener, waits=False)
+
+    gevent.joinall([gevent.spawn(serve, listener) for listener in herd], timeout=60, raise_error=True)
+    assert {listener: text.count(b"\ndata: ") for listener, text in texts.items()} == dict.fromkeys(herd, 1001)
+    assert [e.data for e in read_sse(texts[herd[-1]])[1:]] == [str(n) for n in range(1000)]
+    assert (broker.asked["verdict"], broker.asked["page"], broker.asked["head"]) == (1, 3, 1)
+    assert hub.metrics.value("catchup_reads_shared_total") >= 4 * (HERD - 1)
+
+
+def test_a_herd_of_new_listeners_asks_for_its_replay_once_and_for_its_place_never(make_hub: MakeHub) -> None:
+    hub = make_hub(is_far=True)
+    broker = broker_of(hub)
+    hub.add_listener(Listener(("c",), SSE))
+    asked = broker.asked.copy()
+    gevent.joinall([gevent.spawn(hub.replay_start, ("c",), 10) for _ in range(100)], timeout=5, raise_error=True)
+    jobs = [gevent.spawn(hub.add_listener, Listener(("c",), SSE)) for _ in range(100)]
+    gevent.joinall(jobs, timeout=5, raise_error=True)
+    more = broker.asked - asked
+    del more["read"]  # the pump's
+    assert more == {"newest": 1}
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+def test_a_page_of_a_second_ago_is_good_for_a_goal_further_on(make_hub: MakeHub, is_far: bool) -> None:
+    hub = make_hub(is_far=is_far)
+    start = str(hub.broker.head())
+    hub.broker.append([Draft("c", "message", str(n)) for n in range(10)])
+    listeners = [Listener(("c",), SSE, resume=start) for _ in range(5)]
+    for n, listener in enumerate(listeners):
+        text = hub.add_listener(listener)
+        while not listener.is_live:
+            text += hub.next_chunk(listener, waits=False)
+        hub.publish([Draft("c", "message", str(10 + n))])
+        let_others_in()
+        while hub._pump.position != hub.broker.head():
+            let_others_in()
+        assert text.count(b"\ndata: ") == 1 + 10 + n
+    if is_far:
+        assert broker_of(hub).asked["page"] == 1, "the rest is in the ring"

@@ -1,0 +1,246 @@
+"""While the log can't be read, streams stay open; who comes is told to come back; afterwards all goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+from flask import Flask, Response
+
+from app.flask_simulcast import BrokerUnavailableError, Grant, Simulcast, signals
+from app.flask_simulcast import hub as hub_module
+from app.flask_simulcast.encoding.ndjson import NDJSON
+from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.event import Draft
+from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.hub import pump as pump_module
+from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.testing import read_sse
+from app.flask_simulcast.transports.stream import Stream
+from tests.unit.conftest import MakeHub
+from tests.unit.readers import Reader, settle
+from tests.unit.simulation import FarBroker
+
+AWAY = 1 << 20
+
+simulcast = Simulcast()
+
+
+@pytest.fixture(autouse=True)
+def shorter_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(pump_module, "_RETRY_SECONDS", 0.01)
+
+
+def away(*_: object, **__: object) -> None:
+    raise BrokerUnavailableError("/var/lib/log.db is away")
+
+
+def lose(hub: Hub, reads: int = AWAY) -> FarBroker:
+    """From now on so many reads fail."""
+    broker = hub.broker
+    assert isinstance(broker, FarBroker)
+    broker.fails = reads
+    broker.log.close()  # its bell: the pump finds out at once
+    return broker
+
+
+def wait_until(is_so: Callable[[], object], seconds: float = 3) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "that took too long"
+        gevent.sleep(0.002)
+
+
+def one_behind(hub: Hub) -> tuple[Reader, Reader]:
+    """A listener that has to read history, of a log that goes away right after it was taken on; and one that is live."""
+    first, *_ = hub.broker.append([Draft("c", "message", str(n)) for n in range(5)])
+    live = Reader(hub)  # the pump begins behind them
+    settle()
+    reader = Reader(hub, resume=str(first))
+    lose(hub)
+    return reader, live
+
+
+def stop(*readers: Reader) -> None:
+    for reader in readers:
+        reader.stop()
+
+
+def test_one_who_is_catching_up_stays_with_heartbeats_and_goes_on_when_the_log_is_back(make_hub: MakeHub) -> None:
+    hub = make_hub(is_far=True, heartbeat_seconds=0.1)
+    reader, live = one_behind(hub)
+    began = time.monotonic()
+    wait_until(lambda: reader.bytes.count(b":\n") >= 3)
+    assert 0.25 < time.monotonic() - began < 1
+    assert reader.listener.close_reason is None
+    assert hub._pump.is_lost
+    lose(hub, 0)
+    wait_until(lambda: reader.listener.is_live)
+    assert reader.data == ["1", "2", "3", "4"]
+    assert reader.listener.unread_since is None
+    stop(reader, live)
+
+
+def test_thousands_that_wait_do_not_ask_while_the_pump_knows_better(make_hub: MakeHub) -> None:
+    hub = make_hub(is_far=True)
+    reader, live = one_behind(hub)
+    wait_until(lambda: hub._pump.is_lost and reader.listener.unread_since)
+    broker = lose(hub)
+    asked = broker.asked["page"]
+    gevent.sleep(0.15)
+    assert broker.asked["page"] <= asked + 1
+    stop(reader, live)
+
+
+def test_one_that_could_not_read_for_as_long_as_a_stalled_client_is_given_is_sent_elsewhere(make_hub: MakeHub) -> None:
+    hub = make_hub(is_far=True, heartbeat_seconds=0.1, stall_seconds=1)
+    reader, live = one_behind(hub)
+    wait_until(lambda: reader.greenlet.dead)
+    assert reader.listener.close_reason is CloseReason.BROKER_LOST
+    assert CloseReason.BROKER_LOST.reconnect
+    assert live.listener.close_reason is None, "one who is live misses nothing yet"
+    assert "heartbeat" in [event.type for event in live.events]
+    lose(hub, 0)
+    live.stop()
+
+
+def test_one_that_waits_for_the_log_ends_at_once_when_it_is_closed(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_RETRY_SECONDS", 60)
+    hub = make_hub(is_far=True)
+    reader, live = one_behind(hub)
+    wait_until(lambda: reader.listener.unread_since)
+    gevent.sleep(0.01)
+    began = time.monotonic()
+    hub.drain()
+    assert time.monotonic() - began < 1
+    for each in (reader, live):
+        assert each.listener.close_reason is CloseReason.DRAINING
+        each.greenlet.join(timeout=1)
+        assert each.greenlet.dead
+
+
+def test_the_pump_tells_each_outage_once_and_reads_on_soon(make_hub: MakeHub) -> None:
+    assert pump_module._RETRY_SECONDS <= 0.5
+    hub = make_hub(is_far=True)
+    told: list[str] = []
+
+    def lost(sender: object, **facts: object) -> None:
+        told.append("lost")
+
+    def restored(sender: object, **facts: object) -> None:
+        told.append("restored")
+
+    with signals.broker_lost.connected_to(lost), signals.broker_restored.connected_to(restored):
+        reader = Reader(hub)
+        for n in range(2):
+            lose(hub)
+            hub.broker.append([Draft("c", "message", str(n))])
+            wait_until(lambda: hub._pump.is_lost)
+            gevent.sleep(0.1)
+            lose(hub, 0)
+            wait_until(lambda: not hub._pump.is_lost)
+        wait_until(lambda: reader.data == ["0", "1"])
+    assert told == ["lost", "restored"] * 2
+    assert hub.metrics.value("broker_lost_total") == 2
+    reader.stop()
+
+
+def test_who_comes_while_the_log_is_away_is_not_taken_on_and_leaves_nothing(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = make_hub(is_far=True)
+    lose(hub)
+    for _ in range(2):  # the pump can't begin
+        with pytest.raises(BrokerUnavailableError):
+            hub.add_listener(Listener(("c",), SSE))
+    assert not hub._pump.is_running
+    lose(hub, 0)
+    Reader(hub).stop()
+    ann = Grant(user="ann", token_id="t")
+    start = str(lose(hub, 0).log.head())
+    with monkeypatch.context() as patch:
+        for name in ("verdict", "revoked_before"):
+            patch.setattr(hub.broker, name, away)
+        for listener in (Listener(("c",), SSE, resume=start), Listener(("c",), SSE, grant=ann)):
+            with pytest.raises(BrokerUnavailableError):
+                hub.add_listener(listener)
+    lose(hub)
+    wait_until(lambda: hub._pump.is_lost)
+    with pytest.raises(BrokerUnavailableError):
+        hub.add_listener(Listener(("c",), SSE))
+    assert hub.metrics.value("listeners_refused_total", "broker_unavailable") == 1
+    assert not hub.listeners and not hub._roll._by_id and not hub._roll._by_user
+    assert hub.metrics.gauges()["listeners"] == 0
+    assert hub.metrics.value("listeners_added_total") == hub.metrics.value("listener_closed_total", "client_gone") == 1
+
+
+@pytest.mark.parametrize("encoding", [SSE, NDJSON])
+def test_a_response_that_has_begun_says_when_to_come_back(make_hub: MakeHub, encoding: object) -> None:
+    hub = make_hub(is_far=True)
+    lose(hub)
+    stream = Stream(hub, lambda cut: Listener(("c",), encoding, cut=cut), {})  # type: ignore[arg-type]
+    (chunk,) = list(stream)
+    stream.close()
+    assert b"broker_unavailable" in chunk and b"true" in chunk
+    assert not hub.listeners
+
+
+# Over HTTP
+
+EVENT_SOURCE = {"Accept": "text/event-stream", "Origin": "https://page.example"}
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    app = Flask(__name__)
+    origins = "https://page.example"
+    app.config.update(SIMULCAST_BROKER_URL="memory://", SIMULCAST_ALLOWED_ORIGINS=origins, SIMULCAST_RETRY_MS=1000)
+    simulcast.init_app(app)
+
+    @app.get("/stream")
+    def stream() -> Response:
+        return simulcast.stream("c", replay=5)
+
+    @app.get("/asked-first")
+    def asked_first() -> Response:
+        simulcast.members("c")
+        return simulcast.stream("c")
+
+    @app.post("/publish")
+    def publish() -> str:
+        simulcast.publish("c", 1)
+        return ""
+
+    with app.app_context():
+        for name in ("newest", "members", "append"):
+            monkeypatch.setattr(simulcast.hub.broker, name, away)
+    yield app
+    simulcast.close(app)
+
+
+@pytest.mark.parametrize("path", ["/stream", "/asked-first"])
+def test_an_event_source_is_told_to_come_back(app: Flask, path: str) -> None:
+    """With any status but 200 it would give up for ever."""
+    answer = app.test_client().get(path, headers=EVENT_SOURCE)
+    assert (answer.status_code, answer.content_type) == (200, SSE.content_type)
+    assert 500 <= int(answer.data.split(b"\n")[0].removeprefix(b"retry: ")) <= 1500
+    (closed,) = read_sse(answer.data)
+    assert (closed.type, closed.data) == ("closed", '{"reason":"broker_unavailable","reconnect":true}')
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://page.example"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/x-ndjson"])
+def test_all_others_get_503_and_when_to_come_back(app: Flask, accept: str) -> None:
+    answer = app.test_client().get("/stream", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.get_json()["error"]["code"] == "broker_unavailable"
+    assert b"/var/lib" not in answer.data
+
+
+def test_what_an_event_source_never_asks_for_is_an_error(app: Flask) -> None:
+    assert app.test_client().post("/publish", headers=EVENT_SOURCE).status_code == 503
