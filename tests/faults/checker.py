@@ -76,12 +76,13 @@ class History:
     Attributes:
         attempts: One for each event; a second one only where it was acknowledged twice.
         chains: One for each listener.
-        replaced: When the log was exchanged for another one: wiped, restored, taken over by a replica.
+        replaced: When the log was exchanged for another one (wiped, restored, taken over by a replica): from when on one
+            may be told so, and until when something may still have gone into the old one.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
     chains: list[Chain] = field(default_factory=list)
-    replaced: list[float] = field(default_factory=list)
+    replaced: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -186,9 +187,9 @@ class _Record:
         return self._due[named]
 
     def replaced_before(self, at: float) -> float | None:
-        """When the log was last exchanged before a time."""
-        count = bisect_right(self._replaced, at)
-        return self._replaced[count - 1] if count else None
+        """When the log was last exchanged before a time: until when something may have gone into the old one."""
+        count = bisect_right(self._replaced, (at, float("inf")))
+        return self._replaced[count - 1][1] if count else None
 
 
 def _judge_chain(chain: Chain, record: _Record) -> Verdict:
@@ -278,6 +279,5 @@ class _Told:
             return False
         if self.replaced is None:
             return self._after < place <= self._to
-        if attempt.at <= self.replaced:  # it went with the old log
-            return place > self._after
-        return place <= self._to
+        went_with_the_old_log = attempt.at <= self.replaced and place > self._after
+        return went_with_the_old_log or place <= self._to

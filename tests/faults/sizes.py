@@ -34,9 +34,9 @@ class Sizes:
     store_kills: int = 3
     cut_events: int = 20_000
     keyed_events: int = 10_000
-    joins: int = 300
+    joins: int = 200
     slow_joins: int = 20
-    gap_rounds: int = 2
+    gap_rounds: int = 1
     gap_listeners: int = 50
     reloads: int = 2
     streams: int = 500

@@ -202,7 +202,7 @@ def test_a_gap_with_nothing_missing_is_an_alarm(reason: str) -> None:
 def wiped() -> History:
     """Ten events; after the sixth the log was exchanged, and the positions of the new one are lower."""
     history = run(chains=2)
-    history.replaced = [6.5]
+    history.replaced = [(6.4, 6.5)]
     for row in range(6, 10):
         history.attempts[row] = history.attempts[row]._replace(
             number=history.attempts[row].number + (1 << SOURCE_BITS), position=position(row - 5, "bb")
