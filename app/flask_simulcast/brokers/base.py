@@ -195,7 +195,8 @@ class Broker(ABC):
 
     @abstractmethod
     def wait(self, seconds: float) -> None:
-        """Return when the log may have grown, or after ``seconds``. A hint, never data. Switches."""
+        """Return when the log may have grown, or after ``seconds`` at most. A hint, never data: `read` tells. Where reads switch,
+        it is called after each of them, and must return at once while there is more. Switches."""
 
     @abstractmethod
     def hold_lease(self, name: str, holder: str, seconds: float) -> bool:

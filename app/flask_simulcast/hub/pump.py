@@ -156,9 +156,11 @@ class Pump:
     def _run(self) -> None:
         while True:
             try:
-                while self._read():
+                has_more = self._read()
+                if has_more:
                     let_others_in()
-                self._broker.wait(_POLL_SECONDS)
+                if not (has_more and self._broker.reads_at_once):  # else it would be asked for more than it has just brought
+                    self._broker.wait(_POLL_SECONDS)
             except BrokerError as error:
                 self._lost(error)
                 gevent.sleep(_RETRY_SECONDS * random.uniform(0.5, 1))
