@@ -159,7 +159,8 @@ class Pump:
                 has_more = self._read()
                 if has_more:
                     let_others_in()
-                if not (has_more and self._broker.reads_at_once):  # else it would be asked for more than it has just brought
+                # A broker that brings its events need not be asked between two of them.
+                if not has_more or not self._broker.reads_at_once:
                     self._broker.wait(_POLL_SECONDS)
             except BrokerError as error:
                 self._lost(error)
