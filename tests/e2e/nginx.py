@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import re
 import shutil
 import signal
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
 
 from tests.conftest import require
 from tests.serving import BEARER, ROOT, free_port, wait_until
+
+_SOCKET = "/run/simulcast/gunicorn.sock"
 
 
 class Nginx:
@@ -66,10 +69,20 @@ class Nginx:
 
 
 @contextlib.contextmanager
-def serve_nginx(folder: Path, gunicorn_socket: Path, *, allowed_origin: str = "") -> Iterator[Nginx]:
+def serve_nginx(
+    folder: Path,
+    gunicorn_socket: Path | None = None,
+    *,
+    hosts: Sequence[str] = (),
+    read_seconds: int = 60,
+    allowed_origin: str = "",
+) -> Iterator[Nginx]:
     """Start nginx as it is deployed, in the foreground, and stop it at the end.
 
     Args:
+        gunicorn_socket: Of the only host.
+        hosts: Two addresses with ports, instead: a fleet.
+        read_seconds: Its patience with a stream.
         allowed_origin: For the file's list of origins.
     """
     binary = require("nginx", shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"))
@@ -78,11 +91,12 @@ def serve_nginx(folder: Path, gunicorn_socket: Path, *, allowed_origin: str = ""
     _make_certificate(tls)
     port, plain_port = free_port(), free_port()
     config = folder / "nginx.conf"
-    text = _substituted(folder, gunicorn_socket, port, plain_port)
+    deployed = (ROOT / "deploy" / "nginx.conf").read_text()
+    text = _for_fleet(deployed, hosts) if hosts else _replaced(deployed, {_SOCKET: str(gunicorn_socket)})
+    text = _replaced(text, _own_places(folder, port, plain_port))
+    text = _replaced(text, {"proxy_read_timeout 60s": f"proxy_read_timeout {read_seconds}s"})
     if allowed_origin:
-        example = "# https://app.example"
-        assert example in text
-        text = text.replace(example, allowed_origin)
+        text = _replaced(text, {"# https://app.example": allowed_origin})
     config.write_text(text)
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(
@@ -100,22 +114,31 @@ def serve_nginx(folder: Path, gunicorn_socket: Path, *, allowed_origin: str = ""
             nginx.stop()
 
 
-def _substituted(folder: Path, gunicorn_socket: Path, port: int, plain_port: int) -> str:
-    """The deployed file; each replacement must still find its place in it."""
-    text = (ROOT / "deploy" / "nginx.conf").read_text()
+def _own_places(folder: Path, port: int, plain_port: int) -> dict[str, str]:
+    """What is another one in a test."""
     scratch = "".join(
         f"\n    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    for deployed, tested in {
+    return {
         "user www-data;": f"user {getpass.getuser()};",
         "/run/nginx.pid": f"{folder}/nginx.pid",
         "/var/log/nginx/": f"{folder}/",
         "/etc/nginx/tls/": f"{folder}/tls/",
-        "/run/simulcast/gunicorn.sock": str(gunicorn_socket),
         "listen 80;": f"listen 127.0.0.1:{plain_port};",
         "listen 443 ": f"listen 127.0.0.1:{port} ",
         "http {\n": f"http {{{scratch}\n",
-    }.items():
+    }
+
+
+def _for_fleet(text: str, hosts: Sequence[str]) -> str:
+    """As its first lines say."""
+    text = re.sub(r"^.*# one host$", "", text, flags=re.MULTILINE).replace("#fleet: ", "")
+    return _replaced(text, {f"10.0.0.1{number}:8000": host for number, host in enumerate(hosts, start=1)})
+
+
+def _replaced(text: str, places: dict[str, str]) -> str:
+    """Each replacement must still find its place."""
+    for deployed, tested in places.items():
         assert deployed in text, f"deploy/nginx.conf has no {deployed!r}"
         text = text.replace(deployed, tested)
     return text
