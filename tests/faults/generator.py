@@ -26,6 +26,7 @@ _sources = itertools.count()
 _PAUSE_SECONDS = 0.02  # before one tries again; shorter than any person or browser would
 _TIMEOUT_SECONDS = 5
 _EVENT = re.compile(rb'id: (\S+)\ndata: \{"n":(\d+)[,}].*')
+_LENGTH = re.compile(rb"\ncontent-length: (\d+)", re.IGNORECASE)
 _FIELD = re.compile(rb"^(id|event|data|retry): ?(.*)$", re.MULTILINE)
 
 
@@ -79,6 +80,7 @@ class Publisher(threading.Thread):
         self._connection: http.client.HTTPConnection | None = None
         self.tried = 0  # events of which it knows what became of them
         self.retries = 0
+        self.turned_away = 0  # nobody accepted the connection
         self.slowest = 0.0  # seconds of one batch, with all its retries
         self.refusals: list[Refusal] = []
 
@@ -130,6 +132,7 @@ class Publisher(threading.Thread):
                 self._connection = http.client.HTTPConnection("127.0.0.1", next(self._ports), timeout=_TIMEOUT_SECONDS)
                 self._connection.connect()
         except OSError:  # nothing was sent
+            self.turned_away += 1
             self._drop_connection()
             return Outcome.REFUSED, []
         try:
@@ -174,6 +177,7 @@ class Client:
     socket: socket.socket | None = None
     _raw: bytes = b""
     _text: bytes = b""
+    _length: int | None = None  # that is still to come, where it was told
     _left: int = 0  # of the chunk under way, with the line end behind it
     _is_clean: bool = False
     _closed: tuple[str, int | None] = ("", None)
@@ -231,10 +235,16 @@ class Client:
         if separator:
             self.status = int(head.split()[1])
             self._raw = rest
+            length = _LENGTH.search(head)
+            self._length = int(length[1]) if length else None
         return bool(separator)
 
     def _take_chunks(self) -> None:
         """A browser does not wait until a chunk is whole, and neither does this."""
+        if self._length is not None:  # no stream: a worker that takes nobody any more
+            self._text, self._length, self._raw = self._text + self._raw, self._length - len(self._raw), b""
+            self._is_clean = not self._length
+            return
         while self._raw and not self._is_clean:
             if self._left:
                 piece, self._raw = self._raw[: self._left], self._raw[self._left :]

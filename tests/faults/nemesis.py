@@ -177,28 +177,40 @@ class Reload(Nemesis):
         self.note("the old workers are gone")
 
 
-class ShiftClock(Nemesis):
-    """Sets the wall clock of processes that were started with `environment`: an hour ahead, an hour back.
+# Under libfaketime 0.9.10 `time.sleep` of CPython, an absolute time on a monotonic clock that is not faked, fails with EINVAL.
+_SLEEP = """import select, time
+time.sleep = lambda seconds: select.select([], [], [], seconds)
+"""
 
-    Source: libfaketime(1). Monotonic clocks run on as they are, as they do on a machine whose clock is set.
+
+class ShiftClock(Nemesis):
+    """Sets the wall clock of a server: an hour ahead, an hour back. Its monotonic clock runs on, as it does where a clock is set.
+
+    Args:
+        chance: Its dice.
+        folder: In which the server will be started.
+
+    Source: libfaketime(1).
     """
 
     LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
-    def __init__(self, chance: random.Random, file: Path) -> None:
+    def __init__(self, chance: random.Random, folder: Path) -> None:
         super().__init__(chance)
-        self._file = file
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "sitecustomize.py").write_text(_SLEEP)
+        self._file = folder / "clock"
         self._hours = 0
         self.set(0)
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a process that is to live by this clock."""
+        """For the server."""
         return {
             "LD_PRELOAD": str(self.LIBRARY),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",  # s; each look at the clock would read the file
         }
 
     def set(self, hours: int) -> None:

@@ -24,6 +24,7 @@ class Sizes:
         reloads: Rolling ones, under load.
         streams: Open meanwhile.
         freezes: Of Redis.
+        clock_jumps: Of an hour or two.
         replays: With a token that is narrower, or was revoked.
         seconds: That one test may take.
     """
@@ -41,6 +42,7 @@ class Sizes:
     reloads: int = 2
     streams: int = 500
     freezes: int = 1
+    clock_jumps: int = 3
     replays: int = 200
     seconds: int = 120
 
@@ -60,6 +62,7 @@ LONG = Sizes(
     reloads=20,
     streams=500,
     freezes=20,
+    clock_jumps=60,
     replays=10_000,
     seconds=3_600,
 )
