@@ -90,6 +90,30 @@ class Redis:
             self._process.wait()
             self._process = None
 
+    def dump(self) -> bytes:
+        """What it has now, as a file that `start_from` takes."""
+        assert self.command("SAVE").startswith(b"+OK")
+        return (self.folder / "dump.rdb").read_bytes()
+
+    def start_from(self, dump: bytes) -> None:
+        """Start it with what it had then."""
+        (self.folder / "dump.rdb").write_bytes(dump)
+        self.start()
+
+    def ask(self, *words: str) -> str:
+        """One command; the body of its answer, for those that are one text: ``INFO``, ``CLIENT LIST``."""
+        return self.command(*words).decode().partition("\r\n")[2]
+
+    def facts(self, section: str) -> dict[str, str]:
+        """A section of ``INFO``."""
+        return dict(line.split(":", 1) for line in self.ask("INFO", section).splitlines() if ":" in line)
+
+    def move_to(self, port: int) -> None:
+        """Listen on another port from now on."""
+        assert self.command("CONFIG", "SET", "port", str(port)).startswith(b"+OK")
+        self.port = port
+        self._options["port"] = str(port)
+
     def stop(self) -> None:
         """The end of the test."""
         if self._process is not None:

@@ -1,4 +1,4 @@
-"""Logs in SQLite files, closed at the end of the test."""
+"""Logs in SQLite files and in Redis, closed at the end of the test."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.brokers.base import Clock
+from app.flask_simulcast.brokers.redis import RedisBroker
 from app.flask_simulcast.brokers.sqlite import SQLiteBroker
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock
@@ -30,6 +31,20 @@ def open_broker(path: Path, clock: FakeClock) -> Iterator[Callable[..., SQLiteBr
 
     def open_it(file: Path = path, use: Clock = clock, **settings: object) -> SQLiteBroker:
         broker = SQLiteBroker(str(file), Settings(**settings), use)
+        opened.append(broker)
+        return broker
+
+    yield open_it
+    for broker in opened:
+        broker.close()
+
+
+@pytest.fixture
+def open_redis() -> Iterator[Callable[..., RedisBroker]]:
+    opened = []
+
+    def open_it(url: str, use: Clock | None = None, **settings: object) -> RedisBroker:
+        broker = RedisBroker(url, Settings(**settings), use)
         opened.append(broker)
         return broker
 

@@ -27,6 +27,11 @@ from .tail import Tail
 from .upkeep import Upkeep
 from .url import make_pool
 
+# A log that was begun may be deleted before it is used.
+_OPENINGS = 5
+# Redis looks ten times a second whether who waits has waited long enough.
+_TICK_SECONDS = 0.2
+
 
 class RedisBroker(Broker):
     """Every method may switch. Nothing connects before it is asked for something.
@@ -46,7 +51,8 @@ class RedisBroker(Broker):
         self._links = Links(pool, settings.redis_seconds)
         self._append_link = Link(pool)
         self._committer = Committer(lambda arguments: self._on(self._append_link, scripts.APPEND, *arguments))
-        self._tail = Tail(Link(pool), self._prefix + "tail", self._read_on, settings.redis_seconds)
+        waiting = make_pool(url, settings.redis_seconds + _TICK_SECONDS)
+        self._tail = Tail(Link(waiting), self._prefix + "tail", self._read_on, settings.redis_seconds)
         self._upkeep = Upkeep(self._ask, settings, clock or Clock())
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
@@ -199,11 +205,14 @@ class RedisBroker(Broker):
     def _on(self, link: Link, script: Script, *arguments: Any) -> Any:
         """Run a script; where there is no log, begin one."""
         times = self._times()
-        try:
-            return link.run(script, self._prefix, *times, *arguments)
-        except NoLogError:
-            link.run(scripts.OPEN, self._prefix, *times, base.new_tag())
-            return link.run(script, self._prefix, *times, *arguments)
+        for _ in range(_OPENINGS):
+            try:
+                return link.run(script, self._prefix, *times, *arguments)
+            except NoLogError:
+                link.run(scripts.OPEN, self._prefix, *times, base.new_tag())
+        raise BrokerUnavailableError(
+            "The log in Redis is deleted again and again. Nothing was done; see who says FLUSHALL, and try again."
+        )
 
     def _times(self) -> tuple[Any, Any]:
         if self._clock is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from .rows import key_of, position_of
 # What one script may hold up all others with: a few milliseconds.
 _GROUP_EVENTS = 512
 _GROUP_BYTES = 1 << 20
+_NO_ANSWER = "Redis does not answer. The event is certainly not stored; try again later."
 
 Send = Callable[[Sequence[Any]], list[Any]]
 
@@ -54,6 +56,7 @@ class Committer:
         self._line: deque[_Turn] = deque()
         self._is_busy = False
         self._mutex = threading.Lock()  # between the threads of a process without a loop
+        self._timed_out_at = 0.0
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
         """Store all or none. Switches.
@@ -63,8 +66,7 @@ class Committer:
             PublishUncertainError: Perhaps stored.
         """
         if not is_patched():
-            with self._mutex:
-                return self._commit(drafts)
+            return self._append_in_thread(drafts)
         turn = _Turn(drafts)
         self._line.append(turn)
         if self._is_busy:
@@ -75,6 +77,18 @@ class Committer:
         if isinstance(turn.outcome, BaseException):
             raise turn.outcome
         return turn.outcome
+
+    def _append_in_thread(self, drafts: Sequence[Draft]) -> list[Position]:
+        came_at = time.monotonic()
+        with self._mutex:
+            if self._timed_out_at > came_at:  # it has waited as long already
+                raise BrokerUnavailableError(_NO_ANSWER)
+            try:
+                return self._commit(drafts)
+            except BrokerError as error:
+                if has_timed_out(error):
+                    self._timed_out_at = time.monotonic()
+                raise
 
     def _wait(self, turn: _Turn) -> None:
         """Until its events are stored, or it is the next one to send."""
@@ -132,9 +146,7 @@ class Committer:
 
     def _refuse_line(self) -> None:
         for turn in self._line:
-            turn.outcome = BrokerUnavailableError(
-                "Redis does not answer. The event is certainly not stored; try again later."
-            )
+            turn.outcome = BrokerUnavailableError(_NO_ANSWER)
             turn.woken.set()
         self._line.clear()
 

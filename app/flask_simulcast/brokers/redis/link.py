@@ -92,6 +92,8 @@ class Link:
             raise _refused(error) from error
         except (redis.RedisError, OSError) as error:
             self.close()
+            if isinstance(error.__context__, _ELSEWHERE):  # what a connection makes of it that sentinels told of
+                raise _unavailable(error) from error
             raise AnswerLostError(_told(error)) from error
         except BaseException:  # killed while it waited: the answer that comes is nobody's
             self.close()
@@ -156,6 +158,7 @@ class Links:
         self._seconds = seconds
         self._room = threading.BoundedSemaphore(_MOST)
         self._idle: list[Link] = []  # appending and popping are atomic
+        self._is_closed = False
 
     @contextmanager
     def one(self) -> Iterator[Link]:
@@ -177,11 +180,17 @@ class Links:
                 yield link
             finally:
                 self._idle.append(link)
+                if self._is_closed:
+                    self._hang_up()
         finally:
             self._room.release()
 
     def close(self) -> None:
-        """Hang up all that are idle."""
+        """Hang up those that are idle now, and each that is in use after that."""
+        self._is_closed = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         while self._idle:
             self._idle.pop().close()
 

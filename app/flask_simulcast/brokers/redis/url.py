@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -15,6 +15,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 _SENTINEL_PORT = 26379
+_ESCAPE = "in a password write %2F for /, %3F for ?, %23 for #, %40 for @"
 
 
 def make_pool(url: str, seconds: float) -> redis.ConnectionPool:
@@ -35,9 +36,42 @@ def make_pool(url: str, seconds: float) -> redis.ConnectionPool:
         "protocol": 2,
         "decode_responses": True,
     }
-    if url.startswith("sentinel://"):
-        return _sentinel_pool(url, options)
+    try:
+        pool = _sentinel_pool(url, options) if url.startswith("sentinel://") else _plain_pool(url, options)
+        pool.make_connection()
+    except _UnreadableError:
+        raise
+    except (ValueError, TypeError, redis.RedisError):  # what they say may quote the URL, and so a password
+        raise _UnreadableError(f"host, port, db number or an option after ? can't be read; {_ESCAPE}") from None
+    return pool
+
+
+class _UnreadableError(ValueError):
+    """What is wrong with a URL, without a word of it."""
+
+
+def _plain_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
+    parts = urlsplit(url)
+    if parts.fragment:
+        raise _UnreadableError(f"it has a #; {_ESCAPE}")
+    if parts.scheme != "unix":
+        _ = parts.port  # raises where it is no number
+        _check_db(parts.path.strip("/"))
+    elif not parts.path:
+        raise _UnreadableError("it names no socket")
+    else:
+        del options["socket_keepalive"]  # of TCP alone
+    names = set(parse_qs(parts.query, keep_blank_values=True))
+    if taken := sorted(names & options.keys()):
+        raise _UnreadableError(f"{', '.join(taken)} after ? is not for the URL to say")
+    _check_db(*parse_qs(parts.query).get("db", []))
     return redis.ConnectionPool.from_url(url, **options)
+
+
+def _check_db(*texts: str) -> None:
+    for text in texts:
+        if text and not (text.isascii() and text.isdecimal()):
+            raise _UnreadableError(f"its db is not a number; {_ESCAPE}")
 
 
 def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
@@ -46,7 +80,10 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
     user, _, password = credentials.partition(":")
     service, _, db = parts.path.strip("/").partition("/")
     if not hosts or not service:
-        raise ValueError("it names no sentinel or no service")
+        raise _UnreadableError("it names no sentinel or no service")
+    if parts.query or parts.fragment:
+        raise _UnreadableError(f"sentinel:// takes no options after ? or #; {_ESCAPE}")
+    _check_db(db)
     if db:
         options["db"] = int(db)
     if password:
@@ -63,5 +100,7 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
 
 
 def _address(host: str) -> tuple[str, int]:
-    name, _, port = host.rpartition(":")
-    return (name, int(port)) if name else (port, _SENTINEL_PORT)
+    parts = urlsplit(f"//{host}")
+    if not parts.hostname:
+        raise _UnreadableError("a sentinel has no name")
+    return parts.hostname, parts.port or _SENTINEL_PORT
