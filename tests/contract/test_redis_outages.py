@@ -193,7 +193,7 @@ def test_what_was_acknowledged_outlives_a_killed_redis(server: Redis, open_redis
 
 
 # Of one that was killed while it connected; it is closed with that.
-@pytest.mark.filterwarnings("ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket object:pytest.PytestUnraisableExceptionWarning")
 @needs_loop
 def test_greenlets_killed_at_any_moment_leave_the_others_to_go_on(server: Redis, open_redis: Open) -> None:
     dice = random.Random(5)
