@@ -141,6 +141,7 @@ def test_a_host_that_loses_redis_keeps_its_listeners_and_they_get_all_of_it_late
     with contextlib.ExitStack() as stack:
         cut_off = [stack.enter_context(site.two.page("channel=orders")).connected() for _ in range(3)]
         others = [stack.enter_context(site.one.page("channel=orders")).connected() for _ in range(3)]
+        stack.enter_context(site.two.page("channel=room.a", token("bob", subscribe=["room.*"]))).connected()
         with publisher_at(site.one) as publisher:
             wait_until(lambda: all(page.events for page in cut_off), 5)
             site.two.to_redis.cut()
@@ -161,8 +162,10 @@ def test_a_host_that_loses_redis_keeps_its_listeners_and_they_get_all_of_it_late
             print(f"\nall that was missed is there {time.monotonic() - mended:.2f} s after the cut")
         wait_for_all(cut_off + others, publisher.positions)
         assert not any(page.ends for page in cut_off + others)
-    wait_until(lambda: site.two.server.request("GET", "/readyz")[0] == 200, 5)
-    assert site.two.server.publish("orders", "again")
+        wait_until(lambda: site.two.server.request("GET", "/readyz")[0] == 200, 5)
+        assert site.two.server.publish("orders", "again")
+        door = token("door", subscribe=["presence:room.*"])
+        wait_until(lambda: present(site.one, door) == ["bob"], 10, "bob to be present again")
 
 
 def publish_fails(host: Host) -> str:
@@ -192,6 +195,15 @@ def test_nginx_goes_round_a_host_that_has_lost_redis(site: Site) -> None:
         with publisher_at(site.one) as publisher:
             wait_until(lambda: len(publisher.positions) > 20, 10)
         wait_for_all(pages, positions + publisher.positions)
+        site.one.to_redis.cut()
+        wait_until(lambda: site.one.server.request("GET", "/readyz")[0] == 503, 5)
+        late = stack.enter_context(site.page("channel=orders"))
+        wait_until(lambda: late.ends > 1, 30, "nginx to tell a page to come back")
+        answer = client.post(_EVENTS, json={"channel": "orders", "data": 1}, headers=BEARER | {"Idempotency-Key": "k"})
+        assert answer.status_code == 503
+        assert code_of(answer) in ("unavailable", "broker_unavailable", "publish_uncertain")
+        site.one.to_redis.mend()
+        assert late.connected().refusals == []
 
 
 def publish_keyed(client: httpx.Client, number: int) -> httpx.Response:
