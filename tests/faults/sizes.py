@@ -25,6 +25,7 @@ class Sizes:
         streams: Open meanwhile.
         freezes: Of Redis.
         clock_jumps: Of an hour or two.
+        leaks: Connections cut before it is counted what is left.
         replays: With a token that is narrower, or was revoked.
         seconds: That one test may take.
     """
@@ -43,7 +44,8 @@ class Sizes:
     streams: int = 500
     freezes: int = 1
     clock_jumps: int = 3
-    replays: int = 200
+    leaks: int = 1_000
+    replays: int = 100
     seconds: int = 120
 
 
@@ -63,6 +65,7 @@ LONG = Sizes(
     streams=500,
     freezes=20,
     clock_jumps=60,
+    leaks=10_000,
     replays=10_000,
     seconds=3_600,
 )
