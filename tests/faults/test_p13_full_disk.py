@@ -1,4 +1,5 @@
-"""A disk that fills up: publishing is refused before it is full, the log makes room, and goes on by itself."""
+"""P13: a disk, or the memory of Redis, that fills up: publishing is refused, nothing that was acknowledged is lost by it, and
+all goes on by itself when there is room."""
 
 from __future__ import annotations
 
@@ -13,7 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.clients import SSEClient
-from tests.serving import BEARER, serve
+from tests.faults import report
+from tests.faults.checker import History, judge
+from tests.faults.generator import Listeners, Publisher
+from tests.faults.tiers import Store, on
+from tests.serving import BEARER, serve, wait_until
 
 DISK = "size=12m"
 
@@ -34,7 +39,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_refuses_makes_room_and_goes_on(small_disk: Path, tmp_path: Path) -> None:
+def test_p13_a_full_disk_refuses_makes_room_and_goes_on(small_disk: Path, tmp_path: Path) -> None:
     log = small_disk / "log.db"
     with serve(tmp_path, broker_url=f"sqlite:///{log}", history_events=1_000_000) as server:
         batch = [{"channel": "a", "data": "x" * 1000}] * 50
@@ -61,3 +66,28 @@ def goes_on_after_refusal(statuses: list[int]) -> bool:
     if 503 not in statuses:
         return False
     return statuses[statuses.index(503) :].count(201) >= 200
+
+
+@on("redis")
+def test_p13_a_redis_that_is_full_refuses_and_goes_on_when_there_is_room(store: Store) -> None:
+    assert store.redis is not None
+    history, began = History(), time.monotonic()
+    with store.serve(history_events=100_000) as server, Listeners(history, server.port, [("flow",)] * 3) as listeners:
+        used = int(store.redis.command("INFO", "memory").partition(b"used_memory:")[2].partition(b"\r\n")[0])
+        assert store.redis.command("CONFIG", "SET", "maxmemory", str(used + (2 << 20))) == b"+OK\r\n"
+        publisher = Publisher(history, [server.port], rate=2000, batch=10, is_keyed=False, size=1000)
+        publisher.start()
+        wait_until(lambda: len(publisher.refusals) >= 20, 30, "publishing to be refused")
+        assert server.get_json("/readyz")["status"] == "ok"
+        with SSEClient(server.port, "/api/v1/stream?channel=flow", last_event_id=history.chains[0].start) as client:
+            assert len(client.take(100, "message")) == 100, "what is there can be read"
+        assert store.redis.command("CONFIG", "SET", "maxmemory", "0") == b"+OK\r\n"
+        had = len(history.chains[0].numbers)
+        wait_until(lambda: len(history.chains[0].numbers) > had + 100, 10, "publishing to go on")
+        publisher.stop()
+        listeners.finish()
+    verdict = judge(history)
+    done = f"{len(publisher.refusals)} requests refused"
+    report.note("P13: Redis full", store.tier, history, verdict, done=done, seconds=time.monotonic() - began)
+    assert not verdict.faults, verdict
+    assert {refusal.code for refusal in publisher.refusals} == {"broker_unavailable"}, "certainly not stored"

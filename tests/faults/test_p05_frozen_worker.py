@@ -1,4 +1,4 @@
-"""A worker that stands still while trimming passes it: its listeners are told, and nobody else waits for it."""
+"""P5: a worker that stands still while trimming passes it: its listeners are told, and nobody else waits for it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import signal
 from pathlib import Path
 
 from tests.clients import SSEClient
-from tests.faults.history import Publisher
+from tests.faults.checker import History
+from tests.faults.generator import Publisher
 from tests.serving import serve, wait_until
 
 # Nothing younger than 10 s is trimmed, so the freeze must last longer.
 HISTORY = 100
 
 
-def test_listeners_of_a_frozen_worker_get_a_gap_and_nobody_else_waits(tmp_path: Path) -> None:
+def test_p5_listeners_of_a_frozen_worker_get_a_gap_and_nobody_else_waits(tmp_path: Path) -> None:
     log = f"sqlite:///{tmp_path}/shared.db"
+    history = History()
     path = "/api/v1/stream?channel=flow"
     options = {"broker_url": log, "history_events": HISTORY, "WORKER_TIMEOUT": 90}
     with (
@@ -29,7 +31,7 @@ def test_listeners_of_a_frozen_worker_get_a_gap_and_nobody_else_waits(tmp_path: 
         kept = running.publish("other", {"n": 0})
         assert bystander.until("message").id == kept[0]
         os.kill(frozen.workers[0], signal.SIGSTOP)
-        publisher = Publisher([running.port], "flow", rate=1000, batch=20)
+        publisher = Publisher(history, [running.port], rate=1000, batch=20)
         publisher.start()
 
         def trimmed_far() -> bool:
@@ -49,7 +51,8 @@ def test_listeners_of_a_frozen_worker_get_a_gap_and_nobody_else_waits(tmp_path: 
         while not rest or rest[-1].id != last[0][0]:
             rest += listener.take(1, "message")
         numbers = [block.json["n"] for block in rest[:-1]]
-        assert numbers == list(range(numbers[0], publisher.published)), "what is retained follows without a hole"
+        stored = [attempt.number for attempt in history.attempts]
+        assert numbers == stored[-len(numbers) :], "what is retained follows without a hole"
         assert len(numbers) >= HISTORY
         # Nothing of this one's channel was trimmed: no gap, and nothing missing.
         following = bystander.next()

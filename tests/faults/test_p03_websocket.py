@@ -1,4 +1,4 @@
-"""A WebSocket client that comes back with the position of each subscription gets every event once, in order, whoever dies."""
+"""P3: a WebSocket client that comes back with the position of each subscription gets every event once, in order, whoever dies."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
 from websockets.exceptions import WebSocketException
 
-from tests.faults.history import Publisher, judge
-from tests.serving import Server, serve, wait_until
+from tests.faults import report
+from tests.faults.checker import Chain, Gap, History, judge
+from tests.faults.generator import Publisher
+from tests.faults.tiers import Store, on
+from tests.serving import Server, wait_until
 from tests.sockets import JSONSocket
 
 EVENTS = 5_000  # in each channel
@@ -24,17 +26,17 @@ DEADLINE_SECONDS = 60
 class Client(threading.Thread):
     """Listens to both channels by subscriptions of their own, and comes back until it has everything."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, history: History) -> None:
         super().__init__(daemon=True)
         self._server = server
         self.positions: dict[str, str] = {}
-        self.numbers: dict[str, list[int]] = {channel: [] for channel in CHANNELS}
-        self.gaps: list[object] = []
+        self.chains = {channel: Chain((channel,), has_stayed=True) for channel in CHANNELS}
+        history.chains.extend(self.chains.values())
         self.connects = 0
 
     @property
     def has_all(self) -> bool:
-        return all(numbers and numbers[-1] == EVENTS - 1 for numbers in self.numbers.values())
+        return all(len(chain.numbers) >= EVENTS for chain in self.chains.values())
 
     def run(self) -> None:
         deadline = time.monotonic() + DEADLINE_SECONDS
@@ -55,30 +57,36 @@ class Client(threading.Thread):
             if message["type"] == "reply":
                 self.positions.setdefault(message["id"], message["result"]["position"])
             elif message["type"] == "event":
-                self.numbers[message["channel"]].append(message["data"]["n"])
+                chain = self.chains[message["channel"]]
+                chain.numbers.append(message["data"]["n"])
+                chain.positions.append(message["id"])
                 self.positions[message["channel"]] = message["id"]
             elif message["type"] == "gap":
-                self.gaps.append(message)
+                for chain in self.chains.values():
+                    chain.gaps.append(Gap(len(chain.numbers), message["reason"], CHANNELS, "", ""))
 
 
-def test_nothing_is_lost_doubled_or_disordered_when_each_worker_is_killed(tmp_path: Path) -> None:
-    with serve(tmp_path, workers=2, history_events=2 * EVENTS) as server:
-        clients = [Client(server) for _ in range(CLIENTS)]
+@on("sqlite", "redis")
+def test_p3_a_websocket_with_two_subscriptions_resumes_each_of_them_when_workers_are_killed(store: Store) -> None:
+    history, began = History(), time.monotonic()
+    with store.serve(history_events=2 * EVENTS) as server:
+        clients = [Client(server, history) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
         wait_until(lambda: all(len(client.positions) == len(CHANNELS) for client in clients), 15, "all to listen")
-        publishers = [Publisher([server.port], channel, rate=2_000, batch=50, total=EVENTS) for channel in CHANNELS]
+        publishers = [
+            Publisher(history, [server.port], [channel], rate=2_000, batch=50, total=EVENTS) for channel in CHANNELS
+        ]
         for publisher in publishers:
             publisher.start()
         for victim in server.workers:
-            had = publishers[0].published
-            wait_until(lambda had=had: publishers[0].published >= had + EVENTS // 5, 30, "events to be under way")
+            had = publishers[0].tried
+            wait_until(lambda had=had: publishers[0].tried >= had + EVENTS // 5, 30, "events to be under way")
             os.kill(victim, signal.SIGKILL)
         for thread in [*publishers, *clients]:
             thread.join(DEADLINE_SECONDS)
-    nothing = judge([0], 0, 0)
-    for client in clients:
-        assert not client.gaps
-        assert client.connects > 1, "each has lost its worker at least once"
-        for channel, numbers in client.numbers.items():
-            assert judge(numbers, 0, EVENTS - 1) == nothing, (channel, client.connects, len(numbers))
+    verdict = judge(history)
+    seconds = time.monotonic() - began
+    report.note("P3: WebSocket, workers killed", store.tier, history, verdict, done="2 × killed", seconds=seconds)
+    assert not verdict.faults, verdict
+    assert all(client.connects > 1 for client in clients), "each has lost its worker at least once"
