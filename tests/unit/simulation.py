@@ -404,8 +404,11 @@ class World:
 
     def age(self) -> None:
         """Time passes, and the log is trimmed; the worker reads on, or is frozen meanwhile, while others publish."""
+        if self._is_in_pass:
+            return  # none takes so long: what waits to be handed out would be trimmed, and told to be missing
         is_frozen = self.dice.random() < 0.5
         for _ in range(3):
+            self.make_pass()
             if is_frozen:
                 self.append()
             else:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from app.flask_simulcast.brokers.memory import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.hub import Hub, catchup
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
-from tests.unit.simulation import SwappedBroker
+from tests.unit.simulation import FarBroker, SwappedBroker, World
 
 
 def drafts(*data: object, channel: str = "c") -> list[Draft]:
@@ -165,3 +169,181 @@ def test_a_log_that_is_replaced_by_a_newer_one_gives_its_readers_a_verdict(make_
         ("message", "new"),
     ]
     hub.remove_listener(listener)
+
+
+# Where reads switch: what happens meanwhile
+
+
+class Meanwhile:
+    """What others do during the next read, once, before it is asked or after; other reads let nobody in."""
+
+    def __init__(self, world: World, act: Callable[[], object], *, is_before: bool = False) -> None:
+        assert isinstance(world.broker, FarBroker)
+        self._turns = 1 if is_before else 2
+        self._act = act
+        world.broker.switch = self
+
+    def __call__(self) -> None:
+        self._turns -= 1
+        if not self._turns:
+            self._act()
+
+
+def replace(world: World, backup: MemoryBroker) -> None:
+    """Another log comes back, and the pump finds it out."""
+    world.broker.restore(backup)
+    world.clock.advance(1)
+    world.broker.append(drafts("new", "newer"))
+    world.read_on()
+
+
+@pytest.mark.parametrize("is_before", [False, True])
+def test_a_page_that_was_read_while_the_log_was_replaced_is_not_used(make_world: MakeWorld, is_before: bool) -> None:
+    """It would stand in the new log then, as if it had never missed anything."""
+    world = make_world(is_far=True, is_quiet=True)
+    hub, broker = world.hub, world.broker
+    start = broker.append(drafts(0))[0]
+    backup = broker.copy()
+    lost = broker.append(drafts("lost", "lost, too"))
+    hub.add_listener(Listener(("other",), SSE))  # the pump begins at their end
+    listener, later = (Listener(("c",), SSE, resume=str(at)) for at in (lost[0], start))
+    hub.add_listener(listener)
+    Meanwhile(world, lambda: replace(world, backup), is_before=is_before)
+    assert hub._catch_up.step(listener) == b""
+    assert (listener.position, listener.needs_verdict) == (lost[0], True)
+    text = read_until_live(hub, listener)
+    assert read_sse(text)[0].data.startswith('{"reason":"forked"')
+    assert data_of(text) == ["new", "newer"]
+    hub.add_listener(later)
+    assert data_of(read_until_live(hub, later)) == ["new", "newer"], "what was read of the old log is not shared"
+
+
+def test_who_comes_after_the_log_was_replaced_does_not_wait_for_what_is_read_of_the_old_one(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(is_far=True, is_quiet=True)
+    hub, broker = world.hub, world.broker
+    start = broker.append(drafts(0))[0]
+    backup = broker.copy()
+    broker.append(drafts("lost"))
+    hub.add_listener(Listener(("other",), SSE))
+    early, late = (Listener(("c",), SSE, resume=str(start)) for _ in range(2))
+    hub.add_listener(early)
+    texts = []
+
+    def meanwhile() -> None:
+        replace(world, backup)
+        hub.add_listener(late)
+        texts.append(read_until_live(hub, late))
+
+    Meanwhile(world, meanwhile)
+    assert hub._catch_up.step(early) == b""
+    texts.append(read_until_live(hub, early))
+    assert [data_of(text) for text in texts] == [["new", "newer"]] * 2
+
+
+def test_a_page_of_a_log_that_nobody_has_judged_yet_is_not_used(make_world: MakeWorld) -> None:
+    world = make_world(is_far=True, is_quiet=True)
+    hub, broker = world.hub, world.broker
+    broker.append(drafts(0))
+    backup = broker.copy()
+    lost = broker.append(drafts("lost", "lost, too"))
+    hub.add_listener(Listener(("other",), SSE))
+    listener = Listener(("c",), SSE, resume=str(lost[0]))
+    hub.add_listener(listener)
+    Meanwhile(world, lambda: broker.restore(backup), is_before=True)
+    for _ in range(3):
+        assert hub._catch_up.step(listener) == b""
+    assert listener.position == lost[0]
+    world.clock.advance(1)
+    broker.append(drafts("new"))
+    world.read_on()
+    text = read_until_live(hub, listener)
+    assert [event.type for event in read_sse(text)] == ["gap", "message"]
+
+
+def test_a_verdict_that_was_asked_while_the_log_went_on_is_asked_again(make_world: MakeWorld) -> None:
+    world = make_world(is_far=True, is_quiet=True)
+    hub, broker = world.hub, world.broker
+    backup = broker.copy()
+    hub.add_listener(Listener(("other",), SSE))
+    listener = Listener(("c",), SSE)
+    hub.add_listener(listener)
+    broker.append(drafts("lost"))
+    world.read_on()
+    lost = read_until_live(hub, listener)
+    assert data_of(lost) == ["lost"]
+    hub._scatter()
+    Meanwhile(world, lambda: replace(world, backup))
+    assert hub._catch_up.step(listener) == b""
+    assert listener.needs_verdict
+    text = read_until_live(hub, listener)
+    assert read_sse(text)[0].data.startswith('{"reason":"forked"')
+
+
+def test_a_verdict_that_fails_is_still_owed(make_world: MakeWorld) -> None:
+    world = make_world(is_far=True, is_quiet=True)
+    broker, hub = world.broker, world.hub
+    assert isinstance(broker, FarBroker)
+    listener = Listener(("c",), SSE)
+    hub.add_listener(listener)
+    hub._scatter()
+    broker.fails = 1
+    with pytest.raises(BrokerUnavailableError):
+        hub._catch_up.step(listener)
+    assert listener.needs_verdict
+    read_until_live(hub, listener)
+
+
+def test_what_is_for_it_alone_in_a_log_that_begins_again_from_before_is_found(make_world: MakeWorld) -> None:
+    """Its own channel is looked at from where the hub stood when it came: in a restored log that may be later."""
+    world = make_world(is_far=True, is_quiet=True)
+    hub, broker = world.hub, world.broker
+    backup = broker.copy()
+    world.clock.advance(5)
+    broker.append(drafts(0))
+    listener = Listener(("c",), SSE)
+    hub.add_listener(listener)
+    read_until_live(hub, listener)
+    world.clock.advance(-4)
+    broker.restore(backup)
+    world.read_on()
+    assert read_sse(hub._catch_up.step(listener))[0].data.startswith('{"reason":"lost"')
+    broker.append(drafts("for it", channel=f"listener:{listener.id}"))
+    world.read_on()
+    assert data_of(read_until_live(hub, listener)) == ["for it"]
+
+
+def test_a_fresh_listener_costs_no_look_for_what_is_for_it_alone(make_world: MakeWorld) -> None:
+    world = make_world(is_far=True, is_quiet=True)
+    broker, hub = world.broker, world.hub
+    assert isinstance(broker, FarBroker)
+    start = broker.append(drafts(0, 1))[0]
+    hub.add_listener(Listener(("other",), SSE))
+    listener = Listener(("c",), SSE, resume=str(start))
+    hub.add_listener(listener)
+    assert data_of(read_until_live(hub, listener)) == ["1"]
+    assert (broker.asked["page"], broker.asked["verdict"]) == (1, 1)
+
+
+def test_the_goal_is_looked_at_again_after_a_read(make_world: MakeWorld) -> None:
+    """An event comes while the last page is read: who joined where the goal was would not get it."""
+    world = make_world(is_far=True, is_quiet=True)
+    hub, broker = world.hub, world.broker
+    start = broker.append(drafts(0, 1))[0]
+    resident = Listener(("c",), SSE)
+    hub.add_listener(resident)
+    read_until_live(hub, resident)
+    listener = Listener(("c",), SSE, resume=str(start))
+    hub.add_listener(listener)
+
+    def one_more() -> None:
+        broker.append(drafts(2))
+        world.read_on()
+        world.make_pass()
+
+    Meanwhile(world, one_more)
+    text = hub._catch_up.step(listener)
+    assert data_of(text) == ["1"] and not listener.is_live
+    assert data_of(text + read_until_live(hub, listener)) == ["1", "2"]
+    assert isinstance(broker, FarBroker) and broker.asked["page"] == 1, "the rest is from memory"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gevent
 import pytest
+from gevent.event import Event as Flag
 
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
@@ -14,6 +15,7 @@ from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub
+from tests.unit.readers import settle
 from tests.unit.simulation import FarBroker
 
 HERD = 5_000
@@ -96,6 +98,7 @@ def broker_of(hub: Hub) -> FarBroker:
 
 def test_a_herd_that_comes_back_costs_one_verdict_and_one_read_a_page(make_hub: MakeHub) -> None:
     hub = make_hub(is_far=True, page_bytes=1024, max_listeners=HERD)
+    hub._catch_up._pages._seconds = hub._catch_up._verdicts._seconds = 60  # however busy this machine is
     broker = broker_of(hub)
     start = broker.log.head()
     broker.append([Draft("c", "message", str(n)) for n in range(1000)])  # 2 890 bytes: three pages
@@ -119,7 +122,12 @@ def test_a_herd_of_new_listeners_asks_for_its_replay_once_and_for_its_place_neve
     broker = broker_of(hub)
     hub.add_listener(Listener(("c",), SSE))
     asked = broker.asked.copy()
-    gevent.joinall([gevent.spawn(hub.replay_start, ("c",), 10) for _ in range(100)], timeout=5, raise_error=True)
+    gate = Flag()
+    broker.switch = gate.wait
+    jobs = [gevent.spawn(hub.replay_start, ("c",), 10) for _ in range(100)]
+    settle()
+    gate.set()
+    gevent.joinall(jobs, timeout=5, raise_error=True)
     jobs = [gevent.spawn(hub.add_listener, Listener(("c",), SSE)) for _ in range(100)]
     gevent.joinall(jobs, timeout=5, raise_error=True)
     more = broker.asked - asked

@@ -74,7 +74,7 @@ def test_one_who_is_catching_up_stays_with_heartbeats_and_goes_on_when_the_log_i
     reader, live = one_behind(hub)
     began = time.monotonic()
     wait_until(lambda: reader.bytes.count(b":\n") >= 3)
-    assert 0.25 < time.monotonic() - began < 1
+    assert time.monotonic() - began > 0.25
     assert reader.listener.close_reason is None
     assert hub._pump.is_lost
     lose(hub, 0)

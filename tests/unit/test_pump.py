@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
 
 from app.flask_simulcast import signals
+from app.flask_simulcast.brokers.base import Broker
 from app.flask_simulcast.brokers.memory import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
@@ -19,7 +21,8 @@ from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock, read_sse
-from tests.unit.conftest import MakeHub
+from tests.unit.conftest import MakeHub, MakeWorld
+from tests.unit.simulation import FarBroker
 
 
 def drafts(*data: object, channel: str = "c") -> list[Draft]:
@@ -29,7 +32,7 @@ def drafts(*data: object, channel: str = "c") -> list[Draft]:
 class Follower:
     """A pump on a memory log, and what it handed on."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: Broker) -> None:
         self.seen: list[Event] = []
         self.jumps: list[Position] = []
         self.metrics = Metrics()
@@ -130,6 +133,104 @@ def test_one_that_fails_tries_again(
     assert "The pump failed" in caplog.text
     assert [event.data for event in follower.seen] == ["1"]
     follower.pump.stop()
+
+
+# Where reads switch
+
+
+class FarFollower(Follower):
+    """Of a log whose reads let ``meanwhile`` happen: once, before they ask, or after."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.far = FarBroker(Settings(history_events=2), clock, self._turn)
+        self.meanwhile: Callable[[], object] | None = None
+        self.in_turns = 0
+        super().__init__(self.far)
+
+    def _turn(self) -> None:
+        self.in_turns -= 1
+        if self.in_turns == 0 and self.meanwhile is not None:
+            self.meanwhile()
+
+    def during(self, act: Callable[[], object], *, is_before: bool = False) -> None:
+        self.meanwhile, self.in_turns = act, 1 if is_before else 2
+
+    def read_all(self) -> list[str]:
+        while self.pump.advance():
+            pass
+        return [event.data for event in self.seen]
+
+
+@pytest.fixture
+def far(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[FarFollower]:
+    far = FarFollower(clock)
+    monkeypatch.setattr(far.pump, "_run", lambda: None)  # its greenlet is the test
+    far.far.append(drafts("before"))
+    far.pump.start()
+    yield far
+    far.pump.stop()
+
+
+def test_nobody_reads_for_a_pump_whose_reads_switch(far: FarFollower) -> None:
+    """Two greenlets would hand on the same events."""
+    far.far.append(drafts(1, 2))
+    far.during(far.pump.catch_up)
+    assert far.read_all() == ["1", "2"]
+
+
+@pytest.mark.parametrize("is_before", [False, True])
+def test_what_was_read_while_the_log_was_opened_anew_is_judged_first(far: FarFollower, is_before: bool) -> None:
+    backup = far.far.copy()
+    far.far.append(drafts("lost"))
+    far.read_all()
+
+    def restore() -> None:
+        far.far.restore(backup)
+        far.far.append(drafts("new"))
+
+    far.far.append(drafts("lost, too"))
+    far.during(restore, is_before=is_before)
+    assert far.read_all() == ["lost"], "the rest is for the verdict of each listener"
+    assert far.jumps == [far.far.log.head()]
+
+
+def test_a_judgement_that_fails_is_still_owed(far: FarFollower) -> None:
+    backup = far.far.copy()
+    far.far.append(drafts("lost"))
+    far.read_all()
+    far.far.restore(backup)
+    far.far.fails = 1
+    with pytest.raises(BrokerUnavailableError):
+        far.pump.advance()
+    assert not far.pump.is_sure
+    far.read_all()
+    assert len(far.jumps) == 1 and far.pump.is_sure
+
+
+def test_who_joins_while_it_asks_where_to_jump_is_sent_back_with_the_rest(make_world: MakeWorld) -> None:
+    world = make_world(is_far=True, is_quiet=True)
+    hub, broker = world.hub, world.broker
+    assert isinstance(broker, FarBroker)
+    backup = broker.copy()
+    broker.append(drafts("lost"))
+    hub.add_listener(Listener(("other",), SSE))
+    joined, added = Listener(("c",), SSE), Listener(("c",), SSE)
+    hub.add_listener(joined)
+    broker.restore(backup)
+    asked = 0
+
+    def meanwhile() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 4:  # after the verdict, and after the head was asked for
+            hub._switchboard.join(joined)
+            hub.add_listener(added)
+
+    broker.switch = meanwhile
+    world.read_on()
+    assert hub._pump.position == broker.log.head()
+    for listener in (joined, added):
+        assert not listener.is_live and listener.needs_verdict
 
 
 def test_a_large_batch_that_was_published_here_is_read_to_its_end_at_once(make_hub: MakeHub) -> None:
