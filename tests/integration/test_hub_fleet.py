@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 
 from tests.clients import SSEClient
+from tests.faults.tiers import open_store
 from tests.integration.fleet import Fleet, call, connect, fleet, listed, listen, token, wait_for_listeners
 from tests.serving import BEARER, wait_until
 
 ALL_OF_IT = ["*", "all", "user:*", "listener:*"]
 
 
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with fleet(tmp_path_factory.mktemp("fleet")) as running:
-        yield running
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with open_store(request.param, tmp_path_factory.mktemp("fleet")) as store:
+        with fleet(store.folder, broker_url=store.url) as running:
+            yield running
 
 
 @pytest.fixture(autouse=True)
