@@ -149,6 +149,7 @@ def _status(server: Server, name: str) -> int:
     return server.request("POST", f"/api/v1/wukongs/{name}/commands", body, BEARER)[0]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("command", ["module", "flask"])
 def test_it_stops_cleanly(two: Server, tmp_path: Path, command: str, number: int) -> None:

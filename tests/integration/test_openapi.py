@@ -54,6 +54,7 @@ def document(documented: Server) -> Any:
     return documented.get_json("/openapi.json")
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("headers", [BEARER, {}], ids=["everything", "nothing"])
 def test_whoever_may_do_everything_or_nothing_gets_what_is_documented(
     documented: Server, tmp_path: Path, headers: dict[str, str]
