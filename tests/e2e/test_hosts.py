@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.clients import SSEClient
 from tests.e2e.hosts import Host, Site, serve_site
 from tests.e2e.net import FilteredWay
 from tests.e2e.page import Page
@@ -182,13 +183,12 @@ def test_nginx_goes_round_a_host_that_has_lost_redis(site: Site) -> None:
         for _ in range(6):
             stack.enter_context(site.page("channel=elsewhere")).connected()
         site.two.to_redis.cut()
-        wait_until(lambda: site.two.server.request("GET", "/readyz")[0] == 503, 5)
+        wait_until(lambda: stream_status(site.two) == 503, 5, "host two to notice")
         pages = [stack.enter_context(site.page("channel=orders")) for _ in range(6)]
         for page in pages:
             page.connected()
         client = stack.enter_context(site.nginx.client())
-        answers = [client.get("/readyz").status_code for _ in range(4)]
-        assert answers == [200] * 4
+        assert [websocket_status(site) for _ in range(4)] == [101] * 4
         keyed = [publish_keyed(client, number) for number in range(4)]
         assert [answer.status_code for answer in keyed] == [201] * 4
         positions = [position for answer in keyed for position in answer.json()["positions"]]
@@ -196,14 +196,32 @@ def test_nginx_goes_round_a_host_that_has_lost_redis(site: Site) -> None:
             wait_until(lambda: len(publisher.positions) > 20, 10)
         wait_for_all(pages, positions + publisher.positions)
         site.one.to_redis.cut()
-        wait_until(lambda: site.one.server.request("GET", "/readyz")[0] == 503, 5)
+        wait_until(lambda: stream_status(site.one) == 503, 5, "host one to notice")
         late = stack.enter_context(site.page("channel=orders"))
         wait_until(lambda: late.ends > 1, 30, "nginx to tell a page to come back")
-        answer = client.post(_EVENTS, json={"channel": "orders", "data": 1}, headers=BEARER | {"Idempotency-Key": "k"})
-        assert answer.status_code == 503
-        assert code_of(answer) in ("unavailable", "broker_unavailable", "publish_uncertain")
+        assert [publish_keyed(client, number).status_code for number in range(5, 8)] == [503] * 3
+        assert websocket_status(site) == 503
+        assert [client.get("/healthz").status_code for _ in range(4)] == [200] * 4, "what needs no Redis goes on"
         site.one.to_redis.mend()
         assert late.connected().refusals == []
+
+
+def stream_status(host: Host) -> int:
+    """For who is no EventSource."""
+    with SSEClient(host.server.port, "/api/v1/stream?channel=elsewhere", host=host.server.host, accept="*/*") as client:
+        return client.status
+
+
+def websocket_status(site: Site) -> int:
+    """Of a handshake."""
+    fields = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    with site.nginx.client() as client, client.stream("GET", "/ws", headers=fields) as response:
+        return response.status_code
 
 
 def publish_keyed(client: httpx.Client, number: int) -> httpx.Response:
