@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import threading
@@ -59,8 +60,6 @@ def sockets() -> int:
 def threads_or_greenlets() -> int:
     if not is_patched():
         return threading.active_count()
-    import gc
-
     gc.collect()
     return sum(isinstance(it, gevent.Greenlet) and not it.dead for it in gc.get_objects())
 
@@ -218,9 +217,9 @@ def test_greenlets_killed_at_any_moment_leave_the_others_to_go_on(server: Redis,
             broker.keep(f"{name} {n}", f"{name} {n}", 60)
             assert broker.recall(f"{name} {n}") == f"{name} {n}"
 
-    for number in range(60):
+    for number in range(200):
         greenlets = [gevent.spawn(publish, f"{number} {n}") for n in range(20)]
-        greenlets += [gevent.spawn(look, f"{number} {n}") for n in range(10)]
+        greenlets += [gevent.spawn(look, f"{number} {n}") for n in range(number % 40)]
         for _ in range(dice.randrange(6)):
             gevent.sleep(dice.random() * 0.002)
             gevent.killall(dice.sample(greenlets, 4), block=dice.random() < 0.5)
@@ -234,6 +233,7 @@ def test_greenlets_killed_at_any_moment_leave_the_others_to_go_on(server: Redis,
     assert len(stored) == len(set(stored))
     assert {text.strip('"') for text in stored} - {"after"} <= answers.keys() | uncertain
     assert clients_of(server) <= 18
+    gc.collect()
 
 
 @needs_loop

@@ -10,8 +10,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
+from gevent import lock
 
 from ...errors import BrokerUnavailableError
+from ...loop import is_patched
 from .scripts import Script
 
 # One that lay about for so long is looked at before it is used: its server may have been started anew.
@@ -156,7 +158,8 @@ class Links:
     def __init__(self, pool: redis.ConnectionPool, seconds: float) -> None:
         self._pool = pool
         self._seconds = seconds
-        self._room = threading.BoundedSemaphore(_MOST)
+        # That of threading, patched, loses room for good when a greenlet is killed while it enters or leaves.
+        self._room = (lock if is_patched() else threading).BoundedSemaphore(_MOST)
         self._idle: list[Link] = []  # appending and popping are atomic
         self._is_closed = False
 
