@@ -27,6 +27,7 @@ class Keeper:
         self._broker = broker
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._due = 0.0
+        self._has_failed = False
 
     def keep(self) -> None:
         """Called with whatever the hub is used for. May switch in a process without a loop only."""
@@ -50,7 +51,10 @@ class Keeper:
     def _maintain(self) -> None:
         try:
             self._broker.maintain()
+            self._has_failed = False
         except BrokerError as error:
-            _log.warning("%s", error)
+            if not self._has_failed:  # once an outage
+                _log.warning("%s", error)
+            self._has_failed = True
         except Exception:  # the log must be trimmed again some time
             _log.exception("The log could not be maintained. It is tried again.")

@@ -57,6 +57,7 @@ class Register:
         self._come: dict[Listener, None] = {}
         self._gone: dict[str, None] = {}
         self._renews = False
+        self._has_failed = False
         self._wake = Flag()
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
@@ -94,10 +95,13 @@ class Register:
             self._wake.clear()
             try:
                 self._report()
+                self._has_failed = False
                 gevent.sleep(_PAUSE_SECONDS)
             except BrokerError as error:
                 self._metrics.count("register_failed_total")
-                _log.warning("Who listens here could not be told to other workers; it is tried again. %s", error)
+                if not self._has_failed:  # once an outage
+                    _log.warning("Who listens here could not be told to other workers; it is tried again. %s", error)
+                self._has_failed = True
                 self._wake.set()
                 gevent.sleep(_RETRY_SECONDS)
 
