@@ -27,7 +27,8 @@ class Reads:
     def __init__(self, *, is_needed: bool = True) -> None:
         self.begun = 0
         self.shared = 0
-        self.flights = Flights(is_needed=is_needed, on_shared=self._shares)
+        self.is_lost = False
+        self.flights = Flights(is_needed=is_needed, is_lost=lambda: self.is_lost, on_shared=self._shares)
 
     def _shares(self) -> None:
         self.shared += 1
@@ -89,6 +90,18 @@ def test_where_reads_do_not_switch_nothing_is_noted() -> None:
     reads = Reads(is_needed=False)
     assert gevent.joinall([gevent.spawn(reads.fetch) for _ in range(3)], timeout=5, raise_error=True)
     assert (reads.begun, reads.shared) == (3, 0)
+
+
+def test_a_few_are_under_way_at_once_and_who_waits_for_a_turn_does_not_find_out_what_is_known() -> None:
+    reads = Reads()
+    jobs = [gevent.spawn(reads.flights.fetch, n, reads.read) for n in range(20)]
+    gevent.sleep(0)
+    assert reads.begun == 8
+    reads.is_lost = True
+    gevent.joinall(jobs, timeout=5)
+    assert [type(job.exception) for job in jobs] == [type(None)] * 8 + [BrokerUnavailableError] * 12
+    reads.is_lost = False
+    assert reads.flights.fetch("next", reads.read) == 9, "all turns were given back"
 
 
 def broker_of(hub: Hub) -> FarBroker:

@@ -78,11 +78,13 @@ class Hub:
         self.id = token_hex(8)
         self._roll = Roll(settings)
         self.listeners = self._roll.listeners
-        self.control = Control(broker, self._roll)
-        self.is_draining = _draining_pid == self.pid
         self._flights = Flights(
-            is_needed=not broker.reads_at_once, on_shared=lambda: metrics.count("catchup_reads_shared_total")
+            is_needed=not broker.reads_at_once and is_patched(),
+            is_lost=lambda: self._pump.is_lost,
+            on_shared=lambda: metrics.count("catchup_reads_shared_total"),
         )
+        self.control = Control(broker, self._roll, self._flights)
+        self.is_draining = _draining_pid == self.pid
         min_events = 0 if broker.reads_at_once else _MIN_RING_EVENTS
         self._ring = Ring(max(settings.ring_events, min_events), settings.ring_bytes)
         self._pump = Pump(broker, self._receive, self._scatter, metrics, sender)

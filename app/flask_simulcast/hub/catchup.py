@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import gevent
@@ -236,7 +236,10 @@ class CatchUp:
         return written
 
     def _own_page(self, listener: Listener, goal: Position) -> _Written:
-        page = self._page(listener.shared + listener.personal, listener.position, goal, self._page_bytes)
+        channels, position, page_bytes = listener.shared + listener.personal, listener.position, self._page_bytes
+        page = self._ring.page(channels, position, goal, page_bytes)
+        if page is None:
+            page = self._flights.alone(lambda: self._broker.page(channels, position, goal, page_bytes))
         own = LISTENER_PREFIX + listener.id
         if own in page.marks and page.marks[own].key <= listener.own_after.key:
             del page.marks[own]
@@ -267,10 +270,6 @@ class CatchUp:
             key = ("any", channels, after, up_to)
             page = self._flights.fetch(key, lambda: self._broker.page(channels, after, up_to, 1))
         return bool(page.events or page.marks)
-
-    def _page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
-        page = self._ring.page(channels, after, up_to, max_bytes)
-        return self._broker.page(channels, after, up_to, max_bytes) if page is None else page
 
     def _written(self, listener: Listener, page: Page, goal: Position) -> _Written:
         frames = self._frames(listener, page)

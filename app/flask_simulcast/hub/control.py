@@ -12,6 +12,7 @@ from ..brokers.base import Broker
 from ..event import CONTROL, LISTENER_PREFIX, Draft, Event
 from ..grant import Grant
 from ..listener import CloseReason, Listener
+from .flights import Flights
 from .roll import Roll
 
 _REVOKE = "revoke"
@@ -29,11 +30,13 @@ class Control:
     Args:
         broker: Remembers it.
         roll: The listeners of this worker.
+        flights: Of this worker.
     """
 
-    def __init__(self, broker: Broker, roll: Roll) -> None:
+    def __init__(self, broker: Broker, roll: Roll, flights: Flights) -> None:
         self._broker = broker
         self._roll = roll
+        self._flights = flights
 
     def revoke_user(self, user: str, now_ms: int, seconds: float) -> None:
         """All that was issued to a user before now. May switch."""
@@ -52,20 +55,27 @@ class Control:
         self._broker.revoke(name, before_ms, seconds, Draft(CONTROL, _REVOKE, data))
 
     def is_revoked(self, grant: Grant) -> bool:
-        """Whether what this grant was made from no longer counts."""
+        """Whether what this grant was made from no longer counts. May switch.
+
+        Raises:
+            BrokerUnavailableError: The log can't be read.
+        """
         names = grant.revocable_as
-        return bool(names) and self._broker.revoked_before(names) > grant.issued_at * 1000
+        return bool(names) and self._revoked_before(names) > grant.issued_at * 1000
 
     def check_new(self, listener: Listener) -> None:
-        """Close a listener that was revoked while it was being taken on. Nobody can have kicked it yet."""
+        """Close a listener that was revoked while it was being taken on. Nobody can have kicked it yet. May switch."""
         if self.is_revoked(listener.grant):
             listener.close(CloseReason.REVOKED)
 
     def check(self, listener: Listener) -> None:
-        """Close a listener that was revoked or kicked while the log went on without us."""
+        """Close a listener that was revoked or kicked while the log went on without us. May switch."""
         self.check_new(listener)
-        if self._broker.revoked_before((LISTENER_PREFIX + listener.id,)):
+        if self._revoked_before((LISTENER_PREFIX + listener.id,)):
             listener.close(CloseReason.KICKED)
+
+    def _revoked_before(self, names: tuple[str, ...]) -> int:
+        return self._flights.alone(lambda: self._broker.revoked_before(names))
 
     def obey(self, event: Event) -> None:
         """From the pump, in the order of the log. Does not switch."""

@@ -1,4 +1,6 @@
-"""Flights: reads that are under way. Whoever asks for what is being read already waits for that answer."""
+"""Flights: reads that are under way. Whoever asks for what is being read already waits for that answer; whoever asks for
+something else waits for a turn, so that a herd does not stand in the way of the pump.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +8,30 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from gevent.event import Event as Flag
+from gevent.lock import BoundedSemaphore
 
-from ..errors import BrokerError, ListenError
+from ..errors import BrokerError, BrokerUnavailableError, ListenError
+
+# Half of what a broker takes on at once: the rest is for the pump, the register, and requests.
+_AT_ONCE = 8
 
 T = TypeVar("T")
 
 
 class Flights:
-    """Of one worker. A herd that asks the same at once costs one read.
+    """Of one worker. A herd that asks the same at once costs one read, and eight are under way at most.
 
     Args:
         is_needed: Whether reads switch; else none is ever found under way.
+        is_lost: Whether it is known that the log can't be read: who has waited for a turn need not find out, too.
         on_shared: Called for each read that was saved.
     """
 
-    def __init__(self, *, is_needed: bool, on_shared: Callable[[], object]) -> None:
+    def __init__(self, *, is_needed: bool, is_lost: Callable[[], bool], on_shared: Callable[[], object]) -> None:
         self._is_needed = is_needed
+        self._is_lost = is_lost
         self._on_shared = on_shared
+        self._turns = BoundedSemaphore(_AT_ONCE)
         self._flights: dict[Hashable, _Flight] = {}
 
     def fetch(self, key: Hashable, read: Callable[[], T]) -> T:
@@ -50,6 +59,19 @@ class Flights:
                 answer: T = flight.answer
                 return answer
 
+    def alone(self, read: Callable[[], T]) -> T:
+        """What ``read`` returns, which is of no use to anybody else. Switches if that does.
+
+        Raises:
+            BrokerError: As ``read``.
+        """
+        if not self._is_needed:
+            return read()
+        with self._turns:
+            if self._is_lost():
+                raise BrokerUnavailableError("The log can't be read now. Try again in a second.")
+            return read()
+
     def forget(self) -> None:
         """What is under way may be of another log: whoever asks from now on has it read anew."""
         self._flights.clear()
@@ -57,7 +79,7 @@ class Flights:
     def _fly(self, key: Hashable, read: Callable[[], T]) -> T:
         flight = self._flights[key] = _Flight()
         try:
-            answer = flight.answer = read()
+            answer = flight.answer = self.alone(read)
             flight.has_answer = True
             return answer
         except (BrokerError, ListenError) as error:
