@@ -221,5 +221,6 @@ class ShiftClock(Nemesis):
         self.note(f"clock at {hours:+d} h")
 
     def strike(self) -> None:
-        self._hours = self.chance.choice([hours for hours in (-1, 0, 1) if hours != self._hours])
+        others = [hours for hours in (-1, 0, 1) if hours != self._hours]
+        self._hours = self.chance.choice(others) if len(self.log) > 1 else 1  # ahead first: that moves the log, too
         self.set(self._hours)

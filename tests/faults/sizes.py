@@ -24,6 +24,8 @@ class Sizes:
         reloads: Rolling ones, under load.
         streams: Open meanwhile.
         freezes: Of Redis.
+        away_seconds: How long each of them lasts.
+        user_timeout_ms: After which the kernel gives up a client that does not acknowledge.
         clock_jumps: Of an hour or two.
         leaks: Connections cut before it is counted what is left.
         replays: With a token that is narrower, or was revoked.
@@ -32,8 +34,8 @@ class Sizes:
 
     events: int = 100_000
     kills: int = 16
-    master_kills: int = 2
-    store_kills: int = 3
+    master_kills: int = 1
+    store_kills: int = 2
     cut_events: int = 20_000
     keyed_events: int = 10_000
     joins: int = 200
@@ -43,8 +45,10 @@ class Sizes:
     reloads: int = 2
     streams: int = 500
     freezes: int = 1
+    away_seconds: int = 6
+    user_timeout_ms: int = 4_000
     clock_jumps: int = 3
-    leaks: int = 1_000
+    leaks: int = 500
     replays: int = 100
     seconds: int = 120
 
@@ -64,6 +68,8 @@ LONG = Sizes(
     reloads=20,
     streams=500,
     freezes=20,
+    away_seconds=10,
+    user_timeout_ms=20_000,
     clock_jumps=60,
     leaks=10_000,
     replays=10_000,

@@ -82,7 +82,7 @@ LIMITS = {
 }
 
 
-@on("memory", "sqlite", "redis")
+@on("sqlite", "redis")
 def test_p12_one_more_than_each_limit_is_refused_by_name_while_others_are_served(store: Store) -> None:
     with store.serve(workers=1, **LIMITS) as server, contextlib.ExitStack() as stack:
         for _ in range(LIMITS["max_listeners"]):

@@ -35,9 +35,9 @@ def test_p14_order_and_replay_hold_while_the_clock_jumps(store: Store) -> None:
         publisher = Publisher(history, [server.port], rate=RATE, batch=10)
         publisher.start()
         for _ in range(SIZES.clock_jumps):
+            nemesis.strike()
             had = publisher.tried
             wait_until(lambda had=had: publisher.tried >= had + 2 * RATE, 30, "events to flow")
-            nemesis.strike()
         publisher.stop()
         listeners.finish()
     verdict = judge(history)
