@@ -193,7 +193,7 @@ class ShiftClock(Nemesis):
     Source: libfaketime(1).
     """
 
-    LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+    LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
     def __init__(self, chance: random.Random, folder: Path) -> None:
         super().__init__(chance)
