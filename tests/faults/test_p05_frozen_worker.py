@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 from tests.clients import SSEClient
 from tests.faults.checker import History
 from tests.faults.generator import Publisher
-from tests.serving import serve, wait_until
+from tests.faults.tiers import Store, on
+from tests.serving import wait_until
 
 # Nothing younger than 10 s is trimmed, so the freeze must last longer.
 HISTORY = 100
 
 
-def test_p5_listeners_of_a_frozen_worker_get_a_gap_and_nobody_else_waits(tmp_path: Path) -> None:
-    log = f"sqlite:///{tmp_path}/shared.db"
+@on("sqlite", "redis")
+def test_p5_listeners_of_a_frozen_worker_get_a_gap_and_nobody_else_waits(store: Store) -> None:
     history = History()
     path = "/api/v1/stream?channel=flow"
-    options = {"broker_url": log, "history_events": HISTORY, "WORKER_TIMEOUT": 90}
+    options = {"workers": 1, "history_events": HISTORY, "WORKER_TIMEOUT": 90}
     with (
-        serve(tmp_path / "frozen", **options) as frozen,
-        serve(tmp_path / "running", **options) as running,
+        store.serve("frozen", **options) as frozen,
+        store.serve("running", **options) as running,
         SSEClient(frozen.port, path, timeout=30) as listener,
         SSEClient(frozen.port, "/api/v1/stream?channel=other", timeout=30) as bystander,
     ):

@@ -6,6 +6,8 @@ import contextlib
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.clients import Crowd, SSEClient
 from tests.faults.tiers import Store, on
 from tests.serving import Server, wait_until
@@ -22,6 +24,7 @@ MOST_SECONDS = 0.05
 MOST_BYTES = 1 << 20
 
 
+@pytest.mark.alone
 @on("sqlite", "redis")
 def test_p7_clients_that_never_read_cost_nobody_else_anything_and_are_cut(store: Store) -> None:
     with (

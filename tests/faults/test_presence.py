@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.clients import Block, SSEClient
+from tests.faults.tiers import open_store
 from tests.integration.fleet import Fleet, call, connect, fleet, listen, token
 from tests.serving import Server, wait_until
 
@@ -18,12 +19,12 @@ _LEASE_SECONDS = 8  # the default; ten are promised
 _WATCH = ["presence:room.*"]
 
 
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Frozen workers are not killed here before they thaw."""
-    with fleet(
-        tmp_path_factory.mktemp("presence"), app="wsgi:app", presence_channels="room.*", WORKER_TIMEOUT=60
-    ) as both:
+    folder = tmp_path_factory.mktemp("presence")
+    options = {"app": "wsgi:app", "presence_channels": "room.*", "WORKER_TIMEOUT": 60}
+    with open_store(request.param, folder) as store, fleet(folder, broker_url=store.url, **options) as both:
         yield both
 
 
