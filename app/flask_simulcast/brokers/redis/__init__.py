@@ -46,13 +46,15 @@ class RedisBroker(Broker):
 
     def __init__(self, url: str, settings: Settings, clock: Clock | None = None) -> None:
         pool = make_pool(url, settings.redis_seconds)
+        patient = make_pool(url, settings.redis_seconds + _TICK_SECONDS)
         self._clock = clock
         self._prefix = f"{{{settings.redis_prefix}}}:"
-        self._links = Links(pool, settings.redis_seconds)
-        self._append_link = Link(pool)
+        self._server = ""
+        self._links = Links(pool, self._meet, settings.redis_seconds)
+        # Of their own: neither who publishes nor the pump waits behind those who read history.
+        self._append_link, self._read_link = Link(pool, self._meet), Link(pool, self._meet)
         self._committer = Committer(lambda arguments: self._on(self._append_link, scripts.APPEND, *arguments))
-        waiting = make_pool(url, settings.redis_seconds + _TICK_SECONDS)
-        self._tail = Tail(Link(waiting), self._prefix + "tail", self._read_on, settings.redis_seconds)
+        self._tail = Tail(Link(patient, self._meet), self._prefix + "tail", self._read_on, settings.redis_seconds)
         self._upkeep = Upkeep(self._ask, settings, clock or Clock())
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
@@ -67,7 +69,7 @@ class RedisBroker(Broker):
         self._tail.wait(seconds)
 
     def _read_on(self, after: Position) -> Any:
-        return self._ask(scripts.READ, *_parts(after), f"{after.tag:08x}")
+        return self._ask_on(self._read_link, scripts.READ, *_parts(after), f"{after.tag:08x}")
 
     def head(self) -> Position:
         return position_of(self._ask(scripts.HEAD))
@@ -182,17 +184,27 @@ class RedisBroker(Broker):
     def close(self) -> None:
         self._tail.close()
         self._append_link.close()
+        self._read_link.close()
         self._links.close()
 
     # Asking Redis
 
+    def _meet(self, server: str) -> None:
+        """A server that was started anew, or took over, may have another log: the pump has to ask before it believes a page."""
+        if self._server not in ("", server):
+            self.generation += 1
+        self._server = server
+
     def _ask(self, script: Script, *arguments: Any) -> Any:
         """Run a script that may as well be run again. Raises BrokerUnavailableError."""
         with self._links.one() as link:
-            try:
-                return self._on(link, script, *arguments)
-            except AnswerLostError as error:
-                raise BrokerUnavailableError(f"Redis did not answer: {error}. Look at Redis if it goes on.") from error
+            return self._ask_on(link, script, *arguments)
+
+    def _ask_on(self, link: Link, script: Script, *arguments: Any) -> Any:
+        try:
+            return self._on(link, script, *arguments)
+        except AnswerLostError as error:
+            raise BrokerUnavailableError(f"Redis did not answer: {error}. Look at Redis if it goes on.") from error
 
     def _change(self, script: Script, *arguments: Any) -> Any:
         """Run a script that changes something. Raises BrokerError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,6 +23,8 @@ _OLDEST_VERSION = (6, 2)
 # The server did not do what it was asked; another one may, or the same one later.
 _ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.BusyLoadingError, redis.exceptions.MasterDownError)
 
+Meet = Callable[[str], None]
+
 _log = logging.getLogger("flask_simulcast")
 
 
@@ -39,10 +41,13 @@ class Link:
 
     Args:
         pool: Makes connections, and knows where to.
+        meet: Called with the id of the server whenever it has connected, before anything is asked. Another id is another
+            server, or the same one started anew.
     """
 
-    def __init__(self, pool: redis.ConnectionPool) -> None:
+    def __init__(self, pool: redis.ConnectionPool, meet: Meet) -> None:
         self._connection: Any = pool.make_connection()
+        self._meet = meet
         self._used_at = 0.0  # 0 while it is not connected
 
     def open(self) -> None:
@@ -145,6 +150,7 @@ class Link:
             _warn_once(
                 "Redis writes no append-only file: what was published is lost when it is started anew. Set appendonly yes."
             )
+        self._meet(facts.get("run_id", ""))
 
 
 class Links:
@@ -152,11 +158,13 @@ class Links:
 
     Args:
         pool: Makes them.
+        meet: See `Link`.
         seconds: How long to wait for one.
     """
 
-    def __init__(self, pool: redis.ConnectionPool, seconds: float) -> None:
+    def __init__(self, pool: redis.ConnectionPool, meet: Meet, seconds: float) -> None:
         self._pool = pool
+        self._meet = meet
         self._seconds = seconds
         # That of threading, patched, loses room for good when a greenlet is killed while it enters or leaves.
         self._room = (lock if is_patched() else threading).BoundedSemaphore(_MOST)
@@ -178,7 +186,7 @@ class Links:
             try:
                 link = self._idle.pop()
             except IndexError:
-                link = Link(self._pool)
+                link = Link(self._pool, self._meet)
             try:
                 yield link
             finally:

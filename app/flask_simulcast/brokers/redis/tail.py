@@ -23,7 +23,7 @@ Ask = Callable[[Position], Any]
 
 
 class Tail:
-    """Reads on, and waits.
+    """Reads on, and waits, for one reader.
 
     Args:
         link: Its own.
