@@ -115,7 +115,6 @@ class Replica(Flushed):
         self._replica = Redis(self._folder / f"replica{self._number}", keeps=False, options=options)
         self._replica.start()
         wait_until(lambda: self._replica.facts("replication").get("master_link_status") == "up", 20)
-        self.server.command("WAIT", "1", "5000")
         assert self._replica.command("REPLICAOF", "NO", "ONE").startswith(b"+OK")
 
     def fork(self) -> None:

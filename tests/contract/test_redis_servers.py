@@ -237,7 +237,7 @@ def test_where_sentinels_make_a_replica_the_master_appends_go_on_and_readers_are
                 broker, follower = open_redis(url), open_redis(url)
                 (kept,) = broker.append([draft("kept")])
                 assert follower.read(kept) == ([], False)
-                master.command("WAIT", "1", "5000")
+                wait_until(lambda: replica.command("XLEN", "{simulcast}:tail") == b":1\r\n", 5)
                 replica.freeze()
                 master.command("CLIENT", "KILL", "TYPE", "replica")  # or it would find it in its socket
                 (lost,) = broker.append([draft("lost")])
