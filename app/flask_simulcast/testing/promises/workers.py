@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from functools import partial
 
-from .coming_and_going import BusyWorker, check_told
+from ...event import PRESENCE_PREFIX
+from .coming_and_going import CHANNELS, BusyWorker, check_told
 from .places import RegisterWords, place_of
 
 
@@ -74,6 +75,7 @@ class WorkerPromises(RegisterWords):
         """Workers that come, go, freeze and end at the same time, while another one sweeps."""
         broker = self.open(history_events=1_000_000, append_seconds=30)
         start = broker.head()
+        told_on = [PRESENCE_PREFIX + channel for channel in CHANNELS]
         workers = [BusyWorker(self.open_other(broker, append_seconds=30), f"w{n}", seed=n) for n in range(3)]
         is_over = threading.Event()
 
@@ -90,15 +92,15 @@ class WorkerPromises(RegisterWords):
             is_over.set()
             sweeper.join()
         self.pass_time(broker, 0)
-        check_told(broker, self.read_all(broker, start))
+        check_told(broker, self.events_of(broker, *told_on, after=start))
         for worker in workers:
             worker.settle()
         self.pass_time(broker, 4)
         for worker in workers:
             worker.settle()
         present = {presence for worker in workers for presence in worker.presences}
-        assert check_told(broker, self.read_all(broker, start)) == present
+        assert check_told(broker, self.events_of(broker, *told_on, after=start)) == present
         for worker in workers:
             broker.check_out(worker.name, grace_seconds=0)
         self.pass_time(broker, 4)
-        assert check_told(broker, self.read_all(broker, start)) == set()
+        assert check_told(broker, self.events_of(broker, *told_on, after=start)) == set()
