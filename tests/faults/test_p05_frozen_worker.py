@@ -8,8 +8,8 @@ import signal
 from tests.clients import SSEClient
 from tests.faults.checker import History
 from tests.faults.generator import Publisher
-from tests.faults.tiers import Store, on
 from tests.serving import wait_until
+from tests.tiers import Store, on
 
 # Nothing younger than 10 s is trimmed, so the freeze must last longer.
 HISTORY = 100

@@ -18,9 +18,9 @@ from tests.faults.exchanges import Exchange, Flush, Forget, LoadDump, Promote, R
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.nemesis import Service
 from tests.faults.sizes import SIZES
-from tests.faults.tiers import Store, on, open_store
 from tests.relay import Relay
 from tests.serving import Server, wait_until
+from tests.tiers import Store, on, open_store
 
 LISTENERS = 4
 RATE = 200

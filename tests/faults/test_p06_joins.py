@@ -19,7 +19,7 @@ from tests.faults import report
 from tests.faults.checker import History, judge
 from tests.faults.generator import Follower, Publisher
 from tests.faults.sizes import SIZES
-from tests.faults.tiers import Store, on
+from tests.tiers import Store, on
 
 AT_ONCE = 20
 LIVE_EVENTS = 200

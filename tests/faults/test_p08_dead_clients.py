@@ -12,8 +12,8 @@ import pytest
 
 from tests.clients import SSEClient
 from tests.faults.sizes import SIZES
-from tests.faults.tiers import Store, on
 from tests.serving import Server, wait_until
+from tests.tiers import Store, on
 
 HEARTBEAT_SECONDS = 1
 CLONE_NEWNET = 0x40000000

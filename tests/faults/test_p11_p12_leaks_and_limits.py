@@ -15,9 +15,9 @@ from tests.clients import SSEClient
 from tests.faults.checker import History, judge
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.sizes import SIZES
-from tests.faults.tiers import Store, on
 from tests.relay import CuttingRelay
 from tests.serving import BEARER, Server, wait_until
+from tests.tiers import Store, on
 
 CHANNELS = [f"c{number}" for number in range(20)]
 FIGURES = ("listeners", "channels", "audiences", "greenlets", "descriptors")

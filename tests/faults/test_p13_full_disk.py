@@ -17,8 +17,8 @@ from tests.clients import SSEClient
 from tests.faults import report
 from tests.faults.checker import History, judge
 from tests.faults.generator import Listeners, Publisher
-from tests.faults.tiers import Store, on
 from tests.serving import BEARER, serve, wait_until
+from tests.tiers import Store, on
 
 DISK = "size=12m"
 

@@ -11,9 +11,9 @@ from tests.faults.checker import History, judge, order
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.nemesis import ShiftClock
 from tests.faults.sizes import SIZES
-from tests.faults.tiers import Store, on
 from tests.relay import CuttingRelay
 from tests.serving import wait_until
+from tests.tiers import Store, on
 
 RATE = 1000
 LISTENERS = 4

@@ -9,8 +9,8 @@ from typing import Any
 from app.tokens import mint
 from tests.clients import SSEClient
 from tests.faults.sizes import SIZES
-from tests.faults.tiers import Store, on
 from tests.serving import BEARER, Server
+from tests.tiers import Store, on
 
 KEY = "j" * 32
 CHANNELS = ("mine", "secret.a", "secret.b")

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 import pytest
 
 from tests.clients import Block, SSEClient
-from tests.faults.tiers import open_store
 from tests.integration.fleet import Fleet, call, connect, fleet, listen, token
 from tests.serving import Server, wait_until
+from tests.tiers import open_store
 
 _LEASE_SECONDS = 8  # the default; ten are promised
 _WATCH = ["presence:room.*"]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.clients import SSEClient
-from tests.faults.tiers import open_store
 from tests.integration.fleet import Fleet, call, connect, fleet, listed, listen, token, wait_for_listeners
 from tests.serving import BEARER, wait_until
+from tests.tiers import open_store
 
 ALL_OF_IT = ["*", "all", "user:*", "listener:*"]
 
