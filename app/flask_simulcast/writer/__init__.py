@@ -260,11 +260,11 @@ class Writer:
                 if self._is_head:  # it wants the headers alone
                     self._connection.stop()
                     raise gone()
+                if self._heartbeat is not None:
+                    self._heartbeat.wrote()  # before: what follows lets it run
                 self._connection.send(write, frame)
         except ClientLeft:  # it came while we waited here, and here it is an answer to a call like any other
             raise gone() from None
-        if self._heartbeat is not None:
-            self._heartbeat.wrote()
 
     def _begin(self) -> Write:
         write = self._write = self._gate.take(self.response.headers.to_wsgi_list())

@@ -27,6 +27,8 @@ from .trimming import Trimming
 _READ_EVENTS = 1024
 _READ_BYTES = 1 << 20
 _SHRINK_PAGES = 1024
+# While another process makes the file, or is the last one to close it, not even a pragma goes through.
+_OPEN_SECONDS = 1.0
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
 # One statement, and so one release of the interpreter lock: in a thread, executemany fights the loop for
 # it once a row (p99 483 ms instead of 72 under load). On the loop itself executemany is the cheaper.
@@ -51,7 +53,7 @@ class Store(Tables):
     def __init__(self, path: str, *, busy_ms: int = 0, max_bytes: int = 0) -> None:
         super().__init__(
             sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False, timeout=busy_ms / 1000, cached_statements=64
+                path, isolation_level=None, check_same_thread=False, timeout=_OPEN_SECONDS, cached_statements=64
             )
         )
         self._busy_ms = busy_ms
@@ -60,6 +62,7 @@ class Store(Tables):
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
         if max_bytes:
             self._db.execute(f"PRAGMA max_page_count = {max_bytes // self._page_bytes}")
+        self._db.execute(f"PRAGMA busy_timeout = {busy_ms}")
         self.trimming = Trimming(self._db)
         self.register = Register(self._db)
         self.facts = Facts(self._db)
