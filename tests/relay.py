@@ -85,8 +85,15 @@ class Relay:
             client.close()
             server.close()
             return
-        threading.Thread(target=_copy, args=(client, server), daemon=True).start()
+        there = threading.Thread(target=_copy, args=(client, server), daemon=True)
+        there.start()
         self._copy_back(server, client)
+        there.join()
+        with self._mutex:
+            if (client, server) in self._pairs:  # else it was blocked, and is closed
+                self._pairs.remove((client, server))
+                client.close()
+                server.close()
 
     def _copy_back(self, server: socket.socket, client: socket.socket) -> None:
         """What the server sends, until one of them ends it."""

@@ -26,6 +26,7 @@ LIVE_EVENTS = 200
 # Without them a pass is over before anybody can join during it, and the worst faults do not show.
 CROWD = 600
 RATE = 2000
+HISTORY = 1_000_000  # more than is published on a machine however slow
 
 Leg = Callable[[Follower, random.Random], None]
 
@@ -89,7 +90,7 @@ def test_p6_joiners_of_several_channels_miss_nothing_and_get_nothing_twice(store
 def join_at_random_moments(store: Store, *channels: str) -> None:
     """Some of the channels have events."""
     joining = Joining("P6: joins in full flow", store, *channels)
-    with store.serve(history_events=100_000) as server:
+    with store.serve(history_events=HISTORY) as server:
         rates = {"flow": RATE, "quiet": RATE // 10}
         publishers = [
             Publisher(joining.history, [server.port], [name], rate=rates[name], batch=10)
@@ -114,7 +115,7 @@ def join_at_random_moments(store: Store, *channels: str) -> None:
 @on("sqlite", "redis")
 def test_p6_readers_that_stall_and_come_back_miss_nothing(store: Store) -> None:
     joining = Joining("P6, P7: readers that stall", store, "flow")
-    with store.serve(history_events=100_000, listener_queue_bytes=4096, page_bytes=4096) as server:
+    with store.serve(history_events=HISTORY, listener_queue_bytes=4096, page_bytes=4096) as server:
         publisher = Publisher(joining.history, [server.port], rate=RATE, batch=10, size=500)
         publisher.start()
         never = threading.Event()
@@ -135,8 +136,8 @@ def test_p6_readers_that_stall_and_come_back_miss_nothing(store: Store) -> None:
 def test_p6_a_listener_from_a_faster_worker_gets_nothing_twice(store: Store) -> None:
     joining = Joining("P6: from a faster worker", store, "flow")
     with (
-        store.serve("fast", workers=1, history_events=100_000) as fast,
-        store.serve("slow", workers=1, history_events=100_000) as slow,
+        store.serve("fast", workers=1, history_events=HISTORY) as fast,
+        store.serve("slow", workers=1, history_events=HISTORY) as slow,
     ):
         publisher = Publisher(joining.history, [fast.port], rate=1.2 * RATE, batch=30)
         publisher.start()
