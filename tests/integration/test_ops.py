@@ -44,7 +44,7 @@ def counted(number: int) -> Figures:
 
 
 def test_health_tells_of_all_workers(server: Server) -> None:
-    before = server.get_json("/healthz")
+    before = wait_until(lambda: (now := server.get_json("/healthz"))["workers"] == 2 and now, 10, "both to report")
     clients = [SSEClient(server.port, "/listen/health") for _ in range(6)]
     for client in clients:
         client.until("connected")
