@@ -145,18 +145,18 @@ def test_fifty_who_read_from_a_frozen_redis_are_told_so_and_leave_nothing(server
     wait_until(lambda: clients_of(server) <= 0, 5)
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.2, 1])
+@pytest.mark.parametrize("seconds", [0.1, 0.2])
 def test_a_quiet_log_is_no_outage_however_short_answers_are(server: Redis, open_redis: Open, seconds: float) -> None:
     broker = open_redis(server.url, redis_seconds=seconds)
     position = open_redis(server.url).head()
     outages = 0
-    for _ in range(8):
+    for _ in range(40):
         try:
             assert broker.read(position) == ([], False)
             broker.wait(0.25)
-        except BrokerUnavailableError:  # a busy machine may take a tenth of a second for once, but not each time
+        except BrokerUnavailableError:  # a busy machine may take that long now and then; if we did not wait, every fifth would
             outages += 1
-    assert outages <= 4
+    assert outages <= 2
 
 
 # Killed
