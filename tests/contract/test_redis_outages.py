@@ -154,9 +154,9 @@ def test_a_quiet_log_is_no_outage_however_short_answers_are(server: Redis, open_
         try:
             assert broker.read(position) == ([], False)
             broker.wait(0.25)
-        except BrokerUnavailableError:  # a busy machine may take that long now and then; if we did not wait, every fifth would
+        except BrokerUnavailableError:
             outages += 1
-    assert outages <= 2
+    assert outages <= 2, "a busy machine may take so long now and then; with no time for Redis' tick, every fifth does"
 
 
 # Killed
