@@ -67,9 +67,9 @@ class Redis:
         wait_until(lambda: process.poll() is not None or self._answers(), 20, "Redis to start")
         assert process.poll() is None, self.log
 
-    def command(self, *words: str) -> bytes:
+    def command(self, *words: str, seconds: float = 5) -> bytes:
         """One command on a connection of its own; the answer as it came, of one read. Raises OSError if it is not there."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
             parts = [word.encode() for word in words]
             body = b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
             connection.sendall(b"*%d\r\n%s" % (len(parts), body))

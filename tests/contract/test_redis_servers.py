@@ -91,7 +91,7 @@ def test_a_redis_that_still_loads_stores_nothing_yet(tmp_path: Path, open_redis:
         server.command("DEBUG", "POPULATE", "200000")
         server.command("CONFIG", "SET", "key-load-delay", "20")
         server.command("CONFIG", "SET", "loading-process-events-interval-bytes", "1024")
-        loading = threading.Thread(target=lambda: server.command("DEBUG", "RELOAD"))
+        loading = threading.Thread(target=lambda: server.command("DEBUG", "RELOAD", seconds=60))
         loading.start()
         refused = 0
         deadline = time.monotonic() + 20
