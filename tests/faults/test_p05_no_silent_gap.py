@@ -13,7 +13,7 @@ import pytest
 
 from tests.clients import SSEClient
 from tests.faults import report
-from tests.faults.checker import History, judge
+from tests.faults.checker import History, judge, order
 from tests.faults.exchanges import Exchange, Flush, Forget, LoadDump, Promote, Restart, Restore, Wipe
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.nemesis import Service
@@ -103,6 +103,10 @@ def test_p5_a_log_that_was_exchanged_is_noticed_by_all(
             exchange.prepare()
             torn = hold(service.server)
             assert set(all_told(service.server, kept | torn)) == {None}, "nothing is missing yet"
+            newest = max(map(order, torn.values()))
+            wait_until(
+                lambda newest=newest: all_are_past(history, newest), 10, "the live ones to have what will be gone"
+            )
             known = [len(chain.gaps) for chain in history.chains]
             exchange.strike()
             wait_until(lambda known=known: all_have_more(history, known), 10, "the live ones to be told")
@@ -119,6 +123,10 @@ def test_p5_a_log_that_was_exchanged_is_noticed_by_all(
     report.note("P5: log exchanged", tier, history, verdict, done=done, seconds=time.monotonic() - began)
     assert not verdict.faults, (verdict, exchange.log, [chain.gaps for chain in history.chains])
     assert {gap.reason for chain in history.chains for gap in chain.gaps} <= FOREIGN
+
+
+def all_are_past(history: History, place: int) -> bool:
+    return all(chain.positions and order(chain.positions[-1]) > place for chain in history.chains)
 
 
 def all_have_more(history: History, known: list[int]) -> bool:
