@@ -9,9 +9,9 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import auth, chat, cli, cors, errors, hub_api, limits, log, openapi, ops, wukongs
+from . import auth, chat, cli, cors, database, errors, hub_api, limits, log, openapi, ops, wukongs
 from . import config as configuration
-from .extensions import db, simulcast
+from .extensions import simulcast
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -30,13 +30,12 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     hops = app.config["SIMULCAST_PROXY_HOPS"]
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    os.makedirs(app.instance_path, mode=0o700, exist_ok=True)
     errors.init_app(app)
     cors.init_app(app)
-    simulcast.init_app(app)
+    simulcast.init_app(app, create=not cli.is_command())
     auth.init_app(app)
     limits.init_app(app)
-    db.init_app(app)
+    database.init_app(app)
     for feature in (hub_api, wukongs, chat, ops, openapi):
         feature.init_app(app)
     cli.init_app(app)

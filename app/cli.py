@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, ScriptInfo
 
 from .extensions import simulcast
 from .flask_simulcast import UnauthorizedError
@@ -19,6 +19,13 @@ _group = AppGroup("simulcast", help="Simulcast.")
 def init_app(app: Flask) -> None:
     """Add the commands."""
     app.cli.add_command(_group)
+
+
+def is_command() -> bool:
+    """Whether the app is being made for a command at a prompt, not for a server. A command makes no log and no tables: in
+    the wrong folder it would publish to nobody."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.find_object(ScriptInfo) is not None and context.info_name != "run"
 
 
 @_group.command("token")

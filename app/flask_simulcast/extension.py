@@ -12,7 +12,7 @@ from flask import Flask, Response, current_app, has_request_context, jsonify, re
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from .access import Access
-from .brokers import check_url, connect
+from .brokers import check_url, connect, located
 from .encoding import Encoding
 from .encoding.message import MESSAGES
 from .encoding.ndjson import NDJSON
@@ -42,8 +42,9 @@ _log = logging.getLogger("flask_simulcast")
 class _State:
     """What one app has: checked settings, counters, and a hub for each process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, create: bool) -> None:
         self.settings = settings
+        self._create = create
         self.metrics = Metrics()
         self.connections = Connections(settings, self.metrics)
         self._hub: Hub | None = None
@@ -52,7 +53,7 @@ class _State:
         """Made at first use in a process, again after a fork: sockets and database files must not cross one."""
         hub = self._hub
         if hub is None or hub.pid != os.getpid():
-            hub = self._hub = Hub(connect(self.settings), self.settings, self.metrics, app)
+            hub = self._hub = Hub(connect(self.settings, create=self._create), self.settings, self.metrics, app)
         return hub
 
     def close(self) -> None:
@@ -84,10 +85,14 @@ class Simulcast(Publishing, Access):
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask) -> None:
+    def init_app(self, app: Flask, *, create: bool = True) -> None:
         """Read and check the SIMULCAST_* settings. Later changes of ``app.config`` have no effect.
 
         Opens nothing: the log is opened at first use in each process.
+
+        Args:
+            create: Whether that makes an SQLite log that is not there. If not, it raises BrokerUnavailableError: for a
+                program that must reach the listeners of a server, or fail.
 
         Raises:
             SettingError: A setting can't be used.
@@ -95,9 +100,9 @@ class Simulcast(Publishing, Access):
         """
         if _KEY in app.extensions:
             raise RuntimeError("This app has a Simulcast already. Call init_app once for each app.")
-        settings = Settings.from_config(app.config)
+        settings = located(Settings.from_config(app.config), app.instance_path)
         check_url(settings)
-        app.extensions[_KEY] = _State(settings)
+        app.extensions[_KEY] = _State(settings, create)
         app.register_error_handler(SimulcastError, _as_response)
         app.register_error_handler(WebsocketMismatch, lambda error: _as_response(mismatch(error)))
         app.wsgi_app = keep_start_response(app.wsgi_app)  # type: ignore[assignment,method-assign]

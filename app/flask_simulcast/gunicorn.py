@@ -77,5 +77,5 @@ def _refuse_memory_of_many(worker: Any) -> None:
     if state is not None and state.settings.broker_url.startswith("memory:") and worker.cfg.workers > 1:
         raise SettingError(
             f"SIMULCAST_BROKER_URL=memory:// with {worker.cfg.workers} workers: each would have a log of its own, and a "
-            "listener would miss what the others publish. Use SIMULCAST_BROKER_URL=sqlite:///instance/simulcast.db, or one worker."
+            "listener would miss what the others publish. Use SIMULCAST_BROKER_URL=sqlite:///simulcast.db, or one worker."
         )

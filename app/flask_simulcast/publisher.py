@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .brokers import check_url, connect
+from .brokers import check_log, check_url, connect, located
 from .errors import ChannelCountError, EventTooLargeError, NoSuchListenerError, SimulcastError
 from .event import (
     ALL,
@@ -126,27 +126,40 @@ class Publisher(Publishing):
             publisher.publish("orders", {"id": 7}, type="created")
 
     May be used by several threads, and after a fork by the child too, which opens the log anew.
+
+    Args:
+        settings: Checked. A relative path of an SQLite log begins in the working directory.
+        create: See `from_url`.
+
+    Raises:
+        SettingError, BrokerUnavailableError: As `from_url`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, create: bool = False) -> None:
         check_url(settings)
-        self._settings = settings
+        self._settings = located(settings)
+        self._create = create
+        if not create:
+            check_log(self._settings)
         self._hub: Hub | None = None
         self._mutex = threading.Lock()
 
     @classmethod
-    def from_url(cls, url: str, **settings: object) -> Publisher:
+    def from_url(cls, url: str, *, create: bool = False, **settings: object) -> Publisher:
         """On the same log as the workers.
 
         Args:
-            url: As their ``SIMULCAST_BROKER_URL``. Not ``memory://``, which no other process sees.
+            url: As their ``SIMULCAST_BROKER_URL``. A relative path of an SQLite log begins in the working directory, since
+                there is no app whose instance folder it could begin in. Not ``memory://``, which no other process sees.
+            create: Make an SQLite log that is not there. Without this it is refused: nobody would listen to it.
             settings: Others, in lower case and without the prefix; the same as the workers', where they are set.
 
         Raises:
             SettingError: A setting can't be used.
+            BrokerUnavailableError: There is no file of this name. Names its absolute path.
         """
         given = {PREFIX + name.upper(): value for name, value in settings.items()}
-        return cls(Settings.from_config(given | {PREFIX + "BROKER_URL": url}))
+        return cls(Settings.from_config(given | {PREFIX + "BROKER_URL": url}), create=create)
 
     def close(self) -> None:
         """Close the log; the next use opens it again."""
@@ -166,7 +179,7 @@ class Publisher(Publishing):
         """In this process, made now if need be: files must not cross a fork."""
         with self._mutex:
             if self._hub is None or self._hub.pid != os.getpid():
-                self._hub = Hub(connect(self._settings), self._settings, Metrics(), self)
+                self._hub = Hub(connect(self._settings, create=self._create), self._settings, Metrics(), self)
             return self._hub
 
 

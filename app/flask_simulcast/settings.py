@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from . import url
 from .errors import SettingError
 
 PREFIX = "SIMULCAST_"
@@ -33,13 +34,16 @@ def setting(default: Any, help: str, *, unit: str = "", minimum: float = 0, maxi
     return field(default=default, metadata={"help": help, "unit": unit, "minimum": minimum, "maximum": maximum})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Settings:
-    """Every setting of the extension. The key in ``app.config`` is ``SIMULCAST_`` and the name in capitals."""
+    """Every setting of the extension. The key in ``app.config`` is ``SIMULCAST_`` and the name in capitals.
+
+    Its ``repr`` shows no password of ``broker_url``.
+    """
 
     broker_url: str = setting(
-        "sqlite:///instance/simulcast.db",
-        "Where the log is: sqlite:///<path> (relative to the working directory; four slashes for an absolute path), "
+        "sqlite:///simulcast.db",
+        "Where the log is: sqlite:///<path> (relative to the app's instance folder; four slashes for an absolute path), "
         "redis://[user:password@]host[:port][/db] (rediss:// with TLS, unix://<path>, sentinel://host[:port],host[:port]/service), "
         "or memory://",
     )
@@ -196,6 +200,10 @@ class Settings:
             )
         self._prefixes  # noqa: B018 - a wrong mapping must stop the start
 
+    def __repr__(self) -> str:
+        rows = [f"{row.name}={_shown(row.name, getattr(self, row.name))}" for row in fields(self)]
+        return f"Settings({', '.join(rows)})"
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
         """Read the SIMULCAST_* keys of a Flask config. Text is converted; keys of others are left alone.
@@ -287,4 +295,9 @@ def _check_number(name: str, value: Any, minimum: float, maximum: float, example
 
 
 def _wrong(name: str, value: Any, what: str, example: Any) -> SettingError:
-    return SettingError(f"{PREFIX}{name.upper()}={value!r} {what}. Use for example {PREFIX}{name.upper()}={example}.")
+    key = f"{PREFIX}{name.upper()}"
+    return SettingError(f"{key}={_shown(name, value)} {what}. Use for example {key}={example}.")
+
+
+def _shown(name: str, value: Any) -> str:
+    return url.shown(value) if name == "broker_url" else repr(value)

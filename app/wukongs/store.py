@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
+from ..cli import is_command
 from ..extensions import db
 
 _ROWS_A_TIME = 500
@@ -48,10 +49,13 @@ class Wukong(db.Model):  # type: ignore[name-defined, misc]
 
 
 def init_app(app: Flask) -> None:
-    """Make the table unless it is there, and add what an older one has not. Several workers may do so at once."""
+    """Make the table unless it is there, and add what an older one has not. Several workers may do so at once. At a prompt
+    nothing is made."""
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _tune_sqlite)
+        if is_command():
+            return
         with db.engine.begin() as connection:
             connection.execute(CreateTable(Wukong.__table__, if_not_exists=True))
         if not _has_interval(db.engine):

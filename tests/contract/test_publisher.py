@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from app.flask_simulcast import ChannelCountError, NoSuchListenerError, Position, Publisher, SettingError
+from app.flask_simulcast import (
+    BrokerUnavailableError,
+    ChannelCountError,
+    NoSuchListenerError,
+    Position,
+    Publisher,
+    SettingError,
+)
 from app.flask_simulcast.brokers.base import Clock
 from app.flask_simulcast.brokers.sqlite import SQLiteBroker
 from app.flask_simulcast.settings import Settings
@@ -30,6 +37,8 @@ def stored(url: str, *channels: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
+    """Of a log that a server has made."""
+    SQLiteBroker(f"{tmp_path}/log.db", Settings(), Clock()).close()
     return f"sqlite:///{tmp_path}/log.db"
 
 
@@ -121,6 +130,30 @@ assert not monkey.is_module_patched("socket")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-W", "error", "-c", program], env=environment, check=True, timeout=60)
     assert stored(url, "a") == [("a", '{"data":"AP8=","encoding":"base64"}')]
+
+
+def test_a_log_that_is_not_there_is_refused_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Friction 7: it published successfully into a new log, which nobody listened to, and made the folders for it."""
+    monkeypatch.chdir(tmp_path)
+    for url in (f"sqlite:///{tmp_path}/none/log.db", "sqlite:///none/log.db"):
+        with pytest.raises(BrokerUnavailableError, match=f"There is no log at {tmp_path}/none/log.db.*create=True"):
+            Publisher.from_url(url)
+    assert list(tmp_path.iterdir()) == []
+    with Publisher.from_url("sqlite:///none/log.db", create=True) as publisher:
+        publisher.publish("a", 1)
+    assert stored(f"sqlite:///{tmp_path}/none/log.db", "a") == [("a", "1")]
+
+
+def test_a_relative_path_begins_where_the_program_was_when_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Publisher.from_url("sqlite:///log.db", create=True) as publisher:
+        monkeypatch.chdir("/")
+        publisher.publish("a", 1)
+    assert stored(f"sqlite:///{tmp_path}/log.db", "a") == [("a", "1")]
 
 
 def test_a_wrong_url_or_setting_says_so(url: str) -> None:

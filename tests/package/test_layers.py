@@ -14,7 +14,7 @@ SERVICE = ROOT / "app"
 
 # From the ground up. A module may import those of lower layers and, where it is a package, its own parts.
 LAYERS = [
-    {"event", "settings", "errors", "loop"},
+    {"event", "settings", "errors", "loop", "url"},
     {"encoding", "grant", "presence"},
     {"listener", "audience", "signals"},
     {"brokers"},
@@ -29,7 +29,7 @@ LAYERS = [
     {"__init__"},
 ]
 # Within a layer, as far as it goes: an event's errors, an audience's listeners.
-WITHIN = {("event", "errors"), ("settings", "errors"), ("audience", "listener")}
+WITHIN = {("event", "errors"), ("settings", "errors"), ("settings", "url"), ("audience", "listener")}
 FLASK_FROM = "transports"
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from ..errors import SettingError
+import os
+from dataclasses import replace
+
+from ..errors import BrokerUnavailableError, SettingError
 from ..settings import Settings
+from ..url import shown, sqlite_path, sqlite_url
 from .base import Broker, Clock
 
 _REDIS = ("redis", "rediss", "unix", "sentinel")
@@ -15,40 +19,71 @@ def check_url(settings: Settings) -> None:
     Raises:
         SettingError: None has.
     """
-    scheme, _, path = settings.broker_url.partition("://")
-    if scheme == "memory" or (scheme == "sqlite" and path.startswith("/") and len(path) > 1):
+    scheme, _, rest = settings.broker_url.partition("://")
+    if scheme == "memory" or sqlite_path(settings.broker_url) is not None:
         return
-    shown = repr(settings.broker_url)
-    if scheme in _REDIS and path:
-        shown = f"{scheme}://…"  # there may be a password in it
+    told = f"SIMULCAST_BROKER_URL={shown(settings.broker_url)}"
+    if scheme in _REDIS and rest:
         try:
             from .redis import url
         except ImportError as error:
-            raise SettingError(
-                f"SIMULCAST_BROKER_URL={shown} needs redis. Install it: pip install 'flask-simulcast[redis]'."
-            ) from error
+            raise SettingError(f"{told} needs redis. Install it: pip install 'flask-simulcast[redis]'.") from error
         try:
             url.make_pool(settings.broker_url, settings.redis_seconds)
             return
         except ValueError as error:
             raise SettingError(
-                f"SIMULCAST_BROKER_URL={shown} can't be used: {error}. "
-                "Use for example SIMULCAST_BROKER_URL=redis://localhost:6379/0."
+                f"{told} can't be used: {error}. Use for example SIMULCAST_BROKER_URL=redis://localhost:6379/0."
             ) from None
     raise SettingError(
-        f"SIMULCAST_BROKER_URL={shown} names no broker. "
-        "Use for example SIMULCAST_BROKER_URL=sqlite:///instance/simulcast.db, redis://localhost:6379/0 or memory://."
+        f"{told} names no broker. "
+        "Use for example SIMULCAST_BROKER_URL=sqlite:///simulcast.db, redis://localhost:6379/0 or memory://."
     )
 
 
-def connect(settings: Settings, clock: Clock | None = None) -> Broker:
+def located(settings: Settings, instance_folder: str | None = None) -> Settings:
+    """These settings, with the absolute path of an SQLite log. Looks at the disk, and opens nothing.
+
+    Args:
+        instance_folder: Of an app: there a relative path begins, or where an earlier version left the log. None for a
+            program without an app: a relative path begins in the working directory.
+    """
+    path = sqlite_path(settings.broker_url)
+    if path is None:
+        return settings
+    from .sqlite.location import locate
+
+    file = os.path.abspath(path) if instance_folder is None else locate(path, instance_folder)
+    return replace(settings, broker_url=sqlite_url(file))
+
+
+def check_log(settings: Settings) -> None:
+    """Whether there is a log already, as far as that can be told without asking a server.
+
+    Raises:
+        BrokerUnavailableError: The file is not there. Names its absolute path.
+    """
+    path = sqlite_path(settings.broker_url)
+    if path is not None and not os.path.exists(path):
+        raise BrokerUnavailableError(
+            f"There is no log at {os.path.abspath(path)}. Name the file that the server uses, start the server first, "
+            "or pass create=True to make a new log there."
+        )
+
+
+def connect(settings: Settings, clock: Clock | None = None, *, create: bool = True) -> Broker:
     """Open the log that ``SIMULCAST_BROKER_URL`` names.
+
+    Args:
+        create: Make a file that is not there, with its folder.
 
     Raises:
         SettingError: No broker has this scheme.
         BrokerUnavailableError: The log can't be opened.
     """
     check_url(settings)
+    if not create:
+        check_log(settings)
     scheme, _, path = settings.broker_url.partition("://")
     if scheme == "memory":
         from .memory import MemoryBroker
