@@ -105,7 +105,8 @@ class Folder:
     def _join(self) -> None:
         """Begin anew if this is the first worker of a server. Then have two files of one's own."""
         self.leave()
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._path.parent, self._path):  # a mode is for the last of a path alone
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._turn():
             ended, parent = self._ended(), _parent()
             living = [id for id in self._ids() if self._lives(id)]
