@@ -40,6 +40,7 @@ GAUGES = {
     "listeners": "Connected listeners.",
     "websockets": "Open WebSockets.",
     "lag_seconds": "How old the newest event was when it was read from the log.",
+    "write_ahead_bytes": "Size of the SQLite log's -wal on the disk.",
 }
 
 #: Distributions, in seconds.

@@ -230,6 +230,11 @@ class Settings:
         """The greatest age that any channel's history may have."""
         return max([self.history_seconds, *(retention.seconds for _, retention in self._prefixes)])
 
+    @property
+    def most_history_bytes(self) -> int:
+        """The hard bound of the log's file. It leaves room for what trimming, which runs behind, has not taken away yet."""
+        return self.history_bytes * 2
+
     @cached_property
     def _prefixes(self) -> list[tuple[str, Retention]]:
         return _retentions(self.history_channels)

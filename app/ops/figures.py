@@ -15,7 +15,7 @@ COUNTERS = {
     "request_errors_total": "Requests that ended in an error that nobody had foreseen.",
 }
 #: Of these gauges the largest of all workers counts; the others are added up.
-LARGEST = frozenset({"lag_seconds"})
+LARGEST = frozenset({"lag_seconds", "write_ahead_bytes"})
 
 
 class Figures(msgspec.Struct):

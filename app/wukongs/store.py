@@ -32,6 +32,7 @@ from ..cli import is_command
 from ..extensions import db
 
 _ROWS_A_TIME = 500
+_WAL_LIMIT_BYTES = 4 << 20
 # An agent whose reports are late by one or two is still there.
 _SILENT_INTERVALS = 3
 
@@ -132,6 +133,8 @@ def _add_interval(engine: Engine) -> None:
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
-    """Readers and a writer at the same time, and a commit that does not wait for the disk."""
+    """Readers and a writer at the same time, a commit that does not wait for the disk, and a write-ahead log that is small
+    again after a reader that stayed."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")

@@ -531,6 +531,73 @@ def test_the_write_ahead_log_does_not_grow_without_end(path: Path, clock: FakeCl
     assert wal.stat().st_size < 20 << 20
 
 
+def grow(broker: SQLiteBroker, path: Path, to_bytes: int) -> None:
+    wal = Path(f"{path}-wal")
+    while wal.stat().st_size < to_bytes:
+        broker.append([draft("x" * 60_000)])
+
+
+def test_a_reader_that_stays_is_told_of_once_and_the_file_shrinks_when_it_has_gone(
+    path: Path, clock: FakeClock, open_broker: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Bug F8: without a word, and for good."""
+    broker = open_broker()
+    broker.append([draft()])
+    broker.maintain()
+    with closing(shell(path)) as other, caplog.at_level("INFO"):
+        for _ in range(2):
+            caplog.clear()
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM events").fetchone()
+            grow(broker, path, 40 << 20)
+            for _ in range(3):
+                broker.maintain()
+                clock.advance(4)
+            warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+            assert [f"{path}-wal has 4" in text and "lsof" in text for text in warnings] == [True]
+            assert broker.write_ahead_bytes >= 40 << 20
+            other.execute("COMMIT")
+            broker.maintain()
+            assert broker.write_ahead_bytes <= 16 << 20
+            assert f"{path}-wal is small again" in caplog.text
+    assert broker.verdict(broker.head(), ("c",)).reason is None
+
+
+def test_a_busy_log_is_not_taken_for_one_that_is_read_without_an_end(
+    path: Path, clock: FakeClock, open_broker: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = open_broker()
+    for _ in range(3):
+        grow(broker, path, 40 << 20)  # more between two rounds than there is told of
+        clock.advance(60)
+        broker.maintain()
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_write_ahead_log_larger_than_the_file_can_be_does_not_count_as_room_that_it_needs(
+    path: Path, open_broker: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug F8: each MiB of it raised the point at which publishing was refused, for good."""
+    broker = open_broker(history_bytes=1 << 20)
+    broker.append([draft()])
+    spare, most, real = 64 << 20, 2 << 20, os.statvfs
+
+    def room(folder: str) -> os.statvfs_result:
+        values = list(real(folder))
+        values[1], values[2], values[4] = 1, 1 << 40, free  # f_frsize, f_blocks, f_bavail
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "statvfs", room)
+    os.truncate(f"{path}-wal", 500 << 20)  # a hole: no disk is needed for it
+    free = spare + most
+    assert not broker._log.disk._look()
+    free = spare - 1
+    assert broker._log.disk._look()
+    os.truncate(f"{path}-wal", 1 << 20)
+    free = spare + (1 << 20) - 1
+    assert broker._log.disk._look(), "what is in it has to move into the file"
+
+
 # The end
 
 

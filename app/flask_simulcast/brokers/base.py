@@ -163,6 +163,8 @@ class Broker(ABC):
     reads_at_once = True
     #: Changes when the log was opened anew: a reader must ask whether it is still the same one.
     generation = 0
+    #: How large the write-ahead log of an SQLite log was on the disk when `maintain` looked last. 0 for other brokers.
+    write_ahead_bytes = 0
 
     @abstractmethod
     def append(self, drafts: Sequence[Draft]) -> list[Position]:

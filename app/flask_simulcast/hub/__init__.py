@@ -116,7 +116,7 @@ class Hub:
         )
         self._register = Register(broker, self.id, self.listeners, settings, self.read_on, metrics)
         self._breather = Breather(_BREATHE_SECONDS)
-        self._keeper = Keeper(broker)
+        self._keeper = Keeper(broker, metrics)
         _hubs.add(self)
 
     # Publishing

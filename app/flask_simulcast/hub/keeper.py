@@ -10,6 +10,7 @@ import gevent
 from ..brokers.base import Broker
 from ..errors import BrokerError
 from ..loop import is_patched
+from ..metrics import Metrics
 
 _SECONDS = 0.5
 
@@ -21,10 +22,12 @@ class Keeper:
 
     Args:
         broker: The log.
+        metrics: Told how large its write-ahead log is.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, metrics: Metrics) -> None:
         self._broker = broker
+        self._metrics = metrics
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._due = 0.0
         self._has_failed = False
@@ -51,6 +54,7 @@ class Keeper:
     def _maintain(self) -> None:
         try:
             self._broker.maintain()
+            self._metrics.set("write_ahead_bytes", self._broker.write_ahead_bytes)
             self._has_failed = False
         except BrokerError as error:
             if not self._has_failed:  # once an outage

@@ -16,6 +16,7 @@ from ...loop import is_patched
 from ...presence import Member, Place
 from ...settings import Settings
 from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
+from .disk import wal_bytes
 from .facts import holds
 from .files import LogFile
 from .store import Store
@@ -206,6 +207,7 @@ class SQLiteBroker(Broker):
                 self._log.off_loop(upkeep.look)
             elif self._log.off_loop(upkeep.work):
                 self._log.doorbell.ring(everybody=True)
+            self.write_ahead_bytes = wal_bytes(self._log.path)
         except (sqlite3.Error, OSError) as error:
             raise BrokerUnavailableError(
                 f"The log could not be maintained: {error}. It grows until that is possible again; look at the disk."

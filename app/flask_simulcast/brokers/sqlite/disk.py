@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
@@ -18,11 +17,12 @@ class Disk:
 
     Args:
         path: Of the log.
+        most_bytes: Its file never grows beyond this.
     """
 
-    def __init__(self, path: str) -> None:
-        self._folder = os.path.dirname(path)
-        self._wal = path + "-wal"
+    def __init__(self, path: str, most_bytes: int) -> None:
+        self._path = path
+        self._most_bytes = most_bytes
         self._looked_at = float("-inf")
         self._unseen = 0
         self._is_low = False
@@ -42,8 +42,23 @@ class Disk:
         return self._is_low
 
     def _look(self) -> bool:
-        disk = os.statvfs(self._folder)
+        disk = os.statvfs(os.path.dirname(self._path))
         spare = min(_SPARE_BYTES, disk.f_blocks * disk.f_frsize // 4)
-        with contextlib.suppress(FileNotFoundError):
-            spare += os.path.getsize(self._wal)
-        return disk.f_bavail * disk.f_frsize < spare
+        return disk.f_bavail * disk.f_frsize < spare + self._growth()
+
+    def _growth(self) -> int:
+        """By how much the file may grow when its write-ahead log moves into it. A reader that stays can make that larger than
+        the file can ever be: what is in it then is the same pages again and again. (The -shm is 1/500 of it.)"""
+        return min(wal_bytes(self._path), max(self._most_bytes - _bytes(self._path), 0))
+
+
+def wal_bytes(path: str) -> int:
+    """How large the write-ahead log of a log is on the disk; 0 where there is none."""
+    return _bytes(path + "-wal")
+
+
+def _bytes(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except FileNotFoundError:
+        return 0

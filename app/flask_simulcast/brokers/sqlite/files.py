@@ -45,8 +45,7 @@ class Files:
             create(path, Position(next_key(0, clock.time_ms()), secrets.randbits(32)))
         finally:
             creator.close()
-        # The hard bound leaves room for what trimming, which runs behind, has not taken away yet.
-        room = settings.history_bytes * 2
+        room = settings.most_history_bytes
         self.reader = Store(path)
         busy_ms = round(wait * 1000)
         self.keeper = Writer(Store(path, busy_ms=busy_ms), Turn(lock), wait)
@@ -102,7 +101,7 @@ class LogFile:
         self._is_closed = False
         self.files = self._open_files()
         self.doorbell = self._hang_doorbell()
-        self.disk = Disk(self.path)
+        self.disk = Disk(self.path, settings.most_history_bytes)
 
     def _open_files(self) -> Files:
         try:

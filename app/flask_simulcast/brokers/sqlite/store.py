@@ -24,6 +24,8 @@ from .register import Register
 from .tables import Tables
 from .trimming import Trimming
 
+#: A write-ahead log that was larger is cut down to this when it begins anew. Usually it stays below: see `Upkeep`.
+WAL_LIMIT_BYTES = 16 << 20
 _READ_EVENTS = 1024
 _READ_BYTES = 1 << 20
 _SHRINK_PAGES = 1024
@@ -60,6 +62,8 @@ class Store(Tables):
         self._page_bytes: int = self._one("PRAGMA page_size")[0]
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
+        if busy_ms:  # off the loop: what a commit there cuts off, a commit on the loop need not
+            self._db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         if max_bytes:
             self._db.execute(f"PRAGMA max_page_count = {max_bytes // self._page_bytes}")
         self._db.execute(f"PRAGMA busy_timeout = {busy_ms}")
@@ -236,15 +240,20 @@ class Store(Tables):
         pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
         return int(pages * self._page_bytes)
 
-    def checkpoint(self, mode: str) -> None:
+    def checkpoint(self, mode: str) -> bool:
         """Move what is in the write-ahead log into the file. PASSIVE disturbs nobody; RESTART, with the
         turn held, also lets the next writer begin at its start, or it would grow without end; TRUNCATE gives
-        its space back. Waits for no reader: a frozen one would keep the turn from all who publish."""
+        its space back. Waits for no reader: a frozen one would keep the turn from all who publish.
+
+        Returns:
+            Whether all was moved. If not, some process still reads what was there before.
+        """
         self._db.execute("PRAGMA busy_timeout = 0")
         try:
-            self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            is_busy, frames, moved = self._one(f"PRAGMA wal_checkpoint({mode})")
         finally:
             self._db.execute(f"PRAGMA busy_timeout = {self._busy_ms}")
+        return not is_busy and moved == frames
 
     def shrink(self) -> None:
         """Give some of the pages that wait to be used again back to the disk. With the turn held."""

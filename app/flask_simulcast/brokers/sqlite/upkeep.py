@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +12,8 @@ from ...loop import is_patched
 from ...settings import Settings
 from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Clock, PastHead
 from .committer import Writer
-from .disk import Disk
+from .disk import Disk, wal_bytes
+from .store import WAL_LIMIT_BYTES
 
 # One transaction holds the turn, and with it every publisher, for so many rows: about a millisecond.
 _ROWS = 500
@@ -22,6 +23,11 @@ _BATCHES_A_ROUND = 200
 _FORGET_SECONDS = 30
 # Beyond this the write-ahead log is begun anew (measured: 84 MB after 6 400 commits without, 11 MB with).
 _WAL_BYTES = 4 << 20
+# A reader that stays keeps it from that. It is told of once the file is so large, and has been held up for so long.
+_WAL_TOLD_BYTES = 2 * WAL_LIMIT_BYTES
+_WAL_TOLD_SECONDS = 5
+
+_log = logging.getLogger("flask_simulcast")
 
 
 class Upkeep:
@@ -29,6 +35,8 @@ class Upkeep:
 
     def __init__(self, path: str, writer: Writer, settings: Settings, clock: Clock) -> None:
         self._path = path
+        self._moved_at = clock.monotonic()  # when the whole of it was in the file
+        self._has_told = False
         self._writer = writer
         self._store = writer.store
         self._settings = settings
@@ -36,7 +44,7 @@ class Upkeep:
         self._settled = PastHead(SETTLE_SECONDS)
         self._promised = PastHead(IDEMPOTENCY_SECONDS)
         self._allowed_when_low: int | None = None
-        self._disk = Disk(path)
+        self._disk = Disk(path, settings.most_history_bytes)
         self._trimmed_to = 0
         self._forgettable = 0
         self._last_channel = ""
@@ -148,11 +156,28 @@ class Upkeep:
             self._writer.turn.release()
 
     def _checkpoint(self) -> None:
-        self._store.checkpoint("PASSIVE")
-        try:
-            grown = os.path.getsize(self._path + "-wal") > _WAL_BYTES
-        except FileNotFoundError:
-            return
-        if grown:
-            with self._turn():
-                self._store.checkpoint("RESTART")
+        """Where some process still reads the old content, the turn is not taken: it could not be begun anew."""
+        now = self._clock.monotonic()
+        if self._store.checkpoint("PASSIVE"):
+            self._moved_at = now
+            size = wal_bytes(self._path)
+            if size > _WAL_BYTES:
+                with self._turn():
+                    self._store.checkpoint("TRUNCATE" if size > WAL_LIMIT_BYTES else "RESTART")
+        self._tell(wal_bytes(self._path), now - self._moved_at)
+
+    def _tell(self, size: int, held_seconds: float) -> None:
+        """Once while it stays too large, and once when that is over."""
+        if size <= WAL_LIMIT_BYTES and self._has_told:
+            self._has_told = False
+            _log.info("%s-wal is small again: %d MiB.", self._path, size >> 20)
+        elif size > _WAL_TOLD_BYTES and held_seconds >= _WAL_TOLD_SECONDS and not self._has_told:
+            self._has_told = True
+            _log.warning(
+                "%s-wal has %d MiB, and grows with all that is published: some process has been reading the log for %d s "
+                "without an end. Find it (lsof %s-wal) and end its transaction; then the file shrinks by itself.",
+                self._path,
+                size >> 20,
+                held_seconds,
+                self._path,
+            )
