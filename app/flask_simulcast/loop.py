@@ -12,6 +12,9 @@ from gevent.threadpool import ThreadPool
 
 T = TypeVar("T")
 
+# A thread with nothing to do ends after this time: that of an app that was dropped, too. Another one takes 0.1 ms to start.
+_IDLE_SECONDS = 10
+
 
 def let_others_in() -> None:
     """Give every other greenlet and every ready socket its turn. Switches.
@@ -62,7 +65,7 @@ class Offload:
             with self._mutex:
                 return function(*arguments)
         if self._pool is None:
-            self._pool = ThreadPool(1)
+            self._pool = ThreadPool(1, idle_task_timeout=_IDLE_SECONDS)
         return self._pool.apply(function, arguments)
 
     def close(self) -> None:

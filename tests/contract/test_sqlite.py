@@ -422,7 +422,7 @@ def test_a_frozen_neighbour_whose_bell_is_full_does_not_hold_up_a_ring(tmp_path:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe, pytest.raises(BlockingIOError):
         probe.setblocking(False)
         for _ in range(5000):
-            probe.sendto(b"!", socket.MSG_DONTWAIT, f"{tmp_path}/{neighbour._name}")
+            probe.sendto(b"!", socket.MSG_DONTWAIT, f"{tmp_path}/{neighbour._names[0]}")
     neighbour.wait(5)
     bell.close()
     neighbour.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 
 import gevent
 
@@ -18,7 +19,7 @@ _log = logging.getLogger("flask_simulcast")
 
 
 class Keeper:
-    """One for each hub.
+    """One for each hub. Its greenlet does not keep it: a hub that is dropped lets its log go.
 
     Args:
         broker: The log.
@@ -28,7 +29,7 @@ class Keeper:
     def __init__(self, broker: Broker, metrics: Metrics) -> None:
         self._broker = broker
         self._metrics = metrics
-        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._greenlet: gevent.Greenlet[..., None] | None = None
         self._due = 0.0
         self._has_failed = False
 
@@ -36,9 +37,9 @@ class Keeper:
         """Called with whatever the hub is used for. May switch in a process without a loop only."""
         if is_patched():
             if self._greenlet is None:
-                self._greenlet = gevent.spawn(self._run)
+                self._greenlet = gevent.spawn(_run, weakref.ref(self))
         elif time.monotonic() >= self._due:
-            self._maintain()
+            self.maintain()
             self._due = time.monotonic() + _SECONDS
 
     def stop(self) -> None:
@@ -46,12 +47,8 @@ class Keeper:
         if self._greenlet is not None:
             self._greenlet.kill()
 
-    def _run(self) -> None:
-        while True:
-            self._maintain()
-            gevent.sleep(_SECONDS)
-
-    def _maintain(self) -> None:
+    def maintain(self) -> None:
+        """One round. What goes wrong is logged, once. May switch."""
         try:
             self._broker.maintain()
             self._metrics.set("write_ahead_bytes", self._broker.write_ahead_bytes)
@@ -62,3 +59,10 @@ class Keeper:
             self._has_failed = True
         except Exception:  # the log must be trimmed again some time
             _log.exception("The log could not be maintained. It is tried again.")
+
+
+def _run(keeper: weakref.ref[Keeper]) -> None:
+    while (here := keeper()) is not None:
+        here.maintain()
+        del here
+        gevent.sleep(_SECONDS)

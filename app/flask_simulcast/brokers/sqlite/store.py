@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import sqlite3
+import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -58,6 +59,8 @@ class Store(Tables):
                 path, isolation_level=None, check_same_thread=False, timeout=_OPEN_SECONDS, cached_statements=64
             )
         )
+        self._close = weakref.finalize(self, self._db.close)  # a connection that is dropped warns of it
+        self._close.atexit = False
         self._busy_ms = busy_ms
         self._page_bytes: int = self._one("PRAGMA page_size")[0]
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -73,7 +76,7 @@ class Store(Tables):
 
     def close(self) -> None:
         """Close the connection."""
-        self._db.close()
+        self._close()
 
     # Transactions
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+import weakref
 
 from gevent import monkey
 
@@ -18,10 +19,15 @@ _sleep = monkey.get_original("time", "sleep")
 
 
 class Turn:
-    """One open file description: two of one process exclude each other too. Not for sharing between threads."""
+    """One open file description: two of one process exclude each other too. Not for sharing between threads.
+
+    One that is dropped gives its descriptor back, which lets no copy of it in another process go.
+    """
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._give_back = weakref.finalize(self, os.close, self._file)
+        self._give_back.atexit = False
 
     def try_take(self) -> bool:
         """Take it if it is free. Never blocks."""
@@ -49,4 +55,4 @@ class Turn:
 
     def close(self) -> None:
         """Close the file, which gives the turn back as well."""
-        os.close(self._file)
+        self._give_back()
