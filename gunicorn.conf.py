@@ -32,6 +32,10 @@ graceful_timeout = _number("GRACEFUL_TIMEOUT", 30)
 keepalive = max(_number("KEEPALIVE", 2), 1)
 limit_request_line = 8190  # several channels, and later a ticket, in one URL
 
+# Of a unix socket: whoever may connect can say in X-Forwarded-For which address it has, so that is this user and its group,
+# which nginx must be in. The service's own files are for its user alone, whatever the umask.
+umask = 0o007
+
 # A heartbeat file on a real disk can stall a worker.
 worker_tmp_dir = os.environ.get("WORKER_TMP_DIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else None)
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
