@@ -21,9 +21,11 @@ from .event import ALL, RESERVED_PREFIXES, check_user
 _SUBJECT = "{sub}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Grant:
     """What somebody may do, and until when.
+
+    Patterns may be given as one name or several, in a list or any other iterable; kept are tuples.
 
     Attributes:
         user: Who it is; empty for one without a name. Gets what is sent to this user, and is present under it.
@@ -46,11 +48,29 @@ class Grant:
     issued_at: float = 0
     token_id: str = ""
 
-    def __post_init__(self) -> None:
-        if self.user:
-            check_user(self.user)
-        object.__setattr__(self, "subscribe", tuple(self.subscribe))
-        object.__setattr__(self, "publish", tuple(self.publish))
+    def __init__(
+        self,
+        user: str = "",
+        subscribe: str | Iterable[str] = (),
+        publish: str | Iterable[str] = (),
+        meta: Mapping[str, Any] | None = None,
+        expires_at: float | None = None,
+        issued_at: float = 0,
+        token_id: str = "",
+    ) -> None:
+        if user:
+            check_user(user)
+        values = {
+            "user": user,
+            "subscribe": _patterns(subscribe),
+            "publish": _patterns(publish),
+            "meta": {} if meta is None else meta,
+            "expires_at": expires_at,
+            "issued_at": issued_at,
+            "token_id": token_id,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def may_subscribe(self, channel: str) -> bool:
         """Whether one may listen to it, and read its history. ``all`` reaches every listener, so whoever may be one may name it."""
@@ -80,6 +100,10 @@ class Grant:
     def from_json(cls, text: str) -> Grant:
         """What `to_json` wrote."""
         return cls(**json.loads(text))
+
+
+def _patterns(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def matches_any(patterns: Iterable[str], channel: str, user: str = "") -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,3 +152,13 @@ def test_a_ticket_gives_back_the_grant_that_was_put_in(
 ) -> None:
     grant = Grant(user, tuple(patterns), ("a.*",), {"name": user}, expires_at, issued_at=1.5, token_id="t")
     assert Grant.from_json(grant.to_json()) == grant
+
+
+def test_patterns_may_be_a_list_or_one_name_and_are_kept_as_a_tuple() -> None:
+    """Friction 16; and one name was taken apart into its letters."""
+    for patterns in (["a"], ("a",), {"a"}, iter(["a"]), "a"):
+        assert Grant(subscribe=patterns).subscribe == ("a",)
+    assert Grant(publish="orders").publish == ("orders",)
+    grant = Grant("ann", ["a"], ["b"], {"x": 1}, 5.0, 4, "t")
+    assert Grant.from_json(grant.to_json()) == grant
+    assert replace(grant, user="bob") == Grant("bob", ("a",), ("b",), {"x": 1}, 5.0, 4, "t")
