@@ -32,7 +32,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     errors.init_app(app)
     cors.init_app(app)
-    simulcast.init_app(app, create=not cli.is_command())
+    simulcast.init_app(app, own_settings=configuration.KEYS, create=not cli.is_command())
     auth.init_app(app)
     limits.init_app(app)
     database.init_app(app)

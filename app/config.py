@@ -106,6 +106,9 @@ TABLE = (
     Row("proxy_hops", _natural, 0, "proxies", "How many proxies in front may be believed about a client's address."),
 )  # fmt: skip
 
+#: All of the above, as they stand in ``app.config``.
+KEYS = frozenset(PREFIX + row.name.upper() for row in TABLE)
+
 _EXAMPLES = {
     "publish_key": "$(openssl rand -hex 32)",
     "jwt_key": "$(openssl rand -hex 32)",

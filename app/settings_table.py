@@ -11,7 +11,8 @@ from .flask_simulcast import Settings
 _HEAD = """# Settings
 
 Written by `scripts/settings-table`. Read once, at start: a wrong value stops it, with the key, the value and an example.
-The service takes them from the environment; in an app of your own they are keys of `app.config`.
+The service takes them from the environment, and refuses a `SIMULCAST_` variable that it does not know. In an app of your own they are
+keys of `app.config`; there a key that is no setting but looks like one is named in a warning (`init_app(own_settings=…)` for those that are yours).
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Unpack
 
@@ -27,7 +27,7 @@ from .metrics import Metrics
 from .on_commit import publish_on_commit
 from .presence import Member, Place
 from .publisher import Publishing, checked_drafts
-from .settings import Settings
+from .settings import Settings, misspelt
 from .transports import cors, json_rows
 from .transports.response import StreamOptions, check_room, encoding_for, prepare, respond
 from .transports.sse import is_event_source, turned_away
@@ -85,12 +85,14 @@ class Simulcast(Publishing, Access):
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask, *, create: bool = True) -> None:
+    def init_app(self, app: Flask, *, own_settings: Collection[str] = (), create: bool = True) -> None:
         """Read and check the SIMULCAST_* settings. Later changes of ``app.config`` have no effect.
 
-        Opens nothing: the log is opened at first use in each process.
+        Opens nothing: the log is opened at first use in each process. A key that is no setting but looks like one is named
+        in a warning, with the one that is probably meant.
 
         Args:
+            own_settings: SIMULCAST_* keys of ``app.config`` that are the app's own; nothing is said of them.
             create: Whether that makes an SQLite log that is not there. If not, it raises BrokerUnavailableError: for a
                 program that must reach the listeners of a server, or fail.
 
@@ -100,6 +102,8 @@ class Simulcast(Publishing, Access):
         """
         if _KEY in app.extensions:
             raise RuntimeError("This app has a Simulcast already. Call init_app once for each app.")
+        for key, nearest in misspelt(app.config, own_settings).items():
+            _log.warning("%s is not a setting, so it has no effect. Did you mean %s?", key, nearest)
         settings = located(Settings.from_config(app.config), app.instance_path)
         check_url(settings)
         app.extensions[_KEY] = _State(settings, create)

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -238,6 +239,20 @@ class Settings:
     @cached_property
     def _prefixes(self) -> list[tuple[str, Retention]]:
         return _retentions(self.history_channels)
+
+
+def misspelt(config: Mapping[str, Any], own: Collection[str] = ()) -> dict[str, str]:
+    """Keys of a Flask config that are no settings but look like one, each with the one that it is nearest to. A key that
+    resembles none is the app's.
+
+    Args:
+        own: SIMULCAST_* keys that are the app's, too.
+    """
+    known = [PREFIX + row.name.upper() for row in fields(Settings)]
+    unknown = [key for key in config if str(key).startswith(PREFIX) and key not in known and key not in own]
+    names = [key.removeprefix(PREFIX) for key in known]  # alone: what all begin with would make all alike
+    nearest = {key: difflib.get_close_matches(key.removeprefix(PREFIX).upper(), names, n=1) for key in unknown}
+    return {key: PREFIX + names[0] for key, names in nearest.items() if names}
 
 
 def _retentions(value: Any) -> list[tuple[str, Retention]]:

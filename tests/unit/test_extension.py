@@ -58,6 +58,14 @@ def test_set_up_twice_or_not_at_all_says_so() -> None:
         simulcast.publish("a", 1)
 
 
+def test_a_misspelt_setting_is_told_at_the_start_and_does_not_stop_it(caplog: pytest.LogCaptureFixture) -> None:
+    make_app(SIMULCAST_HEARTBEAT=5, SIMULCAST_SHOP_COLOUR="green")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "SIMULCAST_HEARTBEAT is not a setting" in record.getMessage()
+    assert record.getMessage().endswith("Did you mean SIMULCAST_HEARTBEAT_SECONDS?")
+
+
 def test_a_wrong_setting_stops_the_start() -> None:
     for config in (
         {"SIMULCAST_HISTORY_EVENTS": "x"},

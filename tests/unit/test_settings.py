@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.config import KEYS
 from app.flask_simulcast.errors import SettingError
-from app.flask_simulcast.settings import Retention, Settings
+from app.flask_simulcast.settings import Retention, Settings, misspelt
 
 
 def test_text_from_an_environment_becomes_numbers() -> None:
@@ -51,6 +52,19 @@ def test_a_wrong_value_is_named_with_its_key_and_an_example(key: str, value: obj
     assert f"SIMULCAST_{key}={value!r}" in message
     assert said in message
     assert f"Use for example SIMULCAST_{key}=" in message
+
+
+def test_a_misspelt_key_is_named_with_the_setting_that_is_nearest() -> None:
+    """Friction 20: it was ignored in silence."""
+    config = {"SIMULCAST_HEARTBEAT": 5, "SIMULCAST_BROKER_URI": "memory://", "SIMULCAST_max_listener": 1}
+    known = {"SIMULCAST_HEARTBEAT_SECONDS": 5, "OTHER_HEARTBEAT": 1, "SIMULCAST_SHOP_COLOUR": "green", "SIMULCAST_": 1}
+    assert misspelt(config | known) == {
+        "SIMULCAST_HEARTBEAT": "SIMULCAST_HEARTBEAT_SECONDS",
+        "SIMULCAST_BROKER_URI": "SIMULCAST_BROKER_URL",
+        "SIMULCAST_max_listener": "SIMULCAST_MAX_LISTENERS",
+    }
+    assert misspelt({"SIMULCAST_BROKER": 1}, own={"SIMULCAST_BROKER"}) == {}
+    assert misspelt(dict.fromkeys(KEYS, 1), KEYS) == {}
 
 
 def test_numbers_are_what_their_setting_counts() -> None:
