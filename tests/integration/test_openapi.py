@@ -139,3 +139,20 @@ def check(document: Any, method: str, path: str, status: int, answer: Any) -> No
 
 def test_no_request_of_this_module_made_a_500(documented: Server) -> None:
     assert "Traceback" not in documented.log
+
+
+@pytest.mark.parametrize(("level", "is_told"), [("1", False), ("2", True)])
+def test_a_start_without_docstrings_says_that_the_document_describes_nothing(
+    tmp_path: Path, level: str, is_told: bool
+) -> None:
+    """Bug F17: under ``-OO`` summaries and descriptions were gone without a word."""
+    with serve(tmp_path, PYTHONOPTIMIZE=level) as server:
+        operations = [
+            operation
+            for path in server.get_json("/openapi.json")["paths"].values()
+            for method, operation in path.items()
+            if method in ("get", "post", "put", "delete")
+        ]
+        assert all(operation["summary"] for operation in operations) != is_told
+        assert ("Python runs without docstrings" in server.log) == is_told
+        server.publish("a", 1)
