@@ -9,13 +9,17 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.clients import SSEClient
 from tests.serving import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_the_app_of_the_readme_works_in_an_empty_environment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("also", [(), ("gunicorn==23.0.0",)], ids=["newest", "oldest"])
+def test_the_app_of_the_readme_works_in_an_empty_environment(tmp_path: Path, also: tuple[str, ...]) -> None:
+    """With the newest gunicorn, and with the oldest that the extra lets a project keep (friction 19)."""
     wheel = build(tmp_path / "dist")
     assert holds_the_extension_alone(wheel)
     python = tmp_path / "venv" / "bin" / "python"
@@ -28,6 +32,7 @@ def test_the_app_of_the_readme_works_in_an_empty_environment(tmp_path: Path) -> 
         "-q",
         "--disable-pip-version-check",
         f"flask-simulcast[gunicorn] @ file://{wheel}",
+        *also,
     )
     block = re.search(r"```python\n(.*?)```", (ROOT / "app/flask_simulcast/README.md").read_text(), re.DOTALL)
     assert block is not None
