@@ -35,7 +35,7 @@ class Upkeep:
 
     def __init__(self, path: str, writer: Writer, settings: Settings, clock: Clock) -> None:
         self._path = path
-        self._moved_at = clock.monotonic()  # when the whole of it was in the file
+        self._held_since: float | None = None  # that not all of the write-ahead log could be moved, by this process
         self._has_told = False
         self._writer = writer
         self._store = writer.store
@@ -159,12 +159,14 @@ class Upkeep:
         """Where some process still reads the old content, the turn is not taken: it could not be begun anew."""
         now = self._clock.monotonic()
         if self._store.checkpoint("PASSIVE"):
-            self._moved_at = now
+            self._held_since = None
             size = wal_bytes(self._path)
             if size > _WAL_BYTES:
                 with self._turn():
                     self._store.checkpoint("TRUNCATE" if size > WAL_LIMIT_BYTES else "RESTART")
-        self._tell(wal_bytes(self._path), now - self._moved_at)
+        elif self._held_since is None:
+            self._held_since = now
+        self._tell(wal_bytes(self._path), 0 if self._held_since is None else now - self._held_since)
 
     def _tell(self, size: int, held_seconds: float) -> None:
         """Once while it stays too large, and once when that is over."""
