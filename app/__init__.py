@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import auth, chat, cli, cors, database, errors, hub_api, limits, log, openapi, ops, wukongs
+from . import auth, bodies, chat, cli, cors, database, errors, hub_api, limits, log, openapi, ops, wukongs
 from . import config as configuration
 from .extensions import simulcast
 
@@ -35,6 +35,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     simulcast.init_app(app, own_settings=configuration.KEYS, create=not cli.is_command())
     auth.init_app(app)
     limits.init_app(app)
+    bodies.init_app(app)
     database.init_app(app)
     for feature in (hub_api, wukongs, chat, ops, openapi):
         feature.init_app(app)

@@ -131,6 +131,18 @@ def require_publish(channels: Iterable[str]) -> Grant:
     return simulcast.require_publish(channels)
 
 
+def require_identity() -> Grant:
+    """The grant of the current request, if it is somebody's: asked before a body is read.
+
+    Raises:
+        UnauthorizedError: It carries nothing, or nothing that counts.
+    """
+    grant = simulcast.grant()
+    if grant.is_anonymous:
+        raise UnauthorizedError("This needs a token. Send one in the header Authorization: Bearer <token>.")
+    return grant
+
+
 def require_publisher() -> Grant:
     """The grant of the current request, if it lets publish to anything at all: asked before a large body is read.
 
@@ -139,11 +151,9 @@ def require_publisher() -> Grant:
         ApiError: 403 ``publish_closed``: nobody may.
     """
     _check_open()
-    grant = simulcast.grant()
+    grant = require_identity()
     if grant.publish:
         return grant
-    if grant.is_anonymous:
-        raise UnauthorizedError("This needs a token. Send one in the header Authorization: Bearer <token>.")
     raise ForbiddenError("Your token does not let you publish to anything. Get one that does.", "not_granted")
 
 

@@ -1,4 +1,4 @@
-"""What a request carries, read strictly."""
+"""What a body says, parsed strictly. `bodies.read` has it read."""
 
 from __future__ import annotations
 
@@ -7,24 +7,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from flask import request
 
 from .errors import ApiError
 
 T = TypeVar("T")
-
-
-def read() -> bytes:
-    """The body of the request.
-
-    Raises:
-        RequestEntityTooLarge: It exceeds ``SIMULCAST_MAX_BODY_BYTES``.
-    """
-    body = request.get_data()
-    if request.content_length is None:
-        # A chunked body that reaches the limit is cut off there without a word; one byte more raises.
-        request.stream.read(1)
-    return body
 
 
 def parse_json(text: bytes) -> Any:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 from flask import Blueprint, Response, request
 
-from .. import body, limits, query
+from .. import bodies, body, limits, query
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
@@ -126,6 +126,6 @@ def users(room: str) -> Response:
 
 def _read(decoder: msgspec.json.Decoder[T], default: bytes = b"") -> T:
     try:
-        return body.parse(body.read() or default, decoder)
+        return body.parse(bodies.read() or default, decoder)
     except msgspec.ValidationError as error:
         raise ApiError(400, "invalid_message", f"{error}. A body has user and, to say something, message.") from None

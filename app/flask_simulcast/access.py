@@ -51,6 +51,16 @@ class Access(ABC):
             g.simulcast_grant = grant
         return g.simulcast_grant  # type: ignore[no-any-return]
 
+    def check_grant(self) -> None:
+        """Check again that the current request's grant still holds. Call it after a wait, right before what the grant allows:
+        a token may expire, or be revoked, while a body arrives. May switch.
+
+        Raises:
+            UnauthorizedError: It has ended, or was revoked.
+        """
+        if "simulcast_grant" in g:
+            self._check_grant(g.simulcast_grant)
+
     def require_subscribe(self, channels: Iterable[str]) -> Grant:
         """The grant of the current request, if it names all of these channels.
 

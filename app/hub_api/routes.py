@@ -6,7 +6,7 @@ import msgspec
 from flask import Blueprint, Response, current_app, request
 from msgspec import UNSET
 
-from .. import auth, body, limits, query
+from .. import auth, bodies, body, limits, query
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
@@ -54,7 +54,7 @@ def publish() -> Response:
     """Publish one event, an array of them, or one a line; all or none."""
     auth.require_publisher()
     events = reading.read_events(
-        body.read(),
+        bodies.read(),
         request.mimetype,
         request.headers.get("Idempotency-Key"),
         most=current_app.config["SIMULCAST_MAX_BATCH_EVENTS"],
@@ -225,17 +225,18 @@ def presence(channel: str) -> Response:
 )
 def issue_ticket() -> Response:
     """A ticket that lets in once, for who can't send a header: EventSource and WebSocket."""
+    grant = auth.require_identity()
     try:
-        asked = body.parse(body.read() or b"{}", _ticket_request)
+        asked = body.parse(bodies.read() or b"{}", _ticket_request)
     except msgspec.ValidationError as error:
         raise ApiError(
             400, "invalid_ticket_request", f'{error}. Send for example {{"seconds": {schemas.MAX_TICKET_SECONDS}}}.'
         ) from None
-    return as_json(service.issue_ticket(asked.seconds), 201)
+    return as_json(service.issue_ticket(grant, asked.seconds), 201)
 
 
 def _draft() -> schemas.Draft:
-    draft = reading.read_draft(body.read(), request.headers.get("Idempotency-Key"))
+    draft = reading.read_draft(bodies.read(), request.headers.get("Idempotency-Key"))
     limits.check_publish(1)
     return draft
 

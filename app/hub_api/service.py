@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from .. import limits
 from ..extensions import simulcast
-from ..flask_simulcast import Event, History, UnauthorizedError
+from ..flask_simulcast import Event, Grant, History
 from . import schemas
 
 T = TypeVar("T")
@@ -62,15 +62,8 @@ def listeners_page(query: schemas.ListenersQuery) -> schemas.ListenersPage:
     return schemas.ListenersPage(listeners, listeners[-1].id if has_more else None)
 
 
-def issue_ticket(seconds: int) -> schemas.Ticket:
-    """A ticket for the grant of the current request.
-
-    Raises:
-        UnauthorizedError: Nobody knows who asks.
-    """
-    grant = simulcast.grant()
-    if grant.is_anonymous:
-        raise UnauthorizedError("A ticket needs a token. Send one in the header Authorization: Bearer <token>.")
+def issue_ticket(grant: Grant, seconds: int) -> schemas.Ticket:
+    """A ticket for the grant of the current request."""
     limits.check_ticket()
     left = seconds if grant.expires_at is None else grant.expires_at - time.time()
     return schemas.Ticket(simulcast.issue_ticket(grant, seconds=seconds), int(max(min(seconds, left), 0)))

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, jsonify, request
 
-from .. import auth, body, limits, query
+from .. import auth, bodies, body, limits, query
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
@@ -73,7 +73,7 @@ def report(name: str) -> Response:
     """An agent says how it is: any JSON object."""
     _require_report(name)
     asked = query.read(schemas.ReportQuery)
-    data = body.parse_json(body.read())
+    data = body.parse_json(bodies.read())
     if not isinstance(data, dict):
         raise ApiError(400, "not_an_object", 'A status is a JSON object. Send for example {"cpu_percent": 12.5}.')
     limits.check_publish(1)
@@ -140,7 +140,7 @@ def command(name: str) -> Response:
     auth.require_publish([commands.channel_of(name)])
     wait = query.read(schemas.CommandQuery).wait
     try:
-        asked = body.parse(body.read(), _command)
+        asked = body.parse(bodies.read(), _command)
     except msgspec.ValidationError as error:
         raise ApiError(
             400,

@@ -32,6 +32,12 @@ def gone() -> Response:
     return jsonify(_gone)
 
 
+@app.get("/bodies")
+def bodies() -> Response:
+    """How many bodies this worker waits for."""
+    return jsonify(app.extensions["bodies"].reading)
+
+
 @app.post("/binary")
 def binary() -> tuple[Response, int]:
     """Publish what was posted, as bytes."""
