@@ -11,11 +11,10 @@ Looked for in this order, and the first that is there counts:
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flask import Flask, Response, after_this_request, current_app, request
+from flask import Flask, current_app, request
 
 from .errors import ApiError
 from .extensions import simulcast
@@ -26,9 +25,6 @@ from .tokens import Tokens
 
 _KEY = "simulcast_auth"
 _TICKET = "ticket"
-_BROWSER = "simulcast_browser"
-# One is usual: see `_redeem`. Each costs two reads.
-_MAX_BROWSER_COOKIES = 8
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({None, "same-origin", "same-site", "none"})
 
@@ -188,41 +184,13 @@ def _is_for_tickets() -> bool:
 
 
 def _redeem(ticket: str) -> Grant:
-    """Redeem it, and give the browser a cookie with which the same ticket lets it in again: an EventSource reconnects to
-    the URL that it has.
-
-    The cookie's name has a random end, and a browser that has one already keeps it. With one name for all, of two streams
-    that a new browser opens at once the later answer would replace the cookie of the other, which could then not come back.
-    """
-    brought = [(name, value) for name, value in request.cookies.items() if name.startswith(_BROWSER) and value]
-    browsers = brought[:_MAX_BROWSER_COOKIES] or [(f"{_BROWSER}_{secrets.token_hex(4)}", secrets.token_urlsafe(24))]
-    for name, secret in browsers:
-        grant = simulcast.redeem_ticket(ticket, browser=secret)
-        if grant is not None:
-            _remember_browser(name, secret)
-            return grant
-    raise UnauthorizedError(
-        "The ticket was used already, is over, or never was one. POST /api/v1/tickets gives a new one.", "ticket_spent"
-    )
-
-
-def _remember_browser(name: str, secret: str) -> None:
-    """Until the longest grant has ended: the secret is worth nothing without a spent ticket, which ends with its grant, and
-    the browser may have another ticket, with more time left."""
-    max_age = int(simulcast.settings.max_grant_seconds)
-
-    @after_this_request
-    def set_cookie(response: Response) -> Response:
-        response.set_cookie(
-            name,
-            secret,
-            max_age=max_age,
-            path=request.script_root + request.path,
-            secure=request.is_secure,
-            httponly=True,
-            samesite="Lax",
+    grant = simulcast.redeem_ticket(ticket)
+    if grant is None:
+        raise UnauthorizedError(
+            "The ticket was used already, is over, or never was one. POST /api/v1/tickets gives a new one.",
+            "ticket_spent",
         )
-        return response
+    return grant
 
 
 def _check_origin() -> None:

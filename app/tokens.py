@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import jwt
 from jwt.exceptions import InvalidJTIError, InvalidSubjectError
+from jwt.utils import base64url_decode
 
 from .flask_simulcast import Grant, InvalidEventError, UnauthorizedError
 from .keys import Keys
@@ -45,6 +46,8 @@ _REASONS: tuple[tuple[type[jwt.InvalidTokenError], str, str], ...] = (
     (InvalidJTIError, "token_claims", "The token's jti is not text. Use an id of its own for each token."),
     (jwt.InvalidTokenError, "token_malformed", "This is no JSON Web Token. Look how it was copied."),
 )  # fmt: skip
+# RFC 8725, 3.11: a token of another kind, a logout token say, is no token of access. Without a typ it is one.
+_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 _MISSING = {"aud": "token_audience", "iss": "token_issuer"}
 
 
@@ -99,6 +102,7 @@ class Tokens:
         return grant
 
     def _checked(self, token: str) -> Grant:
+        _check_shape(token)
         try:
             header = jwt.get_unverified_header(token)
             algorithm, key = self._keys.find(header.get("alg"), header.get("kid"))
@@ -189,6 +193,38 @@ def mint(
     claims |= {name: value for name, value in optional.items() if value}
     grant_of(claims, "", now, seconds)
     return jwt.encode(claims, key, algorithm="HS256")
+
+
+def _check_shape(token: str) -> None:
+    """Refuse what the library lets pass: a name that stands twice, of which it takes the last and another reader might take
+    the first; a token of another type; and an empty list of audiences, which is not the same as none.
+
+    Raises:
+        UnauthorizedError: ``token_malformed``, ``token_type`` or ``token_audience``.
+    """
+    try:
+        header, claims = (_object(part) for part in token.split(".")[:2])
+    except (ValueError, RecursionError):
+        _refuse("token_malformed", "This is no JSON Web Token. Look how it was copied.")
+    type = header.get("typ", "JWT")
+    if not isinstance(type, str) or type.lower() not in _TYPES:
+        _refuse("token_type", "The token is of another type (typ). Use one of the type JWT or at+jwt.")
+    if claims.get("aud", "") == []:
+        _refuse("token_audience", "The token is for no audience (aud). Get one for this service.")
+
+
+def _object(part: str) -> dict[str, Any]:
+    value = json.loads(base64url_decode(part), object_pairs_hook=_each_once)
+    if not isinstance(value, dict):
+        raise ValueError("no object")  # noqa: TRY004 - the text is wrong
+    return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def _time(claims: Mapping[str, Any], name: str, default: float | None = None) -> float:

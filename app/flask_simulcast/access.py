@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from flask import g
 
+from . import redemption
 from .errors import ForbiddenError, GrantError, UnauthorizedError
 from .event import check_channel, check_user
 from .grant import Grant
@@ -71,7 +72,7 @@ class Access(ABC):
         for channel in channels:
             if not grant.may_subscribe(check_channel(channel)):
                 raise _refusal(grant, "listen to", channel)
-        return grant
+        return self._spend_ticket() or grant
 
     def require_publish(self, channels: Iterable[str]) -> Grant:
         """The same for publishing; `Grant` says what reserved names mean here.
@@ -93,14 +94,14 @@ class Access(ABC):
         """
         return self._tickets().issue(grant, seconds)
 
-    def redeem_ticket(self, ticket: str, *, browser: str = "") -> Grant | None:
-        """The grant behind a ticket; None for one that is unknown, over, or spent. May switch.
+    def redeem_ticket(self, ticket: str) -> Grant | None:
+        """The grant behind a ticket that the current request carries; None for one that is unknown, over, or spent. May switch.
 
-        Args:
-            browser: A secret from a cookie of the browser's. A spent ticket lets the browser that spent it in again, as a
-                native EventSource that reconnects needs; without this, nobody.
+        For an authorizer. The ticket is spent when the request is found to be allowed to listen, and not by one that names
+        the wrong channel. A browser's EventSource that comes back to the same URL is let in again, by a cookie that it is
+        given, and takes the place of its stream from before; nothing else is.
         """
-        return self._tickets().redeem(ticket, browser)
+        return redemption.find(self._tickets(), ticket)
 
     def revoke(self, *, user: str | None = None, token_id: str | None = None) -> None:
         """End what was granted: to a user until now, or by one token. May switch.
@@ -122,6 +123,17 @@ class Access(ABC):
             self._check_grant(given)
             return given
         return self.require_subscribe(channels) if self._authorizer else _NOBODY
+
+    def _spend_ticket(self) -> Grant | None:
+        """The current request may listen: the ticket that it came with, if any, is spent now."""
+        redeemed = redemption.spend(self._tickets())
+        if redeemed is None:
+            return None
+        grant = g.simulcast_grant = redeemed.grant
+        if redeemed.is_back:
+            self.hub.control.displace(grant)
+            self.hub.read_on()
+        return grant
 
     def _check_grant(self, grant: Grant) -> None:
         if grant.expires_at is not None and grant.expires_at <= time.time():

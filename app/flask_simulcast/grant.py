@@ -35,6 +35,8 @@ class Grant:
         expires_at: Unix seconds at which its streams end; None for one without an end.
         issued_at: Unix seconds. A revocation ends what was issued before it; 0 is before all.
         token_id: Names the token it came from, so that this one alone can be revoked. Empty for none.
+        ticket: Names the ticket it came through, which lets in one stream at a time. Empty for none.
+        redeemed_at: Unix seconds at which that was.
 
     Raises:
         ChannelNameError: The user can't be somebody's name.
@@ -47,6 +49,8 @@ class Grant:
     expires_at: float | None = None
     issued_at: float = 0
     token_id: str = ""
+    ticket: str = ""
+    redeemed_at: float = 0
 
     def __init__(
         self,

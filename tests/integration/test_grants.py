@@ -141,11 +141,33 @@ def test_two_streams_that_a_new_browser_opens_at_once_can_both_come_back(server:
 
 def test_a_browser_that_has_a_cookie_keeps_it(server: Server) -> None:
     headers = token("bob", subscribe=["chat.*"])
-    cookie = {"Cookie": "simulcast_browser_1a2b3c4d=a-secret-of-some-length"}
-    ticket = call(server, "POST", "/tickets", b"", headers, 201)["ticket"]
-    for _ in range(2):
-        with SSEClient(server.port, f"/api/v1/stream?channel=chat.a&ticket={ticket}", headers=cookie) as client:
-            assert client.headers["set-cookie"].startswith("simulcast_browser_1a2b3c4d=a-secret-of-some-length; ")
+    kept: dict[str, str] = {}
+    for _ in range(3):
+        ticket = call(server, "POST", "/tickets", b"", headers, 201)["ticket"]
+        with SSEClient(server.port, f"/api/v1/stream?channel=chat.a&ticket={ticket}", headers=kept) as client:
+            cookie = client.headers["set-cookie"].split(";")[0]
+        assert kept in ({}, {"Cookie": cookie})
+        kept = {"Cookie": cookie}
+
+
+def test_a_cookie_that_a_client_chose_is_not_kept(server: Server) -> None:
+    """security F3: with a value of its own a client came in as often as it liked."""
+    chosen = {"Cookie": "simulcast_browser=1"}
+    ticket = call(server, "POST", "/tickets", b"", token("bob", subscribe=["chat.*"]), 201)["ticket"]
+    path = f"/api/v1/stream?channel=chat.a&ticket={ticket}"
+    with SSEClient(server.port, path, headers=chosen) as client:
+        assert "=1;" not in client.headers["set-cookie"]
+    with SSEClient(server.port, path, headers=chosen) as client:
+        assert client.status == 401
+
+
+def test_a_ticket_is_not_spent_by_a_request_that_is_refused(server: Server) -> None:
+    """security, "a ticket is spent by a 403 or 400"."""
+    ticket = call(server, "POST", "/tickets", b"", token("bob", subscribe=["chat.*"]), 201)["ticket"]
+    for query, status in (("channel=other", 403), ("channel=a b", 400), ("", 400)):
+        assert server.request("GET", f"/api/v1/stream?{query}&ticket={ticket}".replace(" ", "%20"))[0] == status
+    with SSEClient(server.port, f"/api/v1/stream?channel=chat.a&ticket={ticket}") as client:
+        assert client.status == 200
 
 
 def test_the_cookie_is_for_https_where_the_request_was(tmp_path: Path) -> None:

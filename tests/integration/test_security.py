@@ -28,10 +28,17 @@ from app.tokens import mint
 from tests.clients import SSEClient
 from tests.integration.fleet import JWT_KEY, Fleet, fleet
 from tests.serving import BEARER, KEY, Server, serve, wait_until
+from tests.sockets import JSONSocket
 
 AUDIENCE = "simulcast"
 COOKIE = "session"
 FRIEND = "https://app.example"
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
 _secrets: set[str] = set()  # whatever must not be found in a log at the end
 
 
@@ -240,11 +247,52 @@ def test_a_browsers_cookie_without_its_ticket(server: Server) -> None:
     assert refusal(server, "GET", "/api/v1/stream?channel=closed.a", None, {"Cookie": cookie}) == (401, "no_grant")
 
 
-def test_a_hundred_made_up_browser_cookies_cost_few_reads(server: Server) -> None:
+def test_a_hundred_made_up_browser_cookies_neither_let_in_nor_lock_out(server: Server) -> None:
     ticket = ticket_for(server)
-    stream_with(server, ticket)
-    cookies = "; ".join(f"simulcast_browser_{number}={number}" for number in range(100))
-    assert stream_with(server, ticket, {"Cookie": cookies})[0] == 401
+    mine = cookie_of(stream_with(server, ticket)[1])
+    planted = "; ".join(f"simulcast_browser_{number}={number}" for number in range(100))
+    assert stream_with(server, ticket, {"Cookie": planted})[0] == 401
+    assert stream_with(server, ticket, {"Cookie": f"{planted}; {mine}"})[0] == 200
+
+
+def test_a_spent_ticket_is_good_at_its_own_url_alone(workers: Fleet) -> None:
+    """security F3: with the cookie it opened other channels, other routes, and /ws."""
+    ticket = ticket_for(workers.one)
+    cookie = {"Cookie": cookie_of(stream_with(workers.one, ticket)[1])}
+    for path in (
+        "/api/v1/stream?channel=closed.b",
+        "/api/v1/stream?channel=closed.a&channel=closed.b",
+        "/ws?channel=closed.a",
+    ):
+        headers = {**cookie, **(UPGRADE if path.startswith("/ws") else {})}
+        assert workers.two.request("GET", f"{path}&ticket={ticket}", headers=headers)[0] == 401, path
+    assert stream_with(workers.two, ticket, cookie)[0] == 200
+
+
+def test_a_ticket_that_a_websocket_has_spent_is_spent(workers: Fleet) -> None:
+    ticket = ticket_for(workers.one)
+    with JSONSocket(workers.one, f"/ws?channel=closed.a&ticket={ticket}") as ws:
+        ws.until("connected")
+    for path in (f"/ws?channel=closed.a&ticket={ticket}", f"/api/v1/stream?channel=closed.a&ticket={ticket}"):
+        headers = UPGRADE if path.startswith("/ws") else {}
+        assert workers.two.request("GET", path, headers=headers)[0] == 401
+
+
+def test_a_ticket_lets_in_one_stream_at_a_time(workers: Fleet) -> None:
+    """security F3: ten streams at once. The one that comes back replaces the one that it had, in whichever worker that is."""
+    ticket = ticket_for(workers.one)
+    path = f"/api/v1/stream?channel=closed.a&ticket={ticket}"
+    with SSEClient(workers.one.port, path) as first:
+        first.until("connected")
+        cookie = {"Cookie": cookie_of(first.headers)}
+        with SSEClient(workers.two.port, path, headers=cookie) as second:
+            second.until("connected")
+            assert first.until("closed").json == {"reason": "finished", "reconnect": False}
+            with SSEClient(workers.two.port, path, headers=cookie) as third:
+                third.until("connected")
+                assert second.until("closed").json == {"reason": "finished", "reconnect": False}
+                workers.one.publish("closed.a", 1)
+                assert third.until("message").json == 1
 
 
 def test_the_cookie_of_a_ticket_is_of_no_use_to_scripts_and_other_sites(server: Server) -> None:

@@ -1,8 +1,9 @@
-"""Tickets: each lets in once, and after that the browser that used it alone."""
+"""Tickets: each lets in once, and after that the browser that used it alone, at the same URL."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -31,18 +32,65 @@ def until(seconds: float) -> Grant:
     return Grant("bob", ("chat.*",), expires_at=time.time() + seconds, token_id="t")
 
 
+URL = "/stream?channel=chat.a"
+
+
+def redeem(tickets: Tickets, ticket: str, cookie: str, url: str = URL) -> Grant | None:
+    """Find it and spend it, as a request does; the grant as it was issued."""
+    found = tickets.find(ticket, url, [cookie] if cookie else [])
+    if found is None:
+        return None
+    grant = tickets.spend(found, url, cookie)
+    if grant is None:
+        return None
+    assert grant.ticket == found.name
+    assert grant.redeemed_at <= time.time()
+    return replace(grant, ticket="", redeemed_at=0)
+
+
 def test_a_ticket_lets_in_once(tickets: Tickets) -> None:
     ticket = tickets.issue(BOB, 60)
-    assert tickets.redeem(ticket, "") == BOB
-    assert tickets.redeem(ticket, "") is None
-    assert tickets.redeem(ticket, "mine") is None, "it was spent without a browser"
+    assert redeem(tickets, ticket, "") == BOB
+    assert redeem(tickets, ticket, "") is None
+    assert redeem(tickets, ticket, "mine") is None, "it was spent without a browser"
 
 
 def test_a_spent_ticket_lets_its_own_browser_in_again(tickets: Tickets) -> None:
     ticket = tickets.issue(BOB, 60)
-    assert tickets.redeem(ticket, "mine") == BOB
-    assert [tickets.redeem(ticket, browser) for browser in ("theirs", "", "mine ", "Mine")] == [None] * 4
-    assert [tickets.redeem(ticket, "mine") for _ in range(3)] == [BOB] * 3
+    assert redeem(tickets, ticket, "mine") == BOB
+    assert [redeem(tickets, ticket, browser) for browser in ("theirs", "", "mine ", "Mine")] == [None] * 4
+    assert [redeem(tickets, ticket, "mine") for _ in range(3)] == [BOB] * 3
+
+
+def test_a_ticket_that_was_only_found_is_not_spent(tickets: Tickets) -> None:
+    """security, "a ticket is spent by a 403": a request for the wrong channel costs nothing."""
+    ticket = tickets.issue(BOB, 60)
+    assert tickets.find(ticket, URL, []) is not None
+    assert redeem(tickets, ticket, "") == BOB
+
+
+def test_a_spent_ticket_is_good_at_its_own_url_alone(tickets: Tickets) -> None:
+    """security F3."""
+    ticket = tickets.issue(BOB, 60)
+    assert redeem(tickets, ticket, "mine") == BOB
+    assert redeem(tickets, ticket, "mine", "/stream?channel=chat.b") is None
+    assert redeem(tickets, ticket, "mine", "/ws") is None
+    assert redeem(tickets, ticket, "mine") == BOB
+
+
+def test_cookies_of_a_sibling_host_do_not_lock_a_browser_out(tickets: Tickets) -> None:
+    """security, "eight cookies": its own may come last."""
+    ticket = tickets.issue(BOB, 60)
+    assert redeem(tickets, ticket, "mine") == BOB
+    assert tickets.find(ticket, URL, [*(f"planted {number}" for number in range(100)), "mine"]) is not None
+
+
+def test_a_cookie_is_made_here(tickets: Tickets) -> None:
+    """security F3: a value that a client chose was taken."""
+    first = tickets.cookie_for(["chosen"])
+    assert first != "chosen"
+    assert tickets.cookie_for(["chosen", first]) == first
+    assert tickets.cookie_for([]) != first
 
 
 def test_a_ticket_holds_for_a_minute_at_most(tickets: Tickets, clock: FakeClock) -> None:
@@ -51,40 +99,40 @@ def test_a_ticket_holds_for_a_minute_at_most(tickets: Tickets, clock: FakeClock)
     for seconds, holds in asked.items():
         late, early = tickets.issue(BOB, seconds), tickets.issue(BOB, seconds)
         clock.advance(holds - 0.01)
-        assert tickets.redeem(early, "") == BOB
+        assert redeem(tickets, early, "") == BOB
         clock.advance(0.01)
-        assert tickets.redeem(late, "") is None
+        assert redeem(tickets, late, "") is None
 
 
 def test_a_ticket_holds_no_longer_than_its_grant(tickets: Tickets, clock: FakeClock) -> None:
     ticket = tickets.issue(until(10), 60)
     clock.advance(10)
-    assert tickets.redeem(ticket, "") is None
-    assert tickets.redeem(tickets.issue(until(-1), 60), "") is None
+    assert redeem(tickets, ticket, "") is None
+    assert redeem(tickets, tickets.issue(until(-1), 60), "") is None
 
 
 def test_a_spent_ticket_lets_in_until_the_grant_ends(tickets: Tickets, clock: FakeClock) -> None:
     grant = until(600)
     ticket = tickets.issue(grant, 60)
-    assert tickets.redeem(ticket, "mine") == grant
+    assert redeem(tickets, ticket, "mine") == grant
     clock.advance(590)
-    assert tickets.redeem(ticket, "mine") == grant
+    assert redeem(tickets, ticket, "mine") == grant
     clock.advance(10)
-    assert tickets.redeem(ticket, "mine") is None
+    assert redeem(tickets, ticket, "mine") is None
 
 
 def test_that_of_a_grant_without_an_end_does_so_for_as_long_as_the_longest(tickets: Tickets, clock: FakeClock) -> None:
     ticket = tickets.issue(BOB, 60)
-    tickets.redeem(ticket, "mine")
+    redeem(tickets, ticket, "mine")
     clock.advance(3599)
-    assert tickets.redeem(ticket, "mine") == BOB
+    assert redeem(tickets, ticket, "mine") == BOB
     clock.advance(1)
-    assert tickets.redeem(ticket, "mine") is None
+    assert redeem(tickets, ticket, "mine") is None
 
 
 def test_of_a_hundred_at_once_one_is_let_in(tickets: Tickets) -> None:
     ticket = tickets.issue(BOB, 60)
-    attempts = [gevent.spawn(tickets.redeem, ticket, f"browser {number}") for number in range(100)]
+    attempts = [gevent.spawn(redeem, tickets, ticket, f"browser {number}") for number in range(100)]
     gevent.joinall(attempts, timeout=10)
     assert [attempt.value for attempt in attempts].count(BOB) == 1
 
@@ -96,7 +144,7 @@ def test_no_two_tickets_are_alike(tickets: Tickets) -> None:
 def test_the_log_keeps_neither_ticket_nor_cookie(tickets: Tickets, broker: MemoryBroker) -> None:
     """Of no use to whoever reads the file."""
     spent, unspent = tickets.issue(BOB, 60), tickets.issue(BOB, 60)
-    tickets.redeem(spent, "the cookie's secret")
+    redeem(tickets, spent, "the cookie's secret")
     kept = repr(vars(broker._facts))
     assert "bob" in kept
     assert spent not in kept
@@ -108,9 +156,9 @@ def test_the_log_keeps_neither_ticket_nor_cookie(tickets: Tickets, broker: Memor
 def test_no_text_but_a_ticket_lets_in(text: str, browser: str) -> None:
     made = Tickets(MemoryBroker(Settings(broker_url="memory://"), FakeClock()), 3600)
     made.issue(BOB, 60)
-    assert made.redeem(text, browser) is None
+    assert redeem(made, text, browser) is None
 
 
 def test_an_oversized_ticket_is_not_even_looked_up(monkeypatch: pytest.MonkeyPatch, tickets: Tickets) -> None:
-    monkeypatch.setattr(MemoryBroker, "take", lambda *_: pytest.fail("looked up"))
-    assert tickets.redeem("x" * 65, "") is None
+    monkeypatch.setattr(MemoryBroker, "recall", lambda *_: pytest.fail("looked up"))
+    assert redeem(tickets, "x" * 65, "") is None

@@ -286,6 +286,33 @@ def test_another_audience_is_refused(audience: object) -> None:
     assert refusal(signed({"aud": audience}), tokens(audience="simulcast")) == "token_audience"
 
 
+def test_a_token_for_an_empty_list_of_audiences_is_refused() -> None:
+    """security, "tokens": ``aud: []`` passed as if it were none."""
+    assert refusal(signed({"aud": []})) == "token_audience"
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "application/at+JWT"])
+def test_a_token_of_our_types_is_taken(typ: str) -> None:
+    assert tokens().grant(signed(typ=typ)).user == "bob"
+
+
+@pytest.mark.parametrize("typ", ["secevent+jwt", "logout+jwt", "dpop+jwt", "", 1, None, ["JWT"]])
+def test_a_token_of_another_type_is_refused(typ: object) -> None:
+    """RFC 8725, 3.11."""
+    assert refusal(by_hand({"alg": "HS256", "typ": typ}, {"exp": time.time() + 60})) == "token_type"
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_name_that_stands_twice_is_refused(part: int) -> None:
+    """The library takes the last one; another reader may take the first."""
+    parts = [b'{"alg": "HS256"}', json.dumps({"sub": "bob", "exp": time.time() + 60}).encode()]
+    parts[part] = parts[part][:-1] + (b', "alg": "HS256"}', b', "sub": "ann"}')[part]
+    text = b".".join(base64.urlsafe_b64encode(each).rstrip(b"=") for each in parts)
+    signature = hmac.digest(SECRET.encode(), text, "sha256")
+    token = (text + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
+    assert refusal(token) == "token_malformed"
+
+
 def test_a_token_for_somebody_in_particular_is_refused_where_nobody_is_named() -> None:
     assert refusal(signed({"aud": "shop"})) == "token_audience"
 

@@ -18,6 +18,7 @@ from .roll import Roll
 _REVOKE = "revoke"
 _USER = "user:"
 _TOKEN = "token:"
+_TICKET = "ticket:"
 # A single token or connection is ended whenever it began: no clock of whoever issued it can save it.
 _WHENEVER_MS = 1 << 52
 # Longer than any worker stays frozen before it is killed.
@@ -46,6 +47,11 @@ class Control:
         """One token. May switch."""
         self._revoke(_TOKEN + token_id, _WHENEVER_MS, seconds, reconnect=False)
 
+    def displace(self, grant: Grant) -> None:
+        """End the streams that the ticket of this grant let in before: an EventSource that comes back leaves one behind. May switch."""
+        before_ms = round(grant.redeemed_at * 1000)
+        self._revoke(_TICKET + grant.ticket, before_ms, _KICK_SECONDS, reconnect=False)
+
     def kick(self, listener_id: str, *, reconnect: bool) -> None:
         """One connection, in whichever worker it is. May switch."""
         self._revoke(LISTENER_PREFIX + listener_id, _WHENEVER_MS, _KICK_SECONDS, reconnect=reconnect)
@@ -63,10 +69,16 @@ class Control:
         names = grant.revocable_as
         return bool(names) and self._revoked_before(names) > grant.issued_at * 1000
 
+    def is_displaced(self, grant: Grant) -> bool:
+        """Whether the ticket that this grant came through has let in a later stream. May switch."""
+        return bool(grant.ticket) and self._revoked_before((_TICKET + grant.ticket,)) > round(grant.redeemed_at * 1000)
+
     def check_new(self, listener: Listener) -> None:
         """Close a listener that was revoked while it was being taken on. Nobody can have kicked it yet. May switch."""
         if self.is_revoked(listener.grant):
             listener.close(CloseReason.REVOKED)
+        elif self.is_displaced(listener.grant):
+            listener.close(CloseReason.FINISHED)
 
     def check(self, listener: Listener) -> None:
         """Close a listener that was revoked or kicked while the log went on without us. May switch."""
@@ -91,6 +103,10 @@ class Control:
             for listener in self._roll.listeners:
                 if listener.grant.token_id == name.removeprefix(_TOKEN):
                     listener.close(reason)
+        elif name.startswith(_TICKET):
+            for listener in self._roll.of_ticket(name.removeprefix(_TICKET)):
+                if round(listener.grant.redeemed_at * 1000) < order["before"]:
+                    listener.close(CloseReason.FINISHED)
         else:
             one = self._roll.find(name.removeprefix(LISTENER_PREFIX))
             if one is not None:

@@ -26,6 +26,7 @@ class Roll:
         self.listeners: dict[Listener, None] = {}
         self._by_id: dict[str, Listener] = {}
         self._by_user: dict[str, dict[Listener, None]] = {}
+        self._by_ticket: dict[str, dict[Listener, None]] = {}
         self._by_address: Counter[str] = Counter()
 
     def add(self, listener: Listener) -> None:
@@ -34,6 +35,8 @@ class Roll:
         self._by_id[listener.id] = listener
         if listener.grant.user:
             self._by_user.setdefault(listener.grant.user, {})[listener] = None
+        if listener.grant.ticket:
+            self._by_ticket.setdefault(listener.grant.ticket, {})[listener] = None
         if listener.address:
             self._by_address[listener.address] += 1
 
@@ -41,11 +44,9 @@ class Roll:
         """It is gone."""
         del self.listeners[listener]
         del self._by_id[listener.id]
-        user, address = listener.grant.user, listener.address
-        if user:
-            del self._by_user[user][listener]
-            if not self._by_user[user]:
-                del self._by_user[user]
+        address = listener.address
+        _drop(self._by_user, listener.grant.user, listener)
+        _drop(self._by_ticket, listener.grant.ticket, listener)
         if address:
             self._by_address[address] -= 1
             if not self._by_address[address]:
@@ -58,6 +59,10 @@ class Roll:
     def of_user(self, user: str) -> Iterable[Listener]:
         """Those of one user."""
         return list(self._by_user.get(user, ()))
+
+    def of_ticket(self, ticket: str) -> Iterable[Listener]:
+        """Those that one ticket has let in."""
+        return list(self._by_ticket.get(ticket, ()))
 
     def of_channel(self, personal: str) -> Iterable[Listener]:
         """Those to whom an event on a personal channel goes, but for who named that channel."""
@@ -90,3 +95,11 @@ class Roll:
                 f"Your address has {of_address} connections here already. Close some, or raise "
                 "SIMULCAST_MAX_LISTENERS_PER_ADDRESS."
             )
+
+
+def _drop(index: dict[str, dict[Listener, None]], name: str, listener: Listener) -> None:
+    """From one of the indexes; one without a name is in none."""
+    if name:
+        del index[name][listener]
+        if not index[name]:
+            del index[name]

@@ -1,0 +1,94 @@
+"""Redemption: a request that carries a ticket. What its channels are is checked first, and the ticket is spent last."""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple
+
+from flask import Response, after_this_request, g, request
+
+from .errors import UnauthorizedError
+from .grant import Grant
+from .tickets import Found, Tickets
+
+_COOKIE = "simulcast_browser"
+_KEY = "simulcast_ticket"
+
+
+def find(tickets: Tickets, ticket: str) -> Grant | None:
+    """The grant behind the ticket that the current request carries. It is spent by `spend`. May switch."""
+    found = tickets.find(ticket, _url(), _cookies())
+    setattr(g, _KEY, found)
+    return None if found is None else found.grant
+
+
+class Redeemed(NamedTuple):
+    """What a ticket let in.
+
+    Attributes:
+        grant: To go on with.
+        is_back: The ticket had let in a stream before, which the new one replaces.
+    """
+
+    grant: Grant
+    is_back: bool
+
+
+def spend(tickets: Tickets) -> Redeemed | None:
+    """Spend the ticket that `find` found for the current request, once it is known that what it asks for is granted. May switch.
+
+    An EventSource is given a cookie, with which the same ticket lets it in again: it reconnects to the URL that it has. A
+    WebSocket is not: its page asks for a new ticket.
+
+    Returns:
+        None where there was no ticket.
+
+    Raises:
+        UnauthorizedError: Another client was faster.
+    """
+    found: Found | None = g.pop(_KEY, None)
+    if found is None:
+        return None
+    cookie = "" if _is_websocket() or found.is_spent else tickets.cookie_for(list(_cookies()))
+    grant = tickets.spend(found, _url(), cookie)
+    if grant is None:
+        raise UnauthorizedError("The ticket was used a moment ago. Get a new one.", "ticket_spent")
+    if cookie:
+        _set_cookie(cookie, tickets.max_seconds)
+    return Redeemed(grant, found.is_spent)
+
+
+def _url() -> str:
+    """A browser that reconnects asks for the URL that it has, to the letter."""
+    return request.script_root + request.full_path
+
+
+def _cookies() -> list[str]:
+    return [value for name, value in request.cookies.items(multi=True) if name.startswith(_COOKIE) and value]
+
+
+def _is_websocket() -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _set_cookie(cookie: str, max_seconds: float) -> None:
+    """Until the longest grant has ended: it is worth nothing without a spent ticket, which ends with its own grant, and the
+    browser may have another ticket, with more time left.
+
+    The name of a new cookie has a random end. With one name for all, of two streams that a new browser opens at once the
+    later answer would replace the cookie of the other, which could then not come back.
+    """
+    name = next((name for name, value in request.cookies.items(multi=True) if value == cookie), "")
+
+    @after_this_request
+    def set_cookie(response: Response) -> Response:
+        response.set_cookie(
+            name or f"{_COOKIE}_{secrets.token_hex(4)}",
+            cookie,
+            max_age=int(max_seconds),
+            path=request.script_root + request.path,
+            secure=request.is_secure,
+            httponly=True,
+            samesite="Lax",
+        )
+        return response
