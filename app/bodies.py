@@ -84,19 +84,29 @@ def init_app(app: Flask) -> None:
     app.teardown_request(lambda error: bodies.let_go())
 
 
-def read() -> bytes:
+def read(most_bytes: int | None = None) -> bytes:
     """The body of the current request. Switches.
 
+    Args:
+        most_bytes: What this route can use; a larger one is refused before it is parsed. ``SIMULCAST_MAX_BODY_BYTES`` when
+            left out, which bounds all bodies.
+
     Raises:
+        ApiError: 415 ``content_encoding``: it is compressed.
         UnauthorizedError: The grant that this request was let in by has ended meanwhile.
-        RequestEntityTooLarge: It exceeds ``SIMULCAST_MAX_BODY_BYTES``.
+        RequestEntityTooLarge: It is larger.
         ApiError: 408 ``body_timeout``: it did not come in time. 503 ``too_many_bodies``: others hold what there is. 400
             ``bad_body``: its framing is broken, or its client went away.
     """
     bodies: Bodies = current_app.extensions[_KEY]
+    _check_encoding()
+    limit = current_app.config["SIMULCAST_MAX_BODY_BYTES"]
+    limit = limit if most_bytes is None else min(limit, most_bytes)
+    if (request.content_length or 0) > limit:
+        raise RequestEntityTooLarge
     with bodies.one_more():
         try:
-            whole = b"".join(_pieces(bodies))
+            whole = b"".join(_pieces(bodies, limit))
         except gevent.Timeout:
             raise ApiError(
                 408,
@@ -108,10 +118,18 @@ def read() -> bytes:
     return whole
 
 
-def _pieces(bodies: Bodies) -> Iterator[bytes]:
+def _check_encoding() -> None:
+    """Nothing is unpacked here: a few bytes could become any number."""
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise ApiError(
+            415, "content_encoding", f"A body with Content-Encoding {encoding[:32]!a} is not taken. Send it as it is."
+        )
+
+
+def _pieces(bodies: Bodies, limit: int) -> Iterator[bytes]:
     """What comes, up to the limit; a client that keeps coming has more time."""
     began, came = time.monotonic(), 0
-    limit = current_app.config["SIMULCAST_MAX_BODY_BYTES"]
     while True:
         with gevent.Timeout(max(began + _SECONDS + came / _LEAST_BYTES_PER_SECOND - time.monotonic(), 0.001)):
             piece = _next(_PIECE_BYTES)

@@ -11,6 +11,7 @@ from .. import bodies, body, limits, query
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
+from ..flask_simulcast import client_input
 from ..openapi.operation import JSON, RESUME_HEADER, STREAMS, Access, Operation, describes
 from ..pages import page as as_page
 from . import door, events, schemas, service
@@ -21,6 +22,8 @@ blueprint = Blueprint("chat", __name__)
 page = Blueprint("chat_page", __name__)
 
 _SPEAKS = "`publish` on `chat.<room>`; nothing where the room is open to all and the service lets people speak without a token"
+# A message of 4000 characters, each written as an escape.
+_MAX_BODY_BYTES = 64 << 10
 _message = msgspec.json.Decoder(schemas.Message)
 _typing = msgspec.json.Decoder(schemas.Typing)
 
@@ -81,7 +84,8 @@ def say(room: str) -> Response:
     sent = _read(_message)
     person, speaker = door.speaker(grant, sent.user)
     limits.check_publish(1)
-    event = service.say(room, person, speaker, sent.message, key=request.headers.get("Idempotency-Key"))
+    with client_input():
+        event = service.say(room, person, speaker, sent.message, key=request.headers.get("Idempotency-Key"))
     return as_json(schemas.Sent(str(event.position)), 201)
 
 
@@ -126,6 +130,6 @@ def users(room: str) -> Response:
 
 def _read(decoder: msgspec.json.Decoder[T], default: bytes = b"") -> T:
     try:
-        return body.parse(bodies.read() or default, decoder)
+        return body.parse(bodies.read(_MAX_BODY_BYTES) or default, decoder)
     except msgspec.ValidationError as error:
         raise ApiError(400, "invalid_message", f"{error}. A body has user and, to say something, message.") from None

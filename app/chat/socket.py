@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from .. import limits, query, sockets
 from ..extensions import simulcast, sock
-from ..flask_simulcast import Connection
+from ..flask_simulcast import Connection, client_input
 from ..openapi.operation import Access, Operation, describes
 from . import door, events, frames, schemas, service
 
@@ -83,7 +83,8 @@ def _answer(room: str, message: Say | Types | Ping, _: sockets.Id) -> sockets.An
     if isinstance(message, Types):
         service.typing(room, person, speaker)
         return None  # nobody waits for that
-    event = service.say(room, person, speaker, message.message, key=message.key)
+    with client_input():
+        event = service.say(room, person, speaker, message.message, key=message.key)
     return {"type": "sent", "position": str(event.position)}
 
 

@@ -36,6 +36,7 @@ from .errors import (
     UpgradeRequiredError,
     WebSocketError,
     WriterError,
+    client_input,
 )
 from .event import Event, Position
 from .extension import Simulcast
@@ -116,6 +117,7 @@ __all__ = [
     "address_of",
     "broker_lost",
     "broker_restored",
+    "client_input",
     "draining",
     "event_published",
     "gap_sent",

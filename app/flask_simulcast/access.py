@@ -10,7 +10,7 @@ from typing import TypeVar
 from flask import g
 
 from . import redemption
-from .errors import ForbiddenError, GrantError, UnauthorizedError
+from .errors import ForbiddenError, GrantError, UnauthorizedError, client_input
 from .event import check_channel, check_user
 from .grant import Grant
 from .hub import Hub
@@ -70,7 +70,9 @@ class Access(ABC):
         """
         grant = self.grant()
         for channel in channels:
-            if not grant.may_subscribe(check_channel(channel)):
+            with client_input():
+                check_channel(channel)
+            if not grant.may_subscribe(channel):
                 raise _refusal(grant, "listen to", channel)
         return self._spend_ticket() or grant
 

@@ -35,9 +35,23 @@ Each class names the HTTP status and the code that a client gets for it, so that
 catch anything. Messages are two sentences, what happened and what to do, and never carry event
 data or secrets. Those of the broker are for the operator, with paths in them; a client is told
 ``public`` instead.
+
+**Whose fault it is** is decided here and nowhere else. What a view hands to a publishing call, and
+the options that it gives a stream, are the app's own: a channel, type, user, key or data that can't
+be used is a 500, with a traceback in the app's log. What a client sent is the client's: a 4xx. Code
+that hands on what a client sent says so::
+
+    with client_input():
+        simulcast.publish(request.json["channel"], request.json["data"])
+
+The names of channels that somebody wants to listen to, or to read, come from a URL as a rule: there
+a wrong one is the client's without more ado, and is also logged, once for each endpoint.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class SimulcastError(Exception):
@@ -46,6 +60,7 @@ class SimulcastError(Exception):
     status = 500
     code = "internal"
     public: str | None = None
+    client_status: int | None = None  # what it is if the value came from the client
 
 
 class SettingError(SimulcastError, ValueError):
@@ -70,7 +85,7 @@ class NotPatchedError(SimulcastError, RuntimeError):
 class InvalidEventError(SimulcastError, ValueError):
     """An event that can't be published as it is."""
 
-    status = 400
+    client_status = 400
     code = "invalid_event"
 
 
@@ -95,7 +110,7 @@ class EventDataError(InvalidEventError):
 class EventTooLargeError(InvalidEventError):
     """The encoded data exceeds ``SIMULCAST_MAX_EVENT_BYTES``."""
 
-    status = 413
+    client_status = 413
     code = "event_too_large"
 
 
@@ -137,7 +152,8 @@ class ListenError(SimulcastError):
 class ChannelCountError(ListenError, ValueError):
     """No channel, or more than ``SIMULCAST_MAX_CHANNELS_PER_LISTENER``."""
 
-    status = 400
+    status = 500
+    client_status = 400
     code = "channel_count"
 
 
@@ -255,3 +271,14 @@ class PublishUncertainError(BrokerError):
 
     code = "publish_uncertain"
     public = "The log did not answer. The event may be stored; try again with an idempotency key."
+
+
+@contextmanager
+def client_input() -> Iterator[None]:
+    """Say that what is handed on in this block came from the client: a value that can't be used is a 4xx, not a 500."""
+    try:
+        yield
+    except SimulcastError as error:
+        if error.client_status is not None:
+            error.status = error.client_status
+        raise

@@ -18,9 +18,13 @@ import base64
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .errors import ChannelNameError, EventDataError, EventTypeError, IdempotencyKeyError
+
+#: Makes something that JSON holds of a value that it does not hold, or raises TypeError.
+Default = Callable[[Any], Any]
 
 COUNTER_BITS = 20
 _COUNTER_MASK = (1 << COUNTER_BITS) - 1
@@ -42,6 +46,8 @@ CONTROL = _INTERNAL_PREFIX + "control"
 RESERVED_CHANNELS = frozenset({ALL})
 # Types the transports speak in; an application event must not be mistaken for one of them.
 CONTROL_TYPES = frozenset({"connected", "gap", "heartbeat", "closed"})
+# Types of events that EventSource raises itself: one of ours would end in a page's `onerror` or `onopen`.
+_TYPES_OF_EVENT_SOURCE = frozenset({"error", "open"})
 
 _CHANNEL = re.compile(r"(?:presence:)?[A-Za-z0-9._:-]{1,128}", re.ASCII)
 # Bounded in every part: int() of a hostile header must stay cheap, and \d would take Arabic digits.
@@ -168,7 +174,8 @@ def check_type(type: object) -> str:
     """Return ``type`` if it may stand in an ``event:`` line.
 
     Raises:
-        EventTypeError: Empty, over 128 characters, a control type, or with a CR, LF or NUL in it.
+        EventTypeError: Empty, over 128 characters, a control type, one that EventSource raises itself, or with a CR, LF or
+            NUL in it.
     """
     if not isinstance(type, str) or not 1 <= len(type) <= MAX_TYPE_CHARACTERS or _breaks_a_line(type):
         raise EventTypeError(
@@ -176,6 +183,8 @@ def check_type(type: object) -> str:
         )
     if type in CONTROL_TYPES:
         raise EventTypeError(f"{_short(type)} is a type that streams use themselves. Choose another name.")
+    if type in _TYPES_OF_EVENT_SOURCE:
+        raise EventTypeError(f"{_short(type)} is an event of EventSource itself. Choose another name, such as failed.")
     return type
 
 
@@ -207,37 +216,45 @@ def check_user(user: object) -> str:
     return user
 
 
-def encode_data(data: object) -> str:
+def encode_data(data: object, default: Default | None = None) -> str:
     """Turn data into JSON text. No other JSON encoding of an event happens anywhere.
 
     Bytes, at any depth, become ``{"data": "<base64>", "encoding": "base64"}``.
 
+    Args:
+        default: Makes something that JSON holds of a value that it does not hold, or raises TypeError: an app's
+            ``app.json.default``. Not asked for bytes.
+
     Raises:
         EventDataError: JSON can't hold it (NaN, a set, a cycle, nested too deep).
     """
+    encode, encode_escaped = _encoders(default)
     try:
-        text = _encode(data)
+        text = encode(data)
     except (TypeError, ValueError, RecursionError) as error:
         raise EventDataError(
-            f"The data can't be written as JSON: {error}. Use dicts, lists, text, bytes, finite numbers, booleans and null."
+            f"The data can't be written as JSON: {error}. Use dicts, lists, text, bytes, finite numbers, booleans, null, and "
+            "what app.json can write."
         ) from error
     if not _is_unicode(text):
         # Half a surrogate pair is no UTF-8; as an escape it passes through unharmed.
-        return _encode_escaped(data)
+        return encode_escaped(data)
     return text
 
 
-def _as_base64(value: object) -> dict[str, str]:
-    """What JSON has no form for, but we have: bytes."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return {"data": base64.b64encode(value).decode(), "encoding": "base64"}
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+@lru_cache(maxsize=8)
+def _encoders(default: Default | None) -> tuple[Callable[[object], str], Callable[[object], str]]:
+    """Made once for each app: json.dumps makes an encoder for each call, a third of what a small event costs here."""
 
+    def as_json(value: object) -> object:
+        if isinstance(value, bytes | bytearray | memoryview):
+            return {"data": base64.b64encode(value).decode(), "encoding": "base64"}
+        if default is not None:
+            return default(value)
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
-# Made once: json.dumps makes an encoder for each call, a third of what a small event costs here.
-_FORM: dict[str, Any] = {"allow_nan": False, "separators": (",", ":"), "default": _as_base64}
-_encode = json.JSONEncoder(ensure_ascii=False, **_FORM).encode
-_encode_escaped = json.JSONEncoder(**_FORM).encode
+    form: dict[str, Any] = {"allow_nan": False, "separators": (",", ":"), "default": as_json}
+    return json.JSONEncoder(ensure_ascii=False, **form).encode, json.JSONEncoder(**form).encode
 
 
 def byte_length(text: str) -> int:

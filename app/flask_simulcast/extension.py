@@ -17,8 +17,15 @@ from .encoding import Encoding
 from .encoding.message import MESSAGES
 from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
-from .errors import ChannelCountError, NoRequestError, NoSuchListenerError, SimulcastError
-from .event import check_channel, check_publishable
+from .errors import (
+    ChannelCountError,
+    ChannelNameError,
+    NoRequestError,
+    NoSuchListenerError,
+    SimulcastError,
+    client_input,
+)
+from .event import Default, Draft, check_channel, check_key, check_publishable, check_type
 from .grant import Grant
 from .hub import Hub
 from .hub.history import History
@@ -29,6 +36,7 @@ from .presence import Member, Place
 from .publisher import Publishing, checked_drafts
 from .settings import Settings, misspelt
 from .transports import cors, json_rows
+from .transports.app_json import default_of
 from .transports.response import StreamOptions, check_room, encoding_for, prepare, respond
 from .transports.sse import is_event_source, turned_away
 from .websocket import Connection, Connections, OnlyThese, Subscription, feed, mismatch
@@ -36,6 +44,7 @@ from .writer import Writer, keep_start_response
 
 _KEY = "simulcast"
 _TRY_AGAIN = (429, 503)
+_said: set[str | None] = set()  # endpoints, so bounded
 _log = logging.getLogger("flask_simulcast")
 
 
@@ -113,6 +122,10 @@ class Simulcast(Publishing, Access):
 
     # Publishing: the verbs are in `Publishing`
 
+    @property
+    def _default(self) -> Default:
+        return default_of(current_app)
+
     def publish_on_commit(
         self,
         channel: str,
@@ -124,21 +137,27 @@ class Simulcast(Publishing, Access):
     ) -> None:
         """Publish when the current database transaction commits, right after it; never if it is rolled back.
 
-        The event is checked and encoded now. If the log does not take it after the commit, that is logged and counted:
-        the commit has been made. Needs SQLAlchemy.
+        If the log does not take it after the commit, that is logged and counted: the commit has been made. Needs SQLAlchemy.
 
         Args:
-            channel, data, type, idempotency_key: As `publish`.
+            channel, type, idempotency_key: As `publish`.
+            data: As `publish`; or a function that returns it, called after the last flush, before the commit: by then a new row
+                has its key and its defaults. Where it raises, nothing is committed.
             session: A SQLAlchemy session; Flask-SQLAlchemy's of the current app when left out.
 
         Raises:
             InvalidEventError: As `publish`.
         """
-        hub = self.hub
-        drafts = checked_drafts((check_publishable(channel),), data, type, idempotency_key, hub.settings)
-        if session is None:
-            session = current_app.extensions["sqlalchemy"].session
-        publish_on_commit(session, drafts, hub.publish)
+        hub, default, name = self.hub, self._default, check_publishable(channel)
+        check_type(type)
+        check_key(idempotency_key)
+
+        def make_drafts() -> list[Draft]:
+            found = data() if callable(data) else data
+            return checked_drafts((name,), found, type, idempotency_key, hub.settings, default)
+
+        own = _session() if session is None else session
+        publish_on_commit(own, make_drafts, hub.publish, is_late=callable(data))
 
     def check(self, channel: str, data: object, *, type: str = "message") -> None:
         """Whether `publish` would take this, for one who must do something else first. Stores nothing.
@@ -146,7 +165,7 @@ class Simulcast(Publishing, Access):
         Raises:
             InvalidEventError: As `publish`.
         """
-        checked_drafts((check_publishable(channel),), data, type, None, self.settings)
+        checked_drafts((check_publishable(channel),), data, type, None, self.settings, self._default)
 
     # Who is there
 
@@ -167,7 +186,8 @@ class Simulcast(Publishing, Access):
             after: The name of the last one that is known already.
             limit: How many at most.
         """
-        return self.hub.broker.members(check_channel(channel), after, limit)
+        (name,) = _listened((channel,))
+        return self.hub.broker.members(name, after, limit)
 
     def kick(self, listener: str, *, reconnect: bool = True) -> None:
         """Close one connection, in whichever worker it is. May switch.
@@ -328,7 +348,7 @@ class Simulcast(Publishing, Access):
             raise NoRequestError("There is no request to answer. Call simulcast.writer() in a view.")
         _, state = self._here()
         headers = cors.headers_for(request.headers.get("Origin"), state.settings.allowed_origins)
-        return Writer.of_request(state.settings, state.metrics, headers)
+        return Writer.of_request(state.settings, state.metrics, headers, self._default)
 
     def json_rows(self, name: str, rows: Iterable[object]) -> Response:
         """A response that writes ``{"<name>":[…]}`` row by row. A row that fails cuts the body off.
@@ -337,7 +357,7 @@ class Simulcast(Publishing, Access):
             name: Of the list.
             rows: Taken while the response is sent, without a request context.
         """
-        return Response(json_rows.json_rows(name, rows), mimetype="application/json")
+        return Response(json_rows.json_rows(name, rows, self._default), mimetype="application/json")
 
     # Periodic jobs
 
@@ -406,9 +426,33 @@ class Simulcast(Publishing, Access):
 def _channel_names(channels: str | Iterable[str], settings: Settings) -> tuple[str, ...]:
     given = [channels] if isinstance(channels, str) else list(channels)
     limit = settings.max_channels_per_listener
-    if not 1 <= len(given) <= limit:
-        raise ChannelCountError(f"{len(given)} channels were named. Name 1 to {limit}.")
-    return tuple(sorted({check_channel(name) for name in given}))
+    with client_input():
+        if not 1 <= len(given) <= limit:
+            raise ChannelCountError(f"{len(given)} channels were named. Name 1 to {limit}.")
+    return tuple(sorted(set(_listened(given))))
+
+
+def _session() -> Any:
+    """Flask-SQLAlchemy's, of the current app."""
+    if "sqlalchemy" not in current_app.extensions:
+        raise RuntimeError(
+            "This app has no Flask-SQLAlchemy, so there is no session to wait for. Give publish_on_commit yours: session=…"
+        )
+    return current_app.extensions["sqlalchemy"].session
+
+
+def _listened(names: Iterable[str]) -> list[str]:
+    """Channels that somebody wants to listen to, or to read. A wrong one is the client's, as a rule; where it stands in the
+    view, its author finds it in the log, which has one line for each endpoint."""
+    try:
+        with client_input():
+            return [check_channel(name) for name in names]
+    except ChannelNameError as error:
+        endpoint = request.endpoint if has_request_context() else None
+        if endpoint not in _said:
+            _said.add(endpoint)
+            _log.warning("%s was asked for a channel that can't be one. %s", endpoint or "A call", error)
+        raise
 
 
 def _as_response(error: SimulcastError) -> Response:

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .brokers import check_log, check_url, connect, located
-from .errors import ChannelCountError, EventTooLargeError, NoSuchListenerError, SimulcastError
+from .errors import ChannelCountError, EventDataError, EventTooLargeError, NoSuchListenerError, SimulcastError
 from .event import (
     ALL,
     LISTENER_PREFIX,
     USER_PREFIX,
+    Default,
     Draft,
     Event,
     byte_length,
@@ -26,6 +27,7 @@ from .event import (
 from .hub import Hub
 from .metrics import Metrics
 from .settings import PREFIX, Settings
+from .transports.app_json import default_of
 
 _MAX_CHANNELS = 1000
 
@@ -41,6 +43,11 @@ class Publishing(ABC):
     def hub(self) -> Hub:
         """Through which it goes, in this process."""
 
+    @property
+    @abstractmethod
+    def _default(self) -> Default:
+        """Makes JSON of what JSON does not hold."""
+
     def publish(
         self, channel: str, data: object, *, type: str = "message", idempotency_key: str | None = None
     ) -> Event:
@@ -51,7 +58,8 @@ class Publishing(ABC):
 
         Args:
             channel: 1-128 characters of ``A-Z a-z 0-9 . _ : -``. Case matters.
-            data: Anything JSON can hold, and bytes. Encoded here, once, for all transports.
+            data: Anything JSON can hold, bytes, and what ``app.json`` can write: dates, decimals, UUIDs, dataclasses.
+                Encoded here, once, for all transports.
             type: Event name for ``addEventListener``. No CR, LF or NUL.
             idempotency_key: A second publish to this channel with the same key within 300 s is the same event.
 
@@ -74,8 +82,12 @@ class Publishing(ABC):
             InvalidEventError: One of them can't be published; its message says which. None is stored.
             BrokerUnavailableError, PublishUncertainError: As `publish`.
         """
-        hub = self.hub
-        return hub.publish([d for number, event in enumerate(events) for d in _drafts(event, number, hub.settings)])
+        hub, default = self.hub, self._default
+        drafts: list[Draft] = []
+        for number, event in enumerate(events):
+            drafts += _drafts(event, number, hub.settings, default)
+            hub.breathe()  # thousands of events are encoded in one go
+        return hub.publish(drafts)
 
     def publish_to_channels(
         self, channels: Iterable[str], data: object, *, type: str = "message", idempotency_key: str | None = None
@@ -109,12 +121,12 @@ class Publishing(ABC):
             NoSuchListenerError: Nobody is connected under this id.
         """
         if self.hub.find_place(listener) is None:
-            raise NoSuchListenerError(f"Nobody is connected as {listener[:64]!a}. GET /api/v1/listeners lists who is.")
+            raise NoSuchListenerError(f"No listener is connected as {listener[:64]!a}. Perhaps it has left already.")
         return self._append((LISTENER_PREFIX + listener,), data, type, idempotency_key)[0]
 
     def _append(self, channels: Sequence[str], data: object, type: str, key: str | None) -> list[Event]:
         hub = self.hub
-        return hub.publish(checked_drafts(channels, data, type, key, hub.settings))
+        return hub.publish(checked_drafts(channels, data, type, key, hub.settings, self._default))
 
 
 class Publisher(Publishing):
@@ -175,6 +187,10 @@ class Publisher(Publishing):
         self.close()
 
     @property
+    def _default(self) -> Default:
+        return default_of()
+
+    @property
     def hub(self) -> Hub:
         """In this process, made now if need be: files must not cross a fork."""
         with self._mutex:
@@ -183,12 +199,16 @@ class Publisher(Publishing):
             return self._hub
 
 
-def _drafts(event: Mapping[str, Any], number: int, settings: Settings) -> list[Draft]:
+def _drafts(event: Mapping[str, Any], number: int, settings: Settings, default: Default) -> list[Draft]:
     try:
+        if not isinstance(event, Mapping):
+            raise EventDataError(
+                f'{type(event).__name__} is not an event. Use a mapping: {{"channel": "orders", "data": 7}}.'
+            )
         channels = event.get("channels")
         names = (check_publishable(event.get("channel")),) if channels is None else _publishable(channels)
         key = event.get("idempotency_key")
-        return checked_drafts(names, event.get("data"), event.get("type", "message"), key, settings)
+        return checked_drafts(names, event.get("data"), event.get("type", "message"), key, settings, default)
     except SimulcastError as error:
         error.args = (f"Event {number}: {error}",) if number else error.args
         raise
@@ -202,13 +222,15 @@ def _publishable(channels: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(check_publishable(name) for name in given))
 
 
-def checked_drafts(channels: Sequence[str], data: object, type: str, key: object, settings: Settings) -> list[Draft]:
+def checked_drafts(
+    channels: Sequence[str], data: object, type: str, key: object, settings: Settings, default: Default
+) -> list[Draft]:
     """Check and encode one event for channels that were checked already.
 
     Raises:
         InvalidEventError: Type, data or key can't be used.
     """
-    type, key, text = check_type(type), check_key(key), encode_data(data)
+    type, key, text = check_type(type), check_key(key), encode_data(data, default)
     size = byte_length(text)
     if size > settings.max_event_bytes:
         raise EventTooLargeError(

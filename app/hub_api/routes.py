@@ -10,12 +10,15 @@ from .. import auth, bodies, body, limits, query
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
+from ..flask_simulcast import client_input
 from ..openapi.operation import JSON, NDJSON, RESUME_HEADER, STREAMS, Access, Operation, describes
 from . import reading, schemas, service
 
 blueprint = Blueprint("hub_api", __name__)
 
 _KEY_HEADER = {"Idempotency-Key": "For a single event; the same as `idempotency_key` in the body."}
+# What a draft or a ticket request has beside the data.
+_MAX_HEAD_BYTES = 4096
 _ticket_request = msgspec.json.Decoder(schemas.TicketRequest)
 
 
@@ -57,12 +60,14 @@ def publish() -> Response:
         bodies.read(),
         request.mimetype,
         request.headers.get("Idempotency-Key"),
-        most=current_app.config["SIMULCAST_MAX_BATCH_EVENTS"],
-        most_bytes=current_app.config["SIMULCAST_MAX_BODY_BYTES"],
+        _bounds(),
+        simulcast.hub.breathe,
     )
     auth.require_publish({name for event in events for name in event.names})
     limits.check_publish(sum(len(event.names) for event in events))
-    return as_json(service.published_many(simulcast.publish_many(map(reading.as_mapping, events))), 201)
+    with client_input():
+        published = simulcast.publish_many(map(reading.as_mapping, events))
+    return as_json(service.published_many(published), 201)
 
 
 @blueprint.post("/broadcast")
@@ -80,7 +85,9 @@ def broadcast() -> Response:
     """Publish an event that every listener gets, whatever it listens to."""
     auth.require_publish(["all"])
     event = _draft()
-    return as_json(service.published(simulcast.broadcast(event.data, **reading.options_of(event))), 201)
+    with client_input():
+        published = simulcast.broadcast(event.data, **reading.options_of(event))
+    return as_json(service.published(published), 201)
 
 
 # A user's name may have slashes in it, even two in a row: many are URLs.
@@ -101,7 +108,9 @@ def publish_to_user(user: str) -> Response:
     _check_text(user)
     auth.require_publish([f"user:{user}"])
     event = _draft()
-    return as_json(service.published(simulcast.publish_to_user(user, event.data, **reading.options_of(event))), 201)
+    with client_input():
+        published = simulcast.publish_to_user(user, event.data, **reading.options_of(event))
+    return as_json(service.published(published), 201)
 
 
 @blueprint.delete("/users/<path:user>/grants", merge_slashes=False)
@@ -118,7 +127,8 @@ def revoke(user: str) -> Response:
     """End all tokens and streams of a user: those that were issued until now."""
     _check_text(user)
     auth.require_publish([f"user:{user}"])
-    simulcast.revoke(user=user)
+    with client_input():
+        simulcast.revoke(user=user)
     return Response(status=204)
 
 
@@ -138,8 +148,9 @@ def publish_to_listener(listener: str) -> Response:
     """Publish an event for one connection, in whichever worker it is."""
     auth.require_publish([f"listener:{listener}"])
     event = _draft()
-    sent = simulcast.publish_to_listener(listener, event.data, **reading.options_of(event))
-    return as_json(service.published(sent), 201)
+    with client_input():
+        published = simulcast.publish_to_listener(listener, event.data, **reading.options_of(event))
+    return as_json(service.published(published), 201)
 
 
 @blueprint.get("/listeners")
@@ -227,7 +238,7 @@ def issue_ticket() -> Response:
     """A ticket that lets in once, for who can't send a header: EventSource and WebSocket."""
     grant = auth.require_identity()
     try:
-        asked = body.parse(bodies.read() or b"{}", _ticket_request)
+        asked = body.parse(bodies.read(_MAX_HEAD_BYTES) or b"{}", _ticket_request)
     except msgspec.ValidationError as error:
         raise ApiError(
             400, "invalid_ticket_request", f'{error}. Send for example {{"seconds": {schemas.MAX_TICKET_SECONDS}}}.'
@@ -236,9 +247,18 @@ def issue_ticket() -> Response:
 
 
 def _draft() -> schemas.Draft:
-    draft = reading.read_draft(bodies.read(), request.headers.get("Idempotency-Key"))
+    bounds = _bounds()
+    text = bodies.read(2 * bounds.event_bytes + _MAX_HEAD_BYTES)
+    draft = reading.read_draft(text, request.headers.get("Idempotency-Key"), bounds.event_bytes)
     limits.check_publish(1)
     return draft
+
+
+def _bounds() -> reading.Bounds:
+    config = current_app.config
+    return reading.Bounds(
+        config["SIMULCAST_MAX_BATCH_EVENTS"], simulcast.settings.max_event_bytes, config["SIMULCAST_MAX_BODY_BYTES"]
+    )
 
 
 def _check_text(user: str) -> None:

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from .. import auth, limits, sockets
 from ..errors import ApiError
 from ..extensions import simulcast
-from ..flask_simulcast import Connection, ConnectionClosedError, SimulcastError
+from ..flask_simulcast import Connection, ConnectionClosedError, SimulcastError, client_input
 from . import commands, machine, service
 from .command_set import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS
 from .pace import Pace
@@ -155,7 +155,8 @@ class Console:
 
     def _sent(self, message: Command) -> dict[str, Any]:
         try:
-            answer = commands.send(self._name, message.command, message.args, message.wait)
+            with client_input():
+                answer = commands.send(self._name, message.command, message.args, message.wait)
         except (ApiError, SimulcastError) as error:
             return sockets.error_of(error)
         fields = msgspec.to_builtins(answer)

@@ -11,6 +11,7 @@ from .. import auth, bodies, body, limits, query
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
+from ..flask_simulcast import client_input
 from ..openapi.operation import JSON, RESUME_HEADER, STREAMS, Access, Operation, describes
 from ..pages import page as as_page
 from . import commands, schemas, service
@@ -19,6 +20,7 @@ blueprint = Blueprint("wukongs", __name__)
 page = Blueprint("page", __name__)
 
 _command = msgspec.json.Decoder(schemas.CommandRequest)
+_MAX_COMMAND_BYTES = 64 << 10
 
 
 @page.get("/")
@@ -73,11 +75,13 @@ def report(name: str) -> Response:
     """An agent says how it is: any JSON object."""
     _require_report(name)
     asked = query.read(schemas.ReportQuery)
-    data = body.parse_json(bodies.read())
+    data = body.parse_json(bodies.read(2 * simulcast.settings.max_event_bytes))
     if not isinstance(data, dict):
         raise ApiError(400, "not_an_object", 'A status is a JSON object. Send for example {"cpu_percent": 12.5}.')
     limits.check_publish(1)
-    return jsonify(service.report(name, data, asked.interval))
+    with client_input():
+        status = service.report(name, data, asked.interval)
+    return jsonify(status)
 
 
 @blueprint.delete("/<name>")
@@ -140,7 +144,7 @@ def command(name: str) -> Response:
     auth.require_publish([commands.channel_of(name)])
     wait = query.read(schemas.CommandQuery).wait
     try:
-        asked = body.parse(bodies.read(), _command)
+        asked = body.parse(bodies.read(_MAX_COMMAND_BYTES), _command)
     except msgspec.ValidationError as error:
         raise ApiError(
             400,
@@ -150,11 +154,14 @@ def command(name: str) -> Response:
     key = request.headers.get("Idempotency-Key") or None
     limits.check_publish(1)
     if wait:
-        answer = commands.send(name, asked.command, asked.args, wait, key=key)
+        with client_input():
+            answer = commands.send(name, asked.command, asked.args, wait, key=key)
         return jsonify(
             msgspec.to_builtins(answer)
         )  # a name of a process may be no Unicode, which msgspec does not write
-    return as_json(schemas.SentCommand(commands.publish(name, asked.command, asked.args, key=key).id), 202)
+    with client_input():
+        sent = commands.publish(name, asked.command, asked.args, key=key)
+    return as_json(schemas.SentCommand(sent.id), 202)
 
 
 @blueprint.get("/<name>/commands")

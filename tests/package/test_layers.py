@@ -23,6 +23,7 @@ LAYERS = [
     {"transports"},
     {"publisher", "tickets", "on_commit", "writer"},
     {"websocket"},
+    {"redemption"},
     {"access"},
     {"extension"},
     {"gunicorn", "testing"},

@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
 
-from app.flask_simulcast import BrokerUnavailableError, Event, EventTypeError, Simulcast
+from app.flask_simulcast import BrokerUnavailableError, Event, EventDataError, EventTypeError, Simulcast
 from app.flask_simulcast.event import Position
 
 simulcast = Simulcast()
@@ -129,3 +129,77 @@ def test_a_log_that_is_away_does_not_undo_the_commit_and_is_told(
     assert "1 events of a committed transaction were not published" in caplog.text
     assert simulcast.metrics.value("publish_failed_total", "broker_unavailable") == 1
     assert session.execute(text("select count(*) from t")).scalar() == 0
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(default="new")
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "state": self.state}
+
+
+@pytest.fixture
+def orders(app: Flask) -> Iterator[Session]:
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Base.metadata.create_all(engine)
+    with Session(engine) as own:
+        yield own
+    engine.dispose()
+
+
+def test_a_new_row_has_its_key_and_its_defaults_when_its_function_is_called(orders: Session) -> None:
+    """newcomer 2: the guide's own example sent ``id: null``."""
+    order = Order()
+    orders.add(order)
+    simulcast.publish_on_commit("c", order.as_dict, session=orders)
+    assert published() == []
+    orders.commit()
+    assert published() == ['{"id":1,"state":"new"}']
+
+
+def test_a_function_in_a_savepoint_sees_the_row_as_it_is_committed(orders: Session) -> None:
+    order = Order()
+    with orders.begin_nested():
+        orders.add(order)
+        simulcast.publish_on_commit("c", order.as_dict, session=orders)
+    order.state = "paid"
+    orders.commit()
+    assert published() == ['{"id":1,"state":"paid"}']
+
+
+def test_a_function_that_raises_stops_the_commit(orders: Session) -> None:
+    orders.add(Order())
+    simulcast.publish_on_commit("c", lambda: {"data": object()}, session=orders)
+    with pytest.raises(EventDataError):
+        orders.commit()
+    orders.rollback()
+    assert orders.query(Order).count() == 0
+    assert published() == []
+
+
+def test_data_of_a_row_that_is_not_flushed_is_warned_of(orders: Session, caplog: pytest.LogCaptureFixture) -> None:
+    order = Order()
+    orders.add(order)
+    simulcast.publish_on_commit("c", order.as_dict(), session=orders)
+    assert "Order" in caplog.text and "Give a function" in caplog.text
+    orders.flush()
+    caplog.clear()
+    simulcast.publish_on_commit("c", order.as_dict(), session=orders)
+    assert caplog.text == ""
+
+
+def test_without_flask_sqlalchemy_it_says_what_to_do() -> None:
+    """newcomer 24: it was a KeyError."""
+    bare = Flask("bare")
+    bare.config["SIMULCAST_BROKER_URL"] = "memory://"
+    simulcast.init_app(bare)
+    with bare.app_context(), pytest.raises(RuntimeError, match="session="):
+        simulcast.publish_on_commit("c", 1)
+    simulcast.close(bare)

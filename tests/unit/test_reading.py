@@ -18,7 +18,7 @@ from app.errors import ApiError
 from app.flask_simulcast import InvalidEventError
 from app.flask_simulcast.event import check_channel, check_key, check_type, check_user, encode_data
 from app.hub_api import schemas
-from app.hub_api.reading import as_mapping, read_draft, read_events
+from app.hub_api.reading import Bounds, as_mapping, read_draft, read_events
 from app.openapi.operation import JSON, NDJSON
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -30,7 +30,7 @@ VALUES = st.recursive(
 
 
 def read(text: bytes, mimetype: str = JSON, key: str | None = None) -> list[schemas.Event]:
-    return read_events(text, mimetype, key, most=10, most_bytes=1000)
+    return read_events(text, mimetype, key, Bounds(events=10, event_bytes=1 << 20, copied_bytes=1000), lambda: None)
 
 
 def code_of(text: bytes, mimetype: str = JSON, key: str | None = None) -> str:
@@ -121,13 +121,13 @@ def test_a_key_in_the_header_is_for_one_event() -> None:
     assert [event.idempotency_key for event in read(b"[" + one + b"]", key="k")] == ["k"]
     assert code_of(b"[" + one + b"," + one + b"]", key="k") == "idempotency_key"
     assert code_of(b'{"channel":"a","data":1,"idempotency_key":"other"}', key="k") == "idempotency_key"
-    assert read_draft(b'{"data":1}', "k").idempotency_key == "k"
+    assert read_draft(b'{"data":1}', "k", 1 << 20).idempotency_key == "k"
 
 
 @pytest.mark.parametrize("text", [b'{"data":1,"channel":"a"}', b"{}", b"[]", b"7", b'{"data":1,"type":7}', b"\xff"])
 def test_an_event_for_whoever_the_route_names_has_no_channel(text: bytes) -> None:
     with pytest.raises(ApiError) as refused:
-        read_draft(text, None)
+        read_draft(text, None, 1 << 20)
     assert refused.value.status == 400
 
 

@@ -145,9 +145,13 @@ class Hub:
             for event in events:
                 self._send(signals.event_published, event=event)
         self.read_on(max(positions, default=None))
+        self.breathe()
+        return events
+
+    def breathe(self) -> None:
+        """Let others in, if the caller has had the loop for a while: it never waits for anything, and would keep it. May switch."""
         if is_patched():
             self._breather.breathe()
-        return events
 
     def read_on(self, until: Position | None = None) -> None:
         """Have the pump read, in the caller's own greenlet: every hop would queue behind the writes of a pass. Where reads

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ..errors import EventDataError
+from ..event import Default
 from ..loop import is_patched, let_others_in
 
 # 3.5 to 12 times the rows per second of one write a row (measured).
@@ -14,10 +15,8 @@ _BATCH_BYTES = 16 << 10
 _BATCH_SECONDS = 0.05
 _BATCH_ROWS = 64
 
-_encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
-
-def json_rows(name: str, rows: Iterable[object]) -> Iterator[bytes]:
+def json_rows(name: str, rows: Iterable[object], default: Default | None = None) -> Iterator[bytes]:
     """The document as chunks of about 16 KiB, or what came in 50 ms. Lets others in after each. Switches.
 
     A row that fails, in the iterator or because JSON can't hold it, ends the body without its last chunk,
@@ -26,17 +25,19 @@ def json_rows(name: str, rows: Iterable[object]) -> Iterator[bytes]:
     Args:
         name: Of the list in the document.
         rows: Taken one at a time; its own ``close`` is called however this ends.
+        default: Makes JSON of what JSON does not hold; an app's ``app.json.default``.
 
     Raises:
         EventDataError: JSON can't hold a row.
     """
+    encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=default).encode
     iterator = iter(rows)
     pause = let_others_in if is_patched() else _stay
     text = f"{{{json.dumps(name)}:["
     separator = ""
     try:
         while batch := _next_rows(iterator):
-            text += separator + _encode_rows(batch)
+            text += separator + _encode_rows(batch, encode)
             separator = ","
             if len(text) >= _BATCH_BYTES or len(batch) < _BATCH_ROWS:
                 yield text.encode()
@@ -60,9 +61,9 @@ def _next_rows(iterator: Iterator[object]) -> list[object]:
     return rows
 
 
-def _encode_rows(rows: list[object]) -> str:
+def _encode_rows(rows: list[object], encode: Callable[[object], str]) -> str:
     try:
-        return _encode(rows)[1:-1]
+        return encode(rows)[1:-1]
     except (TypeError, ValueError, RecursionError) as error:
         raise EventDataError(
             f"A row can't be written as JSON: {error}. Use dicts, lists, text, finite numbers, booleans and null."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypedDict
 
-from flask import Request, Response
+from flask import Request, Response, current_app
 
 from ..encoding import Encoding
 from ..encoding.ndjson import NDJSON
@@ -18,6 +18,7 @@ from ..listener import Listener
 from ..settings import Settings
 from . import cors, ndjson, sse
 from .address import address_of
+from .app_json import default_of
 from .stream import Stream
 
 #: Called with the function that cuts the connection.
@@ -95,7 +96,7 @@ def prepare(
     resume = options["resume"] if "resume" in options else sse.resume_of(request)
     start, prelude = _start(hub, encoding, channels, resume, options)
     member = options.get("member") or grant.user
-    meta = encode_data(dict(options.get("meta") or grant.meta))
+    meta = encode_data(dict(options.get("meta") or grant.meta), default_of(current_app))
     present_on = _present_on(channels, member, options.get("present"), settings)
 
     def make_listener(cut: Callable[[], None]) -> Listener:
@@ -142,7 +143,7 @@ def _start(
         return None, b""
     start = hub.position
     type = check_type(options.get("snapshot_type", "snapshot"))
-    return start, encoding.notice(type, encode_data(snapshot()), str(start))
+    return start, encoding.notice(type, encode_data(snapshot(), default_of(current_app)), str(start))
 
 
 def _present_on(

@@ -34,6 +34,7 @@ from ..errors import (
     StreamingNotSupportedError,
     WriterError,
 )
+from ..event import Default
 from ..loop import is_patched
 from ..metrics import Metrics
 from ..settings import Settings
@@ -63,9 +64,18 @@ class Writer:
         response: For the view to return. It has the headers that the first write sends; set others before that.
     """
 
-    def __init__(self, gate: Gate, connection: Connection, metrics: Metrics, response: Response, is_head: bool) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        connection: Connection,
+        metrics: Metrics,
+        response: Response,
+        is_head: bool,
+        default: Default | None = None,
+    ) -> None:
         self.response = response
         self._gate = gate
+        self._default = default
         self._connection = connection
         self._metrics = metrics
         self._is_head = is_head
@@ -75,13 +85,20 @@ class Writer:
         self._is_open = False
 
     @classmethod
-    def of_request(cls, settings: Settings, metrics: Metrics, headers: Mapping[str, str] | None = None) -> Writer:
+    def of_request(
+        cls,
+        settings: Settings,
+        metrics: Metrics,
+        headers: Mapping[str, str] | None = None,
+        default: Default | None = None,
+    ) -> Writer:
         """The writer of the current request. Sends nothing yet.
 
         Args:
             settings: For ``stall_seconds``.
             metrics: Counts streams, errors, and clients that left.
             headers: More headers (CORS); one of the same name replaces ours.
+            default: Makes JSON of what JSON does not hold; an app's ``app.json.default``.
 
         Raises:
             NoRequestError: There is no request.
@@ -105,7 +122,7 @@ class Writer:
         response = Response(content_type=SSE.content_type, headers=HEADERS)
         response.headers.update(headers or {})
         connection = Connection(environ, settings.stall_seconds)
-        return cls(gate, connection, metrics, response, request.method == "HEAD")
+        return cls(gate, connection, metrics, response, request.method == "HEAD", default)
 
     @property
     def is_gone(self) -> bool:
@@ -135,7 +152,7 @@ class Writer:
             ListenerGoneError: The client left. So raise all methods that write.
             EventDataError: JSON can't hold the data. Nothing of it was sent.
         """
-        self._send(event_frame(WriterEvent(data)))
+        self._send(event_frame(WriterEvent(data), self._default))
 
     def write_event_with_name(self, name: str, data: object) -> None:
         """The same with a name for ``addEventListener``.
@@ -143,7 +160,7 @@ class Writer:
         Raises:
             EventTypeError: CR, LF or NUL in the name.
         """
-        self._send(event_frame(WriterEvent(data, name)))
+        self._send(event_frame(WriterEvent(data, name), self._default))
 
     def write_event_with_id(self, id: str, data: object) -> None:
         """The same with an id. A client that reconnects sends the last one as ``Last-Event-ID``; what to make of
@@ -152,11 +169,11 @@ class Writer:
         Raises:
             InvalidEventError: CR, LF or NUL in the id.
         """
-        self._send(event_frame(WriterEvent(data, id=id)))
+        self._send(event_frame(WriterEvent(data, id=id), self._default))
 
     def write_full_event(self, event: WriterEvent) -> None:
         """Id, name and data, as far as they are there."""
-        self._send(event_frame(event))
+        self._send(event_frame(event, self._default))
 
     def write_raw_event(self, text: str) -> None:
         """Send text as it is, not as JSON. Its line breaks arrive as they are; a CR arrives as LF."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..encoding.sse import encode_fields
 from ..errors import EventDataError, EventTypeError, InvalidEventError, SimulcastError
-from ..event import encode_data
+from ..event import Default, encode_data
 
 DONE = "[DONE]"
 _INTERNAL = "internal"
@@ -26,14 +26,17 @@ class WriterEvent(NamedTuple):
     id: str = ""
 
 
-def event_frame(event: WriterEvent) -> bytes:
+def event_frame(event: WriterEvent, default: Default | None = None) -> bytes:
     """``id``, ``event``, ``data`` as JSON.
+
+    Args:
+        default: As of `encode_data`.
 
     Raises:
         EventDataError: JSON can't hold the data.
         EventTypeError, InvalidEventError: CR, LF or NUL in the name or the id.
     """
-    return raw_frame(encode_data(event.data), event.name, event.id)
+    return raw_frame(encode_data(event.data, default), event.name, event.id)
 
 
 def raw_frame(text: str, name: str = "", id: str = "") -> bytes:

@@ -21,6 +21,7 @@ from ...flask_simulcast import (
     ListenError,
     SimulcastError,
     Subscription,
+    client_input,
 )
 from .. import service
 from ..schemas import StreamQuery
@@ -127,9 +128,9 @@ class Session:
         auth.require_publish([command.channel])
         limits.check_publish(1)
         key = None if command.idempotency_key is UNSET else command.idempotency_key
-        return service.published(
-            simulcast.publish(command.channel, command.data, type=command.event, idempotency_key=key)
-        )
+        with client_input():
+            event = simulcast.publish(command.channel, command.data, type=command.event, idempotency_key=key)
+        return service.published(event)
 
     def _history(self, command: commands.History) -> Struct:
         auth.require_subscribe([command.channel])
