@@ -27,9 +27,10 @@ _LEAST_BYTES_PER_SECOND = 32 << 10
 _MOST_AT_ONCE = 64
 _MOST_BYTES_AT_ONCE = 64 << 20
 _PIECE_BYTES = 64 << 10
-# How much of a body that is not wanted is taken all the same, so that the client reads its answer before the end.
-_LINGER_BYTES = 256 << 10
-_LINGER_SECONDS = 0.05
+# How much of a body that is not wanted is taken and thrown away, and for how long: a client that is still sending when the
+# connection ends might never read its answer.
+_LINGER_BYTES = 16 << 20
+_LINGER_SECONDS = 0.5
 
 
 class Bodies:
@@ -163,7 +164,7 @@ def _is_framing(error: Exception) -> bool:
 
 
 def _leave_unread(response: Response) -> Response:
-    """A body that nobody has read is taken for a moment; if more is to come, the connection ends with this answer."""
+    """A body that was not read is taken for a moment; if more is to come, the connection ends with this answer."""
     has_body = request.content_length or "Transfer-Encoding" in request.headers
     if has_body and not g.get("body_is_read") and not response.is_streamed and not _is_taken_in_passing():
         _close_afterwards(request.environ)
@@ -175,7 +176,7 @@ def _is_taken_in_passing() -> bool:
     with gevent.Timeout(_LINGER_SECONDS, False):  # type: ignore[arg-type]
         try:
             while left > 0:
-                piece = request.stream.read(min(left, _PIECE_BYTES))
+                piece = request.environ["wsgi.input"].read(min(left, _PIECE_BYTES))
                 if not piece:
                     return True
                 left -= len(piece)
