@@ -8,7 +8,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, PerMessageDeflate
 from websockets.frames import Frame as TheirFrame
@@ -89,6 +89,7 @@ def test_other_offers_are_passed_over(offers: str) -> None:
     assert agreed(offers) is None
 
 
+@example("1,;")  # an offer of parameters alone: it was a 500
 @given(st.text(alphabet=' ;,="permsag-dflt_contkvwibx158', max_size=80))
 def test_no_offer_is_an_error(offers: str) -> None:
     agreed(f"permessage-deflate{offers}")

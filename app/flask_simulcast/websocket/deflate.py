@@ -68,7 +68,7 @@ def agreed(offers: str) -> Deflate | None:
 
 
 def _met(offer: str) -> Deflate | None:
-    name, *parameters = (part.strip() for part in _PARAMETERS.findall(offer))
+    name, *parameters = [part.strip() for part in _PARAMETERS.findall(offer)] or [""]
     if name.lower() != _NAME:
         return None
     values: dict[str, str] = {}
