@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from flask import g
+from flask import current_app, g
 
 from . import redemption
 from .errors import ForbiddenError, GrantError, UnauthorizedError, client_input
@@ -15,6 +15,7 @@ from .event import check_channel, check_user
 from .grant import Grant
 from .hub import Hub
 from .tickets import MAX_SECONDS, Tickets
+from .transports.app_json import default_of
 
 Authorizer = Callable[[], Grant | None]
 A = TypeVar("A", bound=Authorizer)
@@ -145,7 +146,7 @@ class Access(ABC):
 
     def _tickets(self) -> Tickets:
         hub = self.hub
-        return Tickets(hub.broker, hub.settings.max_grant_seconds)
+        return Tickets(hub.broker, hub.settings.max_grant_seconds, default_of(current_app))
 
 
 def _refusal(grant: Grant, what: str, channel: str) -> GrantError:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .event import ALL, RESERVED_PREFIXES, check_user
+from .event import ALL, RESERVED_PREFIXES, Default, check_user, encode_data
 
 _SUBJECT = "{sub}"
 
@@ -61,6 +61,9 @@ class Grant:
         expires_at: float | None = None,
         issued_at: float = 0,
         token_id: str = "",
+        *,
+        ticket: str = "",
+        redeemed_at: float = 0,
     ) -> None:
         if user:
             check_user(user)
@@ -72,6 +75,8 @@ class Grant:
             "expires_at": expires_at,
             "issued_at": issued_at,
             "token_id": token_id,
+            "ticket": ticket,
+            "redeemed_at": redeemed_at,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -96,9 +101,13 @@ class Grant:
         """The names under which a revocation ends it."""
         return tuple(f"{kind}:{name}" for kind, name in (("user", self.user), ("token", self.token_id)) if name)
 
-    def to_json(self) -> str:
-        """For a ticket, which keeps it for a while."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+    def to_json(self, default: Default | None = None) -> str:
+        """For a ticket, which keeps it for a while.
+
+        Args:
+            default: As of `encode_data`: meta holds what the app's JSON can write.
+        """
+        return encode_data(asdict(self), default)
 
     @classmethod
     def from_json(cls, text: str) -> Grant:

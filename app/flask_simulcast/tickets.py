@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from .brokers.base import Broker
+from .event import Default
 from .grant import Grant
 
 MAX_SECONDS = 60
@@ -48,11 +49,13 @@ class Tickets:
     Args:
         broker: Keeps them; of a ticket and of a cookie only the hash.
         max_seconds: Seconds for which a spent ticket lets its browser in, where the grant has no end.
+        default: Makes JSON of what a grant's meta holds; an app's ``app.json.default``.
     """
 
-    def __init__(self, broker: Broker, max_seconds: float) -> None:
+    def __init__(self, broker: Broker, max_seconds: float, default: Default | None = None) -> None:
         self.max_seconds = max_seconds
         self._broker = broker
+        self._default = default
 
     def issue(self, grant: Grant, seconds: float) -> str:
         """Make a ticket for this grant. May switch.
@@ -61,7 +64,9 @@ class Tickets:
             seconds: For how long; at most 60, and not beyond the grant.
         """
         ticket = secrets.token_urlsafe(24)
-        self._broker.keep(_TICKET + _hashed(ticket), grant.to_json(), min(seconds, MAX_SECONDS, self._left(grant)))
+        self._broker.keep(
+            _TICKET + _hashed(ticket), grant.to_json(self._default), min(seconds, MAX_SECONDS, self._left(grant))
+        )
         return ticket
 
     def find(self, ticket: str, url: str, cookies: Sequence[str]) -> Found | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from app.flask_simulcast import Grant, Settings
 from app.flask_simulcast.brokers.memory import MemoryBroker
 from app.flask_simulcast.testing import FakeClock
 from app.flask_simulcast.tickets import MAX_SECONDS, Tickets
+from app.flask_simulcast.transports.app_json import default_of
 
 BOB = Grant("bob", ("chat.*",), token_id="t")
 
@@ -135,6 +137,14 @@ def test_of_a_hundred_at_once_one_is_let_in(tickets: Tickets) -> None:
     attempts = [gevent.spawn(redeem, tickets, ticket, f"browser {number}") for number in range(100)]
     gevent.joinall(attempts, timeout=10)
     assert [attempt.value for attempt in attempts].count(BOB) == 1
+
+
+def test_a_grant_whose_meta_holds_what_flask_can_write_has_tickets(broker: MemoryBroker) -> None:
+    tickets = Tickets(broker, 3600, default_of())
+    ticket = tickets.issue(Grant("bob", meta={"since": datetime.date(2026, 11, 28)}), 60)
+    found = tickets.find(ticket, URL, [])
+    assert found is not None
+    assert "2026" in found.grant.meta["since"]
 
 
 def test_no_two_tickets_are_alike(tickets: Tickets) -> None:
