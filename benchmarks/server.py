@@ -99,6 +99,7 @@ def _environment(port: int, key: str, settings: dict[str, object]) -> dict[str, 
         "WEB_CONCURRENCY": "1",
         "WORKER_CONNECTIONS": "14000",
         "SIMULCAST_MAX_LISTENERS": "12000",
+        "SIMULCAST_MAX_LISTENERS_PER_ADDRESS": "0",  # all come from one
         "SIMULCAST_HEARTBEAT_SECONDS": "3600",
         "SIMULCAST_PUBLISH_KEY": key,
         "SIMULCAST_ANONYMOUS_CHANNELS": "*",

@@ -51,8 +51,11 @@ class SSEClient:
         receive_buffer: int | None = None,
         accept: str = "text/event-stream",
         host: str = "127.0.0.1",
+        source: str = "",
     ) -> None:
         self.socket = socket.socket()
+        if source:
+            self.socket.bind((source, 0))
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)

@@ -95,10 +95,13 @@ class Settings:
     max_listeners_per_user: int = setting(
         100, "Listeners of one user in one worker; 0 for no bound.", maximum=1_000_000
     )
+    # Half of max_listeners. A school or an office is one address, and so is a proxy that the app was not told of: with a
+    # tight default such a site would turn its own people away.
     max_listeners_per_address: int = setting(
-        0,
-        "Listeners of one address in one worker; 0 for no bound. Behind a proxy the app must know its hop count, or all "
-        "clients have the proxy's address.",
+        1800,
+        "Listeners of one address in one worker, and WebSockets of one; 0 for no bound. An IPv6 network (/64) counts as one "
+        "address. Keep it at half of SIMULCAST_MAX_LISTENERS, so that one address can't take every place. Behind a proxy the "
+        "app must know its hop count, or all clients have the proxy's address.",
         maximum=1_000_000,
     )
     max_channels_per_listener: int = setting(32, "Channels that one listener may name.", minimum=1, maximum=10_000)

@@ -1,41 +1,92 @@
-"""Where a client is: for limits."""
+"""Where a client is: for limits. One parser, and one function that everything asks that limits by address."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 
 from flask import Request
 
+from ..settings import Settings
+
+#: What all clients share whose address can't be read, such as ``unknown`` from a proxy (RFC 7239, 6.3): a limit of its own
+#: for each text would be none, as the client may choose the text.
+UNREADABLE = "unreadable"
+
+_PREFIX_BITS = 64  # an IPv6 client has the 2⁶⁴ addresses beside its own, too (RFC 6177)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, 2.1
+_IPV4_WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}", re.ASCII)
+_IPV6_IN_BRACKETS = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?", re.ASCII)
+
 _log = logging.getLogger("flask_simulcast")
-_said: set[str] = set()
+_said: set[tuple[str, str]] = set()
 
 
 def address_of(request: Request, setting: str) -> str:
-    """The client's address as far as a limit is concerned: its network, for IPv6. Empty where it is not known, as behind a
-    unix socket without ProxyFix; that is logged once a process, for then the limit does nothing.
+    """The client's address as far as a limit is concerned, as `canonical` writes it. Empty where the request has none, as
+    behind a unix socket without ProxyFix: the limit does nothing then. That, and an address that can't be read, is logged
+    once a process.
 
     Args:
         setting: That makes the limit, for the log.
     """
-    address = request.remote_addr
-    if not address:
-        if setting not in _said:
-            _said.add(setting)
-            _log.warning(
-                "A request has no address, so %s does nothing. Behind a unix socket the proxy must send X-Forwarded-For, "
-                "and the app must know how many proxies there are (Werkzeug's ProxyFix; the service's SIMULCAST_PROXY_HOPS).",
-                setting,
-            )
+    text = request.remote_addr
+    if not text:
+        _say_once(
+            setting,
+            "A request has no address, so %s does nothing. Behind a unix socket the proxy must send X-Forwarded-For, "
+            "and the app must know how many proxies there are (Werkzeug's ProxyFix; the service's SIMULCAST_PROXY_HOPS).",
+        )
         return ""
-    return _network_of(address)
+    address = canonical(text)
+    if address == UNREADABLE:
+        _say_once(
+            setting,
+            "A proxy gives a client an address that can't be read, so all such clients share one limit of %s. Let the proxy "
+            "write the client's IP address into X-Forwarded-For.",
+        )
+    return address
 
 
-def _network_of(address: str) -> str:
-    """Whoever has one IPv6 address has the 2⁶⁴ beside it (RFC 6177)."""
-    if ":" not in address:
-        return address
+def limited_address(request: Request, settings: Settings) -> str:
+    """The same for the limit of connections; empty where there is none."""
+    return address_of(request, "SIMULCAST_MAX_LISTENERS_PER_ADDRESS") if settings.max_listeners_per_address else ""
+
+
+def canonical(text: str) -> str:
+    """One text for each client, however the server or a proxy writes its address. Pure.
+
+    A port and a zone are left out. An IPv6 address is its network, /64; one that stands for an IPv4 address is that one.
+    What is no address is `UNREADABLE`.
+    """
+    text = text.strip()
+    match = _IPV4_WITH_PORT.fullmatch(text) or _IPV6_IN_BRACKETS.fullmatch(text)
     try:
-        return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
+        address = ipaddress.ip_address((match[1] if match else text).partition("%")[0])
     except ValueError:
-        return address
+        return UNREADABLE
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _ipv4_within(address)
+        if inner is None:
+            return str(ipaddress.IPv6Network((address, _PREFIX_BITS), strict=False))
+        address = inner
+    return str(address)
+
+
+def _ipv4_within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that this one stands for: a client of a dual-stack socket (RFC 4291, 2.5.5.2), of NAT64, of 6to4
+    (RFC 3056: one IPv4 address has 2¹⁶ networks of /64), of Teredo (RFC 4380: all clients of a server share one /64)."""
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    if address.sixtofour is not None:
+        return address.sixtofour
+    return None if address.teredo is None else address.teredo[1]
+
+
+def _say_once(setting: str, message: str) -> None:
+    if (setting, message) not in _said:
+        _said.add((setting, message))
+        _log.warning(message, setting)

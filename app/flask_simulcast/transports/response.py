@@ -17,7 +17,7 @@ from ..hub import Hub
 from ..listener import Listener
 from ..settings import Settings
 from . import cors, ndjson, sse
-from .address import address_of
+from .address import limited_address
 from .app_json import default_of
 from .stream import Stream
 
@@ -126,8 +126,7 @@ def check_room(hub: Hub, request: Request, grant: Grant) -> str:
         ListenError: No room.
         BrokerUnavailableError: The log could not be read a moment ago.
     """
-    is_limited = hub.settings.max_listeners_per_address > 0
-    address = address_of(request, "SIMULCAST_MAX_LISTENERS_PER_ADDRESS") if is_limited else ""
+    address = limited_address(request, hub.settings)
     hub.check_room(grant.user, address)
     return address
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from weakref import WeakSet
 
 import gevent
 
-from ..errors import DrainingError, ListenerLimitError
+from ..errors import DrainingError, ListenerLimitError, TooManyListenersError
 from ..listener import CloseReason
 from ..loop import Breather, let_others_in
 from ..metrics import Metrics
@@ -40,32 +41,52 @@ class Connections:
         self.metrics = metrics
         self.open: set[Connection] = set()
         self.is_draining = False
+        self._addresses: dict[Connection, str] = {}
+        self._by_address: Counter[str] = Counter()
         # One for all: who sends the same to a thousand has the loop for as long as who sends a thousand times to one.
         self._breather = Breather(_BREATHE_SECONDS)
         _all.add(self)
 
-    def check_room(self) -> None:
+    def check_room(self, address: str = "") -> None:
         """Whether one more can be taken on.
+
+        Args:
+            address: Of the client; empty where it is not known or not limited.
 
         Raises:
             DrainingError: This worker is about to stop.
             ListenerLimitError: It is full.
+            TooManyListenersError: The address has as many as allowed.
         """
         if self.is_draining:
             raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
         most = self.settings.max_listeners
         if len(self.open) >= most:
             raise ListenerLimitError(f"This worker has {most} WebSockets already. Try again later.")
+        of_address = self.settings.max_listeners_per_address
+        if of_address and address and self._by_address[address] >= of_address:
+            raise TooManyListenersError(
+                f"Your address has {of_address} WebSockets here already. Close some, or raise "
+                "SIMULCAST_MAX_LISTENERS_PER_ADDRESS."
+            )
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: Connection, address: str = "") -> None:
         """Of a handler that is about to run."""
         self.open.add(connection)
+        if address:
+            self._addresses[connection] = address
+            self._by_address[address] += 1
         self.metrics.count("websocket_opened_total")
         self.metrics.set("websockets", len(self.open))
 
     def remove(self, connection: Connection, path: str) -> None:
         """Its handler is over. One line in the log, as for a stream."""
         self.open.discard(connection)
+        address = self._addresses.pop(connection, "")
+        if address:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
         ending = connection.ending
         assert ending is not None
         self.metrics.count("websocket_closed_total", label=ending.name)

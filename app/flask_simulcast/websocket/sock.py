@@ -30,6 +30,7 @@ from ..errors import (
 from ..listener import CloseReason
 from ..loop import is_patched
 from ..transports import cors
+from ..transports.address import limited_address
 from . import handshake
 from .connection import Connection
 from .connections import Connections
@@ -119,7 +120,8 @@ class GuardedSock(Sock):  # type: ignore[misc]
             _check_origin(connections.settings.allowed_origins)
             if before is not None:
                 before(**request.view_args or {})
-            connections.check_room()  # after whatever may have switched: none comes in behind a drain
+            address = limited_address(request, connections.settings)
+            connections.check_room(address)  # after whatever may have switched: none comes in behind a drain
             client = _client_of(environ)
         except SimulcastError as error:
             connections.metrics.count("websocket_refused_total", label=error.code)
@@ -127,7 +129,7 @@ class GuardedSock(Sock):  # type: ignore[misc]
         bounds = Limits.of(connections.settings, **limits)
         deflate = agreed(handshake.offers(environ)) if bounds.compression else None
         connection = Connection(client, bounds, text_only=text_only, deflate=deflate, breathe=connections.breathe)
-        connections.add(connection)
+        connections.add(connection, address)
         connection.open(handshake.accepted(key, deflate))
         return connection
 
