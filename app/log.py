@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+from typing import Any
 
 from flask import Flask
+
+from .flask_simulcast import server_log
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 # Those of the service and of the extension. All others speak up when something is wrong.
 _OWN = ("app", "flask_simulcast")
 _FORMAT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"
 _DATE = "%Y-%m-%d %H:%M:%S %z"
-_QUERY = re.compile(r"\?[^\s\"']*")
 
 
 def init_app(app: Flask) -> None:
@@ -36,17 +37,26 @@ def init_app(app: Flask) -> None:
 
 
 class _OneLine(logging.Formatter):
-    """A message can't look like two. A traceback follows on lines of its own."""
+    """A message can't look like two, nor drive a terminal. A traceback follows on lines of its own, each set in, so that none
+    of them can look like a message."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        record.message = server_log.visible(record.message)
         return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(f"  {server_log.visible(line)}" for line in super().formatException(ei).split("\n"))
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    """The development server writes whole request lines."""
+    """The development server writes whole request lines, and quotes those that it can't read."""
     if isinstance(record.msg, str):
-        record.msg = _QUERY.sub("", record.msg)
+        record.msg = _told(record.msg)
     if isinstance(record.args, tuple):
-        record.args = tuple(_QUERY.sub("", each) if isinstance(each, str) else each for each in record.args)
+        record.args = tuple(_told(each) if isinstance(each, str) else each for each in record.args)
     return True
+
+
+def _told(text: str) -> str:
+    """``http.server`` quotes what it can't read in brackets, in whole or in part: ``Bad request version ('a&ticket=…')``."""
+    return server_log.without_query(text.partition(" (")[0] if text.startswith("Bad ") else text)

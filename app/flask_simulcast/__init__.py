@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import server_log as server_log
 from .encoding import Encoding
 from .encoding.ndjson import NDJSON
 from .encoding.websocket import text_frame

@@ -12,7 +12,7 @@ Imported inside the hooks, because gunicorn reads its configuration before the w
 
 Without them a stopping worker cuts its streams off without a word, after ``graceful_timeout``; a client
 that vanished from the network is noticed after fifteen minutes; and a second worker on a memory log would
-lose half of all events silently.
+lose half of all events silently. And gunicorn quotes a request line that it refuses, with the ticket in it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import gevent
 
+from . import server_log
 from .errors import SettingError
 from .hub import drain_process
 from .websocket import drain_websockets
@@ -36,11 +37,13 @@ _WATCH_SECONDS = 0.05
 
 
 def post_worker_init(worker: Any) -> None:
-    """Refuse a memory log with several workers; set socket options; watch for the worker's end, to drain it.
+    """Refuse a memory log with several workers; guard gunicorn's own log; set socket options; watch for the worker's end, to
+    drain it.
 
     TERM, HUP and ``max_requests`` all end in ``worker.alive`` turning false.
     """
     _refuse_memory_of_many(worker)
+    server_log.guard(worker.log)
     for listening in worker.sockets:
         _set_options(listening)
     gevent.spawn(_drain_at_end, worker)

@@ -89,3 +89,33 @@ def test_the_development_server_writes_no_query_string(bare: io.StringIO) -> Non
     server.warning('%s "%s"', "127.0.0.1", "GET /x?ticket=s3cret HTTP/1.1")
     assert "s3cret" not in bare.getvalue()
     assert '"GET /api/v1/stream HTTP/1.1" 200 -' in bare.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("message", "args"),
+    [
+        ('"%s" %s %s', ("GET /x?channel=my room&ticket=s3cret HTTP/1.1", "200", "-")),
+        ('"GET /x?a="b\'&ticket=s3cret HTTP/1.1" 200 -', ()),
+        ("code %d, message %s", (400, "Bad request version ('room&ticket=s3cret')")),
+        ("code %d, message %s", (400, "Bad request syntax ('GET /x?channel=my room&ticket=s3cret x y')")),
+    ],
+)
+def test_the_development_server_writes_no_request_line_that_it_could_not_read(
+    bare: io.StringIO, message: str, args: tuple[object, ...]
+) -> None:
+    """bug F9: the query was cut at its first space only."""
+    begin(bare)
+    logging.getLogger("werkzeug").warning(message, *args)
+    assert bare.getvalue()
+    assert "s3cret" not in bare.getvalue()
+
+
+def test_a_message_and_a_traceback_can_t_drive_a_terminal_or_look_like_a_line(bare: io.StringIO) -> None:
+    """sec F6"""
+    begin(bare)
+    try:
+        raise RuntimeError("\x1b[31m\n[2026-01-01] [1] [INFO] app: all is well")
+    except RuntimeError:
+        logging.getLogger("app").exception("It failed: %s", "\x1b[2J\u202e")
+    assert "\x1b" not in bare.getvalue() and "\u202e" not in bare.getvalue()
+    assert [line for line in bare.getvalue().splitlines() if line.startswith("[2026-01-01]")] == []

@@ -19,6 +19,7 @@ from .connection import Connection
 
 _BREATHE_SECONDS = 0.005
 _CONNECTIONS_A_TURN = 64
+_MAX_PATH_CHARACTERS = 256  # in the log: a client may choose the rest
 
 _log = logging.getLogger("flask_simulcast.streams")
 _all: WeakSet[Connections] = WeakSet()
@@ -93,7 +94,7 @@ class Connections:
         self.metrics.set("websockets", len(self.open))
         if _log.isEnabledFor(logging.INFO):
             line = {
-                "websocket": path,
+                "websocket": path[:_MAX_PATH_CHARACTERS],
                 "reason": ending.name,
                 "code": ending.code,
                 "seconds": round(time.monotonic() - connection.came_at, 3),
