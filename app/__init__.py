@@ -7,9 +7,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import auth, bodies, chat, cli, cors, database, errors, hub_api, limits, log, openapi, ops, wukongs
+from . import (
+    auth,
+    bodies,
+    chat,
+    cli,
+    cors,
+    database,
+    errors,
+    hosts,
+    hub_api,
+    limits,
+    log,
+    openapi,
+    ops,
+    proxies,
+    wukongs,
+)
 from . import config as configuration
 from .extensions import simulcast
 
@@ -27,10 +42,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(configuration.read(os.environ, config))
     log.init_app(app)
     app.json.compact = True  # type: ignore[attr-defined]
-    hops = app.config["SIMULCAST_PROXY_HOPS"]
-    if hops:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    proxies.init_app(app)
     errors.init_app(app)
+    hosts.init_app(app)
     cors.init_app(app)
     simulcast.init_app(app, own_settings=configuration.KEYS, create=not cli.is_command())
     auth.init_app(app)

@@ -15,6 +15,7 @@ from .keys import MIN_SECRET_BYTES
 
 PREFIX = "SIMULCAST_"
 _COOKIE = re.compile(r"[A-Za-z0-9._-]*", re.ASCII)  # what all browsers and servers agree on
+_HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.ASCII)  # a name, or an IP address
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 _SECRETS = ("publish_key", "jwt_key")
 # For the agent of a wukong, which may be started in the same environment; docs/wukongs.md.
@@ -51,6 +52,15 @@ def _cookie(value: Any) -> str:
     if _COOKIE.fullmatch(text) is None:
         raise ValueError("no name of a cookie")
     return text
+
+
+def _hosts(value: Any) -> list[str]:
+    names = value.split(",") if isinstance(value, str) else list(value)
+    hosts = [name.strip().lower() for name in names if name.strip()]
+    for host in hosts:
+        if _HOST.fullmatch(host) is None:
+            raise ValueError(f"{host!r} is no name of a host: no scheme, no port, no path, no star")
+    return hosts
 
 
 def _level(value: Any) -> str:
@@ -103,7 +113,8 @@ TABLE = (
     Row("chat_burst", _positive, 10, "messages", "How much of that may come at once, after a pause."),
     Row("metrics_folder", str, "instance/metrics", "", "Where the workers of one machine write their figures down for each other. A folder in memory will do: all in it begins anew with each start."),
     Row("log_level", _level, "", "", "How much the service says: debug, info, warning or error. Without it, as much as gunicorn (LOG_LEVEL)."),
-    Row("proxy_hops", _natural, 0, "proxies", "How many proxies in front may be believed about a client's address."),
+    Row("proxy_hops", _natural, 0, "proxies", "How many proxies in front may be believed about a client's address, scheme, host and path prefix."),
+    Row("trusted_hosts", _hosts, [], "", "Names under which browsers reach this service, with commas between them; one that begins with a dot is all names below it, too. Any other Host is answered 400. Without it any is served, but for names with a dot on a loopback address that no proxy stands before."),
 )  # fmt: skip
 
 #: All of the above, as they stand in ``app.config``.
@@ -115,6 +126,7 @@ _EXAMPLES = {
     "jwt_cookie": "simulcast_token",
     "anonymous_channels": "wukong:*,news",
     "log_level": "info",
+    "trusted_hosts": "live.example,.app.example",
 }
 
 

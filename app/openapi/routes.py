@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app, request
 
 from ..flask_simulcast import __version__
 from . import document
@@ -19,7 +19,10 @@ _KEY = "simulcast_openapi"
 @describes(Operation(answers={200: {JSON: dict[str, Any]}}))
 def openapi() -> Response:
     """This document."""
-    return Response(_document(current_app), content_type=JSON)
+    document = _document(current_app)
+    if request.script_root:  # below a prefix that a proxy strips
+        document = b'{"servers":' + msgspec.json.encode([{"url": request.script_root}]) + b"," + document[1:]
+    return Response(document, content_type=JSON)
 
 
 def _document(app: Flask) -> bytes:
