@@ -10,8 +10,9 @@ import shutil
 import signal
 import ssl
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -76,6 +77,7 @@ def serve_nginx(
     hosts: Sequence[str] = (),
     read_seconds: int = 60,
     allowed_origin: str = "",
+    changes: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Nginx]:
     """Start nginx as it is deployed, in the foreground, and stop it at the end.
 
@@ -84,6 +86,7 @@ def serve_nginx(
         hosts: Two addresses with ports, instead: a fleet.
         read_seconds: Its patience with a stream.
         allowed_origin: For the file's list of origins.
+        changes: Text of the file, and what stands in its place.
     """
     binary = require("nginx", shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"))
     tls = folder / "tls"
@@ -97,6 +100,7 @@ def serve_nginx(
     text = _replaced(text, {"proxy_read_timeout 60s": f"proxy_read_timeout {read_seconds}s"})
     if allowed_origin:
         text = _replaced(text, {"# https://app.example": allowed_origin})
+    text = _replaced(text, changes)
     config.write_text(text)
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(
@@ -136,7 +140,7 @@ def _for_fleet(text: str, hosts: Sequence[str]) -> str:
     return _replaced(text, {f"10.0.0.1{number}:8000": host for number, host in enumerate(hosts, start=1)})
 
 
-def _replaced(text: str, places: dict[str, str]) -> str:
+def _replaced(text: str, places: Mapping[str, str]) -> str:
     """Each replacement must still find its place."""
     for deployed, tested in places.items():
         assert deployed in text, f"deploy/nginx.conf has no {deployed!r}"
