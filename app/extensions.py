@@ -6,6 +6,6 @@ from flask_sqlalchemy import SQLAlchemy
 
 from .flask_simulcast import GuardedSock, Simulcast
 
-simulcast = Simulcast()
+simulcast = Simulcast(answers_preflights=False)  # app/cors.py does, for all of the API
 sock = GuardedSock(simulcast)
 db = SQLAlchemy()

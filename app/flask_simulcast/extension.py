@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Unpack
 
 from flask import Flask, Response, current_app, has_request_context, jsonify, request
@@ -35,8 +36,9 @@ from .on_commit import publish_on_commit
 from .presence import Member, Place
 from .publisher import Publishing, checked_drafts
 from .settings import Settings, misspelt
-from .transports import cors, json_rows
+from .transports import cors, json_rows, preflight
 from .transports.app_json import default_of
+from .transports.preflight import ViewFunction
 from .transports.response import StreamOptions, check_room, encoding_for, prepare, respond
 from .transports.sse import is_event_source, turned_away
 from .websocket import Connection, Connections, OnlyThese, Subscription, feed, mismatch
@@ -88,9 +90,12 @@ class Simulcast(Publishing, Access):
 
     Args:
         app: Set up at once, where there is one already; else call `init_app` later.
+        answers_preflights: Whether a preflight for a stream of this app is answered to pages of ``SIMULCAST_ALLOWED_ORIGINS``.
+            One that the app answers itself, with Flask-CORS for example, is left alone in any case.
     """
 
-    def __init__(self, app: Flask | None = None) -> None:
+    def __init__(self, app: Flask | None = None, *, answers_preflights: bool = True) -> None:
+        self._answers_preflights = answers_preflights
         if app is not None:
             self.init_app(app)
 
@@ -118,6 +123,9 @@ class Simulcast(Publishing, Access):
         app.extensions[_KEY] = _State(settings, create)
         app.register_error_handler(SimulcastError, _as_response)
         app.register_error_handler(WebsocketMismatch, lambda error: _as_response(mismatch(error)))
+        if self._answers_preflights and settings.allowed_origins:
+            last = partial(preflight.answered, allowed=settings.allowed_origins)
+            app.after_request_funcs.setdefault(None, []).insert(0, last)  # these run backwards
         app.wsgi_app = keep_start_response(app.wsgi_app)  # type: ignore[assignment,method-assign]
 
     # Publishing: the verbs are in `Publishing`
@@ -338,6 +346,17 @@ class Simulcast(Publishing, Access):
         """
         check_room(self.hub, request, grant)
 
+    @staticmethod
+    def cross_origin(view: ViewFunction) -> ViewFunction:
+        """Let pages of ``SIMULCAST_ALLOWED_ORIGINS`` send this view what needs a preflight: a POST with JSON, for a stream that it
+        writes. A view that answers GET needs no decorator. Put it below the route::
+
+            @app.post("/ask")
+            @simulcast.cross_origin
+            def ask():
+        """
+        return preflight.marked(view)
+
     def writer(self) -> Writer:
         """A stream that this view writes itself: see `Writer`.
 
@@ -462,12 +481,14 @@ def _as_response(error: SimulcastError) -> Response:
         raise error
     if error.public is not None:
         _log.warning("%s", error)
+    settings = current_app.extensions[_KEY].settings
+    readable = cors.headers_for(request.headers.get("Origin"), settings.allowed_origins)
     if error.status in _TRY_AGAIN and is_event_source(request):
-        settings = current_app.extensions[_KEY].settings
         response = turned_away(settings.retry_ms, error.code)
-        response.headers.update(cors.headers_for(request.headers.get("Origin"), settings.allowed_origins))
+        response.headers.update(readable)
         return response
     response = jsonify(error={"code": error.code, "message": error.public or str(error)})
+    response.headers.update(readable)
     response.status_code = error.status
     if error.status in _TRY_AGAIN:
         response.headers["Retry-After"] = "1"

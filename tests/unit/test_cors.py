@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.flask_simulcast import cors
 
@@ -73,3 +77,41 @@ def test_a_preflight_names_what_may_be_sent() -> None:
 def test_cookies_act_for_the_own_pages_and_those_of_the_list_alone() -> None:
     assert all(cors.is_allowed(origin, OWN, (PAGE,)) for origin in (None, OWN, PAGE))
     assert not any(cors.is_allowed(origin, OWN, (PAGE, "*")) for origin in (FOREIGN, "*", "null"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "baggage,last-event-id,sentry-trace",
+        "traceparent, tracestate",
+        "cache-control",
+        "x-requested-with",
+        "authorization,x-csrftoken",
+    ],
+)
+def test_a_tracer_s_headers_are_allowed_to_a_page_that_may_send(asked: str) -> None:
+    """bug F11: the browser stopped, for a header that nobody here reads."""
+    headers = cors.preflight_headers(PAGE, (PAGE,), ["GET"], asked)
+    allowed = {name.lower() for name in headers["Access-Control-Allow-Headers"].split(", ")}
+    assert {name.strip() for name in asked.split(",")} <= allowed
+    assert {"authorization", "content-type", "last-event-id", "idempotency-key"} <= allowed
+    assert "Access-Control-Allow-Headers" not in cors.preflight_headers(FOREIGN, (PAGE,), ["GET"], asked)
+
+
+@given(st.text())
+def test_what_is_asked_is_echoed_as_names_and_bounded(asked: str) -> None:
+    allowed = cors.preflight_headers(PAGE, (PAGE,), ["GET"], asked)["Access-Control-Allow-Headers"]
+    assert re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+(, [A-Za-z0-9!#$%&'*+.^_`|~-]+)*", allowed)
+    assert len(allowed.split(", ")) <= 4 + 32
+
+
+def test_many_and_long_names_are_left_out() -> None:
+    asked = ",".join(["x" * 65, *(f"x-{number}" for number in range(100))])
+    allowed = cors.preflight_headers(PAGE, (PAGE,), ["GET"], asked)["Access-Control-Allow-Headers"].split(", ")
+    assert allowed[4:] == [f"x-{number}" for number in range(31)]
+
+
+@pytest.mark.parametrize("name", ["x-forwarded-for", "X-Forwarded-Prefix", "forwarded", "x-real-ip", "X-Original-URL"])
+def test_a_page_can_t_say_what_a_proxy_says(name: str) -> None:
+    for allowed in ((PAGE,), ("*",)):
+        assert name not in cors.preflight_headers(PAGE, allowed, ["GET"], name)["Access-Control-Allow-Headers"]

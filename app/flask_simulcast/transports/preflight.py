@@ -1,0 +1,57 @@
+"""Preflights in an app of one's own: a browser asks whether a page of another origin may send a stream's request.
+
+Whether a view streams is not known before it has run. So a GET is allowed for every view: any page could send one without
+asking, and reads no answer but a stream's, which alone has the headers for it. What may change something is for views that say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+from flask import Response, current_app, request
+from flask.globals import request_ctx
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+
+from . import cors
+
+ViewFunction = TypeVar("ViewFunction", bound=Callable[..., Any])
+
+_MARK = "simulcast_cross_origin"
+_READING = frozenset({"GET", "HEAD"})
+
+
+def marked(view: ViewFunction) -> ViewFunction:
+    """The same view, for which other methods than GET are allowed, too."""
+    setattr(view, _MARK, True)
+    return view
+
+
+def answered(response: Response, allowed: Collection[str]) -> Response:
+    """After each request: the answer to a preflight of an allowed origin in place of Flask's, or of a login's that can't know
+    who asks, as a preflight carries no cookie and no token.
+
+    Args:
+        response: To the current request; returned as it is if it is no such preflight, or the app has answered it.
+        allowed: Origins besides the app's own.
+    """
+    method = request.headers.get("Access-Control-Request-Method", "")
+    if request.method != "OPTIONS" or not method or "Access-Control-Allow-Origin" in response.headers:
+        return response
+    if not getattr(request.url_rule, "provide_automatic_options", False) or not _may_be_sent(method):
+        return response
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    headers = cors.preflight_headers(request.headers.get("Origin"), allowed, {method}, asked)
+    return Response(status=204, headers=headers) if "Access-Control-Allow-Origin" in headers else response
+
+
+def _may_be_sent(method: str) -> bool:
+    """Whether the view of this URL and method takes requests of other origins."""
+    adapter = request_ctx.url_adapter
+    assert adapter is not None
+    try:
+        endpoint, _ = adapter.match(method=method)
+    except (HTTPException, RequestRedirect):
+        return False  # there is none
+    return method in _READING or hasattr(current_app.view_functions[endpoint], _MARK)
