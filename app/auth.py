@@ -26,6 +26,8 @@ from .tokens import Tokens
 _KEY = "simulcast_auth"
 _TICKET = "ticket"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# A page of a sibling host opens a stream by CORS, and then there is an Origin; without one it is an image, or a link.
+_JOINING_SITES = frozenset({"same-origin", "none"})
 _OWN_SITES = frozenset({None, "same-origin", "same-site", "none"})
 
 
@@ -205,6 +207,8 @@ def _check_origin() -> None:
     if origin is not None:
         own = request.host_url.rstrip("/")
         is_ours = cors.is_allowed(origin, own, simulcast.settings.allowed_origins)
+    elif _joins():
+        is_ours = site in _JOINING_SITES if site is not None else _asks_for_events()
     elif request.method in _SAFE_METHODS:
         is_ours = site in _OWN_SITES
     else:
@@ -215,3 +219,15 @@ def _check_origin() -> None:
             "send the token in the header Authorization: Bearer <token>.",
             "origin",
         )
+
+
+def _joins() -> bool:
+    """Whether this opens a stream, of which others may be told. A WebSocket has an Origin wherever a browser opens it."""
+    return _is_for_tickets() and not getattr(request.url_rule, "websocket", False)
+
+
+def _asks_for_events() -> bool:
+    """For browsers that say nothing of the page that asks (Safari before 16.4), and for programs: an image or a script of a
+    sibling host can't ask for these types."""
+    accept = request.headers.get("Accept", "")
+    return "text/event-stream" in accept or "application/x-ndjson" in accept

@@ -29,6 +29,7 @@ from tests.clients import SSEClient
 from tests.integration.fleet import JWT_KEY, Fleet, fleet
 from tests.serving import BEARER, KEY, Server, serve, wait_until
 from tests.sockets import JSONSocket
+from tests.ws_client import WSClient
 
 AUDIENCE = "simulcast"
 COOKIE = "session"
@@ -410,6 +411,39 @@ def test_a_form_on_another_site_posts_with_the_cookie(server: Server, headers: d
     """CSRF."""
     assert publish_with(server, cookie() | headers) == 403
     assert refusal(server, "POST", "/api/v1/tickets", b"", cookie() | headers) == (403, "origin")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (
+            {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Accept": "image/avif,image/webp,*/*;q=0.8"},
+            403,
+        ),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Accept": "text/event-stream"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, 403),
+        ({"Accept": "image/webp,image/apng,*/*;q=0.8"}, 403),
+        ({"Accept": "*/*"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Accept": "*/*"}, 200),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Origin": FRIEND}, 200),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Origin": "https://sibling.example"}, 403),
+        ({"Accept": "text/event-stream"}, 200),
+        ({"Accept": "application/x-ndjson"}, 200),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/stream?channel=closed.a", "/api/v1/chat/a/stream"])
+def test_an_image_on_a_sibling_host_joins_with_the_cookie(
+    server: Server, path: str, headers: dict[str, str], status: int
+) -> None:
+    """sec, "Weak": a browser sends the cookie along, and others were told that she has come."""
+    own = {"Cookie": f"{COOKIE}={token(subscribe=['closed.*', 'chat.*'])}"}
+    with SSEClient(server.port, path, headers={"Accept": "*/*"} | own | headers) as client:
+        assert client.status == status
+
+
+def test_a_program_opens_a_websocket_with_a_cookie(server: Server) -> None:
+    with WSClient(server.port, "/ws", cookie()) as client:
+        assert client.status == 101
 
 
 def test_the_key_does_not_count_in_a_cookie(server: Server) -> None:
