@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 
 from . import (
+    answers,
     auth,
     bodies,
     chat,
@@ -44,6 +45,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.json.compact = True  # type: ignore[attr-defined]
     proxies.init_app(app)
     errors.init_app(app)
+    answers.init_app(app)
     hosts.init_app(app)
     cors.init_app(app)
     simulcast.init_app(app, own_settings=configuration.KEYS, create=not cli.is_command())

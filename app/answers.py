@@ -1,13 +1,33 @@
-"""Answers: a Struct as JSON."""
+"""Answers: a Struct as JSON, and the headers that every answer has."""
 
 from __future__ import annotations
 
 import msgspec
-from flask import Response
+from flask import Flask, Response, request
 
+_API = ("/api/v1/", "/v1/")
 _encode = msgspec.json.Encoder().encode
+
+
+def init_app(app: Flask) -> None:
+    """Set the headers of each answer, errors and streams included."""
+    app.after_request(_add_headers)
 
 
 def as_json(answer: msgspec.Struct, status: int = 200) -> Response:
     """An answer with this as its body. ``msgspec.Raw`` in it is JSON text already, and put in as it is."""
     return Response(_encode(answer), status, content_type="application/json")
+
+
+def is_api() -> bool:
+    """Whether the current request is for a program, not for a page of the service."""
+    return request.path.startswith(_API)
+
+
+def _add_headers(response: Response) -> Response:
+    """No browser takes it for another type than it says (an event's data may look like a script), and nothing keeps what one
+    client may see: a ticket, history, who is there."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if is_api():
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -5,10 +5,9 @@ from __future__ import annotations
 from flask import Flask, Response, request
 from flask.globals import request_ctx
 
+from .answers import is_api
 from .extensions import simulcast
 from .flask_simulcast import cors
-
-_PREFIXES = ("/api/v1/", "/v1/")
 
 
 def init_app(app: Flask) -> None:
@@ -18,7 +17,7 @@ def init_app(app: Flask) -> None:
 
 
 def _answer_preflight() -> Response | None:
-    if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers or not _is_api():
+    if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers or not is_api():
         return None
     adapter = request_ctx.url_adapter
     methods = adapter.allowed_methods() if adapter is not None else ()
@@ -30,13 +29,9 @@ def _answer_preflight() -> Response | None:
 
 
 def _add_headers(response: Response) -> Response:
-    if _is_api():
+    if is_api():
         headers = cors.headers_for(request.headers.get("Origin"), simulcast.settings.allowed_origins)
         if headers.pop("Vary", None):
             response.vary.add("Origin")
         response.headers.update(headers)
     return response
-
-
-def _is_api() -> bool:
-    return request.path.startswith(_PREFIXES)

@@ -1,4 +1,4 @@
-"""Pages: templates with the headers that every page of this service has."""
+"""Pages: templates with the headers that every page of this service has besides those of each answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from flask import Response, make_response, render_template
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 

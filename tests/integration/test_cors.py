@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from werkzeug.routing import Rule
 
+from tests.clients import SSEClient
 from tests.serving import BEARER, KEY, Server, serve
 
 PAGE = "https://app.example"
@@ -190,3 +191,28 @@ def test_a_key_in_a_preflight_s_url_is_not_needed_and_not_told(server: Server) -
     """A browser sends no token with a preflight; the answer shows nothing of what would be asked."""
     assert preflight(server, f"/api/v1/stream?channel=a&ticket={KEY}", "GET", PAGE)[0] == 204
     assert KEY not in server.log
+
+
+def test_no_answer_is_taken_for_another_type_and_none_of_the_api_is_kept(server: Server, rules: list[Rule]) -> None:
+    """sec, "Weak": tickets, history, who is there, and their errors."""
+    pages = [("GET", path) for path in ("/", "/chat", "/healthz", "/static/page.js", "/openapi.json", "/nowhere")]
+    asked = [(method, url_of(rule)) for rule in rules for method in methods_of(rules, rule)] + pages
+    for method, url in asked:
+        status, headers = head_of(server, method, url, None)
+        assert headers["x-content-type-options"] == "nosniff", (method, url, status)
+        assert url.startswith("/api/v1/") <= ("no-store" in headers.get("cache-control", "")), (method, url, status)
+    for method, url, status in (
+        ("POST", "/api/v1/tickets", 201),
+        ("GET", "/api/v1/channels/a/history", 200),
+        ("GET", "/api/v1/channels/a/presence", 200),
+        ("GET", "/api/v1/listeners", 200),
+        ("GET", "/api/v1/wukongs", 200),
+    ):
+        answered, headers, _ = server.request(method, url, headers=BEARER)
+        assert (answered, headers["cache-control"]) == (status, "no-store"), url
+
+
+def test_a_stream_is_not_taken_for_a_script(server: Server) -> None:
+    with SSEClient(server.port, "/api/v1/stream?channel=a", headers=BEARER) as client:
+        assert client.headers["x-content-type-options"] == "nosniff"
+        assert client.headers["cache-control"] == "no-cache, no-transform"
