@@ -146,6 +146,12 @@ def waits(ws: Connection, seconds: float) -> None:
     ws.send(repr(ws.receive(timeout=seconds)))
 
 
+@sock.route("/spoken", subprotocols=["graphql-transport-ws", "mqtt"])
+def spoken(ws: Connection) -> None:
+    """Says what was agreed on."""
+    ws.send(repr(ws.subprotocol))
+
+
 def check_key(room: str) -> None:
     """Who comes in must say so."""
     if request.args.get("key") != room:

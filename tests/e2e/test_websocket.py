@@ -44,8 +44,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def opened(page: Page, url: str) -> str:
-    return str(page.evaluate(OPEN % json.dumps(url)))
+def opened(page: Page, url: str, *subprotocols: str) -> str:
+    return str(page.evaluate(OPEN % ", ".join(map(json.dumps, [url, *([subprotocols] if subprotocols else [])]))))
 
 
 def end_of(page: Page) -> dict[str, Any]:
@@ -60,6 +60,18 @@ def test_a_page_is_compressed_where_that_is_on(tmp_path: Path, chromium: Chromiu
         page.evaluate("ws.send(''), ws.send('κόσμε 🙂'), ws.send('x'.repeat(100000))")
         page.wait_for("got.length === 3")
         assert page.evaluate("got") == ["", "κόσμε 🙂", "x" * 100_000]
+
+
+def test_a_page_and_a_route_agree_on_a_subprotocol(server: Server, chromium: Chromium) -> None:
+    """Bug F7: without one in the answer a browser that asks for one closes with 1006."""
+    page = chromium.open(f"http://127.0.0.1:{server.port}/page")
+    url = f"ws://127.0.0.1:{server.port}/spoken"
+    assert opened(page, url, "soap", "mqtt") == "open"
+    assert page.evaluate("ws.protocol") == "mqtt"
+    assert end_of(page)["code"] == 1000
+    assert opened(page, url) == "open"
+    assert page.evaluate("ws.protocol") == ""
+    assert opened(page, url, "soap") == "closed", "a browser's own rule: it asked for one and got none"
 
 
 def test_a_page_talks_and_says_goodbye(server: Server, chromium: Chromium) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -394,6 +394,101 @@ def test_a_busy_client_is_not_pinged(tmp_path: Path) -> None:
         assert client.next().opcode == PING
 
 
+# Subprotocols
+
+
+@pytest.mark.parametrize(
+    ("offered", "agreed"),
+    [
+        ("mqtt", "mqtt"),
+        ("soap, mqtt, graphql-transport-ws", "mqtt"),
+        ("graphql-transport-ws,mqtt", "graphql-transport-ws"),
+        ("soap", None),
+        ("MQTT", None),
+        (", ,", None),
+        (None, None),
+    ],
+)
+def test_the_first_subprotocol_that_both_know_is_in_the_answer(
+    server: Server, offered: str | None, agreed: str | None
+) -> None:
+    """Bug F7: a browser that asks for one closes with 1006 where the answer has none."""
+    with WSClient(server.port, "/spoken", {"Sec-WebSocket-Protocol": offered} if offered else {}) as client:
+        assert client.status == 101
+        assert client.headers.get("sec-websocket-protocol") == agreed
+        assert client.hear() == repr(agreed)
+
+
+def test_a_route_that_speaks_no_subprotocol_names_none(server: Server) -> None:
+    with WSClient(server.port, "/echo", {"Sec-WebSocket-Protocol": "mqtt"}) as client:
+        assert client.status == 101
+        assert "sec-websocket-protocol" not in client.headers
+
+
+# In an app with a tracer around it, and flask-sock's own configuration
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("traced")
+    with serve(folder, app="tests.apps.traced:app", ACCESS_LOG="-", LOG_LEVEL="debug") as running:
+        yield running
+
+
+def said_goodbye(client: WSClient) -> None:
+    client.say("hello")
+    assert client.hear() == "hello"
+    client.send(CLOSE, b"\x03\xe8")
+    client.closing()
+
+
+@pytest.mark.parametrize(
+    ("path", "end", "status"),
+    [
+        ("/echo", said_goodbye, "101"),
+        ("/rooms/traced?key=traced", WSClient.closing, "101"),
+        ("/closes/kicked", WSClient.closing, "101"),
+        ("/refuses", WSClient.closing, "101"),
+        ("/fails", lambda client: (client.say("x"), client.closing()), "101"),
+        ("/deaf", WSClient.reset, "101"),
+        ("/deaf", WSClient.cut, "101"),
+        ("/rooms/refused", lambda client: None, "401"),
+    ],
+)
+def test_a_websocket_that_ends_is_an_answered_request_to_a_tracer(
+    traced: Server, path: str, end: Callable[[WSClient], object], status: str
+) -> None:
+    """Bug F6: a ``StopIteration`` went through all middleware, and each tracer reported it as a failed request."""
+    name = path.partition("?")[0]
+
+    def notes() -> list[dict[str, Any]]:
+        return [note for note in traced.get_json("/traced") if note["path"] == name]
+
+    before = len(notes())
+    with WSClient(traced.port, path) as client:
+        assert str(client.status) == status
+        end(client)
+    wait_until(lambda: len(notes()) > before and notes()[-1]["is_closed"])
+    assert notes()[-1]["exception"] is None
+    assert notes()[-1]["status"].startswith(status)
+    wait_until(lambda: f'"GET {name} HTTP/1.1" {status} ' in traced.log, what="a line in the access log")
+    assert "Error handling request" not in traced.log
+    assert "Invalid request" not in traced.log
+
+
+def test_flask_sock_s_own_configuration_is_followed(traced: Server) -> None:
+    """Bug F7: ``SOCK_SERVER_OPTIONS`` was ignored in silence."""
+    with WSClient(traced.port, "/configured", {"Sec-WebSocket-Protocol": "soap, wamp, mqtt"}) as client:
+        assert client.headers["sec-websocket-protocol"] == "wamp"
+        assert client.hear() == "'wamp'"
+        client.say("x" * 1000)
+        assert client.hear() == "x" * 1000
+        client.say("x" * 1001)
+        assert client.closing().code == 1009
+    with WSClient(traced.port, "/spoken", {"Sec-WebSocket-Protocol": "wamp, mqtt"}) as client:
+        assert client.hear() == "'mqtt'", "what a route says of itself goes before it"
+
+
 # The end of the worker
 
 
@@ -499,7 +594,7 @@ def test_over_tls(tmp_path: Path) -> None:
     context = ssl.create_default_context(cafile=certificate)
     path = tmp_path / "server.sock"
     arguments = f"--certfile {certificate} --keyfile {key}"
-    with serve(tmp_path, app=APP, bind=f"unix:{path}", GUNICORN_CMD_ARGS=arguments) as server:
+    with serve(tmp_path, app=APP, bind=f"unix:{path}", GUNICORN_CMD_ARGS=arguments, LOG_LEVEL="debug") as server:
         with unix_connect(str(path), "wss://localhost/", ssl=context, max_size=None) as client:
             for size in (0, 10, 16383, 16384, 16385, 100_000, 3_000_000):
                 client.send("x" * size)
@@ -511,6 +606,7 @@ def test_over_tls(tmp_path: Path) -> None:
         with unix_connect(str(path), "wss://localhost/flood/50/100000", ssl=context, max_size=None) as client:
             assert [len(message) for message in client] == [100_000] * 50
     assert "Traceback" not in server.log
+    assert "Error" not in server.log, "the end of a WebSocket is none to gunicorn"
 
 
 # Compression

@@ -25,6 +25,7 @@ class Nowhere:
 
     def __init__(self) -> None:
         self._sock = socket.socket()
+        self.shutdown = self._sock.shutdown
 
 
 def refuse(error: SimulcastError) -> tuple[Connection, BaseException]:

@@ -6,15 +6,14 @@ import io
 from types import SimpleNamespace
 from typing import Any
 
-import flask_sock
 import pytest
-import simple_websocket
-from flask import Flask
+from flask import Blueprint, Flask
 
 from app.flask_simulcast import (
     CloseReason,
     GuardedSock,
     HandshakeError,
+    SettingError,
     Settings,
     Simulcast,
     StreamingNotSupportedError,
@@ -22,6 +21,7 @@ from app.flask_simulcast import (
 )
 from app.flask_simulcast.websocket import endings, handshake
 from app.flask_simulcast.websocket.limits import Bucket, Limits
+from app.flask_simulcast.websocket.options import Options
 from app.flask_simulcast.websocket.pulse import Pulse
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -162,19 +162,56 @@ def test_a_silent_client_is_pinged_again_and_again_and_then_given_up() -> None:
 # flask-sock
 
 
-def test_flask_sock_names_its_server_where_we_put_ours_and_stays_as_it_is() -> None:
-    route = flask_sock.Sock.route.__code__
-    inner = [route]
-    names: set[str] = set()
-    while inner:
-        code = inner.pop()
-        names |= set(code.co_names)
-        inner += [constant for constant in code.co_consts if hasattr(constant, "co_names")]
-    assert {"Server", "ConnectionClosed"} <= names
+def test_flask_sock_s_own_configuration_is_read_as_ours() -> None:
+    """Bug F7."""
+    options = Options.of({"SOCK_SERVER_OPTIONS": {"subprotocols": "mqtt", "max_message_size": 7, "ping_interval": 2.5}})
+    assert options == (("mqtt",), {"message_bytes": 7, "heartbeat_seconds": 2.5})
+    unset = {"subprotocols": None, "max_message_size": None, "ping_interval": None}
+    assert Options.of({"SOCK_SERVER_OPTIONS": unset}) == Options.of({}) == ((), {})
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"receive_bytes": 4096}, "receive_bytes"),
+        ({"thread_class": object, "subprotocols": []}, "thread_class"),
+        ({"max_message_size": "1 MB"}, "1 MB"),
+        ({"ping_interval": 0}, "ping_interval"),
+        ({"subprotocols": ["a b"]}, "a b"),
+    ],
+)
+def test_what_can_t_be_followed_of_flask_sock_s_configuration_stops_the_start(
+    options: dict[str, object], named: str
+) -> None:
+    """Bug F7: not in silence, wherever the routes are registered."""
     app = Flask(__name__)
-    GuardedSock(Simulcast(app), app).route("/x")(lambda ws: None)
-    assert flask_sock.Server is simple_websocket.Server
-    assert flask_sock.ConnectionClosed is simple_websocket.ConnectionClosed
+    app.config |= {"SIMULCAST_BROKER_URL": "memory://", "SOCK_SERVER_OPTIONS": options}
+    simulcast = Simulcast(app)
+    with pytest.raises(SettingError, match=named):
+        GuardedSock(simulcast, app)
+    late = GuardedSock(simulcast)
+    late.route("/late")(lambda ws: None)
+    with pytest.raises(SettingError, match=named):
+        late.init_app(app)
+    blueprint = Blueprint("blueprint", __name__)
+    GuardedSock(simulcast).route("/ws", blueprint)(lambda ws: None)
+    with pytest.raises(SettingError, match=named):
+        app.register_blueprint(blueprint)
+
+
+def test_a_subprotocol_that_can_t_stand_in_a_header_does_not_wait_for_the_first_client() -> None:
+    app = Flask(__name__)
+    with pytest.raises(ValueError, match="for example mqtt"):
+        GuardedSock(Simulcast(), app).route("/x", subprotocols=["mqtt", "mq\r\ntt"])
+
+
+def test_a_route_without_an_app_comes_with_init_app() -> None:
+    app = Flask(__name__)
+    app.config["SIMULCAST_BROKER_URL"] = "memory://"
+    sock = GuardedSock(Simulcast(app))
+    sock.route("/late")(lambda ws: None)
+    sock.init_app(app)
+    assert app.test_client().get("/late").status_code == 426
 
 
 def test_a_plain_request_is_told_how_to_come_and_a_websocket_where_none_is() -> None:

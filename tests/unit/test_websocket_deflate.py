@@ -89,7 +89,8 @@ def test_other_offers_are_passed_over(offers: str) -> None:
     assert agreed(offers) is None
 
 
-@example("1,;")  # an offer of parameters alone: it was a 500
+@example("1,;")
+@example(",;")
 @given(st.text(alphabet=' ;,="permsag-dflt_contkvwibx158', max_size=80))
 def test_no_offer_is_an_error(offers: str) -> None:
     agreed(f"permessage-deflate{offers}")

@@ -25,6 +25,7 @@ class Connection(Link):
         limits: Of this client.
         text_only: Binary messages are refused with 1003.
         deflate: How to compress, if that was agreed on.
+        subprotocol: That was agreed on.
         breathe: Lets others in now and then; called by who sends.
 
     Attributes:
@@ -32,12 +33,10 @@ class Connection(Link):
         came_at: Monotonic seconds.
         received: Messages taken from the client.
         sent: Messages sent.
+        subprotocol: What the messages mean, as was agreed on in the handshake; None if nothing was.
     """
 
-    #: flask-sock asks which server this is: for gunicorn it ends the response without a byte.
-    mode = "gunicorn"
-
-    __slots__ = ("__weakref__", "_breathe", "_deflate", "sent")
+    __slots__ = ("__weakref__", "_breathe", "_deflate", "sent", "subprotocol")
 
     def __init__(
         self,
@@ -46,10 +45,12 @@ class Connection(Link):
         *,
         text_only: bool = False,
         deflate: Deflate | None = None,
+        subprotocol: str | None = None,
         breathe: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(client, limits, text_only=text_only, is_compressed=deflate is not None)
         self.sent = 0
+        self.subprotocol = subprotocol
         self._deflate = deflate
         self._breathe = breathe
 

@@ -68,8 +68,9 @@ def agreed(offers: str) -> Deflate | None:
 
 
 def _met(offer: str) -> Deflate | None:
-    name, *parameters = [part.strip() for part in _PARAMETERS.findall(offer)] or [""]
-    if name.lower() != _NAME:
+    name, _, rest = offer.partition(";")
+    parameters = _PARAMETERS.findall(rest)
+    if name.strip().lower() != _NAME:
         return None
     values: dict[str, str] = {}
     for parameter in parameters:

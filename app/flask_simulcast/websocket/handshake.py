@@ -11,7 +11,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..errors import HandshakeError, UpgradeRequiredError
@@ -21,6 +22,7 @@ from .deflate import Deflate
 USE_A_CLIENT = "This URL speaks WebSocket. Open it with new WebSocket(url), or another such client."
 _VERSION = "13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
 def is_asked(environ: Mapping[str, Any]) -> bool:
@@ -61,14 +63,42 @@ def offers(environ: Mapping[str, Any]) -> str:
     return str(environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", ""))
 
 
-def accepted(key: str, deflate: Deflate | None = None) -> bytes:
+def checked_subprotocols(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Subprotocols that a server speaks: one name or several.
+
+    Raises:
+        ValueError: A name that can't stand in the header.
+    """
+    given = (names,) if isinstance(names, str) else tuple(names)
+    for name in given:
+        if not isinstance(name, str) or _TOKEN.fullmatch(name) is None:
+            raise ValueError(
+                f"{name!a:.140} is not the name of a subprotocol. Use letters, digits and -._: for example mqtt."
+            )
+    return given
+
+
+def subprotocol_of(environ: Mapping[str, Any], known: Collection[str]) -> str | None:
+    """The first of the client's subprotocols that the server speaks. None if there is none: then the answer names none, and
+    the client decides whether it goes on (4.2.2, 5; a browser does not if it asked for one).
+
+    Args:
+        known: Case matters (11.5).
+    """
+    offered = (name.strip() for name in environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(","))
+    return next((name for name in offered if name in known), None)
+
+
+def accepted(key: str, deflate: Deflate | None = None, subprotocol: str | None = None) -> bytes:
     """The answer that makes the connection a WebSocket, with what was agreed on."""
     # SHA-1 is what the protocol says; it proves that the server understood, and protects nothing.
     digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
-    extensions = b"Sec-WebSocket-Extensions: %b\r\n" % deflate.answer.encode() if deflate is not None else b""
+    agreed = b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode() if subprotocol is not None else b""
+    if deflate is not None:
+        agreed += b"Sec-WebSocket-Extensions: %b\r\n" % deflate.answer.encode()
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (base64.b64encode(digest), extensions)
+        b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (base64.b64encode(digest), agreed)
     )
 
 

@@ -1,19 +1,25 @@
 """GuardedSock: flask-sock's routes, with a connection that is guarded.
 
-flask-sock carries a route: it registers it, runs the handler in the request, and ends the response. Underneath, it makes a
+flask-sock carries a route: on the app or a blueprint, with a handler that runs in the request. Underneath, it makes a
 ``simple_websocket.Server``; here a `Connection` stands in for that, and everything that may refuse a client comes before it.
 What the stock server gets wrong under gevent is in `docs/websocket.md`.
+
+How a request ends that was a WebSocket: the view returns 101, as what it was, and that goes through Flask and each middleware
+like any other answer; so tracers see an answered request, and gunicorn's access log has a line. The client had its 101 long
+before. By now the socket is shut down in both directions, so what gunicorn writes of the second one goes nowhere: EPIPE,
+which gunicorn takes for a client that has gone, and closes. (flask-sock raises ``StopIteration`` through all middleware
+instead, which each tracer reports as a failed request.)
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from functools import partial, wraps
-from types import FunctionType
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, NamedTuple, Protocol
 
-from flask import Blueprint, Flask, request
+from flask import Blueprint, Flask, Response, current_app, request
+from flask.sansio.blueprints import BlueprintSetupState
 from flask_sock import Sock
 from werkzeug.routing.exceptions import WebsocketMismatch
 
@@ -37,6 +43,7 @@ from .connections import Connections
 from .deflate import agreed
 from .endings import BUG, ENDINGS, REFUSED, Ending
 from .limits import Limits
+from .options import Options
 
 Handler = Callable[..., object]
 _log = logging.getLogger("flask_simulcast")
@@ -48,6 +55,15 @@ class Owner(Protocol):
     @property
     def connections(self) -> Connections:
         """Its WebSockets in this process."""
+
+
+class _Route(NamedTuple):
+    """What one route asks for, as said at `GuardedSock.route`."""
+
+    before: Callable[..., object] | None
+    text_only: bool
+    limits: Mapping[str, Any]
+    subprotocols: tuple[str, ...]
 
 
 class GuardedSock(Sock):  # type: ignore[misc]
@@ -69,7 +85,17 @@ class GuardedSock(Sock):  # type: ignore[misc]
 
     def __init__(self, simulcast: Owner, app: Flask | None = None) -> None:
         self._simulcast = simulcast
+        self.bp: Blueprint | None = None
         super().__init__(app)
+
+    def init_app(self, app: Flask) -> None:
+        """As flask-sock's.
+
+        Raises:
+            SettingError: ``SOCK_SERVER_OPTIONS`` has an option that can't be followed here.
+        """
+        Options.of(app.config)
+        super().init_app(app)
 
     def route(
         self,
@@ -79,6 +105,7 @@ class GuardedSock(Sock):  # type: ignore[misc]
         before: Callable[..., object] | None = None,
         text_only: bool = False,
         limits: Mapping[str, Any] | None = None,
+        subprotocols: str | Iterable[str] = (),
         **options: Any,
     ) -> Callable[[Handler], Handler]:
         """Register a handler, which is called with a `Connection` and what the URL holds.
@@ -93,44 +120,67 @@ class GuardedSock(Sock):  # type: ignore[misc]
                 as HTTP: ``before=lambda room: simulcast.require_subscribe([room])`` answers 401 or 403.
             text_only: Binary messages end it with 1003.
             limits: Other bounds than those of the settings, by the names of `Limits`.
+            subprotocols: That the handler speaks: the first of the client's that is among them is in the answer, and is
+                ``ws.subprotocol``. Those of ``SOCK_SERVER_OPTIONS`` when left out.
             options: As of ``app.route``.
+
+        Raises:
+            ValueError: A subprotocol that can't stand in a header.
+            SettingError: ``SOCK_SERVER_OPTIONS`` has an option that can't be followed here.
         """
         Limits(**limits or {})  # a wrong name must not wait for the first client
-        upgrade = partial(self._upgrade, before=before, text_only=text_only, limits=limits or {})
+        route = _Route(before, text_only, limits or {}, handshake.checked_subprotocols(subprotocols))
+        owner = bp or self.app or self._own_blueprint()
+        if isinstance(owner, Blueprint):
+            owner.record(_check_options)
 
         def decorator(handler: Handler) -> Handler:
-            _route_with(upgrade)(self, path, bp, **options)(self._guarded(handler))
+            guarded = self._guarded(handler)
+
+            @wraps(handler)
+            def view(*args: Any, **kwargs: Any) -> Response:
+                guarded(self._upgrade(request.environ, route), *args, **kwargs)
+                return Response(status=101)
+
+            owner.route(path, **options, websocket=True)(view)
             return handler
 
         return decorator
 
-    def _upgrade(
-        self,
-        environ: dict[str, Any],
-        *,
-        before: Callable[..., object] | None,
-        text_only: bool,
-        limits: Mapping[str, Any],
-        **_: object,  # flask-sock's SOCK_SERVER_OPTIONS are for the other server
-    ) -> Connection:
-        """What flask-sock calls for a server."""
+    def _own_blueprint(self) -> Blueprint:
+        """For the routes of a `GuardedSock` that gets its app later; flask-sock's ``init_app`` registers it."""
+        if self.bp is None:
+            self.bp = Blueprint("__flask_sock", __name__)
+        return self.bp
+
+    def _upgrade(self, environ: dict[str, Any], route: _Route) -> Connection:
+        """From a request to an open connection, or to what refuses it."""
         connections = self._simulcast.connections
+        configured = Options.of(current_app.config)
         try:
             key = handshake.check(environ)
             _check_origin(connections.settings.allowed_origins)
-            if before is not None:
-                before(**request.view_args or {})
+            if route.before is not None:
+                route.before(**request.view_args or {})
             address = limited_address(request, connections.settings)
             connections.check_room(address)  # after whatever may have switched: none comes in behind a drain
             client = _client_of(environ)
         except SimulcastError as error:
             connections.metrics.count("websocket_refused_total", label=error.code)
             raise
-        bounds = Limits.of(connections.settings, **limits)
-        deflate = agreed(handshake.offers(environ)) if bounds.compression else None
-        connection = Connection(client, bounds, text_only=text_only, deflate=deflate, breathe=connections.breathe)
+        limits = Limits.of(connections.settings, **{**configured.limits, **route.limits})
+        deflate = agreed(handshake.offers(environ)) if limits.compression else None
+        subprotocol = handshake.subprotocol_of(environ, route.subprotocols or configured.subprotocols)
+        connection = Connection(
+            client,
+            limits,
+            text_only=route.text_only,
+            deflate=deflate,
+            subprotocol=subprotocol,
+            breathe=connections.breathe,
+        )
         connections.add(connection, address)
-        connection.open(handshake.accepted(key, deflate))
+        connection.open(handshake.accepted(key, deflate, subprotocol))
         return connection
 
     def _guarded(self, handler: Handler) -> Handler:
@@ -166,15 +216,9 @@ def mismatch(_: WebsocketMismatch) -> WebSocketError:
     return UpgradeRequiredError(handshake.USE_A_CLIENT)
 
 
-def _route_with(server: Callable[..., Connection]) -> Callable[..., Any]:
-    """flask-sock's ``route``, with another server.
-
-    flask-sock names its server in a global of its module and leaves no other way to choose one. A copy of the function with a
-    global of its own changes nothing for who uses flask-sock beside us.
-    """
-    stock = Sock.route
-    ours = stock.__globals__ | {"Server": server, "ConnectionClosed": ConnectionClosedError}
-    return FunctionType(stock.__code__, ours, stock.__name__, stock.__defaults__, stock.__closure__)
+def _check_options(state: BlueprintSetupState) -> None:
+    """For an app that a blueprint with our routes is registered on."""
+    Options.of(state.app.config)
 
 
 def _check_origin(allowed: tuple[str, ...]) -> None:

@@ -25,9 +25,10 @@ class Wire:
         client: From the request's environ.
     """
 
-    __slots__ = ("_plain", "_read", "_tls", "_write")
+    __slots__ = ("_client", "_plain", "_read", "_tls", "_write")
 
     def __init__(self, client: Any) -> None:
+        self._client = client
         self._plain: socket.socket = client._sock  # below gevent's; the descriptor is non-blocking
         self._tls = getattr(client, "_sslobj", None)
         self._read = self._tls.read if self._tls is not None else self._plain.recv
@@ -72,6 +73,10 @@ class Wire:
             self._plain.shutdown(socket.SHUT_WR)
 
     def cut(self) -> None:
-        """Break it. The descriptor stays the server's."""
+        """Break it. The descriptor stays the server's: what it still writes is EPIPE to it, a client that has gone.
+
+        Without TLS, too: its own error for a write on a connection that has ended is a bad request to gunicorn. So this is
+        the whole socket's ``shutdown``, which forgets TLS, and not that of the plain one below.
+        """
         with suppress(OSError):
-            self._plain.shutdown(socket.SHUT_RDWR)
+            self._client.shutdown(socket.SHUT_RDWR)
