@@ -5,9 +5,8 @@ from __future__ import annotations
 from flask import current_app, request
 
 from .. import auth
-from ..errors import ApiError
 from ..extensions import simulcast
-from ..flask_simulcast import Grant, address_of
+from ..flask_simulcast import ForbiddenError, Grant, address_of
 from . import events, texts
 from .events import Person
 from .floods import Speaker
@@ -20,8 +19,8 @@ def enter(room: str, given: str) -> tuple[Grant, Person]:
         given: The name that they give; empty for the one that their token has.
 
     Raises:
-        UnauthorizedError, ForbiddenError: They may not.
-        ApiError: 400 for a room or a name that can't be one, 403 ``other_user`` for somebody else's.
+        UnauthorizedError, ForbiddenError: They may not; ``other_user``: the name is somebody else's.
+        ApiError: 400 for a room or a name that can't be one.
     """
     grant = require_entrance(room)
     return grant, _person(grant, given)
@@ -59,7 +58,8 @@ def speaker(grant: Grant, given: str) -> tuple[Person, Speaker]:
         given: The name that they give; empty for the one that their token has.
 
     Raises:
-        ApiError: 400 for a name that can't be one, 403 ``other_user`` for somebody else's.
+        ForbiddenError: ``other_user``: the name is somebody else's.
+        ApiError: 400 for a name that can't be one.
     """
     person = _person(grant, given)
     if not grant.is_anonymous and not grant.user:
@@ -71,5 +71,5 @@ def speaker(grant: Grant, given: str) -> tuple[Person, Speaker]:
 def _person(grant: Grant, given: str) -> Person:
     """Nobody speaks, or comes, in another's name."""
     if grant.user and given and given != grant.user:
-        raise ApiError(403, "other_user", "Your token is another user's. Leave user out, or send the token's own.")
+        raise ForbiddenError("Your token is another user's. Leave user out, or send the token's own.", "other_user")
     return Person(texts.check_name(grant.user or given), bool(grant.user))

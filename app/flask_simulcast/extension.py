@@ -21,6 +21,7 @@ from .encoding.sse import SSE
 from .errors import (
     ChannelCountError,
     ChannelNameError,
+    GrantError,
     NoRequestError,
     NoSuchListenerError,
     SimulcastError,
@@ -39,6 +40,7 @@ from .settings import Settings, misspelt
 from .transports import cors, json_rows, preflight
 from .transports.app_json import default_of
 from .transports.preflight import ViewFunction
+from .transports.refusal import refuse
 from .transports.response import StreamOptions, check_room, encoding_for, prepare, respond
 from .transports.sse import is_event_source, turned_away
 from .websocket import Connection, Connections, OnlyThese, Subscription, feed, mismatch
@@ -476,17 +478,21 @@ def _listened(names: Iterable[str]) -> list[str]:
 
 def _as_response(error: SimulcastError) -> Response:
     """What a client is told: the code, and what to do. Errors of the set-up stay errors. An EventSource that may come back is
-    told so with status 200: any other would end it for ever."""
+    told so with status 200, and so is why it is refused: any other status would end it for ever without a word."""
     if error.status == 500:
         raise error
     if error.public is not None:
         _log.warning("%s", error)
-    settings = current_app.extensions[_KEY].settings
-    readable = cors.headers_for(request.headers.get("Origin"), settings.allowed_origins)
+    state: _State = current_app.extensions[_KEY]
+    readable = cors.headers_for(request.headers.get("Origin"), state.settings.allowed_origins)
+    told = None
     if error.status in _TRY_AGAIN and is_event_source(request):
-        response = turned_away(settings.retry_ms, error.code)
-        response.headers.update(readable)
-        return response
+        told = turned_away(state.settings.retry_ms, error.code)
+    elif isinstance(error, GrantError):
+        told = refuse(request, error, state.settings, state.metrics)
+    if told is not None:
+        told.headers.update(readable)
+        return told
     response = jsonify(error={"code": error.code, "message": error.public or str(error)})
     response.headers.update(readable)
     response.status_code = error.status

@@ -16,6 +16,7 @@ COUNTERS = {
     "listener_closed_total{reason}": "Listeners gone, by close reason.",
     "personal_total": "Events handed to single listeners: by id, or by user.",
     "listeners_refused_total{code}": "Connections turned away, by error code.",
+    "grants_refused_total{code}": "Requests refused for who asks (401, 403), by error code, however the client was told.",
     "events_delivered_total": "Events handed to listeners, each counted for each of them.",
     "deliveries_total": "Chunks handed to listeners.",
     "overflows_total": "Live listeners that were too slow and went back to reading history.",

@@ -87,6 +87,12 @@ class Settings:
     retry_ms: int = setting(
         2000, "How long an EventSource waits before it reconnects.", unit="ms", minimum=1, maximum=3_600_000
     )
+    eventsource_refusals: int = setting(
+        1,
+        "1: a native EventSource, whose page can read no status, is told a 401 or 403 as 200 with `closed`, and 204 when it "
+        "comes back. 0: it gets the status, as every other client does.",
+        maximum=1,
+    )
     max_listeners: int = setting(
         3600,
         "Listeners of one worker. Keep it below gunicorn's worker_connections, so that health checks get through.",

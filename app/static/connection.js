@@ -3,6 +3,11 @@
 import { duration, number } from "./format.js";
 import { parts, say } from "./parts.js";
 
+const CLOSED = {
+  unknown: "No wukong has this name. Choose one from the list.",
+  unauthorized: "The server does not know you. Log in, and try again.",
+  forbidden: "You may not see this. Ask for a token that lets you.",
+};
 const LABELS = { connecting: "Connecting", live: "Live", stale: "Stale", reconnecting: "Reconnecting", offline: "Offline", closed: "Closed" };
 
 function hint({ state, reason, retryMs }, notice) {
@@ -13,7 +18,7 @@ function hint({ state, reason, retryMs }, notice) {
     stale: "The line is open, but nothing comes. It is opened anew if that lasts.",
     reconnecting: `No stream at the moment. ${next}`,
     offline: `${navigator.onLine ? "The server can’t be reached." : "This device has no network."} ${next}`,
-    closed: reason === "unknown" ? "No wukong has this name. Choose one from the list." : `The server ended this stream for good: ${reason}.`,
+    closed: CLOSED[reason] ?? `The server ended this stream for good: ${reason}.`,
   }[state];
 }
 
