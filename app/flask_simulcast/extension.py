@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Unpack
+from weakref import WeakSet
 
 from flask import Flask, Response, current_app, has_request_context, jsonify, request
 from werkzeug.routing.exceptions import WebsocketMismatch
@@ -50,6 +51,8 @@ _KEY = "simulcast"
 _TRY_AGAIN = (429, 503)
 _said: set[str | None] = set()  # endpoints, so bounded
 _log = logging.getLogger("flask_simulcast")
+# What a server is given may be a middleware around an app, or around several: it shows no `extensions`.
+_states: WeakSet[_State] = WeakSet()
 
 
 class _State:
@@ -61,6 +64,7 @@ class _State:
         self.metrics = Metrics()
         self.connections = Connections(settings, self.metrics)
         self._hub: Hub | None = None
+        _states.add(self)
 
     def hub(self, app: Flask) -> Hub:
         """Made at first use in a process, again after a fork: sockets and database files must not cross one."""
@@ -442,6 +446,11 @@ class Simulcast(Publishing, Access):
         hub = self.hub
         names = _channel_names(channels, hub.settings)
         return respond(hub, request, encoding, names, self._grant_for(names, options.get("grant")), options)
+
+
+def settings_of_this_process() -> list[Settings]:
+    """Those of every app that there is, for the server's hooks."""
+    return [state.settings for state in _states]
 
 
 def _channel_names(channels: str | Iterable[str], settings: Settings) -> tuple[str, ...]:

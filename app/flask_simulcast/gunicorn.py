@@ -24,15 +24,12 @@ import gevent
 
 from . import server_log
 from .errors import SettingError
+from .extension import settings_of_this_process
 from .hub import drain_process
+from .keepalive import Keepalive, keepalive_for
+from .settings import Settings
 from .websocket import drain_websockets
 
-_TCP_OPTIONS = {
-    "TCP_USER_TIMEOUT": 20_000,  # ms; sent but not acknowledged for so long: gone (9.4 s with 8 s; default 15 min)
-    "TCP_KEEPIDLE": 15,  # s
-    "TCP_KEEPINTVL": 5,  # s
-    "TCP_KEEPCNT": 3,  # times
-}
 _WATCH_SECONDS = 0.05
 
 
@@ -42,10 +39,12 @@ def post_worker_init(worker: Any) -> None:
 
     TERM, HUP and ``max_requests`` all end in ``worker.alive`` turning false.
     """
-    _refuse_memory_of_many(worker)
     server_log.guard(worker.log)
+    settings = settings_of_this_process() or [Settings()]
+    _refuse_memory_of_many(worker, settings)
+    keepalive = keepalive_for(min(each.heartbeat_seconds for each in settings))
     for listening in worker.sockets:
-        _set_options(listening)
+        _set_options(listening, keepalive)
     gevent.spawn(_drain_at_end, worker)
 
 
@@ -54,12 +53,12 @@ def worker_int(worker: Any) -> None:
     _drain()
 
 
-def _set_options(listening: Any) -> None:
+def _set_options(listening: Any, keepalive: Keepalive) -> None:
     """On the listening socket; accepted ones inherit them. TCP only: a unix socket knows none of these."""
     if listening.family not in (socket.AF_INET, socket.AF_INET6):
         return
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _TCP_OPTIONS.items():
+    for name, value in keepalive.options.items():
         if hasattr(socket, name):  # not every system has them all
             listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
@@ -75,9 +74,8 @@ def _drain() -> None:
     gevent.joinall([gevent.spawn(drain_process), gevent.spawn(drain_websockets)])
 
 
-def _refuse_memory_of_many(worker: Any) -> None:
-    state = getattr(worker.wsgi, "extensions", {}).get("simulcast")
-    if state is not None and state.settings.broker_url.startswith("memory:") and worker.cfg.workers > 1:
+def _refuse_memory_of_many(worker: Any, settings: list[Settings]) -> None:
+    if worker.cfg.workers > 1 and any(each.has_memory_log for each in settings):
         raise SettingError(
             f"SIMULCAST_BROKER_URL=memory:// with {worker.cfg.workers} workers: each would have a log of its own, and a "
             "listener would miss what the others publish. Use SIMULCAST_BROKER_URL=sqlite:///simulcast.db, or one worker."

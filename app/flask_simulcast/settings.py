@@ -236,6 +236,11 @@ class Settings:
         return Retention(self.history_events, self.history_seconds, self.replay_events)
 
     @property
+    def has_memory_log(self) -> bool:
+        """Whether no other process sees what this one publishes."""
+        return self.broker_url.startswith("memory:")
+
+    @property
     def longest_history_seconds(self) -> float:
         """The greatest age that any channel's history may have."""
         return max([self.history_seconds, *(retention.seconds for _, retention in self._prefixes)])

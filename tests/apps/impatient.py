@@ -1,12 +1,13 @@
-"""The inspected service, whose kernel gives up a silent client after ``USER_TIMEOUT_MS``: the default takes 20 s."""
+"""The inspected service, where a client that vanished is gone within the heartbeat and ``PATIENCE_SECONDS``: the default is 20 s."""
 
 from __future__ import annotations
 
 import os
 
-from app.flask_simulcast import gunicorn
+from app.flask_simulcast import keepalive
 from tests.apps.inspected import app
 
-gunicorn._TCP_OPTIONS["TCP_USER_TIMEOUT"] = int(os.environ["USER_TIMEOUT_MS"])
+keepalive.PATIENCE_SECONDS = int(os.environ["PATIENCE_SECONDS"])
+keepalive._PROBES = min(keepalive._PROBES, keepalive.PATIENCE_SECONDS // 2)  # a second apart at least
 
 __all__ = ["app"]

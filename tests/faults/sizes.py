@@ -25,7 +25,10 @@ class Sizes:
         streams: Open meanwhile.
         freezes: Of Redis.
         away_seconds: How long each of them lasts.
-        user_timeout_ms: After which the kernel gives up a client that does not acknowledge.
+        patience_seconds: Within the heartbeat and this a client that vanished is gone.
+        heartbeats: Of listeners that vanish, in s.
+        lossy_heartbeats: Of listeners that stay while packets are lost, in s.
+        lossy_listeners: How many, with each heartbeat.
         clock_jumps: Of an hour or two.
         leaks: Connections cut before it is counted what is left.
         replays: With a token that is narrower, or was revoked.
@@ -46,7 +49,10 @@ class Sizes:
     streams: int = 500
     freezes: int = 1
     away_seconds: int = 6
-    user_timeout_ms: int = 4_000
+    patience_seconds: int = 4
+    heartbeats: tuple[int, ...] = (1, 3, 6, 24)
+    lossy_heartbeats: tuple[int, ...] = (5, 30)
+    lossy_listeners: int = 20
     clock_jumps: int = 3
     leaks: int = 500
     replays: int = 100
@@ -69,7 +75,10 @@ LONG = Sizes(
     streams=500,
     freezes=20,
     away_seconds=10,
-    user_timeout_ms=20_000,
+    patience_seconds=20,
+    heartbeats=(5, 15, 30, 120),
+    lossy_heartbeats=(5, 15, 30, 120),
+    lossy_listeners=100,
     clock_jumps=60,
     leaks=10_000,
     replays=10_000,

@@ -1,8 +1,12 @@
-"""P8: a client that vanished from the network without a word is gone in time, whether something is on its way to it or not."""
+"""P8: a client that vanished from the network without a word is gone in time, whether something is on its way to it or not; one
+that is there stays, although packets are lost."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -10,7 +14,9 @@ from collections.abc import Callable
 
 import pytest
 
+from app.flask_simulcast.keepalive import keepalive_for
 from tests.clients import SSEClient
+from tests.e2e.nginx import Nginx, serve_nginx
 from tests.faults.sizes import SIZES
 from tests.serving import Server, wait_until
 from tests.tiers import Store, on
@@ -18,6 +24,8 @@ from tests.tiers import Store, on
 HEARTBEAT_SECONDS = 1
 CLONE_NEWNET = 0x40000000
 PATH = "/api/v1/stream?channel=flow"
+IMPATIENT = {"app": "tests.apps.impatient:app", "PATIENCE_SECONDS": SIZES.patience_seconds}
+MOST_LOST = 6  # packets in a row, of each connection
 
 
 def in_a_network_of_its_own(test: Callable[[], None]) -> None:
@@ -40,11 +48,42 @@ def in_a_network_of_its_own(test: Callable[[], None]) -> None:
         raise failed[0]
 
 
+class Loss:
+    """Drops packets of one TCP port, in both directions.
+
+    Args:
+        port: Of a server, or of one client.
+        share: Of the packets, each by chance.
+    """
+
+    def __init__(self, port: int, share: float = 1.0) -> None:
+        chance = () if share == 1 else ("-m", "statistic", "--mode", "random", "--probability", str(share))
+        self._rules = [
+            ("INPUT", "-p", "tcp", side, str(port), *chance, "-j", "DROP") for side in ("--sport", "--dport")
+        ]
+        self._port = port
+        for rule in self._rules:
+            _iptables("-A", *rule)
+
+    @property
+    def packets(self) -> int:
+        """Dropped so far."""
+        lines = _iptables("-vnxL", "INPUT").splitlines()
+        return sum(int(line.split()[0]) for line in lines if f"pt:{self._port}" in line)
+
+    def end(self) -> None:
+        """From now on they get through."""
+        for rule in self._rules:
+            _iptables("-D", *rule)
+
+
+def _iptables(*arguments: str) -> str:
+    return subprocess.run(["iptables", "--wait", *arguments], check=True, capture_output=True, text=True).stdout
+
+
 def vanish(client: SSEClient) -> None:
     """From now on nothing of this connection gets through, in either direction; not even that it is closed."""
-    port = str(client.socket.getsockname()[1])
-    for side in ("--sport", "--dport"):
-        subprocess.run(["iptables", "-A", "INPUT", "-p", "tcp", side, port, "-j", "DROP"], check=True)
+    Loss(client.socket.getsockname()[1])
     client.close()
 
 
@@ -53,9 +92,7 @@ def test_p8_clients_that_vanish_without_a_word_are_gone_in_time(store: Store) ->
     """The broker has no part in it."""
 
     def test() -> None:
-        options = {"heartbeat_seconds": HEARTBEAT_SECONDS, "app": "tests.apps.impatient:app"}
-        options |= {"USER_TIMEOUT_MS": SIZES.user_timeout_ms}
-        with store.serve(workers=1, **options) as server:
+        with store.serve(workers=1, heartbeat_seconds=HEARTBEAT_SECONDS, **IMPATIENT) as server:
             clients = [SSEClient(server.port, PATH) for _ in range(3)]
             for client in clients:
                 client.until("connected")
@@ -72,9 +109,124 @@ def test_p8_clients_that_vanish_without_a_word_are_gone_in_time(store: Store) ->
                 server.publish("flow", "still there")
                 assert staying.until("message").json == "still there"
         print(f"\ngone after {seconds:.1f} s")
-        assert seconds < HEARTBEAT_SECONDS + 1.5 * SIZES.user_timeout_ms / 1000 + 2
+        assert seconds < HEARTBEAT_SECONDS + 1.5 * SIZES.patience_seconds + 2
 
     in_a_network_of_its_own(test)
+
+
+@on("sqlite")
+def test_p8_idle_clients_that_vanish_are_gone_within_the_heartbeat_and_the_patience(store: Store) -> None:
+    """scale-2 7.1. Nothing is published; with the long heartbeats it is the kernel's probes that tell."""
+
+    def test() -> None:
+        with contextlib.ExitStack() as stack:
+            servers = {
+                heartbeat: stack.enter_context(
+                    store.serve(f"every-{heartbeat}", workers=1, heartbeat_seconds=heartbeat, **IMPATIENT)
+                )
+                for heartbeat in SIZES.heartbeats
+            }
+            for server in servers.values():
+                client = SSEClient(server.port, PATH)
+                client.until("connected")
+                assert listeners(server) == 1
+                vanish(client)
+            began = time.monotonic()
+            for heartbeat, server in servers.items():
+                promised = heartbeat + SIZES.patience_seconds
+                wait_until(lambda server=server: listeners(server) == 0, 1.5 * promised + 2, "it to be noticed")
+                print(f"\nheartbeat {heartbeat} s: gone after {time.monotonic() - began:.1f} s, promised {promised}")
+
+    in_a_network_of_its_own(test)
+
+
+@on("sqlite")
+def test_p8_idle_listeners_stay_while_probes_and_heartbeats_are_lost(store: Store) -> None:
+    """scale-2 7.1: with a heartbeat of 30 s every third idle listener was cut, because one lost probe ended it. Here several in
+    a row are lost, with the values that are deployed, and afterwards each tenth packet."""
+
+    def test() -> None:
+        with contextlib.ExitStack() as stack:
+            servers, clients = {}, []
+            for heartbeat in SIZES.lossy_heartbeats:
+                server = stack.enter_context(
+                    store.serve(
+                        f"every-{heartbeat}", workers=1, heartbeat_seconds=heartbeat, app="tests.apps.inspected:app"
+                    )
+                )
+                servers[heartbeat] = server
+                for _ in range(SIZES.lossy_listeners):
+                    client = stack.enter_context(SSEClient(server.port, PATH, timeout=120))
+                    client.until("connected")
+                    clients.append(client)
+            losses = {heartbeat: Loss(server.port) for heartbeat, server in servers.items()}
+            for heartbeat, loss in losses.items():
+                silence = keepalive_for(heartbeat).user_timeout_seconds
+                wanted = MOST_LOST * SIZES.lossy_listeners
+                wait_until(lambda loss=loss, wanted=wanted: loss.packets >= wanted, silence, "packets to be lost")
+                loss.end()
+                Loss(servers[heartbeat].port, share=0.1)
+            for client in clients:
+                client.until("heartbeat")
+            for server in servers.values():
+                assert listeners(server) == SIZES.lossy_listeners
+                server.publish("flow", "still there")
+            for client in clients:
+                assert client.until("message").json == "still there"
+
+    in_a_network_of_its_own(test)
+
+
+@on("sqlite")
+def test_p8_behind_nginx_an_idle_client_stays_while_probes_are_lost_and_a_vanished_one_is_gone(store: Store) -> None:
+    """scale-2 7.1: nginx asks by itself, by ``so_keepalive``. Only probes are on the wire between these heartbeats."""
+
+    def test() -> None:
+        gunicorn_socket = store.folder / "g.sock"
+        options = {"bind": f"unix:{gunicorn_socket}", "heartbeat_seconds": 30, "app": "tests.apps.inspected:app"}
+        with (
+            store.serve(workers=1, **options),
+            serve_nginx(store.folder / "nginx", gunicorn_socket) as nginx,
+            contextlib.ExitStack() as stack,
+        ):
+            clients = [stack.enter_context(connect(nginx)) for _ in range(5)]
+            loss = Loss(nginx.port)
+            wait_until(lambda: loss.packets >= 5 * len(clients), 20, "probes to be lost")
+            loss.end()
+            for client in clients:
+                read_until(client, b"event: heartbeat")
+            assert listeners_behind(nginx) == len(clients)
+            began = time.monotonic()
+            for client in clients:
+                Loss(client.getsockname()[1])
+            wait_until(lambda: listeners_behind(nginx) == 0, 5 * 14, "the vanished to be noticed")
+            print(f"\nbehind nginx: gone after {time.monotonic() - began:.1f} s")
+
+    in_a_network_of_its_own(test)
+
+
+def connect(nginx: Nginx) -> ssl.SSLSocket:
+    """A stream through nginx."""
+    trust = ssl.create_default_context(cafile=str(nginx.certificate))
+    plain = socket.create_connection(("127.0.0.1", nginx.port), timeout=60)
+    client = trust.wrap_socket(plain, server_hostname="localhost")
+    client.sendall(f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    read_until(client, b"event: connected")
+    return client
+
+
+def read_until(client: ssl.SSLSocket, wanted: bytes) -> None:
+    """Read up to this, and not much further."""
+    text = b""
+    while wanted not in text:
+        piece = client.recv(65536)
+        assert piece, text
+        text += piece
+
+
+def listeners_behind(nginx: Nginx) -> int:
+    with nginx.client() as client:
+        return int(client.get("/inspect").json()["listeners"])
 
 
 def listeners(server: Server) -> int:

@@ -14,7 +14,7 @@ SERVICE = ROOT / "app"
 
 # From the ground up. A module may import those of lower layers and, where it is a package, its own parts.
 LAYERS = [
-    {"event", "settings", "errors", "loop", "url", "server_log"},
+    {"event", "settings", "errors", "loop", "url", "server_log", "keepalive"},
     {"encoding", "grant", "presence"},
     {"listener", "audience", "signals"},
     {"brokers"},
