@@ -382,7 +382,7 @@ class Simulcast(Publishing, Access):
             name: Of the list.
             rows: Taken while the response is sent, without a request context.
         """
-        return Response(json_rows.json_rows(name, rows, self._default), mimetype="application/json")
+        return Response(json_rows.JSONRows(name, rows, self._default), mimetype="application/json")
 
     # Periodic jobs
 

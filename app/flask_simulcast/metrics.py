@@ -14,6 +14,7 @@ COUNTERS = {
     "publish_failed_total{code}": "Publishes that failed, by error code.",
     "listeners_added_total": "Listeners taken on.",
     "listener_closed_total{reason}": "Listeners gone, by close reason.",
+    "streams_dropped_total": "Streams that were dropped without close(): what wraps the response does not pass it on.",
     "personal_total": "Events handed to single listeners: by id, or by user.",
     "listeners_refused_total{code}": "Connections turned away, by error code.",
     "grants_refused_total{code}": "Requests refused for who asks (401, 403), by error code, however the client was told.",

@@ -55,6 +55,12 @@ def rows(count: int) -> Response:
     return simulcast.json_rows("rows", [*({"id": n, "name": "x" * 60} for n in range(count)), *broken])
 
 
+@app.post("/unread")
+def unread() -> Response:
+    """A stream whose view does not read what was posted."""
+    return simulcast.sse("a")
+
+
 @app.get("/raises-after")
 def raises_after() -> Response:
     """A stream whose response never gets out: an ``after_request`` raises."""

@@ -76,8 +76,8 @@ def stream_queue(name: str) -> Response:
 
 @app.route("/waits/<name>", methods=["GET", "POST"])
 def waits(name: str) -> Response:
-    """The view waits by itself, not in a function of ours."""
-    if request.method == "POST":
+    """The view waits by itself, not in a function of ours. A posted body is read, unless it is a file."""
+    if request.is_json:
         request.get_json()
 
     def tokens() -> Iterator[object]:

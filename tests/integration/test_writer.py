@@ -274,6 +274,16 @@ def test_a_client_that_leaves_after_a_post_is_noticed_as_well(server: Server) ->
     wait_until(lambda: "posted" in inspect(server)["closed_at"], GONE_SECONDS, "its finally")
 
 
+@pytest.mark.alone
+def test_a_client_that_leaves_behind_bytes_that_the_view_did_not_read_is_noticed_as_well(server: Server) -> None:
+    """Bug F12: unread bytes made the connection look alive until the next write."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as sock:
+        size = 100_000
+        sock.sendall(f"POST /waits/unread HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode() + b"x" * size)
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    wait_until(lambda: "unread" in inspect(server)["closed_at"], GONE_SECONDS, "its finally")
+
+
 def test_a_reader_that_takes_nothing_is_cut_off_and_one_that_is_slow_is_not(tmp_path: Path) -> None:
     with serve(tmp_path, app=APP, stall_seconds=1) as server:
         with (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
@@ -11,9 +11,10 @@ from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import EventDataError
 from app.flask_simulcast.hub import Hub
 from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.signals import listener_added
 from app.flask_simulcast.testing import read_sse
-from app.flask_simulcast.transports.json_rows import json_rows
+from app.flask_simulcast.transports.json_rows import JSONRows
 from app.flask_simulcast.transports.stream import END_ID, Stream
 from tests.unit.conftest import MakeHub
 
@@ -86,12 +87,12 @@ def test_one_who_finds_no_room_is_sent_away_politely(make_hub: MakeHub) -> None:
 
 
 def test_rows_become_one_document_in_batches() -> None:
-    chunks = list(json_rows("rows", ({"n": n, "text": "é" * 20} for n in range(2000))))
+    chunks = list(JSONRows("rows", ({"n": n, "text": "é" * 20} for n in range(2000))))
     assert 2 < len(chunks) < 40
     text = b"".join(chunks)
     assert text.startswith(b'{"rows":[{"n":0,')
     assert text.endswith(b"]}")
-    assert b"".join(json_rows("x", [])) == b'{"x":[]}'
+    assert b"".join(JSONRows("x", [])) == b'{"x":[]}'
 
 
 @pytest.mark.parametrize("bad", [object(), float("nan"), {1}])
@@ -107,7 +108,7 @@ def test_a_row_that_fails_raises_and_closes_the_iterator(bad: object) -> None:
 
     chunks = []
     with pytest.raises(EventDataError):
-        for chunk in json_rows("rows", rows()):  # type: ignore[arg-type]
+        for chunk in JSONRows("rows", rows()):  # type: ignore[arg-type]
             chunks.append(chunk)
     assert closed == [True]
     assert not b"".join(chunks).endswith(b"]}")
@@ -122,10 +123,120 @@ def test_a_document_that_is_not_read_to_its_end_closes_the_iterator() -> None:
         finally:
             closed.append(True)
 
-    document = json_rows("rows", rows())  # type: ignore[arg-type]
+    document = JSONRows("rows", rows())  # type: ignore[arg-type]
     next(document)
-    document.close()  # type: ignore[attr-defined]
+    document.close()
     assert closed == [True]
+
+
+def test_a_document_that_is_never_read_closes_the_iterator_once() -> None:
+    """Bug F1, a sibling: HEAD."""
+
+    class Rows:
+        closed = 0
+
+        def __iter__(self) -> Iterator[object]:
+            return self  # type: ignore[return-value]
+
+        def __next__(self) -> object:
+            return 1
+
+        def close(self) -> None:
+            self.closed += 1
+
+    for reads in (0, 1):
+        rows = Rows()
+        document = JSONRows("rows", rows)
+        for _ in range(reads):
+            next(document)
+        document.close()
+        document.close()
+        assert rows.closed == 1
+
+
+def test_a_document_that_is_dropped_halfway_closes_the_iterator() -> None:
+    """Bug F1, a sibling: what wraps the response forgets close()."""
+    closed = []
+
+    def rows() -> Iterator[object]:
+        try:
+            yield from range(100_000)
+        finally:
+            closed.append(True)
+
+    wrapped = (chunk for chunk in JSONRows("rows", rows()))
+    next(wrapped)
+    del wrapped
+    assert closed == [True]
+
+
+# Bug F1: what stands between the server and the stream forgets close()
+
+
+def test_stream_that_has_ended_gives_its_place_back_by_itself(make_hub: MakeHub) -> None:
+    """Bug F1."""
+    hub = make_hub()
+    for reason in CloseReason:
+        stream, made = stream_of(hub)
+        next(stream)
+        made[0].close(reason)
+        list(stream)
+        assert not hub.listeners, reason
+    assert hub.metrics.value("streams_dropped_total") == 0, "it ended as it should"
+
+
+def test_stream_that_is_dropped_in_the_middle_gives_its_place_back_and_it_is_told_once(
+    make_hub: MakeHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Bug F1."""
+    hub = make_hub()
+    for _ in range(2):
+        stream, _made = stream_of(hub)
+        next(stream)
+        del stream
+    assert len(hub.listeners) == 2, "a finalizer may run in the middle of anything: it does nothing itself"
+    let_others_in()
+    let_others_in()
+    assert not hub.listeners
+    assert hub.metrics.value("streams_dropped_total") == 2
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1
+    assert "does not pass close() on" in told[0]
+
+
+def test_stream_that_is_dropped_in_another_thread_gives_its_place_back(make_hub: MakeHub) -> None:
+    """Bug F1: a collection of garbage runs in whatever thread has made some."""
+    hub = make_hub()
+    held = [stream_of(hub)[0]]
+    next(held[0])
+    gevent.get_hub().threadpool.apply(held.clear)
+    while hub.listeners:
+        let_others_in()
+    assert hub.metrics.value("streams_dropped_total") == 1
+
+
+def test_stream_that_is_dropped_before_its_first_chunk_has_nothing_to_give_back(make_hub: MakeHub) -> None:
+    """Bug F1."""
+    hub = make_hub()
+    stream, made = stream_of(hub)
+    del stream
+    let_others_in()
+    assert (made, list(hub.listeners)) == ([], [])
+    assert hub.metrics.value("streams_dropped_total") == 0
+
+
+def test_stream_that_fails_gives_its_place_back(make_hub: MakeHub) -> None:
+    """Bug F1, a sibling: the error passes through whatever wraps the stream, which may be kept with the traceback."""
+    hub = make_hub()
+    stream, made = stream_of(hub)
+    next(stream)
+    reader = gevent.spawn(next, stream)
+    while made[0].is_writing:
+        let_others_in()
+    reader.kill()
+    assert not hub.listeners
+    with pytest.raises(StopIteration):
+        next(stream)
 
 
 def test_a_place_is_given_back_also_when_its_greenlet_is_killed_while_it_is_taken(make_hub: MakeHub) -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Any
 from weakref import WeakSet
@@ -116,6 +116,8 @@ class Hub:
         )
         self._register = Register(broker, self.id, self.listeners, settings, self.read_on, metrics)
         self._breather = Breather(_BREATHE_SECONDS)
+        self._loop: Any = None  # in which its listeners live
+        self._has_told_of_dropped = False
         self._keeper = Keeper(broker, metrics)
         _hubs.add(self)
 
@@ -350,6 +352,22 @@ class Hub:
         self._send(signals.listener_closed, listener=listener, reason=reason)
         self._send(signals.listener_removed, listener=listener)
 
+    def reclaim(self, give_back: Callable[[], object]) -> None:
+        """Have that called, in a greenlet, for a stream that was dropped without a ``close()``. For its finalizer, which runs in
+        any thread, between any two instructions: here nothing but a callback is left with the loop."""
+        if self._loop is not None and self.pid == os.getpid():
+            self._loop.run_callback_threadsafe(gevent.spawn, self._reclaim, give_back)
+
+    def _reclaim(self, give_back: Callable[[], object]) -> None:
+        self.metrics.count("streams_dropped_total")
+        if not self._has_told_of_dropped:  # once: it will be so with every stream
+            self._has_told_of_dropped = True
+            _log.warning(
+                "A stream was dropped without close(), and its place was given back all the same. A WSGI middleware or an "
+                "after_request function wraps the response and does not pass close() on to what it wraps: repair it (PEP 3333)."
+            )
+        give_back()
+
     # The end
 
     def drain(self) -> None:
@@ -460,6 +478,7 @@ class Hub:
         self._pump.start()
         # From here on nothing switches: nobody finds half of it.
         self._ring.restart(self._pump.position)
+        self._loop = gevent.get_hub().loop
         self._broadcaster.start()
         self._register.start()
 

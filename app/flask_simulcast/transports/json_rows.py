@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from inspect import GEN_CREATED, getgeneratorstate
 
 from ..errors import EventDataError
 from ..event import Default
@@ -16,11 +17,13 @@ _BATCH_SECONDS = 0.05
 _BATCH_ROWS = 64
 
 
-def json_rows(name: str, rows: Iterable[object], default: Default | None = None) -> Iterator[bytes]:
+class JSONRows:
     """The document as chunks of about 16 KiB, or what came in 50 ms. Lets others in after each. Switches.
 
     A row that fails, in the iterator or because JSON can't hold it, ends the body without its last chunk,
     so that no client takes half a list for a whole one.
+
+    A class, not a generator: one that was never started (HEAD) would leave the rows open.
 
     Args:
         name: Of the list in the document.
@@ -30,13 +33,32 @@ def json_rows(name: str, rows: Iterable[object], default: Default | None = None)
     Raises:
         EventDataError: JSON can't hold a row.
     """
+
+    def __init__(self, name: str, rows: Iterable[object], default: Default | None = None) -> None:
+        self._rows = iter(rows)
+        self._chunks = _chunks(name, self._rows, default)
+
+    def __iter__(self) -> JSONRows:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """Close the rows. A second call does nothing; without any the end does it, or that nobody holds this any more."""
+        is_untouched = getgeneratorstate(self._chunks) == GEN_CREATED
+        self._chunks.close()
+        if is_untouched:
+            _close(self._rows)
+
+
+def _chunks(name: str, rows: Iterator[object], default: Default | None) -> Generator[bytes, None, None]:
     encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=default).encode
-    iterator = iter(rows)
     pause = let_others_in if is_patched() else _stay
     text = f"{{{json.dumps(name)}:["
     separator = ""
     try:
-        while batch := _next_rows(iterator):
+        while batch := _next_rows(rows):
             text += separator + _encode_rows(batch, encode)
             separator = ","
             if len(text) >= _BATCH_BYTES or len(batch) < _BATCH_ROWS:
@@ -45,9 +67,13 @@ def json_rows(name: str, rows: Iterable[object], default: Default | None = None)
                 pause()
         yield (text + "]}").encode()
     finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            close()
+        _close(rows)
+
+
+def _close(rows: Iterator[object]) -> None:
+    close = getattr(rows, "close", None)
+    if close is not None:
+        close()
 
 
 def _next_rows(iterator: Iterator[object]) -> list[object]:

@@ -3,6 +3,10 @@
 It is a class with ``close()``, not a generator: a generator that was never started runs no ``finally``
 (HEAD, an error in ``after_request``). It takes its place at the first ``next()``, not in the view, so that
 there is nothing to give back before.
+
+The server calls ``close()`` on what it was given; what stands between (a WSGI middleware, an ``after_request`` that wraps the
+response) must hand that on (PEP 3333), and often does not. So there are three more ways to give the place back, and each is enough:
+the stream ends, its client leaves, or nobody holds it any more.
 """
 
 from __future__ import annotations
@@ -11,14 +15,17 @@ import json
 import random
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import Any
+
+import gevent
 
 from ..encoding import Encoding
 from ..errors import SimulcastError
 from ..hub import Hub
 from ..listener import CloseReason, Listener
-from .client_watch import ClientWatch, socket_of
+from .client_socket import cut, socket_of
+from .client_watch import ClientWatch, PeekWatch, watch_client
 
 #: The id of a goodbye for good. An EventSource reconnects even then; with this as its
 #: ``Last-Event-ID`` it is answered 204, which ends it.
@@ -49,35 +56,43 @@ class Stream:
         self._hub = hub
         self._make_listener: Callable[[Callable[[], None]], Listener] | None = make_listener
         self._socket = environ.get("gunicorn.socket")
-        self._peekable = socket_of(environ)
+        self._client = socket_of(environ)
         self._prelude = prelude
         self._listener: Listener | None = None
-        self._watch: ClientWatch | None = None
+        self._watch: ClientWatch | PeekWatch | None = None
         self._is_over = False
 
     def __iter__(self) -> Stream:
         return self
 
     def __next__(self) -> bytes:
-        if self._is_over:
-            raise StopIteration
         listener = self._listener
-        if listener is None:
-            return self._open()
-        return self._hub.next_chunk(listener) or self._goodbye(listener)
+        try:
+            if self._is_over:
+                raise StopIteration
+            if listener is None:
+                return self._open()
+            return self._hub.next_chunk(listener) or self._goodbye(listener)
+        except BaseException:  # StopIteration, too: whatever wraps this may never call close()
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Give the listener's place back. The server calls it on every path; a second call does nothing."""
+        """Give the listener's place back. The server calls it on every path; a second call does nothing. May switch."""
         self._is_over = True
-        if self._watch is not None:
-            self._watch.stop()
-            self._watch = None
+        listener, self._listener = self._listener, None
+        watch, self._watch = self._watch, None
+        _give_back(self._hub, listener, watch)
+
+    def __del__(self) -> None:
+        """Nobody asks for the rest, and nobody called `close`. Whatever thread this is, it may be in the middle of anything."""
         if self._listener is not None:
-            self._hub.remove_listener(self._listener)
+            self._hub.reclaim(partial(_give_back, self._hub, self._listener, self._watch))
 
     def _open(self) -> bytes:
         assert self._make_listener is not None
-        listener = self._make_listener(self._cut)
+        # Not a method of ours: the hub holds the listener, and would hold a stream that nobody else holds any more.
+        listener = self._make_listener(partial(cut, self._socket))
         self._make_listener = None  # and with it what it holds of the request: half a kilobyte an idle listener
         encoding = listener.encoding
         retry_ms = self._hub.settings.retry_ms
@@ -90,9 +105,9 @@ class Stream:
             return spread_retry(encoding, retry_ms) + encoding.notice(
                 "closed", closed_data(error.code, reconnect=True), ""
             )
-        if self._peekable is not None:
-            self._peekable.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-            self._watch = ClientWatch(self._peekable, lambda: listener.close(CloseReason.CLIENT_GONE))
+        if self._client is not None:
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+            self._watch = watch_client(self._client, partial(_client_left, self._hub, listener))
         prelude, self._prelude = self._prelude, b""
         return self._written(listener, encoding.retry(retry_ms) + first + prelude)
 
@@ -115,12 +130,20 @@ class Stream:
         listener.bytes += len(chunk)
         return chunk
 
-    def _cut(self) -> None:
-        """The plain socket below gevent's: its own shutdown raises EBADF in the greenlet that writes, as if something were wrong."""
-        plain = getattr(self._socket, "_sock", self._socket)
-        if plain is not None:
-            with suppress(OSError):
-                plain.shutdown(socket.SHUT_RDWR)
+
+def _give_back(hub: Hub, listener: Listener | None, watch: ClientWatch | PeekWatch | None) -> None:
+    if watch is not None:
+        watch.stop()
+    if listener is not None:
+        hub.remove_listener(listener)
+
+
+def _client_left(hub: Hub, listener: Listener) -> None:
+    """From the loop. A stream that waits in the hub is woken, ends, and gives its place back. One whose chunk is outside may
+    never be asked for another one."""
+    listener.close(CloseReason.CLIENT_GONE)
+    if listener.is_writing:
+        gevent.spawn(hub.remove_listener, listener)
 
 
 def closed_data(reason: str, *, reconnect: bool) -> str:

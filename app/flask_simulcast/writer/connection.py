@@ -10,7 +10,8 @@ from gevent import get_hub, getcurrent
 
 from ..errors import ListenerGoneError
 from ..loop import Breather, is_patched
-from ..transports.client_watch import ClientWatch, socket_of
+from ..transports.client_socket import cut, socket_of
+from ..transports.client_watch import ClientWatch, PeekWatch, watch_client
 from .gate import Write
 
 # One HTTP chunk: the server copies it, and `stall_seconds` is the time for so much, not for a whole event.
@@ -45,9 +46,9 @@ class Connection:
 
     def __init__(self, environ: dict[str, Any], stall_seconds: float) -> None:
         self._socket: Any = environ.get("gunicorn.socket")
-        self._peekable = socket_of(environ) if is_patched() else None
+        self._client = socket_of(environ) if is_patched() else None
         self._stall_seconds = stall_seconds if is_patched() and self._socket is not None else None
-        self._watch: ClientWatch | None = None
+        self._watch: ClientWatch | PeekWatch | None = None
         self._greenlet: Any = None  # whom to tell; None when it need not be told (any more)
         self._breather = Breather(_BREATHE_SECONDS) if is_patched() else None
         self.is_gone = False
@@ -58,8 +59,8 @@ class Connection:
         if self._stall_seconds is not None:
             with suppress(OSError, AttributeError):  # a unix socket, a system that does not know it
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-        if self._peekable is not None:
-            self._watch = ClientWatch(self._peekable, self._leave)
+        if self._client is not None:
+            self._watch = watch_client(self._client, self._leave)
 
     def stop(self) -> None:
         """Throw nothing any more, not even what has been scheduled already."""
@@ -92,11 +93,7 @@ class Connection:
 
     def cut(self) -> None:
         """Break it, so that no client takes what it got for the whole, and whoever writes to it is let go."""
-        # The plain socket below gevent's: its own shutdown raises EBADF in the greenlet that writes.
-        plain = getattr(self._socket, "_sock", self._socket)
-        if plain is not None:
-            with suppress(OSError):
-                plain.shutdown(socket.SHUT_RDWR)
+        cut(self._socket)
 
     def _send_piece(self, write: Write, piece: bytes) -> None:
         timer = get_hub().loop.timer(self._stall_seconds) if self._stall_seconds is not None else None
