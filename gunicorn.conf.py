@@ -69,11 +69,10 @@ def post_fork(server, worker):
 def post_worker_init(worker):
     """Socket options, drain; and the worker shares its figures from now on, not from the first scrape that it answers."""
     from app.flask_simulcast.gunicorn import post_worker_init
+    from app.ops.reporter import start_reporters
 
     post_worker_init(worker)
-    reporter = getattr(worker.wsgi, "extensions", {}).get("reporter")
-    if reporter is not None:
-        reporter.start()
+    start_reporters()
 
 
 def worker_int(worker):

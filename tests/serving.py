@@ -146,6 +146,7 @@ def serve(
     port: int = 0,
     through: Sequence[str] = (),
     app: str = "wsgi:app",
+    config: Path | None = ROOT / "gunicorn.conf.py",
     **settings: object,
 ) -> Iterator[Server]:
     """Start gunicorn as an operator would, in ``folder``, and stop it at the end.
@@ -158,6 +159,7 @@ def serve(
         port: By default one that nobody has.
         through: A command that runs the one after it: ``ip netns exec name``.
         app: Another WSGI app than the service, importable from ``folder`` or the repository.
+        config: For gunicorn; None for plain ``gunicorn -k gevent``, without our hooks.
         settings: SIMULCAST_* without the prefix in lower case; other names, in capitals, are handed on as they are.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,9 +173,11 @@ def serve(
         "SIMULCAST_ANONYMOUS_CHANNELS": "*",
     }
     environment |= {k if k.isupper() else f"SIMULCAST_{k.upper()}": str(v) for k, v in settings.items()}
+    plain = ["-k", "gevent", "-b", environment["BIND"], "--no-control-socket"]
+    options = plain if config is None else ["-c", str(config)]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [*through, sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), app],
+            [*through, sys.executable, "-m", "gunicorn", *options, app],
             cwd=folder,
             env=environment,
             stdout=log,

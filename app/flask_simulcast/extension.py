@@ -14,7 +14,7 @@ from flask import Flask, Response, current_app, has_request_context, jsonify, re
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from .access import Access
-from .brokers import check_url, connect, located
+from .brokers import check_alone, check_url, connect, located
 from .encoding import Encoding
 from .encoding.message import MESSAGES
 from .encoding.ndjson import NDJSON
@@ -25,6 +25,7 @@ from .errors import (
     GrantError,
     NoRequestError,
     NoSuchListenerError,
+    SettingError,
     SimulcastError,
     client_input,
 )
@@ -67,8 +68,16 @@ class _State:
         _states.add(self)
 
     def hub(self, app: Flask) -> Hub:
-        """Made at first use in a process, again after a fork: sockets and database files must not cross one."""
+        """Made at first use in a process, again after a fork: sockets and database files must not cross one. May switch then.
+
+        Raises:
+            SettingError: The log is in memory, and this is not the only worker.
+        """
         hub = self._hub
+        if hub is None or hub.pid != os.getpid():
+            _check_multiprocess(self.settings)
+            check_alone(self.settings)
+            hub = self._hub  # another request may have made it meanwhile
         if hub is None or hub.pid != os.getpid():
             hub = self._hub = Hub(connect(self.settings, create=self._create), self.settings, self.metrics, app)
         return hub
@@ -446,6 +455,15 @@ class Simulcast(Publishing, Access):
         hub = self.hub
         names = _channel_names(channels, hub.settings)
         return respond(hub, request, encoding, names, self._grant_for(names, options.get("grant")), options)
+
+
+def _check_multiprocess(settings: Settings) -> None:
+    """What the server says of itself (PEP 3333), however the app is wrapped."""
+    if settings.has_memory_log and has_request_context() and request.environ.get("wsgi.multiprocess"):
+        raise SettingError(
+            "SIMULCAST_BROKER_URL=memory:// with several workers: each would have a log of its own, and a listener would miss "
+            "what the others publish. Use SIMULCAST_BROKER_URL=sqlite:///instance/simulcast.db, or one worker."
+        )
 
 
 def settings_of_this_process() -> list[Settings]:

@@ -11,8 +11,10 @@
 Imported inside the hooks, because gunicorn reads its configuration before the worker is patched.
 
 Without them a stopping worker cuts its streams off without a word, after ``graceful_timeout``; a client
-that vanished from the network is noticed after fifteen minutes; and a second worker on a memory log would
-lose half of all events silently. And gunicorn quotes a request line that it refuses, with the ticket in it.
+that vanished from the network is noticed after fifteen minutes; and a second worker on a memory log is
+refused at its first use only. And gunicorn quotes a request line that it refuses, with the ticket in it.
+
+The apps are found in the process, not in what the server was given: that may be a middleware.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .brokers import check_log, check_url, connect, located
-from .errors import ChannelCountError, EventDataError, EventTooLargeError, NoSuchListenerError, SimulcastError
+from .errors import ChannelCountError, EventDataError, EventTooLargeError, NoSuchListenerError, SettingError, SimulcastError
 from .event import (
     ALL,
     LISTENER_PREFIX,
@@ -149,6 +149,11 @@ class Publisher(Publishing):
 
     def __init__(self, settings: Settings, *, create: bool = False) -> None:
         check_url(settings)
+        if settings.has_memory_log:
+            raise SettingError(
+                "SIMULCAST_BROKER_URL=memory:// is a log of one process, and nobody would hear this one. Use the URL of the "
+                "workers' log, sqlite:///… or redis://…; within the app publish by simulcast.publish()."
+            )
         self._settings = located(settings)
         self._create = create
         if not create:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakSet
 
 import gevent
 from flask import Flask, Response, got_request_exception
@@ -27,6 +28,7 @@ _KEEP_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+_reporters: WeakSet[Reporter] = WeakSet()
 
 
 class Reporter:
@@ -50,6 +52,7 @@ class Reporter:
         self._last_look = 0
         self._is_broken = False
         self._kept: tuple[float, Machine] | None = None
+        _reporters.add(self)
         got_request_exception.connect(self._count_error, sender=app)
         app.after_request(self._count_answer)
 
@@ -150,3 +153,9 @@ class Reporter:
 
     def _count_error(self, app: Flask, **facts: object) -> None:
         self._request_errors += 1
+
+
+def start_reporters() -> None:
+    """Of every app of this process: what gunicorn was given may be a middleware around one, which hides it."""
+    for reporter in list(_reporters):
+        reporter.start()

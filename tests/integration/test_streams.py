@@ -114,6 +114,12 @@ def test_accepted_sockets_notice_a_peer_that_vanished(server: Server) -> None:
     assert server.get_json("/inspect/socket") == {"user_timeout_ms": 20_000, "keepalive": 1}
 
 
+def test_keepalive_follows_from_the_heartbeat_also_where_the_app_is_wrapped(tmp_path: Path) -> None:
+    """scale-2 7.1 and bug F4: the heartbeat is 30 s here, and a middleware hides the app from the hook."""
+    with serve(tmp_path, app="tests.apps.own:slotted") as server:
+        assert server.get_json("/socket") == {"idle": 15, "user_timeout": 25}
+
+
 def test_a_slow_reader_gets_everything_and_others_do_not_wait(tmp_path: Path) -> None:
     count = 3000
     with serve(tmp_path, history_events=2 * count) as server:

@@ -71,6 +71,18 @@ def check_log(settings: Settings) -> None:
         )
 
 
+def check_alone(settings: Settings) -> None:
+    """Whether this process may have this log, although others of the same server are there. May switch.
+
+    Raises:
+        SettingError: It is in memory, and another worker has one.
+    """
+    if settings.has_memory_log:
+        from .memory import alone
+
+        alone.check_alone()
+
+
 def connect(settings: Settings, clock: Clock | None = None, *, create: bool = True) -> Broker:
     """Open the log that ``SIMULCAST_BROKER_URL`` names.
 
