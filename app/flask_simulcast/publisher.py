@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .brokers import check_log, check_url, connect, located
-from .errors import ChannelCountError, EventDataError, EventTooLargeError, NoSuchListenerError, SettingError, SimulcastError
+from .errors import (
+    ChannelCountError,
+    EventDataError,
+    EventTooLargeError,
+    NoSuchListenerError,
+    SettingError,
+    SimulcastError,
+)
 from .event import (
     ALL,
     LISTENER_PREFIX,

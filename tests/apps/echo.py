@@ -54,6 +54,19 @@ def echo(ws: Connection) -> None:
         ws.send(ws.receive())
 
 
+@sock.route("/forgets/<how>")
+def forgets(ws: Connection, how: str) -> None:
+    """A handler that takes places and forgets to give them back."""
+    for channel in ("a", "b"):
+        subscription = simulcast.subscribe(ws, channel, is_beside=channel == "b")
+        if how != "unstarted":
+            subscription.start()
+    if how == "fails":
+        raise RuntimeError("on purpose")
+    if how == "waits":
+        ws.receive()
+
+
 @sock.route("/always-compressed", limits=_ANYTHING)
 def echo_compressed(ws: Connection) -> None:
     """Whatever the size, for kosoku: it fails itself where an answer is not compressed, as each may be (RFC 7692, 6)."""
@@ -173,6 +186,7 @@ def inspect() -> Response:
         connections=sum(isinstance(thing, Connection) for thing in gc.get_objects()),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         open=len(simulcast.connections.open),
+        listeners=len(simulcast.hub.listeners),
         metrics=simulcast.metrics.snapshot(),
         handled=handled,
     )

@@ -268,6 +268,16 @@ def test_every_kind_of_ending_leaves_nothing_behind(server: Server) -> None:
     assert not [line for line in noise if "hunter2" not in line and "Traceback" not in line], noise
 
 
+@pytest.mark.parametrize("how", ["unstarted", "returns", "waits", "fails"])
+def test_place_that_a_handler_forgets_to_give_back_is_given_back_when_it_is_over(server: Server, how: str) -> None:
+    """Bug F1, a sibling: `subscribe` without ``stop`` kept its place until the next event, or for ever."""
+    for _ in range(3):
+        with connect(url(server, f"/forgets/{how}")):
+            if how == "waits":
+                wait_until(lambda: inspect(server)["listeners"] == 2, 5, "it to listen")
+    wait_until(lambda: inspect(server)["listeners"] == 0, 3, "the places to be given back")
+
+
 def end_in_some_way(port: int, number: int, ending: int) -> None:
     path = ["/echo", "/echo", "/echo", "/flood/1/10", "/flood/1000/1000", "/closes/4000", "/echo", "/rooms/x"][ending]
     with WSClient(port, path, receive_buffer=4096 if path.startswith("/flood/1000") else None) as client:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 from gevent.event import Event
 
@@ -15,6 +15,13 @@ from .endings import ENDINGS, Ending, of_code
 from .inbox import Ended
 from .limits import CLOSE_SECONDS, Limits
 from .link import Link, State
+
+
+class Held(Protocol):
+    """What must not outlive a connection: a listener's place."""
+
+    def stop(self) -> None:
+        """Give it back. A second call does nothing. May switch."""
 
 
 class Connection(Link):
@@ -36,7 +43,7 @@ class Connection(Link):
         subprotocol: What the messages mean, as was agreed on in the handshake; None if nothing was.
     """
 
-    __slots__ = ("__weakref__", "_breathe", "_deflate", "sent", "subprotocol")
+    __slots__ = ("__weakref__", "_breathe", "_deflate", "_held", "sent", "subprotocol")
 
     def __init__(
         self,
@@ -53,6 +60,7 @@ class Connection(Link):
         self.subprotocol = subprotocol
         self._deflate = deflate
         self._breathe = breathe
+        self._held: list[Held] = []
 
     @overload
     def receive(self, timeout: None = None) -> str | bytes: ...
@@ -151,7 +159,7 @@ class Connection(Link):
     def finish(self, ending: Ending) -> None:
         """The handler is over: close, and wait until the client has closed as well, for at most a second. Switches.
 
-        Afterwards nothing of it is left in the loop.
+        Afterwards nothing of it is left in the loop, and nothing that it held.
         """
         try:
             self.end(ending)
@@ -160,6 +168,17 @@ class Connection(Link):
                 self._waiting.wait(2 * CLOSE_SECONDS)
         finally:
             self._vanish()
+            for held in list(self._held):
+                held.stop()
+
+    def hold(self, held: Held) -> None:
+        """Stop this when the handler is over, in case the handler forgets to. Stopped before, it calls `let_go`."""
+        self._held.append(held)
+
+    def let_go(self, held: Held) -> None:
+        """It was stopped. A second call does nothing."""
+        if held in self._held:
+            self._held.remove(held)
 
     def _closed_error(self) -> ConnectionClosedError:
         assert self.ending is not None

@@ -84,6 +84,7 @@ class Subscription:
             hub.remove_listener(listener)  # it may have failed half-way
             raise
         self._position: Position | None = listener.position
+        ws.hold(self)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -112,6 +113,7 @@ class Subscription:
             self._greenlet.join(_STOP_SECONDS)
             self._greenlet.kill()
         self._hub.remove_listener(self.listener)
+        self._ws.let_go(self)
 
     def _go_on(self) -> None:
         """In a greenlet. What the listener has is, from now on, perhaps more than the connection was handed."""
