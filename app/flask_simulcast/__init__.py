@@ -19,6 +19,7 @@ from .errors import (
     ForbiddenError,
     GrantError,
     HandshakeError,
+    IdempotencyConflictError,
     IdempotencyKeyError,
     InvalidEventError,
     ListenerGoneError,
@@ -39,7 +40,7 @@ from .errors import (
     WriterError,
     client_input,
 )
-from .event import Event, Position
+from .event import Event, IdempotencyKey, Position
 from .extension import Simulcast
 from .grant import Grant
 from .hub.history import History
@@ -87,6 +88,8 @@ __all__ = [
     "GuardedSock",
     "HandshakeError",
     "History",
+    "IdempotencyConflictError",
+    "IdempotencyKey",
     "IdempotencyKeyError",
     "InvalidEventError",
     "ListenError",

@@ -8,7 +8,8 @@ SimulcastError
 │   ├── EventTypeError
 │   ├── EventDataError
 │   ├── EventTooLargeError
-│   └── IdempotencyKeyError
+│   ├── IdempotencyKeyError
+│   └── IdempotencyConflictError  the key is known, with other data; certainly not stored
 ├── GrantError                who asks may not do this
 │   ├── UnauthorizedError         nobody knows who asks
 │   └── ForbiddenError            known, and not allowed
@@ -118,6 +119,19 @@ class IdempotencyKeyError(InvalidEventError):
     """An idempotency key is empty, too long, or not text."""
 
     code = "idempotency_key"
+
+
+class IdempotencyConflictError(InvalidEventError):
+    """A known idempotency key came with another type or other data. Certainly not stored."""
+
+    status = 409
+    code = "idempotency_conflict"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The idempotency key was used for another event within the last 300 s. Nothing was stored; "
+            "send the same event again to repeat it, or use a new key for a new one."
+        )
 
 
 class GrantError(SimulcastError):

@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from .errors import ChannelNameError, EventDataError, EventTypeError, IdempotencyKeyError
@@ -98,6 +99,21 @@ class Draft(NamedTuple):
     type: str
     data: str
     key: str | None = None  # idempotency key
+    fingerprint: str = ""  # what must be equal for a known key to be the same event; empty: the key alone counts
+
+
+class IdempotencyKey(NamedTuple):
+    """An idempotency key that says itself what makes a second publish the same one.
+
+    For data that differs with each try, because it has a time in it: without this, type and data must be equal.
+
+    Attributes:
+        key: 1-128 characters.
+        fingerprint: Any text. A second publish with the key is the same event if this is equal, and refused if not.
+    """
+
+    key: str
+    fingerprint: str
 
 
 class Event:
@@ -201,6 +217,15 @@ def check_key(key: object) -> str | None:
             f"{_short(key)} is not an idempotency key. Use text of 1 to {MAX_KEY_CHARACTERS} characters."
         )
     return key
+
+
+def fingerprint_of(*texts: str) -> str:
+    """128 bits of a hash, as hex: enough that no other text can be made to have it."""
+    hashed = blake2b(digest_size=16)
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        hashed.update(b"%d:" % len(encoded) + encoded)  # with its length: no two lists of texts are the same bytes
+    return hashed.hexdigest()
 
 
 def check_user(user: object) -> str:

@@ -29,7 +29,7 @@ from .errors import (
     SimulcastError,
     client_input,
 )
-from .event import Default, Draft, check_channel, check_key, check_publishable, check_type
+from .event import Default, Draft, IdempotencyKey, check_channel, check_key, check_publishable, check_type
 from .grant import Grant
 from .hub import Hub
 from .hub.history import History
@@ -155,7 +155,7 @@ class Simulcast(Publishing, Access):
         data: object,
         *,
         type: str = "message",
-        idempotency_key: str | None = None,
+        idempotency_key: str | IdempotencyKey | None = None,
         session: Any = None,
     ) -> None:
         """Publish when the current database transaction commits, right after it; never if it is rolled back.
@@ -173,7 +173,7 @@ class Simulcast(Publishing, Access):
         """
         hub, default, name = self.hub, self._default, check_publishable(channel)
         check_type(type)
-        check_key(idempotency_key)
+        check_key(idempotency_key.key if isinstance(idempotency_key, IdempotencyKey) else idempotency_key)
 
         def make_drafts() -> list[Draft]:
             found = data() if callable(data) else data

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .errors import BrokerError
+from .errors import BrokerError, IdempotencyConflictError
 from .event import Draft
 
 _WAITING = "simulcast_waiting"
@@ -96,13 +96,23 @@ def _after_commit(session: Any) -> None:
     if session.in_nested_transaction():
         return  # a savepoint was released; what holds it may still be rolled back
     waiting = session.info.pop(_WAITING, [])
-    by_publish: dict[Publish, list[Draft]] = {}
+    by_publish: dict[Publish, list[Sequence[Draft]]] = {}
     for one in waiting:
-        by_publish.setdefault(one.publish, []).extend(one.drafts)
-    for publish, together in by_publish.items():
-        try:
-            publish(together)
-        except BrokerError as error:
+        by_publish.setdefault(one.publish, []).append(one.drafts)
+    for publish, batches in by_publish.items():
+        _publish(publish, batches)
+
+
+def _publish(publish: Publish, batches: Sequence[Sequence[Draft]]) -> None:
+    """All together; where one has a key that is known of another event, each by itself, so that it alone is left out."""
+    together = [draft for batch in batches for draft in batch]
+    try:
+        publish(together)
+    except (BrokerError, IdempotencyConflictError) as error:
+        if isinstance(error, IdempotencyConflictError) and len(batches) > 1:
+            for batch in batches:
+                _publish(publish, [batch])
+        else:
             _log.error("%d events of a committed transaction were not published: %s", len(together), error)
 
 

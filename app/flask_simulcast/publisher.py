@@ -24,12 +24,14 @@ from .event import (
     Default,
     Draft,
     Event,
+    IdempotencyKey,
     byte_length,
     check_key,
     check_publishable,
     check_type,
     check_user,
     encode_data,
+    fingerprint_of,
 )
 from .hub import Hub
 from .metrics import Metrics
@@ -56,7 +58,7 @@ class Publishing(ABC):
         """Makes JSON of what JSON does not hold."""
 
     def publish(
-        self, channel: str, data: object, *, type: str = "message", idempotency_key: str | None = None
+        self, channel: str, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
     ) -> Event:
         """Append one event to a channel's history and hand it to every listener of the fleet.
 
@@ -68,10 +70,12 @@ class Publishing(ABC):
             data: Anything JSON can hold, bytes, and what ``app.json`` can write: dates, decimals, UUIDs, dataclasses.
                 Encoded here, once, for all transports.
             type: Event name for ``addEventListener``. No CR, LF or NUL.
-            idempotency_key: A second publish to this channel with the same key within 300 s is the same event.
+            idempotency_key: A second publish to this channel with the same key within 300 s is the same event. With another
+                type or other data it is refused; an `IdempotencyKey` says itself what must be equal.
 
         Raises:
             InvalidEventError: Channel, type, data or key can't be used.
+            IdempotencyConflictError: The key is known, of another event. Certainly not stored.
             EventTooLargeError: The encoded data exceeds ``SIMULCAST_MAX_EVENT_BYTES``.
             BrokerUnavailableError: Certainly not stored. Safe to try again.
             PublishUncertainError: Perhaps stored. Try again only with an idempotency key.
@@ -97,17 +101,24 @@ class Publishing(ABC):
         return hub.publish(drafts)
 
     def publish_to_channels(
-        self, channels: Iterable[str], data: object, *, type: str = "message", idempotency_key: str | None = None
+        self,
+        channels: Iterable[str],
+        data: object,
+        *,
+        type: str = "message",
+        idempotency_key: str | IdempotencyKey | None = None,
     ) -> list[Event]:
         """Append the same to several channels, in all or none: a position in each, in the order of their names here."""
         return self._append(_publishable(channels), data, type, idempotency_key)
 
-    def broadcast(self, data: object, *, type: str = "message", idempotency_key: str | None = None) -> Event:
+    def broadcast(
+        self, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
+    ) -> Event:
         """Append an event that every listener of the fleet gets, whatever it listens to."""
         return self._append((ALL,), data, type, idempotency_key)[0]
 
     def publish_to_user(
-        self, user: str, data: object, *, type: str = "message", idempotency_key: str | None = None
+        self, user: str, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
     ) -> Event:
         """Append an event for all listeners of one user, those that come back later included.
 
@@ -117,7 +128,7 @@ class Publishing(ABC):
         return self._append((USER_PREFIX + check_user(user),), data, type, idempotency_key)[0]
 
     def publish_to_listener(
-        self, listener: str, data: object, *, type: str = "message", idempotency_key: str | None = None
+        self, listener: str, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
     ) -> Event:
         """Append an event for one connection, in whichever worker it is.
 
@@ -131,7 +142,9 @@ class Publishing(ABC):
             raise NoSuchListenerError(f"No listener is connected as {listener[:64]!a}. Perhaps it has left already.")
         return self._append((LISTENER_PREFIX + listener,), data, type, idempotency_key)[0]
 
-    def _append(self, channels: Sequence[str], data: object, type: str, key: str | None) -> list[Event]:
+    def _append(
+        self, channels: Sequence[str], data: object, type: str, key: str | IdempotencyKey | None
+    ) -> list[Event]:
         hub = self.hub
         return hub.publish(checked_drafts(channels, data, type, key, hub.settings, self._default))
 
@@ -242,12 +255,17 @@ def checked_drafts(
     Raises:
         InvalidEventError: Type, data or key can't be used.
     """
-    type, key, text = check_type(type), check_key(key), encode_data(data, default)
+    type, text = check_type(type), encode_data(data, default)
     size = byte_length(text)
     if size > settings.max_event_bytes:
         raise EventTooLargeError(
             f"The data has {size} bytes as JSON, and {settings.max_event_bytes} are allowed. "
             "Send a reference to it, or raise SIMULCAST_MAX_EVENT_BYTES."
         )
+    if key is None:
+        return [Draft(channel, type, text) for channel in channels]
+    key, given = key if isinstance(key, IdempotencyKey) else (key, None)
+    key = check_key(key)
+    fingerprint = fingerprint_of(type, text) if given is None else fingerprint_of(given)
     # A key counts for its channel alone: whoever may publish to one can't take another's keys away.
-    return [Draft(channel, type, text, key and f"{channel} {key}") for channel in channels]
+    return [Draft(channel, type, text, f"{channel} {key}", fingerprint) for channel in channels]

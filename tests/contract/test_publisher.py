@@ -13,6 +13,8 @@ import pytest
 from app.flask_simulcast import (
     BrokerUnavailableError,
     ChannelCountError,
+    IdempotencyConflictError,
+    IdempotencyKey,
     NoSuchListenerError,
     Position,
     Publisher,
@@ -70,11 +72,31 @@ def test_a_key_counts_for_its_channel_alone(url: str) -> None:
     """Else whoever may publish to one channel could take the keys of others away."""
     with Publisher.from_url(url) as publisher:
         first = publisher.publish("mine", 1, idempotency_key="order-7")
-        assert publisher.publish("mine", 2, idempotency_key="order-7").position == first.position
+        assert publisher.publish("mine", 1, idempotency_key="order-7").position == first.position
         publisher.publish("theirs", 3, idempotency_key="order-7")
-        again = publisher.publish_to_channels(["mine", "theirs", "third"], 4, idempotency_key="order-7")
+        with pytest.raises(IdempotencyConflictError):
+            publisher.publish_to_channels(["third", "mine", "theirs"], 1, idempotency_key="order-7")
+        again = publisher.publish_to_channels(["mine", "third"], 1, idempotency_key="order-7")
     assert again[0].position == first.position
-    assert stored(url, "mine", "theirs", "third") == [("mine", "1"), ("theirs", "3"), ("third", "4")]
+    assert stored(url, "mine", "theirs", "third") == [("mine", "1"), ("theirs", "3"), ("third", "1")]
+
+
+def test_a_key_is_of_one_event_and_may_say_itself_what_makes_it_the_same(url: str) -> None:
+    """sec F4."""
+    with Publisher.from_url(url) as publisher:
+        publisher.publish("a", {"n": 1}, idempotency_key="k")
+        for data, type in (({"n": 2}, "message"), ({"n": 1}, "created")):
+            with pytest.raises(IdempotencyConflictError, match="used for another event"):
+                publisher.publish("a", data, type=type, idempotency_key="k")
+        with pytest.raises(IdempotencyConflictError):
+            publisher.publish_many(
+                [{"channel": "a", "data": n, "idempotency_key": "l"} for n in (1, 2)] + [{"channel": "a", "data": 3}]
+            )
+        first = publisher.publish("a", {"at": 1}, idempotency_key=IdempotencyKey("m", "ping"))
+        assert publisher.publish("a", {"at": 2}, idempotency_key=IdempotencyKey("m", "ping")).position == first.position
+        with pytest.raises(IdempotencyConflictError):
+            publisher.publish("a", {"at": 1}, idempotency_key=IdempotencyKey("m", "status"))
+    assert stored(url, "a") == [("a", '{"n":1}'), ("a", '{"at":1}')]
 
 
 def test_threads_may_share_one(url: str) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from app.flask_simulcast.brokers.base import IDEMPOTENCY_SECONDS
 from app.flask_simulcast.brokers.sqlite import SQLiteBroker
 from app.flask_simulcast.brokers.sqlite.committer import primary_code
 from app.flask_simulcast.brokers.sqlite.schema import use_wal
-from app.flask_simulcast.errors import BrokerUnavailableError
+from app.flask_simulcast.errors import BrokerUnavailableError, IdempotencyConflictError
 from app.flask_simulcast.event import Draft, Position, first_key_of
 from app.flask_simulcast.presence import Place
 from app.flask_simulcast.testing import FakeClock
@@ -63,7 +64,7 @@ def test_a_file_of_version_1_is_upgraded_in_place(old: Path, clock: FakeClock, o
     broker.revoke("user:ann", 1000, 30, Draft("c", "message", "1"))
     broker.maintain()
     with closing(sqlite3.connect(old)) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
     again = open_broker()
     assert again.place("1") == place
 
@@ -97,13 +98,45 @@ def test_processes_that_upgrade_at_once_open_the_same_log(old: Path) -> None:
 
 
 def test_a_worker_of_the_old_version_goes_on_until_it_ends(old: Path, open_broker: Open) -> None:
-    """Its statements, on the connection that it has open, know nothing of the new tables."""
+    """Its statements, on the connection that it has open, know nothing of the new tables. What it stores with a key has no
+    fingerprint, and is the same event as whatever comes with that key."""
     with closing(sqlite3.connect(old, isolation_level=None)) as theirs:
         theirs.execute("SELECT count(*) FROM events").fetchone()
         broker = open_broker()
         (head,) = theirs.execute("SELECT max(key) FROM events").fetchone()
         theirs.execute("INSERT INTO events VALUES (?, 9, 'c', 'message', '\"old\"')", (head + 1,))
+        theirs.execute("INSERT INTO known VALUES (?, 9, 'of-old')", (head + 1,))
         assert broker.head() == Position(head + 1, 9)
+        assert broker.append([Draft("c", "message", "1", "of-old", "f" * 32)]) == [broker.head()]
+        (new,) = broker.append([Draft("c", "message", "1", "of-new", "f" * 32)])
+        found = theirs.execute("SELECT key, tag FROM known WHERE idempotency_key = 'of-new'").fetchone()
+        assert Position(*found) == new
+
+
+def test_a_file_of_version_2_is_upgraded_in_place(path: Path, clock: FakeClock, open_broker: Open) -> None:
+    broker = open_broker()
+    broker.append([Draft("c", "message", "1", "k", "f" * 32)])
+    broker.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE fingerprints; PRAGMA user_version = 2;")
+    broker = open_broker()
+    assert broker.append([Draft("c", "message", "2", "k", "e" * 32)]) == [broker.head()]
+    (second,) = broker.append([Draft("c", "message", "2", "l", "e" * 32)])
+    with pytest.raises(IdempotencyConflictError):
+        broker.append([Draft("c", "message", "1", "l", "f" * 32)])
+    assert broker.head() == second
+
+
+def test_fingerprints_are_forgotten_with_their_keys(path: Path, clock: FakeClock, open_broker: Open) -> None:
+    broker = open_broker()
+    broker.append([Draft("c", "message", "1", f"{n}", "f" * 32) for n in range(1200)])
+    broker.maintain()
+    clock.advance(IDEMPOTENCY_SECONDS + 1)
+    broker.append([Draft("c", "message", "1", "k", "f" * 32)])
+    broker.maintain()
+    with closing(sqlite3.connect(path)) as db:
+        for table in ("known", "fingerprints"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
 
 
 def test_where_memory_cannot_be_shared_the_reason_is_told() -> None:

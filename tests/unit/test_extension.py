@@ -80,7 +80,7 @@ def test_publish_answers_the_event_and_many_are_all_or_none(app: Flask) -> None:
     with app.app_context():
         event = simulcast.publish("a", {"n": 1}, type="created", idempotency_key="k")
         assert (event.channel, event.type, event.data) == ("a", "created", '{"n":1}')
-        assert simulcast.publish("a", {"n": 1}, idempotency_key="k").position == event.position
+        assert simulcast.publish("a", {"n": 1}, type="created", idempotency_key="k").position == event.position
         head = simulcast.hub.broker.head()
         with pytest.raises(ChannelNameError, match="Event 1: "):
             simulcast.publish_many([{"channel": "a", "data": 1}, {"channel": "", "data": 2}])

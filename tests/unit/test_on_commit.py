@@ -203,3 +203,15 @@ def test_without_flask_sqlalchemy_it_says_what_to_do() -> None:
     with bare.app_context(), pytest.raises(RuntimeError, match="session="):
         simulcast.publish_on_commit("c", 1)
     simulcast.close(bare)
+
+
+def test_a_key_of_another_event_costs_its_own_event_alone(session: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """sec F4: the rows of the others are committed, so their events go out."""
+    simulcast.publish("c", 0, idempotency_key="k")
+    session.execute(text("select 1"))
+    for data, key in ((1, "j"), (2, "k"), (3, None)):
+        simulcast.publish_on_commit("c", data, idempotency_key=key)
+    with caplog.at_level(logging.ERROR):
+        session.commit()
+    assert published() == ["0", "1", "3"]
+    assert "1 events of a committed transaction were not published: The idempotency key" in caplog.text

@@ -128,6 +128,12 @@ def common_mark_of(channel: str) -> str | None:
     return "forgotten_personal" if channel.startswith((USER_PREFIX, LISTENER_PREFIX)) else "forgotten"
 
 
+def is_other(known: str, fingerprint: str) -> bool:
+    """Whether a key that is known with one fingerprint comes with that of another event. An empty one is equal to any: older
+    versions stored none."""
+    return known != fingerprint and known != "" and fingerprint != ""
+
+
 def new_tag() -> str:
     """32 random bits, as 8 hex digits."""
     return secrets.token_hex(4)
@@ -170,10 +176,11 @@ class Broker(ABC):
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
         """Store all drafts or none, in this order, and wake the readers. May switch.
 
-        A draft whose idempotency key is known from the last 300 s is not stored again: its old position
-        is the answer.
+        A draft whose idempotency key is known from the last 300 s, or from earlier in the batch, is not stored again:
+        its old position is the answer. If both have a fingerprint and the two differ, the batch is refused.
 
         Raises:
+            IdempotencyConflictError: A key is known with another fingerprint. Certainly nothing of the batch is stored.
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """

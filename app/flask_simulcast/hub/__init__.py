@@ -17,7 +17,14 @@ from blinker import Signal
 from .. import signals
 from ..audience import Audience
 from ..brokers.base import Broker
-from ..errors import BrokerError, BrokerUnavailableError, DrainingError, ListenError, NotPatchedError
+from ..errors import (
+    BrokerError,
+    BrokerUnavailableError,
+    DrainingError,
+    IdempotencyConflictError,
+    ListenError,
+    NotPatchedError,
+)
 from ..event import CONTROL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from ..listener import CloseReason, Listener, is_listener_id
 from ..loop import Breather, is_patched, let_others_in
@@ -127,6 +134,7 @@ class Hub:
         """Append, all or none. Returns once the log has them. May switch.
 
         Raises:
+            IdempotencyConflictError: A key is known, of another event. Certainly not stored.
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """
@@ -134,7 +142,7 @@ class Hub:
         began = time.perf_counter()
         try:
             positions = self.broker.append(drafts)
-        except BrokerError as error:
+        except (BrokerError, IdempotencyConflictError) as error:
             self.metrics.count("publish_failed_total", label=error.code)
             raise
         self.metrics.count("events_published_total", len(drafts))

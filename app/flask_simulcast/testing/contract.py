@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .promises.facts import FactPromises
 from .promises.history import HistoryPromises
+from .promises.keys import KeyPromises
 from .promises.log import LogPromises
 from .promises.newest import NewestPromises
 from .promises.places import PlacePromises
@@ -14,6 +15,7 @@ from .promises.workers import WorkerPromises
 
 class BrokerContract(
     LogPromises,
+    KeyPromises,
     HistoryPromises,
     VerdictPromises,
     NewestPromises,

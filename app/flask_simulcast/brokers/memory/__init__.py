@@ -37,7 +37,7 @@ class MemoryBroker(Broker):
             return self._append(drafts)
 
     def _append(self, drafts: Sequence[Draft]) -> list[Position]:
-        positions = [self._log.append(draft) for draft in drafts]
+        positions = self._log.append(drafts)
         if positions:
             self._bell.set()
         return positions

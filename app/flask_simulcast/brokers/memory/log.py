@@ -9,9 +9,21 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from itertools import islice
 
+from ...errors import IdempotencyConflictError
 from ...event import Draft, Event, Position, byte_length, first_key_of, next_key
 from ...settings import Settings
-from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Batch, Clock, Page, PastHead, Verdict, common_mark_of, judge
+from ..base import (
+    IDEMPOTENCY_SECONDS,
+    SETTLE_SECONDS,
+    Batch,
+    Clock,
+    Page,
+    PastHead,
+    Verdict,
+    common_mark_of,
+    is_other,
+    judge,
+)
 
 _READ_EVENTS = 1024
 _NOTHING = Position(0, 0)
@@ -40,12 +52,28 @@ class Log:
         self._bytes = 0
         self._marks: dict[str, Position] = {}
         self._common_marks: dict[str, Position] = {}
-        self._known: OrderedDict[str, Position] = OrderedDict()
+        self._known: OrderedDict[str, tuple[Position, str]] = OrderedDict()  # with the fingerprint of what was stored
 
-    def append(self, draft: Draft) -> Position:
-        """Store it, unless its key is known."""
+    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+        """Store all of which the key is not known, or none.
+
+        Raises:
+            IdempotencyConflictError: A key is known with another fingerprint.
+        """
+        self._check_keys([draft for draft in drafts if draft.key is not None])
+        return [self._append(draft) for draft in drafts]
+
+    def _check_keys(self, drafts: Sequence[Draft]) -> None:
+        here: dict[str, str] = {}
+        for draft in drafts:
+            key = str(draft.key)
+            known = self._known[key][1] if key in self._known else here.setdefault(key, draft.fingerprint)
+            if is_other(known, draft.fingerprint):
+                raise IdempotencyConflictError
+
+    def _append(self, draft: Draft) -> Position:
         if draft.key is not None and draft.key in self._known:
-            return self._known[draft.key]
+            return self._known[draft.key][0]
         position = self.head = self._next_position(self.head.key)
         event = Event(position, draft.channel, draft.type, draft.data)
         self._keys.append(position.key)
@@ -54,7 +82,7 @@ class Log:
         self._histories.setdefault(draft.channel, deque()).append(event)
         self._bytes += byte_length(draft.data)
         if draft.key is not None:
-            self._known[draft.key] = position
+            self._known[draft.key] = (position, draft.fingerprint)
         return position
 
     def read(self, after: Position) -> Batch:
@@ -110,7 +138,7 @@ class Log:
         self._sweep(min(oldest, ceiling) - 1)
         self._forget(oldest)
         expired = self._promised.look(now, self.head.key)
-        while self._known and next(iter(self._known.values())).key <= expired:
+        while self._known and next(iter(self._known.values()))[0].key <= expired:
             self._known.popitem(last=False)
 
     def _trim(self, channel: str, ceiling: int, now_ms: int) -> None:

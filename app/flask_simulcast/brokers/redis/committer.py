@@ -15,7 +15,7 @@ from typing import Any
 
 from gevent.event import Event as Flag
 
-from ...errors import BrokerError, BrokerUnavailableError, PublishUncertainError
+from ...errors import BrokerError, BrokerUnavailableError, IdempotencyConflictError, PublishUncertainError
 from ...event import Draft, Position
 from ...loop import is_patched
 from .link import AnswerLostError, has_timed_out
@@ -27,6 +27,8 @@ _GROUP_BYTES = 1 << 20
 _NO_ANSWER = "Redis does not answer. The event is certainly not stored; try again later."
 
 Send = Callable[[Sequence[Any]], list[Any]]
+Outcome = list[Position] | IdempotencyConflictError
+"""What became of one caller's events, where Redis has answered."""
 
 
 class _Turn:
@@ -62,6 +64,7 @@ class Committer:
         """Store all or none. Switches.
 
         Raises:
+            IdempotencyConflictError: As `Broker.append`.
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """
@@ -84,11 +87,14 @@ class Committer:
             if self._timed_out_at > came_at:  # it has waited as long already
                 raise BrokerUnavailableError(_NO_ANSWER)
             try:
-                return self._commit(drafts)
+                (outcome,) = self._commit([drafts])
             except BrokerError as error:
                 if has_timed_out(error):
                     self._timed_out_at = time.monotonic()
                 raise
+        if isinstance(outcome, IdempotencyConflictError):
+            raise outcome
+        return outcome
 
     def _wait(self, turn: _Turn) -> None:
         """Until its events are stored, or it is the next one to send."""
@@ -107,11 +113,9 @@ class Committer:
         group = self._take_group()
         outcome: BaseException | None = None
         try:
-            positions = self._commit([draft for turn in group for draft in turn.drafts])
-            start = 0
-            for turn in group:
-                turn.outcome = positions[start : start + len(turn.drafts)]
-                start += len(turn.drafts)
+            outcomes = self._commit([turn.drafts for turn in group])
+            for turn, its_outcome in zip(group, outcomes, strict=True):
+                turn.outcome = its_outcome
         except BrokerError as error:
             outcome = error
             if has_timed_out(error):
@@ -150,39 +154,46 @@ class Committer:
             turn.woken.set()
         self._line.clear()
 
-    def _commit(self, drafts: Sequence[Draft]) -> list[Position]:
+    def _commit(self, batches: Sequence[Sequence[Draft]]) -> list[Outcome]:
         tag = secrets.randbits(32)
         arguments = [f"{tag:08x}"]
-        for channel, type, data, key in drafts:
-            arguments += (channel, type, data, key or "")
+        for drafts in batches:
+            arguments.append(str(len(drafts)))
+            for channel, type, data, key, fingerprint in drafts:
+                arguments += (channel, type, data, "" if key is None else f"{fingerprint or '-'} {key}")
         try:
             first, *known = self._send(arguments)
         except AnswerLostError as error:
             raise PublishUncertainError(
                 f"Redis did not answer: {error}. The event may be stored; try again with an idempotency key."
             ) from error
-        return _positions(len(drafts), tag, first, dict(zip(known[::2], known[1::2], strict=True)))
+        sizes = [len(drafts) for drafts in batches]
+        return _outcomes(sizes, tag, first, dict(zip(known[::2], known[1::2], strict=True)))
 
 
-def _positions(count: int, tag: int, first: str, known: dict[int, str]) -> list[Position]:
-    """Of each draft.
+def _outcomes(sizes: Sequence[int], tag: int, first: str, known: dict[int, str]) -> list[Outcome]:
+    """Of each caller.
 
     Args:
+        sizes: How many events each of them has.
         first: Id of the first new one.
-        known: By its place, what was stored before: a position, or as ``+n`` the n-th of the new ones.
+        known: By its place, what was stored before: a position, or as ``+n`` the n-th of the new ones; ``!`` at the place of
+            the first of a caller that was refused.
     """
     key = key_of(first) if first else 0
-    if not known:
-        return [Position(key + number, tag) for number in range(count)]
-    positions = []
-    new = 0
-    for place in range(count):
-        text = known.get(place)
-        if text is None:
-            positions.append(Position(key + new, tag))
-            new += 1
-        elif text.startswith("+"):
-            positions.append(Position(key + int(text), tag))
+    outcomes: list[Outcome] = []
+    place = new = 0
+    for size in sizes:
+        if known.get(place) == "!":
+            outcomes.append(IdempotencyConflictError())
         else:
-            positions.append(position_of(text))
-    return positions
+            positions = []
+            for text in map(known.get, range(place, place + size)):
+                if text is None:
+                    positions.append(Position(key + new, tag))
+                    new += 1
+                else:
+                    positions.append(Position(key + int(text), tag) if text.startswith("+") else position_of(text))
+            outcomes.append(positions)
+        place += size
+    return outcomes

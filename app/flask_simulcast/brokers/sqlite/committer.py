@@ -18,7 +18,7 @@ from gevent.event import AsyncResult
 from ...errors import BrokerUnavailableError, PublishUncertainError
 from ...event import Draft, Position
 from ...loop import Offload, is_patched
-from .store import Store
+from .store import Outcome, Store
 from .turn import Turn
 
 T = TypeVar("T")
@@ -137,13 +137,19 @@ class Committer:
         self._group: gevent.Greenlet[[], None] | None = None
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
-        """Store all or none. Switches only when it is not its turn at once."""
+        """Store all or none. Switches only when it is not its turn at once.
+
+        Raises:
+            IdempotencyConflictError: As `Broker.append`.
+            BrokerUnavailableError: Certainly not stored.
+            PublishUncertainError: Perhaps stored.
+        """
         if not is_patched():
             return self._append_here(drafts)
         may_inline = not (self._always_in_thread or self._waiting or self._group or len(drafts) > _INLINE_EVENTS)
         if may_inline and self._inline.turn.try_take():
             try:
-                return self._commit(self._inline, drafts, in_thread=False)
+                return self._commit_one(self._inline, drafts)
             except BrokerUnavailableError as error:
                 if not _is_busy(error):
                     raise
@@ -155,7 +161,7 @@ class Committer:
         """In a process without a loop: wait in line, then commit."""
         self._threaded.take_turn()
         try:
-            return self._commit(self._threaded, drafts, in_thread=False)
+            return self._commit_one(self._threaded, drafts)
         finally:
             self._threaded.turn.release()
 
@@ -210,24 +216,25 @@ class Committer:
             return
         try:
             tickets = [ticket for ticket in group if ticket.claim()]
-            drafts = [draft for ticket in tickets for draft in ticket.drafts]
-            if not drafts:
+            if not tickets:
                 return
             try:
-                positions = self._commit(writer, drafts, in_thread=True)
+                outcomes = self._commit(writer, [ticket.drafts for ticket in tickets])
             except Exception as error:  # handed to each caller, who raises it
                 group.update(dict.fromkeys(tickets, error))
                 return
-            start = 0
-            for ticket in tickets:
-                group[ticket] = positions[start : start + len(ticket.drafts)]
-                start += len(ticket.drafts)
+            group.update(zip(tickets, outcomes, strict=True))
         finally:
             writer.turn.release()
 
-    def _commit(self, writer: Writer, drafts: Sequence[Draft], *, in_thread: bool) -> list[Position]:
+    def _commit_one(self, writer: Writer, drafts: Sequence[Draft]) -> list[Position]:
         now_ms = self._time_ms()
-        return writer.write(lambda store: store.append(drafts, now_ms, in_thread=in_thread))
+        return writer.write(lambda store: store.append(drafts, now_ms, in_thread=False))
+
+    def _commit(self, writer: Writer, batches: Sequence[Sequence[Draft]]) -> list[Outcome]:
+        """In the thread: the batches of several callers as one transaction."""
+        now_ms = self._time_ms()
+        return writer.write(lambda store: store.append_each(batches, now_ms, in_thread=True))
 
     def close(self) -> None:
         """Finish what waits, then end the thread. May switch."""

@@ -9,7 +9,7 @@ from contextlib import closing
 from ...errors import BrokerUnavailableError
 from ...event import ALL, Position
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _LOG = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, key INTEGER NOT NULL, tag INTEGER NOT NULL) WITHOUT ROWID;
@@ -40,6 +40,10 @@ CREATE TABLE revoked (name TEXT PRIMARY KEY, before_ms INTEGER NOT NULL, until_m
 CREATE INDEX revoked_until ON revoked (until_ms);
 """
 
+# Version 3. Of the event with this key, which has an idempotency key. A table of its own: a worker of an older version that
+# has the file open goes on writing `known` as it knows it, and what it writes has no fingerprint.
+_FINGERPRINTS = "CREATE TABLE fingerprints (key INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL);"
+
 # In a file of version 1 the one common mark stood for all channels, and stands for all that may have gone into it.
 _UPGRADE = f"""
 INSERT INTO meta SELECT 'forgotten_personal', key, tag FROM meta WHERE name = 'forgotten';
@@ -57,7 +61,7 @@ def create(path: str, birth: Position) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         is_empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if version not in (1, SCHEMA_VERSION) and not (version == 0 and is_empty):
+        if version not in (1, 2, SCHEMA_VERSION) and not (version == 0 and is_empty):
             raise BrokerUnavailableError(
                 f"{path} is not a log of this version (schema {version}, expected {SCHEMA_VERSION}). "
                 "Move the file away, or point SIMULCAST_BROKER_URL at another one."
@@ -71,9 +75,11 @@ def create(path: str, birth: Position) -> None:
                 f"INSERT INTO meta VALUES ('birth', {birth.key}, {birth.tag}), ('floor', {birth.key}, {birth.tag}),"
                 " ('forgotten', 0, 0), ('forgotten_personal', 0, 0);"
             )
-            _run(db, _LOG + _REGISTER + births)
+            _run(db, _LOG + _REGISTER + _FINGERPRINTS + births)
         elif version == 1:
-            _run(db, _REGISTER + _UPGRADE)
+            _run(db, _REGISTER + _FINGERPRINTS + _UPGRADE)
+        elif version == 2:
+            _run(db, _FINGERPRINTS)
 
 
 def use_wal(db: sqlite3.Connection, path: str) -> None:

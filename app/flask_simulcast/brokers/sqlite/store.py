@@ -14,16 +14,24 @@ import os
 import sqlite3
 import weakref
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from operator import itemgetter
 
+from ...errors import IdempotencyConflictError
 from ...event import Draft, Event, Position, byte_length, next_key
-from ..base import Batch, Page, Verdict, common_mark_of, judge
+from ..base import Batch, Page, Verdict, common_mark_of, is_other, judge
 from .facts import Facts
 from .register import Register
 from .tables import Tables
 from .trimming import Trimming
+
+Row = tuple[int, int, str, str, str]
+"""Of ``events``."""
+Keys = dict[str, tuple[Position, str]]
+"""Where the event of an idempotency key stands, and its fingerprint."""
+Outcome = list[Position] | IdempotencyConflictError
+"""What became of one caller's drafts."""
 
 #: A write-ahead log that was larger is cut down to this when it begins anew. Usually it stays below: see `Upkeep`.
 WAL_LIMIT_BYTES = 16 << 20
@@ -33,6 +41,7 @@ _SHRINK_PAGES = 1024
 # While another process makes the file, or is the last one to close it, not even a pragma goes through.
 _OPEN_SECONDS = 1.0
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
+_KNOWN = "SELECT key, tag, fingerprint FROM known LEFT JOIN fingerprints USING (key) WHERE idempotency_key = ?"
 # One statement, and so one release of the interpreter lock: in a thread, executemany fights the loop for
 # it once a row (p99 483 ms instead of 72 under load). On the loop itself executemany is the cheaper.
 _INSERT_ALL = """INSERT INTO events SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
@@ -96,37 +105,84 @@ class Store(Tables):
     # Appending, inside a transaction
 
     def append(self, drafts: Sequence[Draft], now_ms: int, *, in_thread: bool) -> list[Position]:
-        """Give positions and store. The key is computed here, inside the transaction: before it, a pump
-        that is past a later position would never see this one."""
+        """Give positions and store, in this transaction.
+
+        Raises:
+            IdempotencyConflictError: A key is known with another fingerprint. Nothing is stored.
+        """
         if not drafts:
             return []
-        last = self.head().key
+        rows: list[Row] = []
+        keys: Keys = {}
+        positions = self._place(drafts, self.head().key, now_ms, rows, keys)
+        self._insert(rows, keys, in_thread)
+        return positions
+
+    def append_each(self, batches: Sequence[Sequence[Draft]], now_ms: int, *, in_thread: bool) -> list[Outcome]:
+        """The same for several callers, each of them whole or not at all: a conflict is its own caller's outcome."""
+        head = self.head().key
+        rows: list[Row] = []
+        keys: Keys = {}
+        outcomes: list[Outcome] = []
+        for drafts in batches:
+            placed, known = len(rows), len(keys)
+            try:
+                outcomes.append(self._place(drafts, rows[-1][0] if rows else head, now_ms, rows, keys))
+            except IdempotencyConflictError as error:
+                outcomes.append(error)
+                del rows[placed:]
+                for key in list(keys)[known:]:
+                    del keys[key]
+        self._insert(rows, keys, in_thread)
+        return outcomes
+
+    def _place(self, drafts: Sequence[Draft], last: int, now_ms: int, rows: list[Row], keys: Keys) -> list[Position]:
+        """Positions for a batch. Their keys are computed here, inside the transaction: before it, a pump that is past a later
+        position would never see this one.
+
+        Args:
+            last: The key of the last position given out.
+            rows: Those of new events are added.
+            keys: Idempotency keys of this transaction; those of new events are added.
+
+        Raises:
+            IdempotencyConflictError: What was added to ``rows`` and ``keys`` is to be taken out again.
+        """
         tags = memoryview(os.urandom(4 * len(drafts))).cast("I")
         positions: list[Position] = []
-        rows: list[tuple[int, int, str, str, str]] = []
-        known: list[tuple[int, int, str]] = []
         for draft, tag in zip(drafts, tags, strict=True):
-            if draft.key is not None and (old := self._position_of(draft.key, known)) is not None:
+            if draft.key is not None and (old := self._known(draft, keys)) is not None:
                 positions.append(old)
                 continue
             last = next_key(last, now_ms)
-            positions.append(Position(last, tag))
+            position = Position(last, tag)
+            positions.append(position)
             rows.append((last, tag, draft.channel, draft.type, draft.data))
             if draft.key is not None:
-                known.append((last, tag, draft.key))
+                keys[draft.key] = (position, draft.fingerprint)
+        return positions
+
+    def _known(self, draft: Draft, keys: Keys) -> Position | None:
+        """Where the event of this key stands, if the log has it, or has been given it in this transaction."""
+        found = keys.get(str(draft.key))
+        if found is None:
+            row = self._one(_KNOWN, draft.key)
+            if row is None:
+                return None
+            found = (Position(row[0], row[1]), row[2] or "")
+        if is_other(found[1], draft.fingerprint):
+            raise IdempotencyConflictError
+        return found[0]
+
+    def _insert(self, rows: list[Row], keys: Keys, in_thread: bool) -> None:
         if in_thread:
             self._db.execute(_INSERT_ALL, (json.dumps(rows),))
         else:
             self._db.executemany(_INSERT, rows)
-        if known:
-            self._db.executemany("INSERT INTO known VALUES (?, ?, ?)", known)
-        return positions
-
-    def _position_of(self, key: str, just_now: Iterable[tuple[int, int, str]]) -> Position | None:
-        row = self._one("SELECT key, tag FROM known WHERE idempotency_key = ?", key)
-        if row is None:
-            row = next((row for row in just_now if row[2] == key), None)
-        return None if row is None else Position(row[0], row[1])
+        if keys:
+            self._db.executemany("INSERT INTO known VALUES (?, ?, ?)", [(*at, key) for key, (at, _) in keys.items()])
+            prints = [(at.key, fingerprint) for at, fingerprint in keys.values() if fingerprint]
+            self._db.executemany("INSERT INTO fingerprints VALUES (?, ?)", prints)
 
     # Reading
 

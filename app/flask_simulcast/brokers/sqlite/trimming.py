@@ -69,9 +69,13 @@ class Trimming(Tables):
 
     def drop_known_keys(self, up_to: int, rows: int) -> int:
         """Forget the idempotency keys of events up to here."""
-        return self._db.execute(
-            "DELETE FROM known WHERE key IN (SELECT key FROM known WHERE key <= ? LIMIT ?)", (up_to, rows)
-        ).rowcount
+        gone = [
+            self._db.execute(
+                f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE key <= ? LIMIT ?)", (up_to, rows)
+            ).rowcount
+            for table in ("known", "fingerprints")
+        ]
+        return max(gone)
 
     # Outside of a transaction: most of the time there is nothing to do
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 
-from ...brokers.base import IDEMPOTENCY_SECONDS
 from ...event import Draft, Position
 from .words import Words
 
@@ -98,65 +97,6 @@ class LogPromises(Words):
         for reader in (broker, other):
             assert [event.position for event in self.read_all(reader, start)] == positions
             assert reader.head() == positions[-1]
-
-    # Idempotency keys
-
-    def test_a_known_key_answers_its_old_position(self) -> None:
-        broker = self.open()
-        first = broker.append([Draft("c", "message", "1", "k")])
-        self.store(broker, "c", 2)
-        assert broker.append([Draft("c", "message", "3", "k")]) == first
-        assert self.data_of(broker, "c") == ["1", "2"]
-
-    def test_a_key_is_known_within_its_own_batch(self) -> None:
-        broker = self.open()
-        for copies in (1, 100):
-            drafts = [Draft("c", "message", str(n), f"{copies}-{n // 2}") for n in range(2 * copies)]
-            positions = broker.append(drafts)
-            assert positions[::2] == positions[1::2]
-            assert len(set(positions)) == copies
-            assert broker.append(drafts) == positions
-        assert len(self.events_of(broker, "c")) == 101
-
-    def test_a_key_is_known_to_every_broker_of_the_log(self) -> None:
-        broker = self.open()
-        first = broker.append([Draft("c", "message", "1", "k")])
-        assert self.open_other(broker).append([Draft("c", "message", "1", "k")]) == first
-
-    def test_a_key_is_known_for_300_seconds(self) -> None:
-        broker = self.open()
-        first = broker.append([Draft("c", "message", "1", "k")])
-        broker.maintain()
-        self.clock.advance(IDEMPOTENCY_SECONDS - 1)
-        broker.maintain()
-        assert broker.append([Draft("c", "message", "1", "k")]) == first
-        self.clock.advance(2)
-        broker.maintain()
-        assert broker.append([Draft("c", "message", "1", "k")])[0].key > first[0].key
-
-    def test_a_key_stays_known_when_the_clock_jumps(self) -> None:
-        broker = self.open()
-        first = broker.append([Draft("c", "message", "1", "k")])
-        for seconds in (-7200, 10_800):
-            self.clock.jump(seconds)
-            self.settle(broker)
-            assert broker.append([Draft("c", "message", "1", "k")]) == first
-
-    def test_a_key_is_forgotten_in_time_when_the_clock_was_set_back(self) -> None:
-        broker = self.open()
-        first = broker.append([Draft("c", "message", "1", "k")])
-        self.clock.jump(-86400)
-        broker.maintain()
-        self.clock.advance(IDEMPOTENCY_SECONDS + 1)
-        broker.maintain()
-        assert broker.append([Draft("c", "message", "1", "k")])[0].key > first[0].key
-
-    def test_a_key_outlives_its_event(self) -> None:
-        broker = self.open(history_events=0)
-        first = broker.append([Draft("c", "message", "1", "k")])
-        self.settle(broker)
-        assert self.events_of(broker, "c") == []
-        assert broker.append([Draft("c", "message", "1", "k")]) == first
 
     # Reading on
 
