@@ -72,10 +72,11 @@ def stream(room: str) -> Response:
         needs=_SPEAKS,
         path={"room": schemas.Room},
         headers={
-            "Idempotency-Key": "A second message of the same user with the same key within 300 s is the same one."
+            "Idempotency-Key": "A second message of the same user with the same key within 300 s is the same one; another "
+            "message with it is 409."
         },
         body={JSON: schemas.Message},
-        errors=(429, 503),
+        errors=(409, 429, 503),
     )
 )
 def say(room: str) -> Response:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 
-from ..errors import ApiError
 from ..extensions import simulcast
-from ..flask_simulcast import Event
+from ..flask_simulcast import Event, IdempotencyKey
+from ..sender import current_sender
 from . import events, floods, schemas, texts
 from .events import Person
 from .floods import Speaker
@@ -22,7 +21,6 @@ MAX_USERS = 1000
 ENTRANCE_MESSAGES = 50
 ENTRANCE_BYTES = 256 << 10
 ENTRANCE_USERS = 500
-_MAX_KEY_CHARACTERS = 128
 
 
 def say(room: str, person: Person, speaker: Speaker, text: str, *, key: str | None = None) -> Event:
@@ -33,18 +31,20 @@ def say(room: str, person: Person, speaker: Speaker, text: str, *, key: str | No
         person: Who says it.
         speaker: What bounds them.
         text: 1 to 4000 characters.
-        key: A second message of this person in this room with the same key within 300 s is the same one.
+        key: A second message of this person in this room with the same key within 300 s is the same one; another text with
+            it is refused.
 
     Raises:
-        ApiError: 400 for a text or a key that can't be used; 429 for too many.
+        ApiError: 400 for a text that can't be used; 429 for too many.
+        IdempotencyKeyError, IdempotencyConflictError: The key can't be used, or not for this text.
         BrokerUnavailableError, PublishUncertainError: As `Simulcast.publish`.
     """
     text = texts.clean_text(text)
-    if key is not None:
-        key = _own_key(person, key)
+    # Without the time of the message, which differs with each try.
+    own = None if key is None else IdempotencyKey(key, f"{current_sender()}\n{person.member}", text)
     floods.here().check_message(room, speaker)
     data = events.message(room, person, text, _now_ms())
-    return simulcast.publish(events.channel_of(room), data, type=events.MESSAGE, idempotency_key=key)
+    return simulcast.publish(events.channel_of(room), data, type=events.MESSAGE, idempotency_key=own)
 
 
 def typing(room: str, person: Person, speaker: Speaker) -> bool:
@@ -105,15 +105,6 @@ def _last_messages(room: str) -> list[dict[str, Any]]:
         if event.type == events.MESSAGE and isinstance(data, dict):
             messages.append({"id": str(event.position), **data})
     return messages[::-1]
-
-
-def _own_key(person: Person, key: str) -> str:
-    """A key counts for its sender alone: or whoever guesses another's takes that message away."""
-    if not 1 <= len(key) <= _MAX_KEY_CHARACTERS:
-        raise ApiError(
-            400, "idempotency_key", f"The idempotency key has {len(key)} characters. Use 1 to {_MAX_KEY_CHARACTERS}."
-        )
-    return sha256(f"{person.member}\n{key}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _now_ms() -> int:

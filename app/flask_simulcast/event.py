@@ -103,17 +103,24 @@ class Draft(NamedTuple):
 
 
 class IdempotencyKey(NamedTuple):
-    """An idempotency key that says itself what makes a second publish the same one.
-
-    For data that differs with each try, because it has a time in it: without this, type and data must be equal.
+    """An idempotency key with more to it than its text.
 
     Attributes:
         key: 1-128 characters.
-        fingerprint: Any text. A second publish with the key is the same event if this is equal, and refused if not.
+        sender: Whose it is, any text: of a key that a client has chosen, so that it can't take another client's away. Empty
+            for the app itself.
+        fingerprint: A second publish with the key is the same event if this text is equal, and refused if not. For data that
+            differs with each try, because it has a time in it. None for type and data.
     """
 
     key: str
-    fingerprint: str
+    sender: str = ""
+    fingerprint: str | None = None
+
+    def name(self, channel: str) -> str:
+        """As what the log knows it: it counts for its channel and its sender alone."""
+        # Neither a space nor a slash is in a channel's name, so that no other key has this name.
+        return f"{channel}/{fingerprint_of(self.sender, self.key)}" if self.sender else f"{channel} {self.key}"
 
 
 class Event:
@@ -204,19 +211,18 @@ def check_type(type: object) -> str:
     return type
 
 
-def check_key(key: object) -> str | None:
-    """Return an idempotency key, or None where there is none.
+def check_key(key: object) -> IdempotencyKey:
+    """Return an idempotency key; a text is one of the app itself.
 
     Raises:
         IdempotencyKeyError: It is not text of 1-128 characters.
     """
-    if key is None:
-        return None
-    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_CHARACTERS or not _is_unicode(key):
+    own = key if isinstance(key, IdempotencyKey) else IdempotencyKey(key)  # type: ignore[arg-type]
+    if not isinstance(own.key, str) or not 1 <= len(own.key) <= MAX_KEY_CHARACTERS or not _is_unicode(own.key):
         raise IdempotencyKeyError(
-            f"{_short(key)} is not an idempotency key. Use text of 1 to {MAX_KEY_CHARACTERS} characters."
+            f"{_short(own.key)} is not an idempotency key. Use text of 1 to {MAX_KEY_CHARACTERS} characters."
         )
-    return key
+    return own
 
 
 def fingerprint_of(*texts: str) -> str:

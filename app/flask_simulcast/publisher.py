@@ -70,8 +70,8 @@ class Publishing(ABC):
             data: Anything JSON can hold, bytes, and what ``app.json`` can write: dates, decimals, UUIDs, dataclasses.
                 Encoded here, once, for all transports.
             type: Event name for ``addEventListener``. No CR, LF or NUL.
-            idempotency_key: A second publish to this channel with the same key within 300 s is the same event. With another
-                type or other data it is refused; an `IdempotencyKey` says itself what must be equal.
+            idempotency_key: A second publish to this channel with the same key within 300 s is the same event; with another
+                type or other data it is refused. For a key that a client has chosen, an `IdempotencyKey`, which says whose.
 
         Raises:
             InvalidEventError: Channel, type, data or key can't be used.
@@ -264,8 +264,6 @@ def checked_drafts(
         )
     if key is None:
         return [Draft(channel, type, text) for channel in channels]
-    key, given = key if isinstance(key, IdempotencyKey) else (key, None)
-    key = check_key(key)
-    fingerprint = fingerprint_of(type, text) if given is None else fingerprint_of(given)
-    # A key counts for its channel alone: whoever may publish to one can't take another's keys away.
-    return [Draft(channel, type, text, f"{channel} {key}", fingerprint) for channel in channels]
+    own = check_key(key)
+    fingerprint = fingerprint_of(type, text) if own.fingerprint is None else fingerprint_of(own.fingerprint)
+    return [Draft(channel, type, text, own.name(channel), fingerprint) for channel in channels]

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from .. import body
 from ..errors import ApiError
+from ..flask_simulcast import IdempotencyKey
 from ..openapi.operation import NDJSON
 from .schemas import Draft, Event, Events
 
@@ -193,17 +194,21 @@ def _fill_in(event: Event | Draft, what: str, event_bytes: int) -> None:
         ) from None
 
 
-def options_of(event: Event | Draft) -> dict[str, Any]:
-    """Type and key of an event, as the extension takes them."""
+def options_of(event: Event | Draft, sender: str) -> dict[str, Any]:
+    """Type and key of an event, as the extension takes them.
+
+    Args:
+        sender: Whose the key is.
+    """
     options: dict[str, Any] = {"type": event.type}
     if event.idempotency_key is not UNSET:
-        options["idempotency_key"] = event.idempotency_key
+        options["idempotency_key"] = IdempotencyKey(event.idempotency_key, sender)
     return options
 
 
-def as_mapping(event: Event) -> dict[str, Any]:
+def as_mapping(event: Event, sender: str) -> dict[str, Any]:
     """An event as the extension takes several."""
-    mapping = options_of(event)
+    mapping = options_of(event, sender)
     mapping["data"] = event.data
     if event.channels is UNSET:
         mapping["channel"] = event.channel

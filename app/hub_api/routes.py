@@ -12,11 +12,14 @@ from ..errors import ApiError
 from ..extensions import simulcast
 from ..flask_simulcast import client_input
 from ..openapi.operation import JSON, NDJSON, RESUME_HEADER, STREAMS, Access, Operation, describes
+from ..sender import current_sender
 from . import reading, schemas, service
 
 blueprint = Blueprint("hub_api", __name__)
 
-_KEY_HEADER = {"Idempotency-Key": "For a single event; the same as `idempotency_key` in the body."}
+_KEY_HEADER = {
+    "Idempotency-Key": "For a single event; the same as `idempotency_key` in the body. Known with another event: 409."
+}
 # What a draft or a ticket request has beside the data.
 _MAX_HEAD_BYTES = 4096
 _ticket_request = msgspec.json.Decoder(schemas.TicketRequest)
@@ -50,7 +53,7 @@ def stream() -> Response:
         needs="`publish` on each channel",
         headers=_KEY_HEADER,
         body={JSON: schemas.Events, NDJSON: str},
-        errors=(429, 503),
+        errors=(409, 429, 503),
     )
 )
 def publish() -> Response:
@@ -65,8 +68,9 @@ def publish() -> Response:
     )
     auth.require_publish({name for event in events for name in event.names})
     limits.check_publish(sum(len(event.names) for event in events))
+    sender = current_sender()
     with client_input():
-        published = simulcast.publish_many(map(reading.as_mapping, events))
+        published = simulcast.publish_many(reading.as_mapping(event, sender) for event in events)
     return as_json(service.published_many(published), 201)
 
 
@@ -78,7 +82,7 @@ def publish() -> Response:
         needs="`publish` on `all`",
         headers=_KEY_HEADER,
         body={JSON: schemas.Draft},
-        errors=(429, 503),
+        errors=(409, 429, 503),
     )
 )
 def broadcast() -> Response:
@@ -86,7 +90,7 @@ def broadcast() -> Response:
     auth.require_publish(["all"])
     event = _draft()
     with client_input():
-        published = simulcast.broadcast(event.data, **reading.options_of(event))
+        published = simulcast.broadcast(event.data, **reading.options_of(event, current_sender()))
     return as_json(service.published(published), 201)
 
 
@@ -100,7 +104,7 @@ def broadcast() -> Response:
         path={"user": schemas.User},
         headers=_KEY_HEADER,
         body={JSON: schemas.Draft},
-        errors=(429, 503),
+        errors=(409, 429, 503),
     )
 )
 def publish_to_user(user: str) -> Response:
@@ -109,7 +113,7 @@ def publish_to_user(user: str) -> Response:
     auth.require_publish([f"user:{user}"])
     event = _draft()
     with client_input():
-        published = simulcast.publish_to_user(user, event.data, **reading.options_of(event))
+        published = simulcast.publish_to_user(user, event.data, **reading.options_of(event, current_sender()))
     return as_json(service.published(published), 201)
 
 
@@ -141,7 +145,7 @@ def revoke(user: str) -> Response:
         path={"listener": schemas.ListenerId},
         headers=_KEY_HEADER,
         body={JSON: schemas.Draft},
-        errors=(404, 429, 503),
+        errors=(404, 409, 429, 503),
     )
 )
 def publish_to_listener(listener: str) -> Response:
@@ -149,7 +153,7 @@ def publish_to_listener(listener: str) -> Response:
     auth.require_publish([f"listener:{listener}"])
     event = _draft()
     with client_input():
-        published = simulcast.publish_to_listener(listener, event.data, **reading.options_of(event))
+        published = simulcast.publish_to_listener(listener, event.data, **reading.options_of(event, current_sender()))
     return as_json(service.published(published), 201)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.flask_simulcast.errors import ChannelNameError, EventDataError, EventTypeError, IdempotencyKeyError
 from app.flask_simulcast.event import (
     Event,
+    IdempotencyKey,
     Position,
     byte_length,
     check_channel,
@@ -18,6 +19,7 @@ from app.flask_simulcast.event import (
     check_publishable,
     check_type,
     encode_data,
+    fingerprint_of,
     first_key_of,
     next_key,
 )
@@ -76,11 +78,26 @@ def test_event_types_that_are_refused(type: object) -> None:
 
 
 def test_idempotency_keys() -> None:
-    assert check_key(None) is None
-    assert check_key("k") == "k"
+    assert check_key("k") == IdempotencyKey("k") == check_key(IdempotencyKey("k"))
     for key in ("", "x" * 129, 7, "\udfff"):
         with pytest.raises(IdempotencyKeyError):
             check_key(key)
+        with pytest.raises(IdempotencyKeyError):
+            check_key(IdempotencyKey(key, "ann"))  # type: ignore[arg-type]
+
+
+def test_a_key_is_of_its_channel_and_its_sender() -> None:
+    """sec F4: no sender can make a key that is another's."""
+    keys = [IdempotencyKey("k"), IdempotencyKey("k", "ann"), IdempotencyKey("k", "bob"), IdempotencyKey("nk", "a")]
+    keys += [IdempotencyKey("\nk", "ann"), IdempotencyKey("k", "ann\n"), IdempotencyKey(keys[1].name("a"))]
+    names = [key.name(channel) for key in keys for channel in ("a", "b")]
+    assert len(set(names)) == len(names)
+    assert IdempotencyKey("k", "ann", "x").name("a") == keys[1].name("a"), "the same key, perhaps another event"
+
+
+@given(st.lists(st.text(), max_size=3), st.lists(st.text(), max_size=3))
+def test_texts_that_differ_have_another_fingerprint(one: list[str], other: list[str]) -> None:
+    assert (fingerprint_of(*one) == fingerprint_of(*other)) == (one == other)
 
 
 @pytest.mark.parametrize(

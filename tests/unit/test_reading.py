@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from app import query
 from app.errors import ApiError
 from app.flask_simulcast import InvalidEventError
-from app.flask_simulcast.event import check_channel, check_key, check_type, check_user, encode_data
+from app.flask_simulcast.event import (
+    IdempotencyKey,
+    check_channel,
+    check_key,
+    check_type,
+    check_user,
+    encode_data,
+)
 from app.hub_api import schemas
 from app.hub_api.reading import Bounds, as_mapping, read_draft, read_events
 from app.openapi.operation import JSON, NDJSON
@@ -94,7 +101,8 @@ def test_the_error_names_the_event_and_the_field() -> None:
 
 def test_an_event_goes_to_one_channel_or_to_several_not_both() -> None:
     (event,) = read(b'{"channels":["a","b"],"data":1,"type":"t","idempotency_key":"k"}')
-    assert as_mapping(event) == {"channels": ["a", "b"], "data": 1, "type": "t", "idempotency_key": "k"}
+    key = IdempotencyKey("k", "user:ann")
+    assert as_mapping(event, "user:ann") == {"channels": ["a", "b"], "data": 1, "type": "t", "idempotency_key": key}
     assert event.names == ["a", "b"]
     assert code_of(b'{"channels":["a"],"channel":"a","data":1}') == "invalid_event"
     assert code_of(b'{"data":1}') == "invalid_event"

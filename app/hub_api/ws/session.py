@@ -18,11 +18,13 @@ from ...flask_simulcast import (
     Connection,
     ConnectionClosedError,
     DrainingError,
+    IdempotencyKey,
     ListenError,
     SimulcastError,
     Subscription,
     client_input,
 )
+from ...sender import current_sender
 from .. import service
 from ..schemas import StreamQuery
 from . import commands, messages
@@ -127,7 +129,7 @@ class Session:
     def _publish(self, command: commands.Publish) -> Struct:
         auth.require_publish([command.channel])
         limits.check_publish(1)
-        key = None if command.idempotency_key is UNSET else command.idempotency_key
+        key = None if command.idempotency_key is UNSET else IdempotencyKey(command.idempotency_key, current_sender())
         with client_input():
             event = simulcast.publish(command.channel, command.data, type=command.event, idempotency_key=key)
         return service.published(event)
