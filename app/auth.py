@@ -76,9 +76,7 @@ def init_app(app: Flask) -> None:
         ),
         takes_tokens=bool(keys.algorithms),
         cookie=config["SIMULCAST_JWT_COOKIE"],
-        holder=Grant(
-            subscribe=("*", "presence:*", "listener:*", *always), publish=("*", "all", "user:*", "listener:*")
-        ),
+        holder=_holder(always),
         nobody=Grant(subscribe=always),
     )
     simulcast.authorizer(authorize)
@@ -104,6 +102,15 @@ def authorize() -> Grant:
         _check_origin()
         return auth.tokens.grant(token)
     return auth.nobody
+
+
+def _holder(always: Iterable[str]) -> Grant:
+    """What the publish key grants: all but to listen to what is sent to one user or connection."""
+    own = [f"{prefix}*" for prefix in simulcast.reserved]
+    presence = [f"presence:{pattern}" for pattern in ("*", *own)]
+    return Grant(
+        subscribe=("*", *own, *presence, "listener:*", *always), publish=("*", *own, "all", "user:*", "listener:*")
+    )
 
 
 # What routes ask for

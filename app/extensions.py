@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask_sqlalchemy import SQLAlchemy
 
+from . import channels
 from .flask_simulcast import GuardedSock, Simulcast
 
-simulcast = Simulcast(answers_preflights=False)  # app/cors.py does, for all of the API
+simulcast = Simulcast(reserved=channels.RESERVED, answers_preflights=False)  # app/cors.py answers them, for all of the API
 sock = GuardedSock(simulcast)
 db = SQLAlchemy()

@@ -16,13 +16,13 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from ..channels import ROOM
 from ..flask_simulcast import Event
 from .texts import UNVERIFIED
 
 MESSAGE = "message"
 TYPING = "typing"
 HISTORY = "history"
-_CHANNEL = "chatroom:"
 _PRESENCE = "presence:"
 _COMES_AND_GOES = {"join": "user-join", "leave": "user-leave"}
 
@@ -60,12 +60,12 @@ def right_of(room: str) -> str:
 
 def channel_of(room: str) -> str:
     """Where messages go."""
-    return _CHANNEL + room
+    return ROOM + room
 
 
 def typing_channel_of(room: str) -> str:
     """Where it goes that somebody types."""
-    return f"{_CHANNEL}{room}:typing"
+    return f"{ROOM}{room}:typing"
 
 
 def channels_of(room: str) -> list[str]:
@@ -85,7 +85,7 @@ def typing(room: str, person: Person, now_ms: int) -> dict[str, Any]:
 
 def told(event: Event) -> Event | None:
     """The view of everybody in a room, one for all: comings and goings by the names of the chat; all else as it is."""
-    channel = _PRESENCE + _CHANNEL
+    channel = _PRESENCE + ROOM
     if not event.channel.startswith(channel):
         return event
     type = _COMES_AND_GOES.get(event.type)

@@ -26,6 +26,8 @@ _NOBODY = Grant()
 class Access(ABC):
     """What a request may do."""
 
+    #: Prefixes of channels of the app's own, which a grant must spell out.
+    reserved: tuple[str, ...] = ()
     _authorizer: Authorizer | None = None
 
     @property
@@ -73,7 +75,7 @@ class Access(ABC):
         for channel in channels:
             with client_input():
                 check_channel(channel)
-            if not grant.may_subscribe(channel):
+            if not grant.may_subscribe(channel, self.reserved):
                 raise _refusal(grant, "listen to", channel)
         return self._spend_ticket() or grant
 
@@ -85,7 +87,7 @@ class Access(ABC):
         """
         grant = self.grant()
         for channel in channels:
-            if not grant.may_publish(channel):
+            if not grant.may_publish(channel, self.reserved):
                 raise _refusal(grant, "publish to", channel)
         return grant
 

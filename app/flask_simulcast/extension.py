@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from weakref import WeakSet
 
 from flask import Flask, Response, current_app, has_request_context, jsonify, request
+from gevent.event import Event as Flag
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from .access import Access
@@ -41,6 +42,7 @@ from .publisher import Publishing, checked_drafts
 from .settings import Settings, misspelt
 from .transports import cors, json_rows, preflight
 from .transports.app_json import default_of
+from .transports.client_watch import client_gone
 from .transports.preflight import ViewFunction
 from .transports.refusal import refuse
 from .transports.response import StreamOptions, check_room, encoding_for, prepare, respond
@@ -107,10 +109,15 @@ class Simulcast(Publishing, Access):
         app: Set up at once, where there is one already; else call `init_app` later.
         answers_preflights: Whether a preflight for a stream of this app is answered to pages of ``SIMULCAST_ALLOWED_ORIGINS``.
             One that the app answers itself, with Flask-CORS for example, is left alone in any case.
+        reserved: Prefixes of channels that the app uses itself, for commands say: a star alone in a grant does not reach
+            them, only a pattern that begins with the prefix as written. See `Grant`.
     """
 
-    def __init__(self, app: Flask | None = None, *, answers_preflights: bool = True) -> None:
+    def __init__(
+        self, app: Flask | None = None, *, answers_preflights: bool = True, reserved: Iterable[str] = ()
+    ) -> None:
         self._answers_preflights = answers_preflights
+        self.reserved = tuple(reserved)
         if app is not None:
             self.init_app(app)
 
@@ -383,6 +390,20 @@ class Simulcast(Publishing, Access):
         _, state = self._here()
         headers = cors.headers_for(request.headers.get("Origin"), state.settings.allowed_origins)
         return Writer.of_request(state.settings, state.metrics, headers, self._default)
+
+    @contextmanager
+    def client_gone(self) -> Iterator[Flag]:
+        """For a view that waits for something before it answers: a flag that is set when its client leaves. ::
+
+            with simulcast.client_gone() as gone:
+                while not is_done() and not gone.wait(0.1):  # switches; True as soon as the client has left
+                    ...
+
+        The request's body must have been read. Where the server shows no socket that can be looked at (TLS in gunicorn itself,
+        a test client), the flag is never set: give the wait an end of its own.
+        """
+        with client_gone(request.environ) as gone:
+            yield gone
 
     def json_rows(self, name: str, rows: Iterable[object]) -> Response:
         """A response that writes ``{"<name>":[…]}`` row by row. A row that fails cuts the body off.

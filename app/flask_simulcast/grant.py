@@ -7,6 +7,9 @@ the user. Neither a star nor a user's name reaches a reserved name by accident: 
 What a grant's ``publish`` list says of reserved names is what one may do to people: ``all`` is to broadcast, ``user:bob``
 is to send to Bob and to revoke his grants, ``listener:*`` is to send to single connections and to kick them.
 ``listener:*`` in ``subscribe`` is to list them, ``presence:chat.*`` to see who is there.
+
+An app may reserve prefixes of its own, by ``Simulcast(reserved=("jobs.",))``: then ``*`` does not mean ``jobs.1``, and ``presence:*``
+not ``presence:jobs.1``, but ``jobs.*`` and ``presence:jobs.*`` do.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .event import ALL, RESERVED_PREFIXES, Default, check_user, encode_data
+from .event import ALL, PRESENCE_PREFIX, RESERVED_PREFIXES, Default, check_user, encode_data
 
 _SUBJECT = "{sub}"
 
@@ -81,15 +84,23 @@ class Grant:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def may_subscribe(self, channel: str) -> bool:
-        """Whether one may listen to it, and read its history. ``all`` reaches every listener, so whoever may be one may name it."""
+    def may_subscribe(self, channel: str, reserved: tuple[str, ...] = ()) -> bool:
+        """Whether one may listen to it, and read its history. ``all`` reaches every listener, so whoever may be one may name it.
+
+        Args:
+            reserved: Prefixes that the app has reserved; `Simulcast.require_subscribe` knows them.
+        """
         if channel == ALL and (self.subscribe or not self.is_anonymous):
             return True
-        return matches_any(self.subscribe, channel, self.user)
+        return matches_any(self.subscribe, channel, self.user, reserved)
 
-    def may_publish(self, channel: str) -> bool:
-        """Whether one may publish to it; for reserved names, what the module says."""
-        return matches_any(self.publish, channel, self.user)
+    def may_publish(self, channel: str, reserved: tuple[str, ...] = ()) -> bool:
+        """Whether one may publish to it; for reserved names, what the module says.
+
+        Args:
+            reserved: As in `may_subscribe`.
+        """
+        return matches_any(self.publish, channel, self.user, reserved)
 
     @property
     def is_anonymous(self) -> bool:
@@ -119,15 +130,18 @@ def _patterns(given: str | Iterable[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def matches_any(patterns: Iterable[str], channel: str, user: str = "") -> bool:
+def matches_any(patterns: Iterable[str], channel: str, user: str = "", reserved: tuple[str, ...] = ()) -> bool:
     """Whether one of these patterns means this channel."""
-    return any(matches(pattern, channel, user) for pattern in patterns)
+    return any(matches(pattern, channel, user, reserved) for pattern in patterns)
 
 
-def matches(pattern: str, channel: str, user: str = "") -> bool:
+def matches(pattern: str, channel: str, user: str = "", reserved: tuple[str, ...] = ()) -> bool:
     """Whether a pattern means this channel. Pure.
 
     A star counts only where the pattern itself ends with it: a user whose name is ``*`` gains nothing by it.
+
+    Args:
+        reserved: Prefixes besides those of the extension.
     """
     is_open = pattern.endswith("*")
     text = pattern[:-1] if is_open else pattern
@@ -136,11 +150,15 @@ def matches(pattern: str, channel: str, user: str = "") -> bool:
             return False
         text = text.replace(_SUBJECT, user)
     is_meant = channel.startswith(text) if is_open else channel == text
-    return is_meant and _is_spelled_out(pattern, channel)
+    return is_meant and _is_spelled_out(pattern, channel, reserved)
 
 
-def _is_spelled_out(pattern: str, channel: str) -> bool:
+def _is_spelled_out(pattern: str, channel: str, reserved: tuple[str, ...]) -> bool:
     """A reserved name is meant only by a pattern that begins with its prefix as written, whoever the user is."""
     if channel == ALL:
         return pattern == ALL
-    return all(pattern.startswith(prefix) for prefix in RESERVED_PREFIXES if channel.startswith(prefix))
+    if not all(pattern.startswith(prefix) for prefix in RESERVED_PREFIXES if channel.startswith(prefix)):
+        return False
+    # Who comes and goes there is told on a channel of the same name with a prefix before it, which the pattern has, too.
+    pattern, channel = pattern.removeprefix(PRESENCE_PREFIX), channel.removeprefix(PRESENCE_PREFIX)
+    return all(pattern.startswith(prefix) for prefix in reserved if channel.startswith(prefix))

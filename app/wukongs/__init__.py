@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import cli, commands, sampler, socket, store
+from . import cli, sampler, socket, store, waits
 from .routes import blueprint, page
 
 
 def init_app(app: Flask) -> None:
     """Make the table, add the routes and the commands at the prompt, and watch for listeners."""
     store.init_app(app)
-    commands.init_app(app)
+    waits.init_app(app)
     cli.init_app(app)
     app.register_blueprint(page)
     app.register_blueprint(blueprint, url_prefix="/api/v1/wukongs")

@@ -11,31 +11,28 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import gevent
 import msgspec
-from flask import Flask, current_app
+from gevent.event import Event as Flag
 
+from .. import channels
 from ..errors import ApiError
 from ..extensions import simulcast
-from ..flask_simulcast import DrainingError, Event
-from . import command_set, machine, service
+from ..flask_simulcast import DrainingError, Event, IdempotencyKey
+from . import command_set, machine, service, waits
 from .built_in import BuiltIn
 from .command_set import CommandError
 from .schemas import Answer
 
 COMMAND = "command"
 RESULT = "command-result"
-#: As whom an agent is present on its channel.
-MEMBER = "agent"
+#: As whom an agent is present on its channel: no user's name has a line break, so nobody else can be.
+MEMBER = "\nagent"
 
-_KEY = "wukong_waits"
-_MAX_WAITS = 100
-# One look at the log takes 55 µs: a hundred who wait for long cost 6 % of a core.
 _LOOK_SECONDS, _LOOK_LATER_SECONDS, _SOON_SECONDS = 0.01, 0.1, 1
 _PAGE_EVENTS = 100
 _REGISTER_SECONDS = 0.5
@@ -57,40 +54,45 @@ class Sent(NamedTuple):
     answer: Answer | None = None
 
 
-def init_app(app: Flask) -> None:
-    """Nobody waits yet."""
-    app.extensions[_KEY] = 0
-
-
 def channel_of(name: str) -> str:
     """Where a wukong's agent listens; whoever may publish there commands it."""
-    return "wukong-agent." + machine.canonical(name)
+    return channels.AGENT + machine.canonical(name)
 
 
 def replies_of(name: str) -> str:
     """Where it answers."""
-    return "wukong-replies." + machine.canonical(name)
+    return channels.REPLIES + machine.canonical(name)
 
 
-def send(name: str, command: str, args: object, seconds: float, *, key: str | None = None) -> Answer:
+def send(
+    name: str, command: str, args: object, seconds: float, *, sender: str, gone: Flag, key: str | None = None
+) -> Answer:
     """Send a command and wait for its answer, at most so long. Switches; needs a context, but no request.
 
     Args:
+        sender: Whose the command is, and the key.
+        gone: Set when nobody waits for the answer any longer.
         key: With the same one within 300 s it is the same command, which is not carried out again.
 
     Raises:
-        ApiError: As `publish`; 504 ``no_answer``: the agent has not answered in time, and perhaps will; 503: too many wait.
+        ApiError: As `publish`; 504 ``no_answer``: the agent has not answered in time, and perhaps will; 429, 503
+            ``too_many_waits``; 499 ``client_gone``.
+        IdempotencyConflictError: As `publish`.
         DrainingError: This worker stops. Ask again with the same key, and another one waits.
         BrokerError: The log can't be read or written.
     """
-    with _one_more_waits():
-        return wait_for(publish(name, command, args, key=key), seconds)
+    with waits.here().one_more(sender):
+        return wait_for(publish(name, command, args, sender=sender, key=key), seconds, gone)
 
 
-def publish(name: str, command: str, args: object, *, key: str | None = None) -> Sent:
+def publish(name: str, command: str, args: object, *, sender: str, key: str | None = None) -> Sent:
     """Send a command; `wait_for` has its answer. May switch.
 
+    Args:
+        sender, key: As in `send`.
+
     Raises:
+        IdempotencyConflictError: The sender has used the key for another command. This one is not carried out.
         ApiError: 400 ``unknown_command``, ``invalid_args``; 404 ``no_such_wukong``; 409 ``agent_not_connected``.
         BrokerError: As `Simulcast.publish`.
     """
@@ -101,20 +103,24 @@ def publish(name: str, command: str, args: object, *, key: str | None = None) ->
     if service.find(name) is None:
         raise service.no_such(name)
     full = machine.canonical(name)
-    id = secrets.token_hex(8) if key is None else sha256(f"{full} {key}".encode("utf-8", "replace")).hexdigest()[:16]
+    id = secrets.token_hex(8) if key is None else _own_id(full, sender, key)
+    data = {"id": id, "command": command, "args": args}
     if service.is_built_in(name):
-        return _carried_out(full, id, checked)
+        began = None if key is None else _begin(full, data)
+        return _carried_out(full, id, checked) if began is None else Sent(id, full, began)
     if not is_connected(name):
         raise ApiError(
             409, "agent_not_connected", f"The agent of {name} does not listen. Start it, or look at its connection."
         )
-    data = {"id": id, "command": command, "args": args}
     event = simulcast.publish(channel_of(name), data, type=COMMAND, idempotency_key=id)
     return Sent(id, full, str(event.position))
 
 
-def wait_for(sent: Sent, seconds: float) -> Answer:
+def wait_for(sent: Sent, seconds: float, gone: Flag) -> Answer:
     """The answer to a command. Switches.
+
+    Args:
+        gone: As in `send`.
 
     Raises:
         ApiError, DrainingError, BrokerError: As `send`.
@@ -140,7 +146,9 @@ def wait_for(sent: Sent, seconds: float) -> Answer:
             )
         if simulcast.hub.is_draining:
             raise DrainingError("This worker is about to stop. The command was sent; ask again for its answer.")
-        gevent.sleep(min(_LOOK_SECONDS if waited < _SOON_SECONDS else _LOOK_LATER_SECONDS, seconds - waited))
+        if gone.wait(min(_LOOK_SECONDS if waited < _SOON_SECONDS else _LOOK_LATER_SECONDS, seconds - waited)):
+            # For the log alone: nginx's number for a client that has closed the request.
+            raise ApiError(499, "client_gone", "The client has left. The command was sent; its answer is in the log.")
 
 
 def is_connected(name: str) -> bool:
@@ -152,11 +160,37 @@ def is_connected(name: str) -> bool:
     """
     deadline = time.monotonic() + _REGISTER_SECONDS
     while True:
-        if any(member.member == MEMBER for member in simulcast.members(channel_of(name), limit=2)):
+        # Whatever the names of others are: no name but this one lies next to its own beginning.
+        if any(one.member == MEMBER for one in simulcast.members(channel_of(name), after=MEMBER[:-1], limit=1)):
             return True
         if time.monotonic() >= deadline:
             return False
         gevent.sleep(_REGISTER_SECONDS / 10)
+
+
+def _own_id(name: str, sender: str, key: str) -> str:
+    """Of a command with a key: the same for a retry of the same sender, and for nobody else."""
+    return sha256("\n".join((sender, name, key)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _begin(name: str, data: Mapping[str, Any]) -> str | None:
+    """Before one of this machine's own carries out a command with a key: have the log know the command, so that it is carried
+    out by one request alone, in whichever worker.
+
+    Returns:
+        None for the first. Else the position after which its answer stands, or will stand.
+
+    Raises:
+        IdempotencyConflictError: As `publish`.
+    """
+    mark = secrets.token_hex(8)
+    key = IdempotencyKey(str(data["id"]), fingerprint=json.dumps(data))
+    event = simulcast.publish(channel_of(name), {**data, "begun": mark}, type=COMMAND, idempotency_key=key)
+    # What stands there is the first one's, with its mark. Nothing so young is trimmed.
+    newest = simulcast.history(channel_of(name), limit=_PAGE_EVENTS).events
+    stored = next((one for one in newest if one.position == event.position), None)
+    is_first = stored is not None and json.loads(stored.data)["begun"] == mark
+    return None if is_first else str(event.position)
 
 
 def _carried_out(name: str, id: str, command: command_set.Command) -> Sent:
@@ -183,20 +217,3 @@ def _answer_in(event: Event) -> Answer | None:
     if ok:
         return Answer(str(id), True, output=output if isinstance(output, dict) else {})
     return Answer(str(id), False, error=str(error))
-
-
-@contextmanager
-def _one_more_waits() -> Iterator[None]:
-    extensions = current_app.extensions
-    if extensions[_KEY] >= _MAX_WAITS:
-        raise ApiError(
-            503,
-            "too_many_waits",
-            f"{_MAX_WAITS} wait for answers already. Try again, or don't wait.",
-            {"Retry-After": "1"},
-        )
-    extensions[_KEY] += 1
-    try:
-        yield
-    finally:
-        extensions[_KEY] -= 1

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import gevent
 import msgspec
 from flask import Flask
+from gevent.event import Event as Flag
 from msgspec import Meta, Struct
 
 from .. import auth, limits, sockets
 from ..errors import ApiError
 from ..extensions import simulcast
 from ..flask_simulcast import Connection, ConnectionClosedError, SimulcastError, client_input
+from ..sender import current_sender
 from . import commands, machine, service
 from .command_set import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS
 from .pace import Pace
@@ -77,6 +79,7 @@ class Console:
         self._ws = ws
         self._name = name
         self._commands = 0
+        self._gone = Flag()
         self._pace = Pace(lambda status: sockets.say(ws, {"type": service.STATUS, "data": status}))
 
     def show(self, chunk: bytes) -> None:
@@ -106,7 +109,8 @@ class Console:
         return None
 
     def close(self) -> None:
-        """Show nothing any more."""
+        """Show nothing any more, and wait for nothing."""
+        self._gone.set()
         self._pace.stop()
 
     def _show(self, event: dict[str, Any]) -> None:
@@ -141,22 +145,24 @@ class Console:
             )
         limits.check_publish(1)
         self._commands += 1
-        gevent.spawn(self._carry_out, message, id)
+        gevent.spawn(self._carry_out, message, id, current_sender())
 
-    def _carry_out(self, message: Command, id: sockets.Id) -> None:
+    def _carry_out(self, message: Command, id: sockets.Id, sender: str) -> None:
         """If the console leaves meanwhile, the command was sent all the same, and its answer is in the log."""
         try:
             with self._app.app_context():
-                reply = self._sent(message)
+                reply = self._sent(message, sender)
             with suppress(ConnectionClosedError):  # the handler finds out by itself
                 sockets.say(self._ws, reply, id)
         finally:
             self._commands -= 1
 
-    def _sent(self, message: Command) -> dict[str, Any]:
+    def _sent(self, message: Command, sender: str) -> dict[str, Any]:
         try:
             with client_input():
-                answer = commands.send(self._name, message.command, message.args, message.wait)
+                answer = commands.send(
+                    self._name, message.command, message.args, message.wait, sender=sender, gone=self._gone
+                )
         except (ApiError, SimulcastError) as error:
             return sockets.error_of(error)
         fields = msgspec.to_builtins(answer)

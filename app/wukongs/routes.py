@@ -14,6 +14,7 @@ from ..extensions import simulcast
 from ..flask_simulcast import client_input
 from ..openapi.operation import JSON, RESUME_HEADER, STREAMS, Access, Operation, describes
 from ..pages import page as as_page
+from ..sender import current_sender
 from . import commands, schemas, service
 
 blueprint = Blueprint("wukongs", __name__)
@@ -129,7 +130,9 @@ def stream(name: str) -> Response:
         needs="`publish` on `wukong-agent.<name>`",
         path={"name": schemas.Name},
         query=schemas.CommandQuery,
-        headers={"Idempotency-Key": "With the same one within 300 s it is the same command, carried out once."},
+        headers={
+            "Idempotency-Key": "With the same one within 300 s it is the same command, carried out once; another command with it is 409."
+        },
         body={JSON: schemas.CommandRequest},
         errors=(409, 429, 503, 504),
     )
@@ -151,16 +154,16 @@ def command(name: str) -> Response:
             "invalid_command",
             f'{str(error)[:200]}. Send for example {{"command": "processes", "args": {{"limit": 5}}}}.',
         ) from None
-    key = request.headers.get("Idempotency-Key") or None
+    sender, key = current_sender(), request.headers.get("Idempotency-Key") or None
     limits.check_publish(1)
     if wait:
-        with client_input():
-            answer = commands.send(name, asked.command, asked.args, wait, key=key)
+        with simulcast.client_gone() as gone, client_input():
+            answer = commands.send(name, asked.command, asked.args, wait, sender=sender, gone=gone, key=key)
         return jsonify(
             msgspec.to_builtins(answer)
         )  # a name of a process may be no Unicode, which msgspec does not write
     with client_input():
-        sent = commands.publish(name, asked.command, asked.args, key=key)
+        sent = commands.publish(name, asked.command, asked.args, sender=sender, key=key)
     return as_json(schemas.SentCommand(sent.id), 202)
 
 

@@ -195,6 +195,25 @@ def test_a_token_of_one_agent_is_of_no_use_as_another(two: Server) -> None:
     call(two, "GET", "/wukongs/other/commands", headers={}, status=401)
 
 
+@pytest.mark.parametrize("user", ["agent", " agent", "\tagent", "?agent", "\\nagent"])
+def test_a_user_who_only_listens_is_not_taken_for_the_agent(tmp_path: Path, user: str) -> None:
+    """sec "the agent's ghost": commands went to them, and were 202 instead of 409."""
+    path = "/wukongs/ghost/commands"
+    with serve(tmp_path, jwt_key=JWT_KEY, presence_channels="*") as server:
+        call(server, "PUT", "/wukongs/ghost/status", {})
+        hear = {"path": "/api/v1/stream?channel=wukong-agent.ghost"}
+        with SSEClient(server.port, **hear, headers=token(user, subscribe=["wukong-agent.ghost"])) as ghost:
+            ghost.until("connected")
+            presence = "/channels/wukong-agent.ghost/presence"
+            wait_until(lambda: call(server, "GET", presence)["count"] == 1, 5, "the ghost to be listed")
+            assert call(server, "POST", path, {"command": "ping"}, status=409)["error"]["code"] == "agent_not_connected"
+            # Nor do others, who come first in the order of names, hide an agent that is there.
+            with SSEClient(server.port, **hear, headers=token("\x01", subscribe=["wukong-agent.ghost"])) as other:
+                other.until("connected")
+                with listener(server, "ghost"):
+                    assert call(server, "POST", path, {"command": "ping"}, status=202)["id"]
+
+
 def test_whoever_may_broadcast_does_not_command_agents_by_it(two: Server, tmp_path: Path) -> None:
     with agent(tmp_path, "deaf", two.port) as running:
         running.wait_for("Listens for commands.")
@@ -300,12 +319,19 @@ def test_who_commands_is_told_what_became_of_it(two: Server) -> None:
     call(two, "GET", "/wukongs/host/commands", status=409)
 
 
+def members(server: Server, name: str) -> list[dict[str, Any]]:
+    """Who is present where commands go."""
+    return list(call(server, "GET", f"/channels/wukong-agent.{name}/presence")["members"])
+
+
 def listener(server: Server, name: str) -> SSEClient:
     """An agent that listens, and does nothing."""
     client = SSEClient(server.port, f"/api/v1/wukongs/{name}/commands", headers=BEARER)
     client.until("connected")
     wait_until(
-        lambda: call(server, "GET", f"/channels/wukong-agent.{name}/presence")["count"] == 1, 5, "the agent to be there"
+        lambda: [one for one in members(server, name) if "agent" in one["member"] and "\n" in one["member"]],
+        5,
+        "the agent to be there",
     )
     return client
 

@@ -484,6 +484,38 @@ def test_a_subject_that_is_a_pattern(server: Server, name: str) -> None:
     assert server.request("GET", "/api/v1/channels/closed.a/presence", headers=greedy)[0] == 403
 
 
+@pytest.mark.parametrize(
+    "channel", ["wukong-agent.host", "wukong-replies.host", "chatroom:lobby", "chatroom:lobby:typing"]
+)
+def test_a_star_neither_commands_machines_nor_speaks_as_others(server: Server, channel: str) -> None:
+    """sec "what * means": the service's own channels have to be spelled out, as reserved names have."""
+    event = {"channel": channel, "data": 1}
+    for pattern in ("*", "w*", "wukong-*", "chat*", "chatroom*", "{sub}*"):
+        named = bearer(token("chatroom:", subscribe=[pattern, "presence:*"], publish=[pattern]))
+        assert refusal(server, "POST", "/api/v1/events", event, named) == (403, "not_granted")
+        for path in (f"stream?channel={channel}", f"channels/{channel}/history", f"channels/{channel}/presence"):
+            assert refusal(server, "GET", f"/api/v1/{path}", None, named) == (403, "not_granted")
+    everything = bearer(token(subscribe=["*"], publish=["*"]))
+    assert refusal(server, "POST", "/api/v1/wukongs/host/commands", {"command": "ping"}, everything) == (
+        403,
+        "not_granted",
+    )
+    prefix = channel[: channel.index("." if "." in channel else ":") + 1]
+    spelled = bearer(token(subscribe=[f"{prefix}*", f"presence:{channel}"], publish=[channel]))
+    for headers in (spelled, BEARER):
+        assert server.request("POST", "/api/v1/events", event, headers)[0] == 201
+        assert is_let_in(server, headers, channel)
+        for path in ("history", "presence"):
+            assert server.request("GET", f"/api/v1/channels/{channel}/{path}", headers=headers)[0] == 200
+
+
+def test_a_star_for_everybody_opens_none_of_the_services_own_channels(tmp_path: Path) -> None:
+    with serve(tmp_path, anonymous_channels="*") as open_to_all:
+        assert is_let_in(open_to_all, {}, "news")
+        for channel in ("wukong-agent.host", "wukong-replies.host", "chatroom:lobby", "presence:chatroom:lobby"):
+            assert open_to_all.request("GET", f"/api/v1/channels/{channel}/history")[0] == 401
+
+
 @pytest.mark.parametrize("channel", [*RESERVED, "simulcast:control"])
 def test_publishing_to_reserved_names_as_if_they_were_channels(server: Server, channel: str) -> None:
     """Not even with the key: only the hub speaks in these names."""

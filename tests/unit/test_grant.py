@@ -86,6 +86,21 @@ def test_a_star_alone_reaches_no_reserved_name(channel: str) -> None:
     assert not grant.may_publish(channel)
 
 
+@pytest.mark.parametrize("pattern", ["*", "job*", "jobs*", "{sub}*", "{sub}1", "presence:*", "presence:{sub}*"])
+def test_a_prefix_that_the_app_has_reserved_must_be_spelled_out(pattern: str) -> None:
+    """sec "what * means"."""
+    for channel in ("jobs.1", "presence:jobs.1"):
+        assert not matches(pattern, channel, "jobs.", ("jobs.",))
+    assert matches("jobs.*", "jobs.1", "", ("jobs.",))
+    assert matches("jobs.{sub}", "jobs.1", "1", ("jobs.",))
+    assert matches("presence:jobs.*", "presence:jobs.1", "", ("jobs.",))
+    assert matches("*", "jobs", "", ("jobs.",))
+    grant = Grant(subscribe=("*", "presence:*"), publish=("*",))
+    assert not grant.may_subscribe("jobs.1", ("jobs.",))
+    assert not grant.may_publish("jobs.1", ("jobs.",))
+    assert grant.may_subscribe("presence:news", ("jobs.",))
+
+
 def test_whoever_may_be_a_listener_may_name_what_every_listener_gets() -> None:
     assert Grant(subscribe=("news",)).may_subscribe(ALL)
     assert Grant(user="bob").may_subscribe(ALL)

@@ -13,13 +13,16 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from gevent import get_hub, monkey
+from gevent.event import Event as Flag
 from gevent.hub import Hub
+
+from ..loop import is_patched
 
 _READ = 1
 # What came in one turn of the loop; the rest is told in the next one, after everybody else had theirs.
@@ -152,6 +155,19 @@ def watch_client(client: Any, on_gone: Callable[[], object]) -> ClientWatch | Pe
     if HAS_EPOLL:
         return ClientWatch(_lookout(), client.fileno(), on_gone)
     return None if hasattr(client, "_sslobj") else PeekWatch(client, on_gone)
+
+
+@contextmanager
+def client_gone(environ: dict[str, Any]) -> Iterator[Flag]:
+    """A flag that is set when the client of a request leaves; never where that can't be seen."""
+    gone = Flag()
+    client = environ.get("gunicorn.socket")
+    watch = watch_client(client, gone.set) if hasattr(client, "_sock") and is_patched() else None
+    try:
+        yield gone
+    finally:
+        if watch is not None:
+            watch.stop()
 
 
 def _original(name: str) -> Any:
