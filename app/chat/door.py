@@ -70,6 +70,6 @@ def speaker(grant: Grant, given: str) -> tuple[Person, Speaker]:
 
 def _person(grant: Grant, given: str) -> Person:
     """Nobody speaks, or comes, in another's name."""
-    if grant.user and given and given != grant.user:
+    if grant.user and given and not texts.is_same_name(given, grant.user):
         raise ForbiddenError("Your token is another user's. Leave user out, or send the token's own.", "other_user")
     return Person(texts.check_name(grant.user or given), bool(grant.user))

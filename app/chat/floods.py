@@ -1,10 +1,10 @@
-"""Floods: how fast one may speak in a room. Token buckets, in each worker."""
+"""Floods: how fast one may speak, in a room and in all together. Token buckets, in each worker."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from flask import Flask, current_app
@@ -15,6 +15,9 @@ from ..limits import Buckets
 _KEY = "simulcast_chat"
 #: So many people at one address may speak as fast as they like: a school or an office has one.
 _PEOPLE_PER_ADDRESS = 10
+#: So many rooms at once may one speak in as fast as one likes: in more, nobody follows. Rooms cost nothing, so a bound for each
+#: of them is none.
+_ROOMS_AT_ONCE = 5
 # For one person, and for a whole room: more nobody can read.
 _TYPING_PER_SECOND = 1
 _TYPING_PER_ROOM = 10
@@ -36,16 +39,22 @@ class Floods:
     """What one app allows in this process.
 
     Args:
-        rate: Messages a second of one person in one room; 0 for no bound.
+        rate: Messages a second of one person in one room; 0 for no bound. In all rooms together it is five times as many.
         burst: How many of them at once.
         clock: Monotonic seconds.
     """
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
-        many = _PEOPLE_PER_ADDRESS
-        self._people = Buckets(rate, burst, clock) if rate else None
-        self._addresses = Buckets(rate * many, burst * many, clock) if rate else None
+
+        def buckets(times: int) -> Buckets | None:
+            return Buckets(rate * times, burst * times, clock) if rate else None
+
+        self._people, self._addresses = buckets(1), buckets(_PEOPLE_PER_ADDRESS)
+        # Of their own: those of rooms, which anybody can name without end, must not push these out.
+        self._people_everywhere = buckets(_ROOMS_AT_ONCE)
+        self._addresses_everywhere = buckets(_PEOPLE_PER_ADDRESS * _ROOMS_AT_ONCE)
         self._typing = Buckets(_TYPING_PER_SECOND, 1, clock)
+        self._typing_everywhere = Buckets(_TYPING_PER_SECOND * _ROOMS_AT_ONCE, _ROOMS_AT_ONCE, clock)
         self._rooms = Buckets(_TYPING_PER_ROOM, _TYPING_PER_ROOM, clock)
 
     def check_message(self, room: str, speaker: Speaker) -> None:
@@ -54,27 +63,29 @@ class Floods:
         Raises:
             ApiError: 429 ``chat_rate`` with ``Retry-After``.
         """
-        asked = [(self._people, speaker.name)]
-        if speaker.address:
-            asked.append((self._addresses, speaker.address))
         # A room has no space in its name, so that none of these can be taken for another.
-        found = [(buckets, f"{room} {name}") for buckets, name in asked if buckets is not None]
-        seconds = max((buckets.wait(name, 1) for buckets, name in found), default=0)
+        asked = [(self._people, f"{room} {speaker.name}"), (self._people_everywhere, speaker.name)]
+        if speaker.address:
+            asked += [(self._addresses, f"{room} {speaker.address}"), (self._addresses_everywhere, speaker.address)]
+        seconds = _take([(buckets, name) for buckets, name in asked if buckets is not None])
         if seconds > 0:
             after = math.ceil(seconds)
             message = f"You say too much at once. Try again in {after} s."
             raise ApiError(429, "chat_rate", message, {"Retry-After": str(after)})
-        for buckets, name in found:
-            buckets.take(name, 1)
 
     def takes_typing(self, room: str, speaker: Speaker) -> bool:
         """Whether it may be told now that somebody types. It is a hint: one too many is left out, without a word."""
-        name = f"{room} {speaker.name}"
-        if self._typing.wait(name, 1) or self._rooms.wait(room, 1):
-            return False
-        self._typing.take(name, 1)
-        self._rooms.take(room, 1)
-        return True
+        own = [(self._typing, f"{room} {speaker.name}"), (self._typing_everywhere, speaker.name)]
+        return not _take([*own, (self._rooms, room)])
+
+
+def _take(asked: Sequence[tuple[Buckets, str]]) -> float:
+    """Take one token from each of these buckets, or from none: then it answers the seconds until there is one in each."""
+    seconds = max((buckets.wait(name, 1) for buckets, name in asked), default=0.0)
+    if not seconds:
+        for buckets, name in asked:
+            buckets.take(name, 1)
+    return seconds
 
 
 def init_app(app: Flask) -> None:

@@ -155,6 +155,22 @@ def test_a_missing_user_is_400(workers: Fleet) -> None:
         assert answer["error"]["code"] == ("no_user" if method == "message" else "invalid_message")
 
 
+def test_a_name_is_one_person_composed_or_not_with_a_token_too(workers: Fleet) -> None:
+    """sec F10."""
+    composed, apart = "Jos\u00e9", "Jose\u0301"
+    with ExitStack() as stack:
+        enter(stack, workers.one, "names", composed).until("history")
+        enter(stack, workers.two, "names", apart).until("history")
+        for name in (composed, apart):
+            body = {"message": "Hello", "user": name}
+            call(workers.one, "POST", "/chat/names/message", body, of(apart), status=201)
+        users = call(workers.one, "GET", "/chat/names/users", headers=of(composed))
+        assert users["users"] == [composed]
+        with enter(stack, workers.one, "names", "ann") as ann:
+            history = ann.until("history").json
+        assert {message["user"] for message in history["messages"]} == {composed}
+
+
 # Coming in, and coming back
 
 

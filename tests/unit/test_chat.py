@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.chat.events import Person, channel_of, channels_of, right_of, told
 from app.chat.floods import Floods, Speaker
-from app.chat.texts import check_name, check_room, clean_text
+from app.chat.texts import check_name, check_room, clean_text, is_same_name
 from app.errors import ApiError
 from app.flask_simulcast import Event, Grant, Position
 
@@ -49,6 +50,86 @@ def test_a_name_that_hides_something_is_refused(name: str) -> None:
     assert refused(check_name, name) == "user_name"
 
 
+@pytest.mark.parametrize(
+    "character", [*"\u2800\u3164\uffa0\u115f\u1160\u034f\ufe0f\u17b4\u180b\U000e0100\U000e0041\U0001d159\u00ad"]
+)
+def test_an_invisible_name_and_one_that_looks_like_anns_are_refused(character: str) -> None:
+    """sec F10."""
+    for name in (character, f"ann{character}", f"{character}ann", f"a{character}nn"):
+        assert refused(check_name, name) == "user_name", ascii(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\u200dnn",
+        "a\u200cnn",
+        "\u0645\u0627\u200c\u0646",
+        "\u0645\u200cn",
+        "\U0001f412\u200c\U0001f412",
+        "a\u0301\u200db",
+    ],
+)
+def test_a_joiner_where_no_script_needs_it_is_refused(name: str) -> None:
+    """sec F10: it can't be seen there, after an Arabic letter that does not join, for example."""
+    assert refused(check_name, name) == "user_name"
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0915\u094d\u200d\u0937", "\u0915\u094d\u200c\u0937", "\u0dc1\u0dca\u200d\u0dbb\u0dd3"]
+)
+def test_a_joiner_where_a_script_needs_it_is_taken(name: str) -> None:
+    assert check_name(name) == name
+
+
+def test_one_name_is_one_person_composed_or_not() -> None:
+    """sec F10: NFC and NFD were two people."""
+    assert check_name("Jose\u0301") == check_name("Jos\u00e9") == "Jos\u00e9"
+    assert check_name("\u1112\u1161\u11ab") == "\ud55c"
+    assert check_name("e\u0301" * 64) == "\u00e9" * 64
+    assert refused(check_name, "e\u0301" * 65) == "user_name"
+    assert is_same_name("Jose\u0301", "Jos\u00e9")
+    assert not is_same_name("Jose", "Jos\u00e9")
+
+
+def test_accents_do_not_pile_up_over_other_lines() -> None:
+    """sec F10: sixty on one letter were taken."""
+    assert refused(check_name, "a" + "\u0301" * 60) == "user_name"
+    assert refused(check_name, "a\u0316\u0316\u0316\u0316\u0316nn") == "user_name"
+    assert refused(check_name, "\u0301ann") == "user_name", "it would stand on what is before the name"
+    # Hebrew, Thai, Burmese, Vietnamese with accents that have no composed form.
+    for name in (
+        "\u05e9\u05c1\u05bc\u05b8\u05dc\u05d5\u05b9\u05dd",
+        "\u0e01\u0e35\u0e49",
+        "\u1000\u103c\u103d\u103e\u102d\u1037",
+        "a\u0316\u0316",
+    ):
+        assert unicodedata.normalize("NFC", name) == check_name(name)
+
+
+def test_two_spaces_that_a_page_shows_as_one_are_refused() -> None:
+    assert refused(check_name, "Ann  Lee") == "user_name"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u202egnp.exe", "a\u202dz\u202c", "\u2067open", "\u202bopen", "closed\u2069", "closed\u202c", "\u2066a\u202bb\u2069c\u202c",
+        "\u2067a\nb\u2069",
+    ],
+)  # fmt: skip
+def test_a_message_does_not_turn_the_text_around_it(text: str) -> None:
+    """sec F10."""
+    assert refused(clean_text, text) == "message_text"
+
+
+@pytest.mark.parametrize(
+    "text", ["\u2067\u05d0\u2069 is \u202ba\u2066b\u2069c\u202c.", "\u200f\u05d0!\u200e", "\u061ca"]
+)
+def test_a_message_may_have_directions_that_end_in_it(text: str) -> None:
+    assert clean_text(text) == text
+
+
 def test_no_name_is_no_user() -> None:
     assert refused(check_name, "") == "no_user"
 
@@ -56,7 +137,9 @@ def test_no_name_is_no_user() -> None:
 @given(st.text(alphabet=st.characters(), max_size=70))
 def test_any_text_is_a_name_or_is_refused_by_name(text: str) -> None:
     try:
-        assert check_name(text) == text
+        name = check_name(text)
+        assert name == unicodedata.normalize("NFC", text)
+        assert check_name(name) == name
     except ApiError as error:
         assert (error.status, error.code) in {(400, "no_user"), (400, "user_name")}
         assert str(error).isascii(), "what was refused does not get into a log as it is"
@@ -176,6 +259,32 @@ def test_a_backend_is_bound_for_each_whom_it_speaks_for() -> None:
     floods = Floods(1, 1, Clock())
     assert [says(floods, "a", Speaker(f"?user{n}", "")) for n in range(100)] == [""] * 100
     assert says(floods, "a", Speaker("?user0", "")) == "1"
+
+
+def test_one_person_is_bound_over_all_rooms_together() -> None:
+    """sec F11: 1500 messages in 1500 rooms went through, in two seconds."""
+    floods = Floods(1, 3, clock := Clock())
+    ann = Speaker("ann", "192.0.2.1")
+    assert sum(says(floods, f"room{n}", ann) == "" for n in range(20_000)) == 15, "rooms can't push the bound out"
+    assert says(floods, "room1", Speaker("bob", "192.0.2.1")) == ""
+    clock.now += 1
+    assert sum(says(floods, f"other{n}", ann) == "" for n in range(100)) == 5
+    assert says(floods, "other0", ann) == "1"
+    clock.now += 10
+    assert [says(floods, "other99", ann) for _ in range(4)] == ["", "", "", "1"], "who was refused has lost nothing"
+
+
+def test_one_address_is_bound_over_all_rooms_together() -> None:
+    """sec F11."""
+    floods = Floods(1, 3, Clock())
+    said = [says(floods, f"room{n}", Speaker(f"user{n}", "192.0.2.1")) for n in range(200)]
+    assert said == [""] * 150 + ["1"] * 50
+
+
+def test_one_person_does_not_type_in_all_rooms_at_once() -> None:
+    """sec F11."""
+    floods = Floods(1, 3, Clock())
+    assert sum(floods.takes_typing(f"room{n}", Speaker("ann", "")) for n in range(100)) == 5
 
 
 def test_without_a_rate_there_is_no_bound() -> None:

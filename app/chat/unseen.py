@@ -1,0 +1,77 @@
+"""Characters that leave nothing to see, and those that turn the text around them. Facts of Unicode that `unicodedata` has not;
+pure."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Default_Ignorable_Code_Point. Source: Unicode 16, DerivedCoreProperties.txt.
+_IGNORABLE = (
+    (0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F),
+    (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+# Drawn as nothing, although they count as signs: a Braille pattern without dots, a note without a head, a Khitan filler, the
+# blanks of hieroglyphs. Source: the code charts.
+_BLANK = frozenset("\u2800\U0001d159\U00016fe4\U00013441\U00013442")
+# Nothing to be seen; and line ends, and spaces of other widths than the usual one. Unassigned characters are let through: they
+# are the emoji of next year.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
+
+ZWNJ, ZWJ = "\u200c", "\u200d"
+# Letters of Arabic script that a joiner keeps apart from the next one, or it would make no difference to be seen: those that
+# join on both sides. Source: Unicode 16, ArabicShaping.txt, Joining_Type D.
+_JOINS_BOTH_SIDES = (
+    (0x0620, 0x0620), (0x0626, 0x0626), (0x0628, 0x0628), (0x062A, 0x062E), (0x0633, 0x063F), (0x0641, 0x0647),
+    (0x0649, 0x064A), (0x066E, 0x066F), (0x0678, 0x0687), (0x069A, 0x06BF), (0x06C1, 0x06C2), (0x06CC, 0x06CC),
+    (0x06CE, 0x06CE), (0x06D0, 0x06D1), (0x06FA, 0x06FC), (0x06FF, 0x06FF),
+)  # fmt: skip
+_VIRAMA = 9  # the combining class of signs that take a letter's vowel away
+
+_OVERRIDES = "\u202d\u202e"
+# What ends them. Source: UAX #9, 2.1 to 2.5.
+_ENDS = {"\u202a": "\u202c", "\u202b": "\u202c", "\u2066": "\u2069", "\u2067": "\u2069", "\u2068": "\u2069"}
+
+
+def is_unseen(one: str) -> bool:
+    """Whether a character leaves nothing to see. The space does, between others, and is not meant."""
+    if one == " ":
+        return False
+    return unicodedata.category(one) in _UNSEEN or one in _BLANK or _is_in(one, _IGNORABLE)
+
+
+def is_needed(text: str, at: int) -> bool:
+    """Whether a joiner stands where a script needs it: after a virama, as in Indic ones; between letters that would join, as in
+    Persian; or ZWJ between two emoji.
+
+    Source: RFC 5892, A.1 and A.2, for the first two.
+    """
+    before, after = text[max(at - 1, 0) : at], text[at + 1 : at + 2]
+    if not before or not after:
+        return False
+    if unicodedata.combining(before) == _VIRAMA:
+        return True
+    if text[at] == ZWNJ:
+        return _is_in(before, _JOINS_BOTH_SIDES) and unicodedata.bidirectional(after) == "AL"
+    return {unicodedata.category(before), unicodedata.category(after)} <= {"So", "Sk"}
+
+
+def turns_others(text: str) -> bool:
+    """Whether a text turns the direction of what stands around it: it overrides directions, or a line of it begins another one
+    that it does not end, or ends one that it did not begin."""
+    for line in text.split("\n"):
+        open_ones: list[str] = []
+        for one in line:
+            if one in _OVERRIDES:
+                return True
+            if one in _ENDS:
+                open_ones.append(_ENDS[one])
+            elif one in _ENDS.values() and (not open_ones or open_ones.pop() != one):
+                return True
+        if open_ones:
+            return True
+    return False
+
+
+def _is_in(one: str, ranges: tuple[tuple[int, int], ...]) -> bool:
+    return any(first <= ord(one) <= last for first, last in ranges)
