@@ -108,6 +108,7 @@ TABLE = (
     Row("publish_rate_per_address", _natural, 0, "events/s", "How much may be published from one address, in each worker; 0 for no bound. The network (/64) counts as the address for IPv6."),
     Row("ticket_rate", _natural, 10, "tickets/s", "How many tickets one user may have, in each worker, ten seconds' worth at once; 0 for no bound."),
     Row("wukong_stale_seconds", _positive, 15, "s", "A wukong that has not reported for so long is offline."),
+    Row("max_wukongs", _positive, 10_000, "wukongs", "How many wukongs may report. Each keeps its last status, of at most SIMULCAST_MAX_EVENT_BYTES, in the service's database; one that has been silent for 30 days goes."),
     Row("chat_anonymous", _flag, False, "", "Whether somebody without a token may speak in rooms that SIMULCAST_ANONYMOUS_CHANNELS opens (chat.*), under any name."),
     Row("chat_rate", _natural, 1, "messages/s", "How much one person may say in one room, in each worker; 0 for no bound. One address may say ten times as much."),
     Row("chat_burst", _positive, 10, "messages", "How much of that may come at once, after a pause."),

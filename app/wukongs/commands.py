@@ -9,6 +9,7 @@ whichever worker took it. This machine's own wukongs answer at once, in the same
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import time
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from gevent.event import Event as Flag
 from .. import channels
 from ..errors import ApiError
 from ..extensions import simulcast
-from ..flask_simulcast import DrainingError, Event, IdempotencyKey
+from ..flask_simulcast import BrokerError, BrokerUnavailableError, DrainingError, Event, IdempotencyKey
 from . import command_set, machine, service, waits
 from .built_in import BuiltIn
 from .command_set import CommandError
@@ -32,6 +33,8 @@ COMMAND = "command"
 RESULT = "command-result"
 #: As whom an agent is present on its channel: no user's name has a line break, so nobody else can be.
 MEMBER = "\nagent"
+
+_log = logging.getLogger(__name__)
 
 _LOOK_SECONDS, _LOOK_LATER_SECONDS, _SOON_SECONDS = 0.01, 0.1, 1
 _PAGE_EVENTS = 100
@@ -79,7 +82,7 @@ def send(
             ``too_many_waits``; 499 ``client_gone``.
         IdempotencyConflictError: As `publish`.
         DrainingError: This worker stops. Ask again with the same key, and another one waits.
-        BrokerError: The log can't be read or written.
+        BrokerError: The command could not be sent.
     """
     with waits.here().one_more(sender):
         return wait_for(publish(name, command, args, sender=sender, key=key), seconds, gone)
@@ -123,20 +126,25 @@ def wait_for(sent: Sent, seconds: float, gone: Flag) -> Answer:
         gone: As in `send`.
 
     Raises:
-        ApiError, DrainingError, BrokerError: As `send`.
+        ApiError, DrainingError: As `send`.
     """
     if sent.answer is not None:
         return sent.answer
     began = time.monotonic()
     position = sent.position
     while True:
-        page = simulcast.history(replies_of(sent.name), after=position, limit=_PAGE_EVENTS)
-        for answer in filter(None, map(_answer_in, page.events)):
-            if answer.id == sent.id:
-                return answer
-        position = str(page.position)
-        if page.has_more:
-            continue
+        try:
+            page = simulcast.history(replies_of(sent.name), after=position, limit=_PAGE_EVENTS)
+        except BrokerUnavailableError as error:
+            # "Nothing was stored" would be untrue of the command: its answer may be read when the log is back.
+            _log.warning("No answer to command %s can be read now: %s", sent.id, error)
+        else:
+            for answer in filter(None, map(_answer_in, page.events)):
+                if answer.id == sent.id:
+                    return answer
+            position = str(page.position)
+            if page.has_more:
+                continue
         waited = time.monotonic() - began
         if waited >= seconds:
             raise ApiError(
@@ -194,12 +202,20 @@ def _begin(name: str, data: Mapping[str, Any]) -> str | None:
 
 
 def _carried_out(name: str, id: str, command: command_set.Command) -> Sent:
-    """Of this machine's own; told to those who listen for answers, too."""
+    """Of this machine's own; told to those who listen for answers, too.
+
+    Raises:
+        ApiError: 503 ``answer_not_stored``: it was carried out, and with the same key is not carried out again.
+    """
     try:
         answer = Answer(id, True, output=command_set.carry_out(command, BuiltIn(name)))
     except CommandError as error:
         answer = Answer(id, False, error=str(error))
-    event = simulcast.publish(replies_of(name), msgspec.to_builtins(answer), type=RESULT, idempotency_key=id)
+    try:
+        event = simulcast.publish(replies_of(name), msgspec.to_builtins(answer), type=RESULT, idempotency_key=id)
+    except BrokerError as error:
+        message = f"Command {id} was carried out, but the log has not taken its answer. Send it again, with a new key."
+        raise ApiError(503, "answer_not_stored", message, {"Retry-After": "1"}) from error
     return Sent(id, name, str(event.position), answer)
 
 

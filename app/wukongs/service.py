@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Row
 
 from ..errors import ApiError
 from ..extensions import db, simulcast
+from ..flask_simulcast import BrokerError, BrokerUnavailableError
 from . import machine, store
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 STATUS = "status"
+#: One that has been silent for a month is forgotten: a machine that was switched off for good.
+_FORGET_MS = 30 * 86_400_000
+# A batch of events that even the smallest log can take, of 1 MiB: each may have 64 KiB.
+_ROWS_A_BATCH = 10
 
 
 def is_name(name: str) -> bool:
@@ -61,13 +66,25 @@ def report(name: str, data: dict[str, Any], interval_seconds: float = 0) -> dict
     Args:
         interval_seconds: After how long it will report again; 0 where that is not known. Three of them have to pass in
             silence before it is offline, and ``SIMULCAST_WUKONG_STALE_SECONDS``.
+
+    Raises:
+        ApiError: 503 ``too_many_wukongs``.
+        BrokerUnavailableError: It is certainly not kept.
+        PublishUncertainError: It is kept; perhaps its listeners have not been told.
     """
     now_ms = _now_ms()
     status = _status(name, "agent", "online", now_ms, data)
     simulcast.check(channel_of(name), status, type=STATUS)
+    before = store.find(name)
+    if before is None:
+        _check_room()
     # Kept before it is published: whoever connects in between takes a position before the event, and a snapshot with it.
     store.save(name, data, now_ms, round(interval_seconds * 1000))
-    simulcast.publish(channel_of(name), status, type=STATUS)
+    try:
+        simulcast.publish(channel_of(name), status, type=STATUS)
+    except BrokerUnavailableError:
+        store.take_back(name, before, now_ms)
+        raise
     return status
 
 
@@ -76,21 +93,69 @@ def remove(name: str) -> bool:
 
     Returns:
         False if there is none.
+
+    Raises:
+        BrokerUnavailableError: It is still there.
+        PublishUncertainError: It is removed; perhaps its listeners have not been told.
     """
     row = store.remove(name)
     if row is None:
         return False
-    status = _status(name, "agent", "removed", _now_ms(), json.loads(row.data))
-    simulcast.publish(channel_of(name), status, type=STATUS)
+    _tell_removed([row])
     return True
 
 
 def sample() -> None:
-    """Publish the status of this machine and its workers, and of agents that have just fallen silent. May switch."""
+    """Publish the status of this machine and its workers, and of agents that have just fallen silent. Forget those that have
+    been silent for a month. May switch."""
     built_in = map(_built_in, [machine.HOST, *machine.worker_names()])
+    _publish(status for status in built_in if status is not None)
+    _tell_silent()
+    _forget()
+
+
+def _check_room() -> None:
+    """Whether there can be one more that reports. Looked at for a new name alone, so several at once may pass it by some.
+
+    Raises:
+        ApiError: 503 ``too_many_wukongs``.
+    """
+    _forget()
+    most = current_app.config["SIMULCAST_MAX_WUKONGS"]
+    if store.count() >= most:
+        raise ApiError(
+            503, "too_many_wukongs", f"{most} wukongs report already. Remove some, or raise SIMULCAST_MAX_WUKONGS."
+        )
+
+
+def _tell_silent() -> None:
+    """That some are offline, a few at a time. Those whose listeners could not be told are told of the next time."""
     stale_ms = _stale_ms()
-    silent = [_agent(row, stale_ms) for row in store.take_stale(stale_ms, _now_ms())]
-    statuses = [*(status for status in built_in if status is not None), *silent]
+    rows = store.take_stale(stale_ms, _now_ms())
+    for start in range(0, len(rows), _ROWS_A_BATCH):
+        try:
+            _publish(_agent(row, stale_ms) for row in rows[start : start + _ROWS_A_BATCH])
+        except BrokerError:
+            store.untake_stale(rows[start:])
+            raise
+
+
+def _forget() -> None:
+    """Some of those that have been silent for a month."""
+    _tell_removed(store.remove_silent(_now_ms() - _FORGET_MS, _ROWS_A_BATCH))
+
+
+def _tell_removed(rows: Sequence[Row[Any]]) -> None:
+    """A last status of each. Where that is certainly not told, they are there again."""
+    statuses = [_status(row.name, "agent", "removed", _now_ms(), json.loads(row.data)) for row in rows]
+    try:
+        _publish(statuses)
+    except BrokerUnavailableError:
+        store.put_back(rows)
+        raise
+
+
+def _publish(statuses: Iterable[dict[str, Any]]) -> None:
     simulcast.publish_many(
         [{"channel": channel_of(status["name"]), "type": STATUS, "data": status} for status in statuses]
     )

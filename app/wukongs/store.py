@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flask import Flask
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     delete,
     event,
+    func,
     inspect,
     select,
     text,
@@ -70,11 +71,10 @@ def is_stale(reported_ms: Any, interval_ms: Any, stale_ms: int, now_ms: int) -> 
 
 
 def save(name: str, data: dict[str, Any], now_ms: int, interval_ms: int) -> None:
-    """Keep a report; it replaces the last one."""
-    insert = postgresql_insert if db.engine.dialect.name == "postgresql" else sqlite_insert
+    """Keep a report; it replaces the last one. `take_back` undoes it."""
     values = {"data": json.dumps(data, allow_nan=False), "reported_ms": now_ms}
     values |= {"is_offline": False, "interval_ms": interval_ms}
-    statement = insert(Wukong).values(name=name, **values)
+    statement = _insert()(Wukong).values(name=name, **values)
     db.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
     db.session.commit()
 
@@ -85,11 +85,46 @@ def find(name: str) -> Row[Any] | None:
         return connection.execute(select(Wukong.__table__).where(Wukong.name == name)).one_or_none()
 
 
+def count() -> int:
+    """How many there are."""
+    with db.engine.connect() as connection:
+        return int(connection.execute(select(func.count()).select_from(Wukong)).scalar_one())
+
+
+def take_back(name: str, before: Row[Any] | None, now_ms: int) -> None:
+    """Undo a `save`, unless another report has come since.
+
+    Args:
+        before: What `find` had before it.
+        now_ms: That of the report.
+    """
+    saved = (Wukong.name == name) & (Wukong.reported_ms == now_ms)
+    undo = delete(Wukong) if before is None else update(Wukong).values(**before._mapping)
+    with db.engine.begin() as connection:
+        connection.execute(undo.where(saved))
+
+
 def remove(name: str) -> Row[Any] | None:
-    """Forget one; its last report, if there was one."""
+    """Forget one; its last report, if there was one. `put_back` undoes it."""
     with db.engine.begin() as connection:
         statement = delete(Wukong).where(Wukong.name == name).returning(*Wukong.__table__.columns)
         return connection.execute(statement).one_or_none()
+
+
+def remove_silent(before_ms: int, rows: int) -> list[Row[Any]]:
+    """Forget those that have not reported since, at most so many; answer them."""
+    names = select(Wukong.name).where(Wukong.reported_ms < before_ms).limit(rows)
+    statement = delete(Wukong).where(Wukong.name.in_(names), Wukong.reported_ms < before_ms)
+    with db.engine.begin() as connection:
+        return list(connection.execute(statement.returning(*Wukong.__table__.columns)).all())
+
+
+def put_back(rows: Sequence[Row[Any]]) -> None:
+    """Undo a removal, but for those that have reported since."""
+    if rows:
+        with db.engine.begin() as connection:
+            values = [dict(row._mapping) for row in rows]
+            connection.execute(_insert()(Wukong).values(values).on_conflict_do_nothing(index_elements=["name"]))
 
 
 def every(engine: Engine) -> Iterator[Row[Any]]:
@@ -116,6 +151,17 @@ def take_stale(stale_ms: int, now_ms: int) -> list[Row[Any]]:
     statement = update(Wukong).where(Wukong.name.in_(names), stale).values(is_offline=True)
     with db.engine.begin() as connection:
         return list(connection.execute(statement.returning(*Wukong.__table__.columns)).all())
+
+
+def untake_stale(rows: Sequence[Row[Any]]) -> None:
+    """Undo a `take_stale`: their listeners could not be told."""
+    names = [row.name for row in rows]
+    with db.engine.begin() as connection:
+        connection.execute(update(Wukong).where(Wukong.name.in_(names)).values(is_offline=False))
+
+
+def _insert() -> Any:
+    return postgresql_insert if db.engine.dialect.name == "postgresql" else sqlite_insert
 
 
 def _has_interval(engine: Engine) -> bool:

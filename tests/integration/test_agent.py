@@ -25,6 +25,7 @@ from app.tokens import mint
 from tests.agents import agent, agent_token
 from tests.clients import SSEClient
 from tests.integration.fleet import JWT_KEY, call, token
+from tests.redis_server import serve_redis
 from tests.relay import Relay
 from tests.serving import BEARER, ROOT, Server, serve, wait_until
 
@@ -351,6 +352,28 @@ def test_a_retried_command_is_the_same_one(two: Server) -> None:
         two.publish("wukong-replies.retried", {"ok": 1}, [], answer, type="command-result")
         late = call(two, "POST", "/wukongs/retried/commands?wait=5", {"command": "ping"}, headers)
         assert late == answer, "who asks again with its key gets the answer that came meanwhile"
+
+
+def test_a_command_that_was_sent_is_not_said_to_be_not_stored_when_the_log_goes_away(tmp_path: Path) -> None:
+    """sec F8, its sibling: who waited was told 503 "Nothing was stored; try again"."""
+    with (
+        serve_redis(tmp_path / "redis") as redis,
+        serve(tmp_path / "server", broker_url=redis.url, redis_seconds=0.5) as server,
+    ):
+        call(server, "PUT", "/wukongs/sent/status", {})
+        with listener(server, "sent") as client:
+            answers: list[Any] = []
+            path = "/api/v1/wukongs/sent/commands?wait=4"
+            waiting = threading.Thread(
+                target=lambda: answers.append(server.request("POST", path, {"command": "ping"}, BEARER))
+            )
+            waiting.start()
+            id = client.until("command").json["id"]
+            redis.stop()
+            waiting.join(30)
+        (status, _, body) = answers[0]
+        assert (status, json.loads(body)["error"]["code"]) == (504, "no_answer")
+        assert id in json.loads(body)["error"]["message"]
 
 
 def test_an_answer_that_is_no_unicode_is_handed_on(two: Server, tmp_path: Path) -> None:

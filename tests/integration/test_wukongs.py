@@ -168,6 +168,75 @@ def test_one_that_is_removed_says_so_to_its_listeners_and_is_gone(server: Server
     assert delete("/api/v1/wukongs/no%20name") == (400, "wukong_name")
 
 
+def test_a_report_that_is_answered_nothing_was_stored_is_not_stored_and_a_removal_neither(tmp_path: Path) -> None:
+    """sec F8: the row stayed, and what listeners were not told was there."""
+    with serve(tmp_path, append_seconds=1) as server:
+
+        def put(name: str, n: int) -> int:
+            return server.request("PUT", f"/api/v1/wukongs/{name}/status?interval=60", {"n": n}, BEARER)[0]
+
+        assert put("known", 1) == 200
+        before = server.get_json("/api/v1/wukongs/known")
+        with closing(sqlite3.connect(tmp_path / "instance" / "simulcast.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # nobody else writes to the log now
+            for method, path in (
+                ("PUT", "/api/v1/wukongs/new/status"),
+                ("PUT", "/api/v1/wukongs/known/status"),
+                ("DELETE", "/api/v1/wukongs/known"),
+            ):
+                status, _, body = server.request(method, path, {"n": 2} if method == "PUT" else None, BEARER)
+                error = json.loads(body)["error"]
+                assert (status, error["code"]) == (503, "broker_unavailable")
+                assert "Nothing was stored" in error["message"]
+            assert server.request("GET", "/api/v1/wukongs/new")[0] == 404
+            assert server.get_json("/api/v1/wukongs/known") == before
+            other.execute("ROLLBACK")
+        assert put("new", 3) == put("known", 3) == 200
+        assert server.request("DELETE", "/api/v1/wukongs/new", headers=BEARER)[0] == 204
+        assert server.get_json("/api/v1/wukongs/known")["data"] == {"n": 3}
+
+
+def test_one_whose_silence_could_not_be_told_is_told_of_later(tmp_path: Path) -> None:
+    """sec F8: it was marked as told."""
+    with serve(tmp_path, append_seconds=1, wukong_stale_seconds=2) as server:
+        server.request("PUT", "/api/v1/wukongs/quiet/status", {}, BEARER)
+        with SSEClient(server.port, "/api/v1/wukongs/quiet/stream") as client:
+            assert client.until("status").json["state"] == "online"
+            with closing(sqlite3.connect(tmp_path / "instance" / "simulcast.db", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                wait_until(lambda: server.get_json("/api/v1/wukongs/quiet")["state"] == "offline", 10)
+                wait_until(lambda: server.log.count("No sample this time") >= 2, 20)
+                other.execute("ROLLBACK")
+            assert client.until("status").json["state"] == "offline"
+
+
+def test_names_have_a_bound_and_one_that_is_silent_for_a_month_goes(tmp_path: Path) -> None:
+    """sec F8: rows without end."""
+    day_ms = 86_400_000
+    with serve(tmp_path, max_wukongs=20) as server:
+
+        def put(name: str) -> tuple[int, str]:
+            status, _, body = server.request("PUT", f"/api/v1/wukongs/{name}/status", {}, BEARER)
+            return status, json.loads(body).get("error", {}).get("code", "")
+
+        now_ms = time.time_ns() // 1_000_000
+        add_wukongs(tmp_path, 20, now_ms - 29 * day_ms)
+        assert put("new") == (503, "too_many_wukongs")
+        assert server.request("GET", "/api/v1/wukongs/new")[0] == 404
+        assert put("many-000007") == (200, ""), "one that is known"
+        engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/instance/service.db")
+        with engine.begin() as connection:
+            statement = sqlalchemy.update(Wukong.__table__).where(Wukong.__table__.c.name < "many-000005")
+            connection.execute(statement.values(reported_ms=now_ms - 31 * day_ms))
+        engine.dispose()
+        with SSEClient(server.port, "/api/v1/stream?channel=wukong:many-000004") as client:
+            client.until("connected")
+            assert put("new") == (200, "")
+            assert client.until("status").json["state"] == "removed"
+        names = {one["name"] for one in server.get_json("/api/v1/wukongs")["wukongs"] if one["kind"] == "agent"}
+        assert names == {"new", *(f"many-{number:06}" for number in range(5, 20))}
+
+
 def test_the_name_of_a_worker_that_has_ended_is_nobodys(server: Server) -> None:
     for name in ("worker-4000000000", server.get_json("/api/v1/wukongs/host")["name"] + "-worker-1"):
         assert server.request("PUT", f"/api/v1/wukongs/{name}/status", {}, BEARER)[0] == 409
@@ -202,7 +271,7 @@ def add_wukongs(folder: Path, count: int, reported_ms: int) -> None:
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One worker, and 100 000 wukongs."""
     folder = tmp_path_factory.mktemp("crowded")
-    with serve(folder) as running:
+    with serve(folder, max_wukongs=MANY + 10) as running:
         add_wukongs(folder, MANY, time.time_ns() // 1_000_000)
         yield running
 
