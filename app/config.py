@@ -107,6 +107,7 @@ TABLE = (
     Row("publish_burst", _positive, 1000, "events", "How much of that may come at once, after a pause."),
     Row("publish_rate_per_address", _natural, 0, "events/s", "How much may be published from one address, in each worker; 0 for no bound. The network (/64) counts as the address for IPv6."),
     Row("ticket_rate", _natural, 10, "tickets/s", "How many tickets one user may have, in each worker, ten seconds' worth at once; 0 for no bound."),
+    Row("read_rate", _natural, 8 << 20, "bytes/s", "How much history, and lists of who is there, one user may read, in each worker, four seconds' worth at once; 0 for no bound. Without a token it is one address. The publish key has none."),
     Row("wukong_stale_seconds", _positive, 15, "s", "A wukong that has not reported for so long is offline."),
     Row("max_wukongs", _positive, 10_000, "wukongs", "How many wukongs may report. Each keeps its last status, of at most SIMULCAST_MAX_EVENT_BYTES, in the service's database; one that has been silent for 30 days goes."),
     Row("chat_anonymous", _flag, False, "", "Whether somebody without a token may speak in rooms that SIMULCAST_ANONYMOUS_CHANNELS opens (chat.*), under any name."),

@@ -1,6 +1,7 @@
-"""Limits: how much one may publish, and how many tickets one may have. Token buckets, in each worker.
+"""Limits: how much one may publish and read, and how many tickets one may have. Token buckets, in each worker.
 
-A bucket fills at the rate, up to the burst; a request takes one token for each of its events, all or none.
+A bucket fills at the rate, up to the burst; a request takes one token for each of its events, all or none. What a read costs
+is known after it, so that one may leave less than nothing: then the next one waits.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from flask import Flask, current_app, request
 from .errors import ApiError
 from .extensions import simulcast
 from .flask_simulcast import address_of
+from .sender import HOLDER, UNKNOWN, current_sender
 
 _KEY = "simulcast_limits"
 # Some 200 bytes each. Who is forgotten begins with a full bucket; he was the one who had waited longest.
 _MAX_BUCKETS = 10_000
 # Seconds' worth of tickets that may come at once.
 _TICKET_BURST = 10
+# Seconds' worth of reads that may come at once: a channel's whole history, as a rule.
+_READ_BURST = 4
 
 
 class Buckets:
@@ -103,6 +107,7 @@ class _Limits(NamedTuple):
 
     publish: PublishLimits
     tickets: Buckets | None
+    reads: Buckets | None
 
 
 def init_app(app: Flask) -> None:
@@ -110,12 +115,13 @@ def init_app(app: Flask) -> None:
     config = app.config
     per_user, per_address = config["SIMULCAST_PUBLISH_RATE"], config["SIMULCAST_PUBLISH_RATE_PER_ADDRESS"]
     burst = config["SIMULCAST_PUBLISH_BURST"]
-    tickets = config["SIMULCAST_TICKET_RATE"]
+    tickets, reads = config["SIMULCAST_TICKET_RATE"], config["SIMULCAST_READ_RATE"]
     app.extensions[_KEY] = _Limits(
         PublishLimits(
             Buckets(per_user, burst) if per_user else None, Buckets(per_address, burst) if per_address else None
         ),
         Buckets(tickets, _TICKET_BURST * tickets) if tickets else None,
+        Buckets(reads, _READ_BURST * reads) if reads else None,
     )
 
 
@@ -145,6 +151,31 @@ def check_ticket() -> None:
     if seconds > 0:
         raise _too_fast("ticket_rate", "These are too many tickets", seconds)
     buckets.take(name, 1)
+
+
+def check_read() -> None:
+    """Whether who asks may read a page now.
+
+    Raises:
+        ApiError: 429 ``read_rate`` with an honest ``Retry-After``.
+    """
+    buckets, name = _here().reads, _reader()
+    seconds = buckets.wait(name, 1) if buckets is not None and name else 0
+    if seconds > 0:
+        raise _too_fast("read_rate", "You read too much at once", seconds)
+
+
+def count_read(size: int) -> None:
+    """What a page that was read has cost, in bytes."""
+    buckets, name = _here().reads, _reader()
+    if buckets is not None and name:
+        buckets.take(name, size)
+
+
+def _reader() -> str:
+    """Who is bound; empty for the publish key, and for an address that is not known."""
+    name = current_sender()
+    return "" if name in (HOLDER, UNKNOWN) else name
 
 
 def _too_fast(code: str, what: str, seconds: float) -> ApiError:

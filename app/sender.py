@@ -1,5 +1,6 @@
-"""Sender: who a request is, as far as idempotency keys are concerned. A key that a client has chosen is its sender's own:
-no other client can take an event away, or have it refused, by using the same key first."""
+"""Sender: who a request is, where one client must not get in another's way. An idempotency key that a client has chosen is its
+sender's own: no other client can take an event away, or have it refused, by using the same key first. Each has its own share of
+what a worker can read and wait for."""
 
 from __future__ import annotations
 
@@ -10,6 +11,9 @@ from .flask_simulcast import address_of
 
 #: The sender of what comes with the publish key: one backend that is trusted.
 HOLDER = "publish key"
+_ADDRESS = "address:"
+#: Of clients without a token whose address is not known.
+UNKNOWN = _ADDRESS
 
 
 def current_sender() -> str:
@@ -20,4 +24,4 @@ def current_sender() -> str:
         return grant.revocable_as[0]
     if grant.publish:
         return HOLDER
-    return "address:" + address_of(request, "what tells the idempotency keys of clients without a token apart")
+    return _ADDRESS + address_of(request, "what tells clients without a token apart")

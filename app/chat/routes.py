@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 from flask import Blueprint, Response, request
 
-from .. import bodies, body, limits, query
+from .. import bodies, body, limits, query, reads
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
@@ -119,14 +119,18 @@ def typing(room: str) -> Response:
         needs="`subscribe` on `chat.<room>`",
         path={"room": schemas.Room},
         query=schemas.UsersQuery,
-        errors=(503,),
+        errors=(429, 503),
     )
 )
 def users(room: str) -> Response:
     """Who is in a room, over all workers."""
     door.require_entrance(room)
     asked = query.read(schemas.UsersQuery)
-    return as_json(service.users(room, after=asked.after, limit=asked.limit))
+    return as_json(reads.of_rows(lambda: service.users(room, after=asked.after, limit=asked.limit), _count))
+
+
+def _count(users: schemas.Users) -> int:
+    return users.count
 
 
 def _read(decoder: msgspec.json.Decoder[T], default: bytes = b"") -> T:

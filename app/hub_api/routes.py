@@ -6,7 +6,7 @@ import msgspec
 from flask import Blueprint, Response, current_app, request
 from msgspec import UNSET
 
-from .. import auth, bodies, body, limits, query
+from .. import auth, bodies, body, limits, query, reads
 from ..answers import as_json
 from ..errors import ApiError
 from ..extensions import simulcast
@@ -164,7 +164,7 @@ def publish_to_listener(listener: str) -> Response:
         access=Access.GRANTED,
         needs="`subscribe` on `listener:*`",
         query=schemas.ListenersQuery,
-        errors=(503,),
+        errors=(429, 503),
     )
 )
 def listeners() -> Response:
@@ -199,14 +199,14 @@ def kick(listener: str) -> Response:
         needs="`subscribe` on the channel",
         path={"channel": schemas.Channel},
         query=schemas.HistoryQuery,
-        errors=(503,),
+        errors=(429, 503),
     )
 )
 def history(channel: str) -> Response:
     """A page of what a channel has kept, with the verdict on whether something is missing."""
     auth.require_subscribe([channel])
     asked = query.read(schemas.HistoryQuery)
-    return as_json(service.history_page(simulcast.history(channel, after=asked.after or None, limit=asked.limit)))
+    return as_json(service.history_page(reads.history(channel, after=asked.after or None, limit=asked.limit)))
 
 
 @blueprint.get("/channels/<channel>/presence")
@@ -217,7 +217,7 @@ def history(channel: str) -> Response:
         needs="`subscribe` on `presence:<channel>`",
         path={"channel": schemas.Channel},
         query=schemas.MembersQuery,
-        errors=(503,),
+        errors=(429, 503),
     )
 )
 def presence(channel: str) -> Response:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec import Raw
 
-from .. import limits
+from .. import limits, reads
 from ..extensions import simulcast
 from ..flask_simulcast import Event, Grant, History
 from . import schemas
@@ -42,17 +42,19 @@ def history_page(history: History) -> schemas.HistoryPage:
 
 def members_page(channel: str, after: str, limit: int) -> schemas.MembersPage:
     """Who is present on a channel, over all workers."""
-    found, has_more = _page(simulcast.members(channel, after=after, limit=limit + 1), limit)
+    rows = reads.of_rows(lambda: simulcast.members(channel, after=after, limit=limit + 1), len)
+    found, has_more = _page(rows, limit)
     members = [schemas.Member(one.member, Raw(one.meta), one.since_ms, one.listeners) for one in found]
     return schemas.MembersPage(channel, members, len(members), members[-1].member if has_more else None)
 
 
 def listeners_page(query: schemas.ListenersQuery) -> schemas.ListenersPage:
     """Who is connected, over all workers."""
-    found, has_more = _page(
-        simulcast.listeners(after=query.after, limit=query.limit + 1, channel=query.channel, user=query.user),
-        query.limit,
+    rows = reads.of_rows(
+        lambda: simulcast.listeners(after=query.after, limit=query.limit + 1, channel=query.channel, user=query.user),
+        len,
     )
+    found, has_more = _page(rows, query.limit)
     listeners = [
         schemas.Listener(
             one.listener, one.user, one.member, list(one.channels), Raw(one.meta), one.encoding, one.since_ms

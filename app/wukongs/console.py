@@ -13,9 +13,8 @@ from flask import Flask
 from gevent.event import Event as Flag
 from msgspec import Meta, Struct
 
-from .. import auth, limits, sockets
+from .. import auth, limits, reads, sockets
 from ..errors import ApiError
-from ..extensions import simulcast
 from ..flask_simulcast import Connection, ConnectionClosedError, SimulcastError, client_input
 from ..sender import current_sender
 from . import commands, machine, service
@@ -131,7 +130,7 @@ class Console:
 
     def _last(self, limit: int) -> list[Any]:
         """The oldest first; fewer where they are large. Of this machine's own there are those of when somebody watched."""
-        page = simulcast.history(service.channel_of(self._name), limit=limit)
+        page = reads.history(service.channel_of(self._name), limit=limit)
         return [json.loads(event.data) for event in page.events if event.type == service.STATUS]
 
     def _command(self, message: Command, id: sockets.Id) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from ... import auth, limits
+from ... import auth, limits, reads
 from ...errors import ApiError
 from ...extensions import simulcast
 from ...farewell import farewell_of
@@ -136,9 +136,7 @@ class Session:
 
     def _history(self, command: commands.History) -> Struct:
         auth.require_subscribe([command.channel])
-        return service.history_page(
-            simulcast.history(command.channel, after=command.after or None, limit=command.limit)
-        )
+        return service.history_page(reads.history(command.channel, after=command.after or None, limit=command.limit))
 
     def _presence(self, command: commands.Presence) -> Struct:
         auth.require_subscribe([f"presence:{command.channel}"])
