@@ -7,6 +7,8 @@ from flask_sqlalchemy import SQLAlchemy
 from . import channels
 from .flask_simulcast import GuardedSock, Simulcast
 
-simulcast = Simulcast(reserved=channels.RESERVED, answers_preflights=False)  # app/cors.py answers them, for all of the API
+simulcast = Simulcast(
+    reserved=channels.RESERVED, answers_preflights=False
+)  # app/cors.py answers them, for all of the API
 sock = GuardedSock(simulcast)
 db = SQLAlchemy()
