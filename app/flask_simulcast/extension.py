@@ -180,7 +180,8 @@ class Simulcast(Publishing, Access):
         """
         hub, default, name = self.hub, self._default, check_publishable(channel)
         check_type(type)
-        check_key(idempotency_key.key if isinstance(idempotency_key, IdempotencyKey) else idempotency_key)
+        if idempotency_key is not None:
+            check_key(idempotency_key.key if isinstance(idempotency_key, IdempotencyKey) else idempotency_key)
 
         def make_drafts() -> list[Draft]:
             found = data() if callable(data) else data
