@@ -25,6 +25,11 @@ class Block:
     at: float = field(default_factory=time.monotonic)
 
     @property
+    def position(self) -> str:
+        """Its id, without the channel that may stand behind it."""
+        return self.id.partition("/")[0]
+
+    @property
     def json(self) -> Any:
         """Its data, parsed."""
         return json.loads(self.data)

@@ -10,6 +10,8 @@ A position is a point in the log. As text it is the SSE ``id``::
 
 Milliseconds and counter order it over the whole log, all channels. The tag orders nothing: it
 tells this event from another one that got the same number on a fork of the log.
+
+Where an event can't name its channel otherwise, its id is the position, a slash, and the channel: `label_of`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from .errors import ChannelNameError, EventDataError, EventTypeError, IdempotencyKeyError
 
@@ -51,8 +54,12 @@ CONTROL_TYPES = frozenset({"connected", "gap", "heartbeat", "closed"})
 _TYPES_OF_EVENT_SOURCE = frozenset({"error", "open"})
 
 _CHANNEL = re.compile(r"(?:presence:)?[A-Za-z0-9._:-]{1,128}", re.ASCII)
+# The longest that a label can be: a user of 128 characters, each of 4 bytes, each byte as %XX.
+_MAX_LABEL_CHARACTERS = len(USER_PREFIX) + MAX_USER_CHARACTERS * 4 * 3
 # Bounded in every part: int() of a hostile header must stay cheap, and \d would take Arabic digits.
-_POSITION = re.compile(r"([0-9]{1,13})-([0-9]{1,7})-([0-9a-f]{8})", re.ASCII)
+_POSITION = re.compile(
+    rf"([0-9]{{1,13}})-([0-9]{{1,7}})-([0-9a-f]{{8}})(?:/[!-~]{{1,{_MAX_LABEL_CHARACTERS}}})?", re.ASCII
+)
 
 
 class Position(NamedTuple):
@@ -71,7 +78,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
-        """Read the text form. None for anything that is not one: never an exception."""
+        """Read the text form, and leave out a channel behind it. None for anything that is not one: never an exception."""
         match = _POSITION.fullmatch(text)
         if match is None:
             return None
@@ -163,6 +170,13 @@ class Event:
 
 View = Callable[[Event], Event | None]
 """A pure, hashable function that drops or narrows an event for an audience."""
+
+
+def label_of(channel: str) -> str:
+    """A channel as it stands behind a position: its name, but a user's percent-encoded. A client sends the id back in a header,
+    which takes ASCII only, and splits it at the slash.
+    """
+    return quote(channel, safe=":") if channel.startswith(USER_PREFIX) else channel
 
 
 def check_channel(name: object) -> str:

@@ -50,8 +50,8 @@ class Page(threading.Thread):
 
     @property
     def ids(self) -> list[str]:
-        """Of its events."""
-        return [event.id for event in list(self.events)]
+        """Positions of its events."""
+        return [event.id.partition("/")[0] for event in list(self.events)]
 
     def connected(self) -> Page:
         """Wait until it is."""

@@ -106,6 +106,30 @@ def test_native_eventsource_misses_nothing_across_a_reload_of_gunicorn(server: S
     assert page.evaluate("opened") > 1, "the stream was never cut, so nothing was tested"
 
 
+def test_native_eventsource_knows_the_channel_of_each_event_and_misses_nothing(
+    server: Server, chromium: Chromium
+) -> None:
+    """Friction 11: by ``lastEventId``, which it sends back when it reconnects."""
+    page = chromium.open(f"http://127.0.0.1:{server.port}/")
+    page.evaluate(
+        LISTEN.replace("channel=x", "channel=left&channel=right").replace(
+            "got.push(", "got.push(event.lastEventId.split('/')[1], "
+        )
+    )
+    old = set(server.workers)
+    expected: list[object] = []
+    for number in range(1, 101):
+        if number == 50:
+            server.signal(signal.SIGHUP)
+        channel = "left" if number % 3 else "right"
+        server.publish(channel, number)
+        expected += [channel, number]
+    wait_until(lambda: not old & set(server.workers), 15, "the old workers to be gone")
+    page.wait_for("got.length >= 200", 15)
+    assert page.evaluate("got") == expected
+    assert page.evaluate("opened") > 1, "the stream was never cut, so nothing was tested"
+
+
 def test_native_eventsource_survives_that_gunicorn_is_away_behind_nginx(tmp_path: Path) -> None:
     """A 502 would end it for ever."""
     socket = tmp_path / "gunicorn.sock"

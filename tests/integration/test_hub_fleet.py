@@ -126,7 +126,7 @@ def test_a_user_whose_name_is_a_url_is_reached_and_revoked(workers: Fleet) -> No
     with listen(workers.two, "channel=a", token(name, subscribe=["*"])) as client:
         connect(client)
         answer = call(workers.one, "POST", f"{path}/events", {"data": 1}, status=201)
-        assert client.take(1)[0].id == answer["position"]
+        assert client.take(1)[0].position == answer["position"]
         call(workers.one, "DELETE", f"{path}/grants", status=204)
         assert client.until("closed").json["reason"] == "revoked"
 

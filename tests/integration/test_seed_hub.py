@@ -57,7 +57,7 @@ def test_sse_without_a_channel_gets_what_goes_to_all(workers: Fleet) -> None:
         answer = call(workers.one, "POST", "/broadcast", {"data": 1}, status=201)
         block = client.next()
         assert block is not None
-        assert (block.id, block.type, block.json) == (answer["position"], "message", 1)
+        assert (block.position, block.type, block.json) == (answer["position"], "message", 1)
 
 
 def test_sse_with_channel_gets_that_channel_alone(workers: Fleet) -> None:
@@ -91,7 +91,7 @@ def test_send_sse_reaches_everyone_whatever_they_listen_to(workers: Fleet) -> No
         answer = call(workers.one, "POST", "/broadcast", {"type": "news", "data": data}, status=201)
         for client in (here, there):
             block = client.until("news")
-            assert (block.id, block.json) == (answer["position"], data)
+            assert (block.position, block.json) == (answer["position"], data)
         text = read_lines_until(lines, b'"type":"news"')
         assert json.loads(text.splitlines()[-1])["data"] == data
 
@@ -102,7 +102,7 @@ def test_send_sse_to_channel_reaches_its_listeners_with_the_type(workers: Fleet)
         connect(client)
         (position,) = workers.one.publish("chat-room-1", data, type="notification")
         block = client.until("notification")
-        assert (block.id, block.json) == (position, data)
+        assert (block.position, block.json) == (position, data)
 
 
 def test_send_sse_to_client_reaches_one_connection_on_the_other_worker(workers: Fleet) -> None:
@@ -121,7 +121,7 @@ def test_send_sse_to_client_reaches_one_connection_on_the_other_worker(workers: 
         workers.one.publish("shared", 2)
         mine = one.take(3)
         assert [block.json for block in mine] == [1, "you", 2]
-        assert (mine[1].id, mine[1].type) == (answer["position"], "notification")
+        assert (mine[1].position, mine[1].type) == (answer["position"], "notification")
         # The frames of the others are the same bytes as ever, shared by all.
         others = [second.take(2), third.take(2)]
         assert [[block.text for block in blocks] for blocks in others] == [[mine[0].text, mine[2].text]] * 2
@@ -141,12 +141,12 @@ def test_send_sse_to_channels_is_one_event_in_each_all_or_none(workers: Fleet) -
         connect(second)
         event = {"channels": ["channel2", "channel1"], "type": "event-type", "data": 1}
         positions = call(workers.one, "POST", "/events", event, status=201)["positions"]
-        assert [block.id for block in both.take(2, "event-type")] == positions
+        assert [block.position for block in both.take(2, "event-type")] == positions
         assert second.until("event-type").id == positions[0]
         refused = call(workers.one, "POST", "/events", event | {"channels": ["channel1", "not good"]}, status=400)
         assert refused["error"]["code"] == "channel_name"
         (after,) = workers.one.publish("channel1", "after")
-        assert both.take(1)[0].id == after, "nothing of what was refused was stored"
+        assert both.take(1)[0].position == after, "nothing of what was refused was stored"
 
 
 def test_send_to_a_user_reaches_all_their_connections_on_all_workers(workers: Fleet) -> None:
@@ -162,7 +162,7 @@ def test_send_to_a_user_reaches_all_their_connections_on_all_workers(workers: Fl
             connect(client)
         answer = call(workers.one, "POST", "/users/ann/events", {"type": "notification", "data": "hi"}, status=201)
         for client in (laptop, phone, tablet):
-            assert client.until("notification").id == answer["position"]
+            assert client.until("notification").position == answer["position"]
         (position,) = workers.one.publish("x", 1)
         assert other.take(1)[0].id == position
     assert call(workers.two, "GET", "/channels/user:ann/history", headers=bob, status=403)

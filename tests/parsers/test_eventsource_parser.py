@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.flask_simulcast.encoding import sse
@@ -34,11 +34,12 @@ def parser() -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()
 
 
+@settings(deadline=None)  # the first one waits for node to start
 @given(st.lists(st.tuples(TYPES, TEXT), min_size=1, max_size=6), st.integers(1, 50))
 def test_it_reads_what_our_writer_wrote_in_pieces(
     parser: subprocess.Popen[str], events: list[tuple[str, str]], size: int
 ) -> None:
-    frames = [sse.encode(Event(POSITION, "c", type, data)) + sse.encode_comment() for type, data in events]
+    frames = [sse.encode_named(Event(POSITION, "c", type, data)) + sse.encode_comment() for type, data in events]
     body = sse.encode_retry(10) + b"".join(frames)
     pieces = [base64.b64encode(body[start : start + size]).decode() for start in range(0, len(body), size)]
     assert parser.stdin is not None
@@ -46,4 +47,4 @@ def test_it_reads_what_our_writer_wrote_in_pieces(
     parser.stdin.write(json.dumps(pieces) + "\n")
     parser.stdin.flush()
     read = json.loads(parser.stdout.readline())
-    assert read == [[type, data.replace("\r\n", "\n").replace("\r", "\n"), str(POSITION)] for type, data in events]
+    assert read == [[type, data.replace("\r\n", "\n").replace("\r", "\n"), f"{POSITION}/c"] for type, data in events]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import unquote
 
 import httpx
 import httpx_sse
@@ -39,6 +40,49 @@ def event(data: str, type: str = "message") -> Event:
 )
 def test_an_sse_frame_is_exactly_this(type: str, data: str, frame: str) -> None:
     assert sse.encode(event(data, type)) == frame.encode()
+
+
+@pytest.mark.parametrize(
+    ("channel", "alone", "among_several"),
+    [
+        ("orders", "5-3-9f3a2c1b", "5-3-9f3a2c1b/orders"),
+        ("a.b_c:d-e", "5-3-9f3a2c1b", "5-3-9f3a2c1b/a.b_c:d-e"),
+        ("presence:orders", "5-3-9f3a2c1b", "5-3-9f3a2c1b/presence:orders"),
+        ("all", "5-3-9f3a2c1b/all", "5-3-9f3a2c1b/all"),
+        (
+            "listener:7b29735d84c195f9",
+            "5-3-9f3a2c1b/listener:7b29735d84c195f9",
+            "5-3-9f3a2c1b/listener:7b29735d84c195f9",
+        ),
+        ("user:ann", "5-3-9f3a2c1b/user:ann", "5-3-9f3a2c1b/user:ann"),
+        ("user:Zoë /1", "5-3-9f3a2c1b/user:Zo%C3%AB%20%2F1", "5-3-9f3a2c1b/user:Zo%C3%AB%20%2F1"),
+    ],
+)
+def test_an_id_names_the_channel_where_it_is_not_the_stream_s_only_one(
+    channel: str, alone: str, among_several: str
+) -> None:
+    """Friction 11."""
+    one = Event(POSITION, channel, "message", "1")
+    assert sse.SSE.of(("orders",)) is sse.SSE
+    several = sse.SSE.of(("orders", "presence:orders"))
+    assert several.name == "sse"
+    assert sse.SSE.event(one) == f"id: {alone}\ndata: 1\n\n".encode()
+    assert several.event(one) == f"id: {among_several}\ndata: 1\n\n".encode()
+    for encoding in (ndjson.NDJSON, several):
+        assert encoding.of(("a", "b")) is encoding
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), min_size=1, max_size=128))
+def test_any_user_s_name_in_an_id_fits_a_header_and_is_read_back(user: str) -> None:
+    body = sse.encode_named(Event(POSITION, f"user:{user}", "message", "1"))
+    response = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=body)
+    [theirs] = httpx_sse.EventSource(response).iter_sse()
+    [ours] = read_sse(body)
+    assert theirs.id == ours.id
+    position, channel = ours.id.split("/")
+    assert (position, unquote(channel)) == (str(POSITION), f"user:{user}")
+    assert ours.id.isascii()
+    assert Position.parse(ours.id) == POSITION
 
 
 @pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\0b", "\n"])

@@ -28,6 +28,7 @@ from app.flask_simulcast.event import (
 @given(st.integers(0, (1 << 63) - 1), st.integers(0, (1 << 32) - 1))
 def test_a_position_reads_back_what_it_wrote(key: int, tag: int) -> None:
     assert Position.parse(str(Position(key, tag))) == (key, tag)
+    assert Position.parse(f"{Position(key, tag)}/presence:orders") == (key, tag), "as an SSE id with its channel"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,8 @@ def test_a_position_reads_back_what_it_wrote(key: int, tag: int) -> None:
         "", "-", "--", "1-2", "1-2-3", "1-2-9f3a2c1", "1-2-9f3a2c1bb", "1-2-9F3A2C1B", " 1-2-9f3a2c1b", "1-2-9f3a2c1b\n",
         "+1-2-9f3a2c1b", "1_0-2-9f3a2c1b", "1-1048576-9f3a2c1b", "9999999999999-0-00000000", "1" * 400 + "-0-00000000",
         "1-" + "0" * 400 + "-00000000", "١-٢-9f3a2c1b", "1e3-0-00000000", "0x1-0-00000000", "1.0-0-00000000",
+        "1-2-9f3a2c1b/", "1-2-9f3a2c1b /a", "1-2-9f3a2c1b/a b", "1-2-9f3a2c1b/a\n", "1-2-9f3a2c1b/é", "/a",
+        "1-2-9f3a2c1b/" + "a" * 1542,
     ],
 )  # fmt: skip
 def test_what_is_no_position_is_none_and_never_an_error(text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from ..event import Event
@@ -21,6 +21,7 @@ class Encoding:
         comment: Bytes that keep a connection alive and that no client sees as an event.
         retry: Milliseconds to wait before reconnecting, as bytes that go right before a frame; nothing where
             the encoding can't say so.
+        for_several: What a stream of several channels is written in, where one of a single channel leaves its name out.
     """
 
     name: str
@@ -29,3 +30,8 @@ class Encoding:
     notice: Callable[[str, str, str], bytes]
     comment: Callable[[], bytes]
     retry: Callable[[int], bytes]
+    for_several: Encoding | None = None
+
+    def of(self, channels: Collection[str]) -> Encoding:
+        """What a stream of these channels is written in."""
+        return self.for_several if self.for_several is not None and len(channels) > 1 else self

@@ -114,7 +114,8 @@ class CatchUp:
             listener.position = listener.start or hub_position
         else:
             verdict = self._verdict_on_resume(listener, hub_position)
-            gap = self._gap(listener, verdict, listener.resume)
+            position = Position.parse(listener.resume)
+            gap = self._gap(listener, verdict, listener.resume if position is None else str(position))
             # After a gap, with a snapshot, the client needs nothing from before it.
             listener.position = (listener.start if gap else None) or verdict.resume_at
         data = json.dumps({"listener": listener.id, "channels": listener.channels}, separators=(",", ":"))

@@ -102,7 +102,7 @@ def prepare(
     def make_listener(cut: Callable[[], None]) -> Listener:
         return Listener(
             channels,
-            encoding,
+            encoding.of(channels),
             resume=resume,
             start=start,
             view=options.get("view"),
