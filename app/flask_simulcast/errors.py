@@ -124,7 +124,7 @@ class IdempotencyKeyError(InvalidEventError):
 class IdempotencyConflictError(InvalidEventError):
     """A known idempotency key came with another type or other data. Certainly not stored."""
 
-    status = 409
+    status = client_status = 409  # two requests disagree, whoever made the key
     code = "idempotency_conflict"
 
     def __init__(self) -> None:
