@@ -111,7 +111,7 @@ TABLE = (
     Row("wukong_stale_seconds", _positive, 15, "s", "A wukong that has not reported for so long is offline."),
     Row("max_wukongs", _positive, 10_000, "wukongs", "How many wukongs may report. Each keeps its last status, of at most SIMULCAST_MAX_EVENT_BYTES, in the service's database; one that has been silent for 30 days goes."),
     Row("chat_anonymous", _flag, False, "", "Whether somebody without a token may speak in rooms that SIMULCAST_ANONYMOUS_CHANNELS opens (chat.*), under any name."),
-    Row("chat_rate", _natural, 1, "messages/s", "How much one person may say in one room, in each worker; 0 for no bound. One address may say ten times as much."),
+    Row("chat_rate", _natural, 1, "messages/s", "How much one person may say in one room, in each worker, and five times as much in all rooms together; 0 for no bound. One address may say ten times as much."),
     Row("chat_burst", _positive, 10, "messages", "How much of that may come at once, after a pause."),
     Row("metrics_folder", str, "instance/metrics", "", "Where the workers of one machine write their figures down for each other. A folder in memory will do: all in it begins anew with each start."),
     Row("log_level", _level, "", "", "How much the service says: debug, info, warning or error. Without it, as much as gunicorn (LOG_LEVEL)."),

@@ -127,7 +127,7 @@ def test_what_one_publishes_here_is_heard_on_the_other_worker(workers: Fleet) ->
         hearer.do("subscribe", channels=["a", "b"])
         key = {"idempotency_key": "once", "event": "said"}
         first = speaker.do("publish", channel="b", data=[1, {"x": None}], **key)
-        assert speaker.do("publish", channel="b", data=2, **key) == first
+        assert speaker.do("publish", channel="b", data=[1, {"x": None}], **key) == first
         speaker.do("publish", channel="a", data=3)
         assert hearer.events(2) == [[1, {"x": None}], 3]
 
