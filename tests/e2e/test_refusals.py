@@ -72,7 +72,7 @@ def test_a_page_reads_that_it_must_log_in_and_its_browser_comes_back_once(server
 
 def test_a_page_reads_that_its_user_may_not(server: Server, chromium: Chromium) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/static/page.css")
-    token = mint(JWT_KEY, seconds=60, user="ann", subscribe=["other"])
+    token = mint(JWT_KEY, seconds=600, user="ann", subscribe=["other"])
     page.evaluate(f"document.cookie = 'token={token}; path=/'")
     listen(page, "/api/v1/stream?channel=closed")
     page.wait_for("source.readyState === EventSource.CLOSED")

@@ -35,7 +35,7 @@ def named(block: Block) -> tuple[str, str]:
 
 
 def listen(server: Server, query: str, user: str = "", headers: dict[str, str] | None = None) -> SSEClient:
-    token = mint(JWT_KEY, seconds=60, user=user, subscribe=["*", "presence:*"]) if user else None
+    token = mint(JWT_KEY, seconds=600, user=user, subscribe=["*", "presence:*"]) if user else None
     bearer = {"Authorization": f"Bearer {token}"} if token else {}
     return SSEClient(server.port, f"/api/v1/stream?{query}", headers=bearer | (headers or {}))
 

@@ -38,7 +38,7 @@ def refused(server: Server, code: str) -> int:
 
 
 def cookie(*channels: str, user: str = "ann") -> dict[str, str]:
-    return {"Cookie": f"token={mint(JWT_KEY, seconds=60, user=user, subscribe=list(channels))}"}
+    return {"Cookie": f"token={mint(JWT_KEY, seconds=3600, user=user, subscribe=list(channels))}"}
 
 
 def told(answer: tuple[int, dict[str, str], bytes]) -> Any:
