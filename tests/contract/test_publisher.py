@@ -92,10 +92,13 @@ def test_a_key_is_of_one_event_and_may_say_itself_what_makes_it_the_same(url: st
             publisher.publish_many(
                 [{"channel": "a", "data": n, "idempotency_key": "l"} for n in (1, 2)] + [{"channel": "a", "data": 3}]
             )
-        first = publisher.publish("a", {"at": 1}, idempotency_key=IdempotencyKey("m", "ping"))
-        assert publisher.publish("a", {"at": 2}, idempotency_key=IdempotencyKey("m", "ping")).position == first.position
+        first = publisher.publish("a", {"at": 1}, idempotency_key=IdempotencyKey("m", fingerprint="ping"))
+        assert (
+            publisher.publish("a", {"at": 2}, idempotency_key=IdempotencyKey("m", fingerprint="ping")).position
+            == first.position
+        )
         with pytest.raises(IdempotencyConflictError):
-            publisher.publish("a", {"at": 1}, idempotency_key=IdempotencyKey("m", "status"))
+            publisher.publish("a", {"at": 1}, idempotency_key=IdempotencyKey("m", fingerprint="status"))
     assert stored(url, "a") == [("a", '{"n":1}'), ("a", '{"at":1}')]
 
 
