@@ -92,7 +92,7 @@ def _natural(value: Any) -> int:
 
 
 TABLE = (
-    Row("publish_key", _key, "", "", "A password, of at least 32 bytes: whoever sends it as a bearer token may publish, report, send to anyone, kick, and listen to all. It can't be revoked."),
+    Row("publish_key", _key, "", "", "A password, of at least 32 bytes: whoever sends it as a bearer token may publish, report, send to anyone, kick, and listen to all but what is sent to one user. It can't be revoked."),
     Row("jwt_key", _key, "", "", "Secret of at least 32 bytes with which tokens are signed (HS256)."),
     Row("jwt_public_key_file", str, "", "", "PEM file with the public key of whoever issues tokens: RSA of at least 2048 bits (RS256), or P-256 (ES256). Needs the package cryptography. Read at start."),
     Row("jwt_jwks_file", str, "", "", "The same as a key set (JWKS): tokens name their key by kid. Instead of the PEM file."),

@@ -7,11 +7,8 @@ import itertools
 import json
 import os
 import re
-import shlex
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -27,7 +24,7 @@ from tests.clients import SSEClient
 from tests.integration.fleet import JWT_KEY, call, token
 from tests.redis_server import serve_redis
 from tests.relay import Relay
-from tests.serving import BEARER, ROOT, Server, serve, wait_until
+from tests.serving import BEARER, Server, serve, wait_until
 
 CARRIED_OUT = re.compile(r"Command (\w+) carried out")
 
@@ -267,22 +264,6 @@ def test_the_token_is_in_no_list_of_processes_and_may_be_replaced_in_its_file(tw
     with agent(tmp_path, "hidden", two.port, "--token", secret, token="", command="flask") as running:
         running.wait_for("Reports as")
         assert secret.encode() not in Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
-
-
-def test_the_token_that_the_documentation_makes_lets_an_agent_work(two: Server, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "wukongs.md").read_text()
-    (command,) = re.findall(r"^    flask (--app wsgi simulcast token .*\n.*)$", page, re.MULTILINE)
-    made = subprocess.run(
-        [sys.executable, "-m", "flask", *shlex.split(command.replace("\\\n", " "))],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "SIMULCAST_JWT_KEY": JWT_KEY},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
-    with agent(tmp_path, "web-7", two.port, token=made) as running:
-        running.wait_for("Listens for commands.")
-        assert order(two, "web-7", "ping")["ok"]
 
 
 def test_without_the_right_to_listen_it_reports_all_the_same(two: Server, tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""What a block's language says of it, and the check that each block of it must pass before anything is run."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import yaml
+
+from tests.conftest import require
+
+
+def check_python(text: str) -> None:
+    """It compiles."""
+    compile(text, "<block>", "exec", ast.PyCF_ONLY_AST)
+
+
+def check_shell(text: str) -> None:
+    """bash can read it."""
+    _ask([require("bash", shutil.which("bash")), "-n"], text)
+
+
+def check_javascript(text: str) -> None:
+    """node can read it, as a module: imports and await at the top are allowed."""
+    _ask([require("node", shutil.which("node")), "--check", "--input-type=module"], text)
+
+
+def check_json(text: str) -> None:
+    """It is one JSON value."""
+    json.loads(text)
+
+
+def check_json_lines(text: str) -> None:
+    """Each line is one JSON object."""
+    for line in text.splitlines():
+        assert isinstance(json.loads(line), dict), line
+
+
+def check_http(text: str) -> None:
+    """A request or the head of an answer, then an empty line and a body."""
+    first, *fields = text.partition("\n\n")[0].splitlines()
+    assert "HTTP/1.1" in first.split(), first
+    assert all(": " in field for field in fields), fields
+
+
+def check_yaml(text: str) -> None:
+    """It is a YAML document."""
+    assert yaml.safe_load(text) is not None
+
+
+def check_metrics_query(text: str) -> None:
+    """An expression a line, its brackets closed; the metrics are looked for by the page's test."""
+    for line in text.splitlines():
+        expression = line.partition("#")[0]
+        assert all(expression.count(a) == expression.count(b) for a, b in ("()", "[]", "{}")), line
+        assert expression.count('"') % 2 == 0, line
+
+
+def check_output(text: str) -> None:
+    """What a program has printed; the page's test compares it with what the program prints."""
+    assert text.strip()
+
+
+CHECKS: dict[str, Callable[[str], None]] = {
+    "python": check_python,
+    "sh": check_shell,
+    "js": check_javascript,
+    "json": check_json,
+    "jsonl": check_json_lines,
+    "http": check_http,
+    "yaml": check_yaml,
+    "promql": check_metrics_query,
+    "text": check_output,
+}
+
+
+def _ask(command: list[str], text: str) -> None:
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr

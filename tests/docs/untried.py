@@ -1,0 +1,21 @@
+"""The only blocks of the documents that no test runs: why, and what is checked instead.
+
+A block stands here by its page and its first line. Its page's test module takes it by `Page.take_untried`.
+"""
+
+from __future__ import annotations
+
+UNTRIED = {
+    ("README.md", "./scripts/test"): "would run this test again: checked is that it is there and that bash can read it",
+    (
+        "app/flask_simulcast/README.md",
+        "pip install",
+    ): "no package index is asked: checked is that the extra is in pyproject.toml"
+    " (tests/package/test_wheel.py builds the wheel and installs it with its extra)",
+    ("docs/guide.md", "pip install"): "the same",
+    (
+        "docs/operations.md",
+        "docker build",
+    ): "there is no container engine: checked are the options, against the Dockerfile"
+    " (tests/package/test_dockerfile.py checks that)",
+}
