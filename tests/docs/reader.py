@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -41,6 +42,7 @@ class Reader:
             "PYTHONWARNINGS": "",
             "PIP_NO_INDEX": "1",  # scripts/run looks whether its packages are there; it must not fetch any
             "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{self.port} --worker-tmp-dir /dev/shm",
+            "FLASK_SECRET_KEY": secrets.token_hex(16),
             **environment,
         }
 
