@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socket
 import time
@@ -217,3 +218,12 @@ def begun(server: Server, method: str, path: str, body: Any, headers: dict[str, 
 
 def reading(server: Server) -> int:
     return int(server.get_json("/bodies"))
+
+
+@pytest.mark.parametrize(("method", "path", "_"), WRITES, ids=[path for _, path, _ in WRITES])
+def test_a_compressed_body_is_refused_by_name_on_every_route(server: Server, method: str, path: str, _: Any) -> None:
+    """bug F14: it was a 400 that spoke of a byte."""
+    headers = {**token("bob", **ALL_RIGHTS), "Content-Encoding": "gzip"}
+    status, _headers, body = server.request(method, f"/api/v1{path}", gzip.compress(b"{}"), headers)
+    assert (status, json.loads(body)["error"]["code"]) == (415, "content_encoding")
+    assert b"gzip" in body
