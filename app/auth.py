@@ -79,7 +79,7 @@ def init_app(app: Flask) -> None:
         holder=_holder(always),
         nobody=Grant(subscribe=always),
     )
-    simulcast.authorizer(authorize)
+    simulcast.authorizer(authorize, challenge="Bearer")
 
 
 def authorize() -> Grant:

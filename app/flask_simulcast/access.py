@@ -28,6 +28,8 @@ class Access(ABC):
 
     #: Prefixes of channels of the app's own, which a grant must spell out.
     reserved: tuple[str, ...] = ()
+    #: For ``WWW-Authenticate`` in a 401; empty where people log in on a page.
+    challenge: str = ""
     _authorizer: Authorizer | None = None
 
     @property
@@ -35,12 +37,17 @@ class Access(ABC):
     def hub(self) -> Hub:
         """Which remembers what was revoked."""
 
-    def authorizer(self, function: A) -> A:
+    def authorizer(self, function: A, *, challenge: str = "") -> A:
         """Register what says who asks: called in a request, it returns a `Grant`, or None for nobody.
 
         From then on `sse` and its like take only listeners whose grant names the channels. Without one, each view decides.
+
+        Args:
+            challenge: How a client says who it is, as ``WWW-Authenticate`` has it: ``Bearer`` where it sends a token in a header.
+                A 401 carries it, and its message says so. Leave it out where people log in on a page.
         """
         self._authorizer = function
+        self.challenge = challenge
         return function
 
     def grant(self) -> Grant:
@@ -76,7 +83,7 @@ class Access(ABC):
             with client_input():
                 check_channel(channel)
             if not grant.may_subscribe(channel, self.reserved):
-                raise _refusal(grant, "listen to", channel)
+                raise _refusal(grant, "listen to", channel, self.challenge)
         return self._spend_ticket() or grant
 
     def require_publish(self, channels: Iterable[str]) -> Grant:
@@ -88,7 +95,7 @@ class Access(ABC):
         grant = self.grant()
         for channel in channels:
             if not grant.may_publish(channel, self.reserved):
-                raise _refusal(grant, "publish to", channel)
+                raise _refusal(grant, "publish to", channel, self.challenge)
         return grant
 
     def issue_ticket(self, grant: Grant, *, seconds: float = MAX_SECONDS) -> str:
@@ -142,18 +149,21 @@ class Access(ABC):
 
     def _check_grant(self, grant: Grant) -> None:
         if grant.expires_at is not None and grant.expires_at <= time.time():
-            raise UnauthorizedError("The token has expired. Get a new one.", "token_expired")
+            raise UnauthorizedError("What let you in has expired. Get a new token, or log in again.", "token_expired")
         if grant.revocable_as and self.hub.control.is_revoked(grant):
-            raise UnauthorizedError("The token was revoked. Get a new one.", "token_revoked")
+            raise UnauthorizedError("What let you in was revoked. Get a new token, or log in again.", "token_revoked")
 
     def _tickets(self) -> Tickets:
         hub = self.hub
         return Tickets(hub.broker, hub.settings.max_grant_seconds, default_of(current_app))
 
 
-def _refusal(grant: Grant, what: str, channel: str) -> GrantError:
-    if grant.is_anonymous:
-        return UnauthorizedError(
-            f"Not everyone may {what} {channel[:128]!a}. Send a token that grants it in the header Authorization: Bearer <token>."
-        )
-    return ForbiddenError(f"Your token does not let you {what} {channel[:128]!a}. Get one that does.", "not_granted")
+def _refusal(grant: Grant, what: str, channel: str, challenge: str) -> GrantError:
+    shown = f"{what} {channel[:128]!a}"
+    if challenge.startswith("Bearer"):
+        unknown = f"Not everyone may {shown}. Send a token that grants it in the header Authorization: Bearer <token>."
+        known = f"Your token does not let you {shown}. Get one that does."
+    else:
+        unknown = f"Not everyone may {shown}. Log in first."
+        known = f"You may not {shown}. Ask for the right to do so."
+    return UnauthorizedError(unknown) if grant.is_anonymous else ForbiddenError(known, "not_granted")

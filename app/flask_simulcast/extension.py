@@ -143,8 +143,8 @@ class Simulcast(Publishing, Access):
         settings = located(Settings.from_config(app.config), app.instance_path)
         check_url(settings)
         app.extensions[_KEY] = _State(settings, create)
-        app.register_error_handler(SimulcastError, _as_response)
-        app.register_error_handler(WebsocketMismatch, lambda error: _as_response(mismatch(error)))
+        app.register_error_handler(SimulcastError, self._as_response)
+        app.register_error_handler(WebsocketMismatch, lambda error: self._as_response(mismatch(error)))
         if self._answers_preflights and settings.allowed_origins:
             last = partial(preflight.answered, allowed=settings.allowed_origins)
             app.after_request_funcs.setdefault(None, []).insert(0, last)  # these run backwards
@@ -473,6 +473,9 @@ class Simulcast(Publishing, Access):
                 "This app has no Simulcast. Call Simulcast(app) or simulcast.init_app(app) first."
             ) from None
 
+    def _as_response(self, error: SimulcastError) -> Response:
+        return _as_response(error, self.challenge)
+
     def _stream(self, encoding: Encoding, channels: str | Iterable[str], options: StreamOptions) -> Response:
         hub = self.hub
         names = _channel_names(channels, hub.settings)
@@ -525,7 +528,7 @@ def _listened(names: Iterable[str]) -> list[str]:
         raise
 
 
-def _as_response(error: SimulcastError) -> Response:
+def _as_response(error: SimulcastError, challenge: str) -> Response:
     """What a client is told: the code, and what to do. Errors of the set-up stay errors. An EventSource that may come back is
     told so with status 200, and so is why it is refused: any other status would end it for ever without a word."""
     if error.status == 500:
@@ -547,8 +550,8 @@ def _as_response(error: SimulcastError) -> Response:
     response.status_code = error.status
     if error.status in _TRY_AGAIN:
         response.headers["Retry-After"] = "1"
-    elif error.status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
+    elif error.status == 401 and challenge:
+        response.headers["WWW-Authenticate"] = challenge
     elif error.status == 426:
         response.headers.update({"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"})
     return response
