@@ -6,14 +6,18 @@ import gevent
 import pytest
 from gevent.event import Event as Flag
 
+from app.flask_simulcast.brokers.memory import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub import Hub
 from app.flask_simulcast.hub.flights import Flights
+from app.flask_simulcast.hub.pump import Pump
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
-from app.flask_simulcast.testing import read_sse
+from app.flask_simulcast.metrics import Metrics
+from app.flask_simulcast.settings import Settings
+from app.flask_simulcast.testing import FakeClock, read_sse
 from tests.unit.conftest import MakeHub
 from tests.unit.readers import settle
 from tests.unit.simulation import FarBroker
@@ -22,16 +26,19 @@ HERD = 5_000
 
 
 class Reads:
-    """Flights, and what is read by them."""
+    """Flights, and what is read by them. ``is_far``: the broker's reads switch."""
 
-    def __init__(self, *, is_needed: bool = True) -> None:
+    def __init__(self, *, is_far: bool = True) -> None:
         self.begun = 0
-        self.shared = 0
-        self.is_lost = False
-        self.flights = Flights(is_needed=is_needed, is_lost=lambda: self.is_lost, on_shared=self._shares)
+        self._metrics = Metrics()
+        broker = MemoryBroker(Settings(), FakeClock())
+        broker.reads_at_once = not is_far
+        self.pump = Pump(broker, self._metrics, None, on_events=lambda events: None, on_jump=lambda: None)
+        self.flights = Flights(broker, self.pump, self._metrics)
 
-    def _shares(self) -> None:
-        self.shared += 1
+    @property
+    def shared(self) -> float:
+        return self._metrics.value("catchup_reads_shared_total")
 
     def read(self) -> int:
         self.begun += 1
@@ -87,7 +94,7 @@ def test_what_is_under_way_when_all_is_forgotten_is_not_given_to_who_asks_later(
 
 
 def test_where_reads_do_not_switch_nothing_is_noted() -> None:
-    reads = Reads(is_needed=False)
+    reads = Reads(is_far=False)
     assert gevent.joinall([gevent.spawn(reads.fetch) for _ in range(3)], timeout=5, raise_error=True)
     assert (reads.begun, reads.shared) == (3, 0)
 
@@ -97,10 +104,10 @@ def test_a_few_are_under_way_at_once_and_who_waits_for_a_turn_does_not_find_out_
     jobs = [gevent.spawn(reads.flights.fetch, n, reads.read) for n in range(20)]
     gevent.sleep(0)
     assert reads.begun == 8
-    reads.is_lost = True
+    reads.pump.is_lost = True
     gevent.joinall(jobs, timeout=5)
     assert [type(job.exception) for job in jobs] == [type(None)] * 8 + [BrokerUnavailableError] * 12
-    reads.is_lost = False
+    reads.pump.is_lost = False
     assert reads.flights.fetch("next", reads.read) == 9, "all turns were given back"
 
 

@@ -36,7 +36,10 @@ class Follower:
         self.seen: list[Event] = []
         self.jumps: list[Position] = []
         self.metrics = Metrics()
-        self.pump = Pump(broker, self.seen.extend, lambda: self.jumps.append(self.pump.position), self.metrics, "app")
+        self.pump = Pump(broker, self.metrics, "app", on_events=self.seen.extend, on_jump=self._jumped)
+
+    def _jumped(self) -> None:
+        self.jumps.append(self.pump.position)
 
 
 @pytest.fixture

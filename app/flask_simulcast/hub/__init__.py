@@ -15,7 +15,6 @@ import gevent
 from blinker import Signal
 
 from .. import signals
-from ..audience import Audience
 from ..brokers.base import Broker
 from ..errors import (
     BrokerError,
@@ -85,43 +84,36 @@ class Hub:
         self.id = token_hex(8)
         self._roll = Roll(settings)
         self.listeners = self._roll.listeners
-        self._flights = Flights(
-            is_needed=not broker.reads_at_once and is_patched(),
-            is_lost=lambda: self._pump.is_lost,
-            on_shared=lambda: metrics.count("catchup_reads_shared_total"),
-        )
-        self.control = Control(broker, self._roll, self._flights)
         self.is_draining = _draining_pid == self.pid
+        # Down and sideways each part holds those before it; back to the hub it tells what has happened.
         min_events = 0 if broker.reads_at_once else _MIN_RING_EVENTS
         self._ring = Ring(max(settings.ring_events, min_events), settings.ring_bytes)
-        self._pump = Pump(broker, self._receive, self._scatter, metrics, sender)
-        self._switchboard = Switchboard(self._read_to, self._becomes_pending)
+        self._pump = Pump(broker, metrics, sender, on_events=self._receive, on_jump=self._scatter)
+        self._flights = Flights(broker, self._pump, metrics)
+        self.control = Control(broker, self._roll, self._flights)
+        self._switchboard = Switchboard(self._pump)
         self._broadcaster = Broadcaster(
-            position=self._read_to,
-            audience_position=self._switchboard.goal,
-            listeners=self.listeners,
+            self._pump,
+            self._switchboard,
+            self.listeners,
+            settings,
+            metrics,
             on_behind=self._fell_behind,
             on_failure=self._scatter,
-            heartbeat_seconds=settings.heartbeat_seconds,
-            stall_seconds=settings.stall_seconds,
-            metrics=metrics,
         )
         self._catch_up = CatchUp(
-            broker=broker,
-            ring=self._ring,
-            hub_position=self._read_to,
-            goal=self._switchboard.goal,
-            join=self._switchboard.join,
-            read_on=self._pump.catch_up,
-            is_sure=lambda: self._pump.is_sure,
-            wait_for_pass=self._broadcaster.wait_for_pass,
-            check=self.control.check,
+            broker,
+            self._ring,
+            self._pump,
+            self._switchboard,
+            self._broadcaster,
+            self.control,
+            self._flights,
+            settings.page_bytes,
+            metrics,
             on_gap=self._told_gap,
-            page_bytes=settings.page_bytes,
-            flights=self._flights,
-            metrics=metrics,
         )
-        self._register = Register(broker, self.id, self.listeners, settings, self.read_on, metrics)
+        self._register = Register(broker, self.id, self.listeners, settings, metrics, on_written=self.read_on)
         self._breather = Breather(_BREATHE_SECONDS)
         self._loop: Any = None  # in which its listeners live
         self._has_told_of_dropped = False
@@ -407,12 +399,6 @@ class Hub:
         _hubs.discard(self)
 
     # What the parts call
-
-    def _read_to(self) -> Position:
-        return self._pump.position
-
-    def _becomes_pending(self, audience: Audience) -> None:
-        self._broadcaster.audience_pending(audience)
 
     def _receive(self, events: list[Event]) -> None:
         """From the pump, in the order of the log. Does not switch."""

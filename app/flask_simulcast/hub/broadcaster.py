@@ -16,6 +16,9 @@ from ..event import Position
 from ..listener import CloseReason, Listener
 from ..loop import let_others_in
 from ..metrics import Metrics
+from ..settings import Settings
+from .pump import Pump
+from .switchboard import Switchboard
 
 # Measured where commits hop between greenlets: 8.9 µs a delivery with 64, 24.9 with 500; no difference inline.
 _LISTENERS_A_TURN = 64
@@ -32,40 +35,37 @@ class Broadcaster:
     """One greenlet. Nothing is delayed on purpose: what arrives during a pass rides on the next one.
 
     Args:
-        position: Where the hub stands.
-        audience_position: What a listener's audience has handed out.
+        pump: Where the hub stands.
+        switchboard: Which audiences have something pending, and where each stands.
         listeners: All of this worker, catching up or live.
+        settings: When a live listener gets a heartbeat, and when one that takes nothing is closed.
+        metrics: Counts deliveries.
         on_behind: Called with a listener whose queue was full.
         on_failure: Called when a pass broke off: some members may not have been handed what others were.
-        heartbeat_seconds: A live listener that was sent nothing for so long gets a heartbeat.
-        stall_seconds: A listener whose chunk is on its way for longer is closed.
-        metrics: Counts deliveries.
     """
 
     def __init__(
         self,
-        *,
-        position: Callable[[], Position],
-        audience_position: Callable[[Listener], Position],
+        pump: Pump,
+        switchboard: Switchboard,
         listeners: Iterable[Listener],
+        settings: Settings,
+        metrics: Metrics,
+        *,
         on_behind: Callable[[Listener], None],
         on_failure: Callable[[], None],
-        heartbeat_seconds: float,
-        stall_seconds: float,
-        metrics: Metrics,
     ) -> None:
-        self._position = position
-        self._audience_position = audience_position
+        self._pump = pump
+        self._switchboard = switchboard
         self._listeners = listeners
+        self._heartbeat_seconds = settings.heartbeat_seconds
+        self._stall_seconds = settings.stall_seconds
+        self._metrics = metrics
         self._on_behind = on_behind
         self._on_failure = on_failure
-        self._heartbeat_seconds = heartbeat_seconds
-        self._stall_seconds = stall_seconds
-        self._metrics = metrics
-        self._look_seconds = min(_LOOK_SECONDS, heartbeat_seconds / 4)
+        self._look_seconds = min(_LOOK_SECONDS, settings.heartbeat_seconds / 4)
         self._look_at = 0.0
-        self._pending: list[Audience] = []
-        self._wake = Flag()
+        self._wake = switchboard.pass_due
         self._passed = Flag()
         self._waiting = 0
         self._greenlet: gevent.Greenlet[[], None] | None = None
@@ -79,12 +79,6 @@ class Broadcaster:
         """Kill the greenlet. Switches."""
         if self._greenlet is not None:
             self._greenlet.kill()
-
-    def audience_pending(self, audience: Audience) -> None:
-        """An audience has its first frame for the next pass, and stands where the hub stood before it."""
-        audience.stand_at(self._position())
-        self._pending.append(audience)
-        self._wake.set()
 
     def wait_for_pass(self, seconds: float) -> None:
         """Return after the next pass, or after so long. Switches."""
@@ -113,15 +107,14 @@ class Broadcaster:
                 self._on_failure()
 
     def _pass(self) -> None:
-        audiences, self._pending = self._pending, []
-        for audience in audiences:
+        for audience in self._switchboard.take_pending():
             if audience.is_pending:  # else its members were sent to history in the meantime
                 self._hand_out(audience)
         passed, self._passed = self._passed, Flag()
         passed.set()
 
     def _hand_out(self, audience: Audience) -> None:
-        position = self._position()
+        position = self._pump.position
         oldest_ms = audience.oldest_ms
         shared, chunk, events, own = audience.take(position)
         delivered = delivered_events = 0
@@ -149,7 +142,7 @@ class Broadcaster:
             if listener.is_writing:
                 self._look_after_writer(listener, now - listener.since)
             elif listener.is_live and now - listener.since >= self._heartbeat_seconds:
-                position = self._audience_position(listener)
+                position = self._switchboard.goal(listener)
                 key = (listener.encoding, listener.heartbeat_as_comment, position)
                 frame = frames.get(key)
                 if frame is None:

@@ -19,9 +19,13 @@ from ..event import LISTENER_PREFIX, Position
 from ..listener import Listener
 from ..loop import let_others_in
 from ..metrics import Metrics
+from .broadcaster import Broadcaster
+from .control import Control
 from .flights import Flights
+from .pump import Pump
 from .ring import Ring
 from .shelf import Shelf
+from .switchboard import Switchboard
 
 _log = logging.getLogger("flask_simulcast")
 
@@ -51,49 +55,40 @@ class CatchUp:
     Args:
         broker: History, and verdicts.
         ring: The last stretch of it, in memory.
-        hub_position: How far the hub has read.
-        goal: Where a listener's audience stands.
-        join: Makes a listener live, where it stands. Must not switch.
-        read_on: Has the pump read where that does not switch, for a listener that is ahead of it.
-        is_sure: Whether what the broker answers is of the log that the hub reads.
-        wait_for_pass: Returns after the next pass of the broadcaster, or after so many seconds. Switches.
-        check: Closes a listener that was revoked while the log went on without us. May switch.
-        on_gap: Called with a listener that was told that it misses something, and the reason. Must not switch.
+        pump: How far the hub has read, and whether what the broker answers is of the log that it reads.
+        switchboard: Where a listener's audience stands, and how a listener joins it.
+        broadcaster: Its passes are waited for.
+        control: Closes a listener that was revoked while the log went on without us.
+        flights: Reads that listeners share.
         page_bytes: Bound of a page.
-        flights: Of this worker.
         metrics: Counts gaps, what was read, and what was shared.
+        on_gap: Called with a listener that was told that it misses something, and the reason. Must not switch.
     """
 
     def __init__(
         self,
-        *,
         broker: Broker,
         ring: Ring,
-        hub_position: Callable[[], Position],
-        goal: Callable[[Listener], Position],
-        join: Callable[[Listener], None],
-        read_on: Callable[[], None],
-        is_sure: Callable[[], bool],
-        wait_for_pass: Callable[[float], None],
-        check: Callable[[Listener], None],
-        on_gap: Callable[[Listener, str], None],
-        page_bytes: int,
+        pump: Pump,
+        switchboard: Switchboard,
+        broadcaster: Broadcaster,
+        control: Control,
         flights: Flights,
+        page_bytes: int,
         metrics: Metrics,
+        *,
+        on_gap: Callable[[Listener, str], None],
     ) -> None:
         self._broker = broker
         self._ring = ring
-        self._hub_position = hub_position
-        self._goal = goal
-        self._join = join
-        self._read_on = read_on
-        self._is_sure = is_sure
-        self._wait_for_pass = wait_for_pass
-        self._check = check
-        self._on_gap = on_gap
-        self._page_bytes = page_bytes
+        self._pump = pump
+        self._switchboard = switchboard
+        self._broadcaster = broadcaster
+        self._control = control
         self._flights = flights
+        self._page_bytes = page_bytes
         self._metrics = metrics
+        self._on_gap = on_gap
         self._scatters = 0
         self._pages: Shelf[_Written] = Shelf(_SHARED, _SHARED_SECONDS)
         self._verdicts: Shelf[Verdict] = Shelf(_SHARED, _SHARED_SECONDS)
@@ -133,15 +128,15 @@ class CatchUp:
         let_others_in()
         if listener.close_reason is not None:
             return b""
-        if not self._is_sure():
+        if not self._pump.is_sure:
             return self._wait_for_judgement()
         if listener.needs_verdict:
             return self._judge_again(listener)
-        goal = self._goal(listener)
+        goal = self._switchboard.goal(listener)
         if listener.position.key >= goal.key:
             return b"" if self._joins(listener) else self._wait_to_be_reached(listener)
         written = self._next_page(listener, goal)
-        if listener.close_reason is not None or listener.needs_verdict or not self._is_sure():
+        if listener.close_reason is not None or listener.needs_verdict or not self._pump.is_sure:
             return b""  # while it was read, the log went on without us: it may be a page of another one
         gap = self._gap_of_marks(listener, written.marks)
         listener.position = written.covered_to
@@ -180,25 +175,25 @@ class CatchUp:
         """Make it live, if it stands where its audience stands, and nothing for it alone lies between there and the hub:
         that is only handed to those who were members when it came. From the look at the goal to the join nothing switches:
         where the two positions are equal, nothing can come between."""
-        if listener.position.key != self._goal(listener).key:
+        if listener.position.key != self._switchboard.goal(listener).key:
             return False
-        if self._has_personal(listener, self._hub_position(), in_memory=not self._broker.reads_at_once):
+        if self._has_personal(listener, self._pump.position, in_memory=not self._broker.reads_at_once):
             return False
-        self._join(listener)
+        self._switchboard.join(listener)
         return True
 
     def _wait_to_be_reached(self, listener: Listener) -> bytes:
         """It comes from a faster worker, or its audience has not handed out what it has read in history already."""
-        self._read_on()
-        if not (listener.position.key < self._goal(listener).key or self._joins(listener)):
-            self._wait_for_pass(_WAIT_SECONDS)
+        self._pump.catch_up()
+        if not (listener.position.key < self._switchboard.goal(listener).key or self._joins(listener)):
+            self._broadcaster.wait_for_pass(_WAIT_SECONDS)
         return b""
 
     def _wait_for_judgement(self) -> bytes:
         """The log was opened anew, and the pump has not found out yet whether it is still the same."""
-        self._read_on()
-        if not self._is_sure():
-            self._wait_for_pass(_WAIT_SECONDS)
+        self._pump.catch_up()
+        if not self._pump.is_sure:
+            self._broadcaster.wait_for_pass(_WAIT_SECONDS)
         return b""
 
     # Pages
@@ -319,7 +314,7 @@ class CatchUp:
     def _judge_again(self, listener: Listener) -> bytes:
         """The log went on without this worker: does history still cover where the listener stands?"""
         stamp = self._stamp
-        self._check(listener)
+        self._control.check(listener)
         verdict = self.verdict(listener.position, listener.shared + listener.personal)
         if stamp != self._stamp:
             return b""  # once more meanwhile: it is still to be judged

@@ -10,7 +10,11 @@ from typing import Any, TypeVar
 from gevent.event import Event as Flag
 from gevent.lock import BoundedSemaphore
 
+from ..brokers.base import Broker
 from ..errors import BrokerError, BrokerUnavailableError, ListenError
+from ..loop import is_patched
+from ..metrics import Metrics
+from .pump import Pump
 
 # Half of what a broker takes on at once: the rest is for the pump, the register, and requests.
 _AT_ONCE = 8
@@ -22,15 +26,15 @@ class Flights:
     """Of one worker. A herd that asks the same at once costs one read, and eight are under way at most.
 
     Args:
-        is_needed: Whether reads switch; else none is ever found under way.
-        is_lost: Whether it is known that the log can't be read: who has waited for a turn need not find out, too.
-        on_shared: Called for each read that was saved.
+        broker: Whether its reads switch; else none is ever found under way.
+        pump: Whether it is known that the log can't be read: a caller that has waited for a turn need not find out, too.
+        metrics: Counts each read that was saved.
     """
 
-    def __init__(self, *, is_needed: bool, is_lost: Callable[[], bool], on_shared: Callable[[], object]) -> None:
-        self._is_needed = is_needed
-        self._is_lost = is_lost
-        self._on_shared = on_shared
+    def __init__(self, broker: Broker, pump: Pump, metrics: Metrics) -> None:
+        self._is_needed = not broker.reads_at_once and is_patched()
+        self._pump = pump
+        self._metrics = metrics
         self._turns = BoundedSemaphore(_AT_ONCE)
         self._flights: dict[Hashable, _Flight] = {}
 
@@ -55,7 +59,7 @@ class Flights:
                     *flight.error.args
                 ) from flight.error  # one for all would grow a traceback for each
             if flight.has_answer:
-                self._on_shared()
+                self._metrics.count("catchup_reads_shared_total")
                 answer: T = flight.answer
                 return answer
 
@@ -68,7 +72,7 @@ class Flights:
         if not self._is_needed:
             return read()
         with self._turns:
-            if self._is_lost():
+            if self._pump.is_lost:
                 raise BrokerUnavailableError("The log can't be read now. Try again in a second.")
             return read()
 

@@ -33,10 +33,10 @@ class Pump:
 
     Args:
         broker: The log.
-        on_events: Gets each batch, in order. Must not switch.
-        on_jump: Called when the log went on without us: what lies between is for each listener's verdict.
         metrics: Counts jumps and losses.
         sender: Of the signals.
+        on_events: Gets each batch, in order. Must not switch.
+        on_jump: Called when the log went on without us: what lies between is for each listener's verdict.
 
     Attributes:
         position: Everything up to here has been handed on.
@@ -46,16 +46,17 @@ class Pump:
     def __init__(
         self,
         broker: Broker,
-        on_events: Callable[[list[Event]], None],
-        on_jump: Callable[[], None],
         metrics: Metrics,
         sender: Any,
+        *,
+        on_events: Callable[[list[Event]], None],
+        on_jump: Callable[[], None],
     ) -> None:
         self._broker = broker
-        self._on_events = on_events
-        self._on_jump = on_jump
         self._metrics = metrics
         self._sender = sender
+        self._on_events = on_events
+        self._on_jump = on_jump
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._generation = broker.generation
         self._is_stopped = False

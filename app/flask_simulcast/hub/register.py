@@ -34,8 +34,8 @@ class Register:
         worker: The id under which.
         listeners: All that are here now.
         settings: Lease and grace.
-        on_written: Called after each report: there may be new events, of presence.
         metrics: Counts reports that failed.
+        on_written: Called after each report: there may be new events, of presence.
     """
 
     def __init__(
@@ -44,8 +44,9 @@ class Register:
         worker: str,
         listeners: Iterable[Listener],
         settings: Settings,
-        on_written: Callable[[], None],
         metrics: Metrics,
+        *,
+        on_written: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._worker = worker

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from gevent.event import Event as Flag
 
 from ..audience import Audience
 from ..channel import Channel
 from ..event import ALL, Event, Position
 from ..listener import Listener
+from .pump import Pump
 
 
 class Switchboard:
     """Made of what live listeners want; a channel and an audience go with the last of them. Nothing here switches.
 
     Args:
-        position: How far the hub has read.
-        on_pending: Called with an audience when its first frame waits.
+        pump: How far this worker has read.
 
     Attributes:
         channels: By name.
         audiences: By what makes two listeners get the same bytes.
+        pass_due: Set when an audience has its first frame for the next pass, or a listener waits for one.
     """
 
-    def __init__(self, position: Callable[[], Position], on_pending: Callable[[Audience], None]) -> None:
-        self._position = position
-        self._on_pending = on_pending
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._pending: list[Audience] = []
         self.channels: dict[str, Channel] = {}
         self.audiences: dict[tuple[object, ...], Audience] = {}
+        self.pass_due = Flag()
 
     def goal(self, listener: Listener) -> Position:
         """What this listener's audience has handed out; for one that does not exist yet, the hub's position."""
         audience = self.audiences.get(listener.audience_key)
-        position = self._position()
+        position = self._pump.position
         return position if audience is None else audience.position(position)
 
     def join(self, listener: Listener) -> None:
@@ -40,7 +42,7 @@ class Switchboard:
         if audience is None:
             audience = self._make_audience(listener)
         audience.members.add(listener)
-        listener.go_live(audience.position(self._position()))
+        listener.go_live(audience.position(self._pump.position))
 
     def leave(self, listener: Listener) -> None:
         """Take it out of its audience, if it is in."""
@@ -53,6 +55,11 @@ class Switchboard:
         """Give a live listener an event that is for it alone. Raises what its view raises."""
         self.audiences[listener.audience_key].offer_to(listener, event)
 
+    def take_pending(self) -> list[Audience]:
+        """The audiences that have something for this pass; what comes from now on is for the next one."""
+        pending, self._pending = self._pending, []
+        return pending
+
     def scatter(self) -> None:
         """Drop what is pending, and let everybody go."""
         for audience in list(self.audiences.values()):
@@ -60,7 +67,8 @@ class Switchboard:
             self._drop_if_empty(audience)
 
     def _make_audience(self, listener: Listener) -> Audience:
-        audience = Audience(listener.channels, listener.encoding, listener.view, self._position(), self._on_pending)
+        position = self._pump.position
+        audience = Audience(listener.channels, listener.encoding, listener.view, position, self._becomes_pending)
         self.audiences[listener.audience_key] = audience
         for name in {*audience.channels, ALL}:
             channel = self.channels.get(name)
@@ -68,6 +76,12 @@ class Switchboard:
                 channel = self.channels[name] = Channel(name)
             channel.add(audience)
         return audience
+
+    def _becomes_pending(self, audience: Audience) -> None:
+        """An audience has its first frame for the next pass, and stands where the hub stood before it."""
+        audience.stand_at(self._pump.position)
+        self._pending.append(audience)
+        self.pass_due.set()
 
     def _drop_if_empty(self, audience: Audience) -> None:
         if audience.members:
