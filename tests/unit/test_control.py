@@ -101,7 +101,7 @@ def test_one_who_can_not_be_asked_about_is_not_taken_on(make_hub: MakeHub, monke
     monkeypatch.setattr(hub.broker, "revoked_before", away)
     with pytest.raises(BrokerUnavailableError):
         hub.add_listener(Listener(("c",), SSE, grant=grant()))
-    assert not hub.listeners and not hub._roll._by_id
+    assert not hub.listeners and not hub._listeners._by_id
 
 
 def test_an_order_that_a_frozen_worker_never_read_is_found_after_its_jump(make_world: MakeWorld) -> None:

@@ -174,7 +174,7 @@ def test_who_comes_while_the_log_is_away_is_not_taken_on_and_leaves_nothing(
     with pytest.raises(BrokerUnavailableError):
         hub.add_listener(Listener(("c",), SSE))
     assert hub.metrics.value("listeners_refused_total", "broker_unavailable") == 1
-    assert not hub.listeners and not hub._roll._by_id and not hub._roll._by_user
+    assert not hub.listeners and not hub._listeners._by_id and not hub._listeners._by_user
     assert hub.metrics.gauges()["listeners"] == 0
     assert hub.metrics.value("listeners_added_total") == hub.metrics.value("listener_closed_total", "client_gone") == 1
 

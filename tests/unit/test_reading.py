@@ -19,14 +19,7 @@ from hypothesis import strategies as st
 from app import query
 from app.errors import ApiError
 from app.flask_simulcast import InvalidEventError
-from app.flask_simulcast.event import (
-    IdempotencyKey,
-    check_channel,
-    check_key,
-    check_type,
-    check_user,
-    encode_data,
-)
+from app.flask_simulcast.event import IdempotencyKey, check_channel, check_key, check_type, check_user, encode_data
 from app.hub_api import schemas
 from app.hub_api.reading import Bounds, as_mapping, read_draft, read_events
 from app.openapi.operation import JSON, NDJSON

@@ -99,7 +99,7 @@ def test_a_limit_holds_for_those_who_come_at_once(
     assert len(hub.listeners) == 5
     for listener in list(hub.listeners):
         hub.remove_listener(listener)
-    assert not hub._roll._by_id and not hub._roll._by_user and not hub._roll._by_address
+    assert not hub._listeners._by_id and not hub._listeners._by_user and not hub._listeners._by_address
     hub.add_listener(Listener(("c",), SSE, **options))  # type: ignore[arg-type]
 
 

@@ -36,10 +36,10 @@ from .control import Control
 from .flights import Flights
 from .history import History, read_history
 from .keeper import Keeper
+from .listeners import Listeners
 from .pump import Pump
 from .register import Register
 from .ring import Ring
-from .roll import Roll
 from .streams_log import log_end
 from .switchboard import Switchboard
 
@@ -82,15 +82,15 @@ class Hub:
         self.sender = sender
         self.pid = os.getpid()
         self.id = token_hex(8)
-        self._roll = Roll(settings)
-        self.listeners = self._roll.listeners
+        self._listeners = Listeners(settings)
+        self.listeners = self._listeners.all
         self.is_draining = _draining_pid == self.pid
         # Down and sideways each part holds those before it; back to the hub it tells what has happened.
         min_events = 0 if broker.reads_at_once else _MIN_RING_EVENTS
         self._ring = Ring(max(settings.ring_events, min_events), settings.ring_bytes)
         self._pump = Pump(broker, metrics, sender, on_events=self._receive, on_jump=self._scatter)
         self._flights = Flights(broker, self._pump, metrics)
-        self.control = Control(broker, self._roll, self._flights)
+        self.control = Control(broker, self._listeners, self._flights)
         self._switchboard = Switchboard(self._pump)
         self._broadcaster = Broadcaster(
             self._pump,
@@ -185,7 +185,7 @@ class Hub:
             return None
         deadline = time.monotonic() + _REGISTER_SECONDS
         while True:
-            here = self._roll.find(id)
+            here = self._listeners.find(id)
             place = self.broker.place(id) if here is None else here.place()
             if place is not None or time.monotonic() >= deadline:
                 return place
@@ -251,7 +251,7 @@ class Hub:
         try:
             if self.is_draining:
                 raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
-            self._roll.check_room(user, address)
+            self._listeners.check_room(user, address)
             if self._pump.is_lost:
                 raise BrokerUnavailableError("The log can't be read now, so nobody is taken on. Try again in a second.")
         except (ListenError, BrokerError) as error:
@@ -272,7 +272,7 @@ class Hub:
             BrokerUnavailableError: The log can't be read.
         """
         self.check_room(listener.grant.user, listener.address)
-        self._roll.add(listener)
+        self._listeners.add(listener)
         try:
             self._start()
             first = self._catch_up.begin(listener, self.position)
@@ -339,7 +339,7 @@ class Hub:
         if listener not in self.listeners:
             return
         listener.close(CloseReason.CLIENT_GONE)
-        self._roll.remove(listener)
+        self._listeners.remove(listener)
         self.metrics.set("listeners", len(self.listeners))
         if not listener.is_known:
             return  # it was about to be taken on, and nobody was told
@@ -424,7 +424,7 @@ class Hub:
         if event.channel == CONTROL:
             self.control.obey(event)
             return
-        for listener in self._roll.of_channel(event.channel):
+        for listener in self._listeners.of_channel(event.channel):
             self.metrics.count("personal_total")
             if not listener.is_live:
                 continue  # it reads history, and does not join before it has read this

@@ -13,7 +13,7 @@ from ..event import CONTROL, LISTENER_PREFIX, Draft, Event
 from ..grant import Grant
 from ..listener import CloseReason, Listener
 from .flights import Flights
-from .roll import Roll
+from .listeners import Listeners
 
 _REVOKE = "revoke"
 _USER = "user:"
@@ -30,13 +30,13 @@ class Control:
 
     Args:
         broker: Remembers it.
-        roll: The listeners of this worker.
+        listeners: The listeners of this worker.
         flights: Of this worker.
     """
 
-    def __init__(self, broker: Broker, roll: Roll, flights: Flights) -> None:
+    def __init__(self, broker: Broker, listeners: Listeners, flights: Flights) -> None:
         self._broker = broker
-        self._roll = roll
+        self._listeners = listeners
         self._flights = flights
 
     def revoke_user(self, user: str, now_ms: int, seconds: float) -> None:
@@ -96,18 +96,18 @@ class Control:
         order = json.loads(event.data)
         name, reason = order["name"], CloseReason.KICKED if order["reconnect"] else CloseReason.REVOKED
         if name.startswith(_USER):
-            for listener in self._roll.of_user(name.removeprefix(_USER)):
+            for listener in self._listeners.of_user(name.removeprefix(_USER)):
                 if listener.grant.issued_at * 1000 < order["before"]:
                     listener.close(reason)
         elif name.startswith(_TOKEN):
-            for listener in self._roll.listeners:
+            for listener in self._listeners.all:
                 if listener.grant.token_id == name.removeprefix(_TOKEN):
                     listener.close(reason)
         elif name.startswith(_TICKET):
-            for listener in self._roll.of_ticket(name.removeprefix(_TICKET)):
+            for listener in self._listeners.of_ticket(name.removeprefix(_TICKET)):
                 if round(listener.grant.redeemed_at * 1000) < order["before"]:
                     listener.close(CloseReason.FINISHED)
         else:
-            one = self._roll.find(name.removeprefix(LISTENER_PREFIX))
+            one = self._listeners.find(name.removeprefix(LISTENER_PREFIX))
             if one is not None:
                 one.close(reason)

@@ -1,4 +1,4 @@
-"""Roll: the listeners of this worker, and how to find one: by id, by user; and whether there is room for another."""
+"""Listeners: the listeners of this worker, and how to find one: by id, by user; and whether there is room for another."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..listener import Listener
 from ..settings import Settings
 
 
-class Roll:
+class Listeners:
     """Who listens here.
 
     Args:
         settings: For the limits.
 
     Attributes:
-        listeners: All of them, in the order in which they came.
+        all: All of them, in the order in which they came.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.listeners: dict[Listener, None] = {}
+        self.all: dict[Listener, None] = {}
         self._by_id: dict[str, Listener] = {}
         self._by_user: dict[str, dict[Listener, None]] = {}
         self._by_ticket: dict[str, dict[Listener, None]] = {}
@@ -31,7 +31,7 @@ class Roll:
 
     def add(self, listener: Listener) -> None:
         """It is there now."""
-        self.listeners[listener] = None
+        self.all[listener] = None
         self._by_id[listener.id] = listener
         if listener.grant.user:
             self._by_user.setdefault(listener.grant.user, {})[listener] = None
@@ -42,7 +42,7 @@ class Roll:
 
     def remove(self, listener: Listener) -> None:
         """It is gone."""
-        del self.listeners[listener]
+        del self.all[listener]
         del self._by_id[listener.id]
         address = listener.address
         _drop(self._by_user, listener.grant.user, listener)
@@ -81,9 +81,9 @@ class Roll:
             TooManyListenersError: The user or the address has as many as allowed.
         """
         settings = self._settings
-        if len(self.listeners) >= settings.max_listeners:
+        if len(self.all) >= settings.max_listeners:
             raise ListenerLimitError(
-                f"This worker has {len(self.listeners)} listeners, as many as SIMULCAST_MAX_LISTENERS allows. Try again later."
+                f"This worker has {len(self.all)} listeners, as many as SIMULCAST_MAX_LISTENERS allows. Try again later."
             )
         of_user, of_address = settings.max_listeners_per_user, settings.max_listeners_per_address
         if of_user and user and len(self._by_user.get(user, ())) >= of_user:

@@ -7,13 +7,13 @@ import pytest
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import ListenerLimitError, TooManyListenersError
 from app.flask_simulcast.grant import Grant
-from app.flask_simulcast.hub.roll import Roll
+from app.flask_simulcast.hub.listeners import Listeners
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.settings import Settings
 
 
-def roll(**settings: int) -> Roll:
-    return Roll(Settings(**settings))  # type: ignore[arg-type]
+def listeners(**settings: int) -> Listeners:
+    return Listeners(Settings(**settings))  # type: ignore[arg-type]
 
 
 def listener(user: str = "", address: str = "") -> Listener:
@@ -21,7 +21,7 @@ def listener(user: str = "", address: str = "") -> Listener:
 
 
 def test_it_finds_by_id_and_by_user_and_forgets_who_left() -> None:
-    here = roll()
+    here = listeners()
     ann, ann_too, nobody = listener("ann"), listener("ann"), listener()
     for each in (ann, ann_too, nobody):
         here.add(each)
@@ -32,12 +32,12 @@ def test_it_finds_by_id_and_by_user_and_forgets_who_left() -> None:
     for each in (ann, ann_too, nobody):
         here.remove(each)
     assert here.find(ann.id) is None
-    assert (here.of_user("ann"), here.of_channel("user:ann"), here.listeners) == ([], [], {})
+    assert (here.of_user("ann"), here.of_channel("user:ann"), here.all) == ([], [], {})
     assert not (here._by_id or here._by_user or here._by_address)
 
 
 def test_the_worker_is_full() -> None:
-    here = roll(max_listeners=2)
+    here = listeners(max_listeners=2)
     here.add(listener())
     here.check_room()
     here.add(listener())
@@ -46,7 +46,7 @@ def test_the_worker_is_full() -> None:
 
 
 def test_one_user_has_as_many_as_allowed_and_others_come_in() -> None:
-    here = roll(max_listeners_per_user=2)
+    here = listeners(max_listeners_per_user=2)
     for _ in range(2):
         here.check_room("ann")
         here.add(listener("ann"))
@@ -57,7 +57,7 @@ def test_one_user_has_as_many_as_allowed_and_others_come_in() -> None:
 
 
 def test_one_address_has_as_many_as_allowed_until_one_leaves() -> None:
-    here = roll(max_listeners_per_address=1)
+    here = listeners(max_listeners_per_address=1)
     first = listener(address="192.0.2.1")
     here.add(first)
     with pytest.raises(TooManyListenersError, match="SIMULCAST_MAX_LISTENERS_PER_ADDRESS"):
