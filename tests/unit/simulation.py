@@ -287,7 +287,7 @@ class World:
         monkeypatch.setattr(hub._broadcaster, "_heartbeat_seconds", -1)
 
         monkeypatch.setattr(hub._pump, "_run", lambda: None)
-        monkeypatch.setattr(hub._register, "start", lambda: None)
+        monkeypatch.setattr(hub._place_reporter, "start", lambda: None)
         if is_far:  # as few as the settings say
             hub._ring._max_events = values.ring_events
 

@@ -44,9 +44,9 @@ def test_listeners_that_come_at_once_begin_one_pump(make_hub: MakeHub) -> None:
     broker = hub.broker
     assert isinstance(broker, FarBroker)
     started: list[object] = []
-    start, register = hub._broadcaster.start, hub._register.start
+    start, register = hub._broadcaster.start, hub._place_reporter.start
     hub._broadcaster.start = lambda: (started.append("broadcaster"), start())  # type: ignore[assignment,method-assign,func-returns-value]
-    hub._register.start = lambda: (started.append("register"), register())  # type: ignore[assignment,method-assign,func-returns-value]
+    hub._place_reporter.start = lambda: (started.append("register"), register())  # type: ignore[assignment,method-assign,func-returns-value]
     jobs = [come(hub)[1] for _ in range(100)]
     gevent.joinall(jobs, timeout=5, raise_error=True)
     assert started == ["broadcaster", "register"]
@@ -137,7 +137,7 @@ def test_one_that_is_killed_half_way_gives_its_place_back_and_nobody_is_told(hal
     hub, one = half
     one.job.kill()
     assert len(hub.listeners) == 1
-    assert not one.told and not hub._register._gone and one.listener not in hub._register._come
+    assert not one.told and not hub._place_reporter._gone and one.listener not in hub._place_reporter._come
     assert hub.metrics.gauges()["listeners"] == 1
     one.gate.set()
 
@@ -146,7 +146,7 @@ def test_one_that_is_removed_half_way_by_somebody_else_is_gone(half: tuple[Hub, 
     hub, one = half
     hub.remove_listener(one.listener)
     assert read_sse(one.finish())[0].type == "connected"
-    assert one.listener not in hub.listeners and not one.told and not hub._register._gone
+    assert one.listener not in hub.listeners and not one.told and not hub._place_reporter._gone
     assert hub.metrics.value("listener_closed_total", "client_gone") == 0
     assert hub.next_chunk(one.listener) == b""
 
@@ -179,8 +179,8 @@ def test_half_way_neither_a_scatter_nor_an_event_for_it_alone_nor_a_new_lease_do
     hub, one = half
     hub._scatter()
     hub.publish([Draft(LISTENER_PREFIX + one.listener.id, "message", "1"), Draft("user:ann", "message", "2")])
-    hub._register._begin_anew()
-    assert one.listener not in hub._register._come, "its place would never be given back"
+    hub._place_reporter._begin_anew()
+    assert one.listener not in hub._place_reporter._come, "its place would never be given back"
     hub._broadcaster._look_after()
     text = one.finish()
     while not one.listener.is_live:

@@ -37,8 +37,8 @@ from .flights import Flights
 from .history import History, read_history
 from .keeper import Keeper
 from .listeners import Listeners
+from .place_reporter import PlaceReporter
 from .pump import Pump
-from .register import Register
 from .ring import Ring
 from .streams_log import log_end
 from .switchboard import Switchboard
@@ -113,7 +113,9 @@ class Hub:
             metrics,
             on_gap=self._told_gap,
         )
-        self._register = Register(broker, self.id, self.listeners, settings, metrics, on_written=self.read_on)
+        self._place_reporter = PlaceReporter(
+            broker, self.id, self.listeners, settings, metrics, on_written=self.read_on
+        )
         self._breather = Breather(_BREATHE_SECONDS)
         self._loop: Any = None  # in which its listeners live
         self._has_told_of_dropped = False
@@ -282,7 +284,7 @@ class Hub:
             raise
         if listener in self.listeners:
             listener.is_known = True
-            self._register.add(listener)
+            self._place_reporter.add(listener)
             self.metrics.count("listeners_added_total")
             self.metrics.set("listeners", len(self.listeners))
             self._send(signals.listener_added, listener=listener)
@@ -344,7 +346,7 @@ class Hub:
         if not listener.is_known:
             return  # it was about to be taken on, and nobody was told
         self._switchboard.leave(listener)
-        self._register.remove(listener)
+        self._place_reporter.remove(listener)
         reason = listener.close_reason
         assert reason is not None
         self.metrics.count("listener_closed_total", label=reason.value)
@@ -385,14 +387,14 @@ class Hub:
             gevent.sleep(0.01)
         for listener in list(self.listeners):
             listener.cut()
-        self._register.stop()
+        self._place_reporter.stop()
 
     def close(self) -> None:
         """Let the listeners go, stop the greenlets, and close the log. Switches."""
         for listener in list(self.listeners):
             listener.close(CloseReason.DRAINING)
         self._keeper.stop()
-        self._register.stop()
+        self._place_reporter.stop()
         self._pump.stop()
         self._broadcaster.stop()
         self.broker.close()
@@ -474,7 +476,7 @@ class Hub:
         self._ring.restart(self._pump.position)
         self._loop = gevent.get_hub().loop
         self._broadcaster.start()
-        self._register.start()
+        self._place_reporter.start()
 
 
 def drain_process() -> None:

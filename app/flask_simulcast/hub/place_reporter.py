@@ -1,4 +1,4 @@
-"""Register: tells the broker which listeners this worker has, so that all workers know.
+"""PlaceReporter: tells the broker which listeners this worker has, so that all workers know.
 
 One greenlet, off the way of connects and events. Who comes or goes is written at once, but not more often than each
 20 ms: in a storm of connects a transaction for each would cost 100 µs a connect.
@@ -26,7 +26,7 @@ _RETRY_SECONDS = 1.0
 _log = logging.getLogger("flask_simulcast")
 
 
-class Register:
+class PlaceReporter:
     """Reports comings and goings, and renews the worker's lease.
 
     Args:

@@ -17,7 +17,7 @@ from tests.unit.readers import Reader, settle
 
 @pytest.fixture(autouse=True)
 def without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.flask_simulcast.hub.register._PAUSE_SECONDS", 0)
+    monkeypatch.setattr("app.flask_simulcast.hub.place_reporter._PAUSE_SECONDS", 0)
 
 
 def present(hub: Hub, channel: str = "c") -> list[str]:
@@ -65,7 +65,7 @@ def test_a_reload_is_no_leave(make_hub: MakeHub, clock: FakeClock) -> None:
     second = reader(hub, "ann")
     settle()
     clock.advance(10)
-    hub._register._wake.set()  # the lease is renewed
+    hub._place_reporter._wake.set()  # the lease is renewed
     settle()
     hub.broker.maintain()
     hub.read_on()
@@ -81,7 +81,7 @@ def test_one_that_came_and_went_between_two_reports_was_never_there(make_hub: Ma
     short = Listener(("c",), SSE)
     hub.add_listener(short)
     hub.remove_listener(short)
-    assert not (hub._register._come or hub._register._gone)
+    assert not (hub._place_reporter._come or hub._place_reporter._gone)
     settle()
     assert placed(hub) == set()
 
@@ -95,7 +95,7 @@ def test_a_worker_whose_lease_had_ended_hands_in_all_of_its_listeners_again(
     clock.advance(20)  # it was frozen
     hub.broker.maintain()
     assert (present(hub), placed(hub)) == ([], set())
-    hub._register._wake.set()
+    hub._place_reporter._wake.set()
     settle()
     assert (present(hub), placed(hub)) == (["ann", "bob"], {ann.listener.id, bob.listener.id})
     ann.stop()
@@ -116,7 +116,7 @@ def test_a_register_that_can_not_be_written_is_written_later(
         return check_in(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(hub.broker, "check_in", fails_twice)
-    monkeypatch.setattr("app.flask_simulcast.hub.register._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("app.flask_simulcast.hub.place_reporter._RETRY_SECONDS", 0.01)
     ann, gone = reader(hub, "ann"), reader(hub, "gone")
     settle()
     gone.stop()
