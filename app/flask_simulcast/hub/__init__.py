@@ -33,13 +33,13 @@ from ..settings import Settings
 from .broadcaster import Broadcaster
 from .catchup import CatchUp
 from .control import Control
-from .flights import Flights
 from .history import History, read_history
 from .keeper import Keeper
 from .listeners import Listeners
 from .place_reporter import PlaceReporter
 from .pump import Pump
 from .ring import Ring
+from .single_flight import SingleFlight
 from .streams_log import log_end
 from .switchboard import Switchboard
 
@@ -89,8 +89,8 @@ class Hub:
         min_events = 0 if broker.reads_at_once else _MIN_RING_EVENTS
         self._ring = Ring(max(settings.ring_events, min_events), settings.ring_bytes)
         self._pump = Pump(broker, metrics, sender, on_events=self._receive, on_jump=self._scatter)
-        self._flights = Flights(broker, self._pump, metrics)
-        self.control = Control(broker, self._listeners, self._flights)
+        self._single_flight = SingleFlight(broker, self._pump, metrics)
+        self.control = Control(broker, self._listeners, self._single_flight)
         self._switchboard = Switchboard(self._pump)
         self._broadcaster = Broadcaster(
             self._pump,
@@ -108,7 +108,7 @@ class Hub:
             self._switchboard,
             self._broadcaster,
             self.control,
-            self._flights,
+            self._single_flight,
             settings.page_bytes,
             metrics,
             on_gap=self._told_gap,
@@ -225,7 +225,7 @@ class Hub:
         return max(starts)
 
     def _newest(self, channels: tuple[str, ...], count: int) -> Position:
-        return self._flights.fetch(("newest", channels, count), lambda: self.broker.newest(channels, count))
+        return self._single_flight.fetch(("newest", channels, count), lambda: self.broker.newest(channels, count))
 
     # Listening
 
@@ -467,7 +467,7 @@ class Hub:
     def _start(self) -> None:
         """With the first listener; others that come meanwhile wait for it. May switch."""
         if not self._pump.is_running:
-            self._flights.fetch("start", self._start_pump)
+            self._single_flight.fetch("start", self._start_pump)
         self._keeper.keep()
 
     def _start_pump(self) -> None:

@@ -21,10 +21,10 @@ from ..loop import let_others_in
 from ..metrics import Metrics
 from .broadcaster import Broadcaster
 from .control import Control
-from .flights import Flights
 from .pump import Pump
 from .ring import Ring
 from .shelf import Shelf
+from .single_flight import SingleFlight
 from .switchboard import Switchboard
 
 _log = logging.getLogger("flask_simulcast")
@@ -59,7 +59,7 @@ class CatchUp:
         switchboard: Where a listener's audience stands, and how a listener joins it.
         broadcaster: Its passes are waited for.
         control: Closes a listener that was revoked while the log went on without us.
-        flights: Reads that listeners share.
+        single_flight: Reads that listeners share.
         page_bytes: Bound of a page.
         metrics: Counts gaps, what was read, and what was shared.
         on_gap: Called with a listener that was told that it misses something, and the reason. Must not switch.
@@ -73,7 +73,7 @@ class CatchUp:
         switchboard: Switchboard,
         broadcaster: Broadcaster,
         control: Control,
-        flights: Flights,
+        single_flight: SingleFlight,
         page_bytes: int,
         metrics: Metrics,
         *,
@@ -85,7 +85,7 @@ class CatchUp:
         self._switchboard = switchboard
         self._broadcaster = broadcaster
         self._control = control
-        self._flights = flights
+        self._single_flight = single_flight
         self._page_bytes = page_bytes
         self._metrics = metrics
         self._on_gap = on_gap
@@ -160,14 +160,14 @@ class CatchUp:
         if known is not None:
             self._shares()
             return known
-        return self._flights.fetch(key, lambda: self._read_verdict(position, channels))
+        return self._single_flight.fetch(key, lambda: self._read_verdict(position, channels))
 
     def forget_pages(self) -> None:
         """The log may be another one now; so may be what is still being read."""
         self._scatters += 1
         self._pages.clear()
         self._verdicts.clear()
-        self._flights.forget()
+        self._single_flight.forget()
 
     # Joining. Nothing here switches but the waits
 
@@ -221,7 +221,7 @@ class CatchUp:
         if known is not None and ring.reaches(known.covered_to):
             self._shares()
             return known
-        return self._flights.fetch(key, lambda: self._read_shared(key, listener, goal))
+        return self._single_flight.fetch(key, lambda: self._read_shared(key, listener, goal))
 
     def _read_shared(self, key: tuple[object, ...], listener: Listener, goal: Position) -> _Written:
         stamp = self._stamp
@@ -235,7 +235,7 @@ class CatchUp:
         channels, position, page_bytes = listener.shared + listener.personal, listener.position, self._page_bytes
         page = self._ring.page(channels, position, goal, page_bytes)
         if page is None:
-            page = self._flights.alone(lambda: self._broker.page(channels, position, goal, page_bytes))
+            page = self._single_flight.alone(lambda: self._broker.page(channels, position, goal, page_bytes))
         own = LISTENER_PREFIX + listener.id
         if own in page.marks and page.marks[own].key <= listener.own_after.key:
             del page.marks[own]
@@ -264,7 +264,7 @@ class CatchUp:
             if in_memory:
                 return True
             key = ("any", channels, after, up_to)
-            page = self._flights.fetch(key, lambda: self._broker.page(channels, after, up_to, 1))
+            page = self._single_flight.fetch(key, lambda: self._broker.page(channels, after, up_to, 1))
         return bool(page.events or page.marks)
 
     def _written(self, listener: Listener, page: Page, goal: Position) -> _Written:

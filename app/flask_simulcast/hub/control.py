@@ -12,8 +12,8 @@ from ..brokers.base import Broker
 from ..event import CONTROL, LISTENER_PREFIX, Draft, Event
 from ..grant import Grant
 from ..listener import CloseReason, Listener
-from .flights import Flights
 from .listeners import Listeners
+from .single_flight import SingleFlight
 
 _REVOKE = "revoke"
 _USER = "user:"
@@ -31,13 +31,13 @@ class Control:
     Args:
         broker: Remembers it.
         listeners: The listeners of this worker.
-        flights: Of this worker.
+        single_flight: Of this worker.
     """
 
-    def __init__(self, broker: Broker, listeners: Listeners, flights: Flights) -> None:
+    def __init__(self, broker: Broker, listeners: Listeners, single_flight: SingleFlight) -> None:
         self._broker = broker
         self._listeners = listeners
-        self._flights = flights
+        self._single_flight = single_flight
 
     def revoke_user(self, user: str, now_ms: int, seconds: float) -> None:
         """All that was issued to a user before now. May switch."""
@@ -87,7 +87,7 @@ class Control:
             listener.close(CloseReason.KICKED)
 
     def _revoked_before(self, names: tuple[str, ...]) -> int:
-        return self._flights.alone(lambda: self._broker.revoked_before(names))
+        return self._single_flight.alone(lambda: self._broker.revoked_before(names))
 
     def obey(self, event: Event) -> None:
         """From the pump, in the order of the log. Does not switch."""

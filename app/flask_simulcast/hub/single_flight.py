@@ -1,4 +1,4 @@
-"""Flights: reads that are under way. Whoever asks for what is being read already waits for that answer; whoever asks for
+"""SingleFlight: reads that are under way. Whoever asks for what is being read already waits for that answer; whoever asks for
 something else waits for a turn, so that a herd does not stand in the way of the pump.
 """
 
@@ -22,7 +22,7 @@ _AT_ONCE = 8
 T = TypeVar("T")
 
 
-class Flights:
+class SingleFlight:
     """Of one worker. A herd that asks the same at once costs one read, and eight are under way at most.
 
     Args:
@@ -36,7 +36,7 @@ class Flights:
         self._pump = pump
         self._metrics = metrics
         self._turns = BoundedSemaphore(_AT_ONCE)
-        self._flights: dict[Hashable, _Flight] = {}
+        self._under_way: dict[Hashable, _Flight] = {}
 
     def fetch(self, key: Hashable, read: Callable[[], T]) -> T:
         """What ``read`` returns, or the one that is under way under this key. Switches if that does.
@@ -50,7 +50,7 @@ class Flights:
         if not self._is_needed:
             return read()
         while True:
-            flight = self._flights.get(key)
+            flight = self._under_way.get(key)
             if flight is None:
                 return self._fly(key, read)
             flight.landed.wait()
@@ -78,10 +78,10 @@ class Flights:
 
     def forget(self) -> None:
         """What is under way may be of another log: whoever asks from now on has it read anew."""
-        self._flights.clear()
+        self._under_way.clear()
 
     def _fly(self, key: Hashable, read: Callable[[], T]) -> T:
-        flight = self._flights[key] = _Flight()
+        flight = self._under_way[key] = _Flight()
         try:
             answer = flight.answer = self.alone(read)
             flight.has_answer = True
@@ -90,8 +90,8 @@ class Flights:
             flight.error = error
             raise
         finally:
-            if self._flights.get(key) is flight:
-                del self._flights[key]
+            if self._under_way.get(key) is flight:
+                del self._under_way[key]
             flight.landed.set()
 
 

@@ -11,8 +11,8 @@ from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub import Hub
-from app.flask_simulcast.hub.flights import Flights
 from app.flask_simulcast.hub.pump import Pump
+from app.flask_simulcast.hub.single_flight import SingleFlight
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.metrics import Metrics
@@ -26,7 +26,7 @@ HERD = 5_000
 
 
 class Reads:
-    """Flights, and what is read by them. ``is_far``: the broker's reads switch."""
+    """SingleFlight, and what is read by them. ``is_far``: the broker's reads switch."""
 
     def __init__(self, *, is_far: bool = True) -> None:
         self.begun = 0
@@ -34,7 +34,7 @@ class Reads:
         broker = MemoryBroker(Settings(), FakeClock())
         broker.reads_at_once = not is_far
         self.pump = Pump(broker, self._metrics, None, on_events=lambda events: None, on_jump=lambda: None)
-        self.flights = Flights(broker, self.pump, self._metrics)
+        self.single_flight = SingleFlight(broker, self.pump, self._metrics)
 
     @property
     def shared(self) -> float:
@@ -51,7 +51,7 @@ class Reads:
         raise BrokerUnavailableError("away")
 
     def fetch(self) -> int:
-        return self.flights.fetch("key", self.read)
+        return self.single_flight.fetch("key", self.read)
 
 
 def test_all_who_ask_at_once_get_one_answer_and_the_next_one_a_new_one() -> None:
@@ -65,7 +65,7 @@ def test_all_who_ask_at_once_get_one_answer_and_the_next_one_a_new_one() -> None
 
 def test_one_that_fails_fails_for_all_and_is_not_kept() -> None:
     reads = Reads()
-    jobs = [gevent.spawn(reads.flights.fetch, "key", reads.fail) for _ in range(10)]
+    jobs = [gevent.spawn(reads.single_flight.fetch, "key", reads.fail) for _ in range(10)]
     gevent.joinall(jobs, timeout=5)
     assert [str(job.exception) for job in jobs] == ["away"] * 10
     assert len({id(job.exception) for job in jobs}) == 10, "one for all would grow with each who raises it"
@@ -86,11 +86,11 @@ def test_what_is_under_way_when_all_is_forgotten_is_not_given_to_who_asks_later(
     reads = Reads()
     old = gevent.spawn(reads.fetch)
     gevent.sleep(0)
-    reads.flights.forget()
+    reads.single_flight.forget()
     new = [gevent.spawn(reads.fetch) for _ in range(2)]
     gevent.joinall([old, *new], timeout=5, raise_error=True)
     assert [job.value for job in (old, *new)] == [1, 2, 2]
-    assert not reads.flights._flights
+    assert not reads.single_flight._under_way
 
 
 def test_where_reads_do_not_switch_nothing_is_noted() -> None:
@@ -101,14 +101,14 @@ def test_where_reads_do_not_switch_nothing_is_noted() -> None:
 
 def test_a_few_are_under_way_at_once_and_who_waits_for_a_turn_does_not_find_out_what_is_known() -> None:
     reads = Reads()
-    jobs = [gevent.spawn(reads.flights.fetch, n, reads.read) for n in range(20)]
+    jobs = [gevent.spawn(reads.single_flight.fetch, n, reads.read) for n in range(20)]
     gevent.sleep(0)
     assert reads.begun == 8
     reads.pump.is_lost = True
     gevent.joinall(jobs, timeout=5)
     assert [type(job.exception) for job in jobs] == [type(None)] * 8 + [BrokerUnavailableError] * 12
     reads.pump.is_lost = False
-    assert reads.flights.fetch("next", reads.read) == 9, "all turns were given back"
+    assert reads.single_flight.fetch("next", reads.read) == 9, "all turns were given back"
 
 
 def broker_of(hub: Hub) -> FarBroker:
