@@ -23,9 +23,9 @@ from .broadcaster import Broadcaster
 from .control import Control
 from .pump import Pump
 from .ring import Ring
-from .shelf import Shelf
 from .single_flight import SingleFlight
 from .switchboard import Switchboard
+from .ttl_cache import TTLCache
 
 _log = logging.getLogger("flask_simulcast")
 
@@ -90,8 +90,8 @@ class CatchUp:
         self._metrics = metrics
         self._on_gap = on_gap
         self._scatters = 0
-        self._pages: Shelf[_Written] = Shelf(_SHARED, _SHARED_SECONDS)
-        self._verdicts: Shelf[Verdict] = Shelf(_SHARED, _SHARED_SECONDS)
+        self._pages: TTLCache[_Written] = TTLCache(_SHARED, _SHARED_SECONDS)
+        self._verdicts: TTLCache[Verdict] = TTLCache(_SHARED, _SHARED_SECONDS)
 
     def begin(self, listener: Listener, hub_position: Position) -> bytes:
         """Where a listener starts, as its first chunk: ``connected``, after a gap if there is one. May switch.

@@ -1,4 +1,4 @@
-"""Shelf: answers that others are about to ask for as well."""
+"""TTLCache: answers that others are about to ask for as well."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Shelf(Generic[T]):
+class TTLCache(Generic[T]):
     """Bounded by count and age; the oldest go first.
 
     Args:
