@@ -125,7 +125,7 @@ def _come_and_go(file: str, worker: str, seed: str) -> None:
 
 
 def _check_in(file: str) -> None:
-    """Be a worker with one listener, which also does the upkeep, until it is killed."""
+    """Be a worker with one listener, which also does the maintenance, until it is killed."""
     from app.flask_simulcast.brokers.base import Clock
     from app.flask_simulcast.brokers.sqlite import SQLiteBroker
     from app.flask_simulcast.presence import Place

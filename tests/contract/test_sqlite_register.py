@@ -99,7 +99,7 @@ def test_the_members_of_a_killed_worker_leave(path: Path, open_broker: Open) -> 
         broker.maintain()
         broker.wait(0.1)
     assert [event.type for event in read_all(broker, start)] == ["join", "leave"]
-    assert time.monotonic() - began < 8  # the lease of the upkeep, 5 s, and some
+    assert time.monotonic() - began < 8  # the lease of the maintenance, 5 s, and some
 
 
 # One transaction for a fact and its event

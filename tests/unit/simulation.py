@@ -282,7 +282,7 @@ class World:
         monkeypatch.setattr(broadcaster, "let_others_in", self.switch)
         monkeypatch.setattr(broadcaster, "_LISTENERS_A_TURN", 1)
         monkeypatch.setattr(hub._broadcaster, "wait_for_pass", lambda seconds: self.switch())
-        monkeypatch.setattr(hub._keeper, "keep", lambda: None)
+        monkeypatch.setattr(hub._maintenance, "run_if_due", lambda: None)
         monkeypatch.setattr(hub._broadcaster, "start", lambda: None)
         monkeypatch.setattr(hub._broadcaster, "_heartbeat_seconds", -1)
 

@@ -34,8 +34,8 @@ from .broadcaster import Broadcaster
 from .catchup import CatchUp
 from .control import Control
 from .history import History, read_history
-from .keeper import Keeper
 from .listeners import Listeners
+from .maintenance import Maintenance
 from .place_reporter import PlaceReporter
 from .pump import Pump
 from .ring import Ring
@@ -119,7 +119,7 @@ class Hub:
         self._breather = Breather(_BREATHE_SECONDS)
         self._loop: Any = None  # in which its listeners live
         self._has_told_of_dropped = False
-        self._keeper = Keeper(broker, metrics)
+        self._maintenance = Maintenance(broker, metrics)
         _hubs.add(self)
 
     # Publishing
@@ -132,7 +132,7 @@ class Hub:
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """
-        self._keeper.keep()
+        self._maintenance.run_if_due()
         began = time.perf_counter()
         try:
             positions = self.broker.append(drafts)
@@ -393,7 +393,7 @@ class Hub:
         """Let the listeners go, stop the greenlets, and close the log. Switches."""
         for listener in list(self.listeners):
             listener.close(CloseReason.DRAINING)
-        self._keeper.stop()
+        self._maintenance.stop()
         self._place_reporter.stop()
         self._pump.stop()
         self._broadcaster.stop()
@@ -468,7 +468,7 @@ class Hub:
         """With the first listener; others that come meanwhile wait for it. May switch."""
         if not self._pump.is_running:
             self._single_flight.fetch("start", self._start_pump)
-        self._keeper.keep()
+        self._maintenance.run_if_due()
 
     def _start_pump(self) -> None:
         self._pump.start()

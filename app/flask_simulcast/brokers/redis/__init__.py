@@ -20,11 +20,11 @@ from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
 from . import scripts
 from .committer import Committer
 from .link import AnswerLostError, Link, Links, NoLogError
+from .maintenance import Maintenance
 from .rows import after as marks_after
 from .rows import key_of, marks_of, parts_of, position_of
 from .scripts import Script
 from .tail import Tail
-from .upkeep import Upkeep
 from .url import make_pool
 
 # A log that was begun may be deleted before it is used.
@@ -55,7 +55,7 @@ class RedisBroker(Broker):
         self._append_link, self._read_link = Link(pool, self._meet), Link(pool, self._meet)
         self._committer = Committer(lambda arguments: self._on(self._append_link, scripts.APPEND, *arguments))
         self._tail = Tail(Link(patient, self._meet), self._prefix + "tail", self._read_on, settings.redis_seconds)
-        self._upkeep = Upkeep(self._ask, settings, clock or Clock())
+        self._maintenance = Maintenance(self._ask, settings, clock or Clock())
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
         return self._committer.append(drafts) if drafts else []
@@ -176,10 +176,10 @@ class RedisBroker(Broker):
     def revoked_before(self, names: Sequence[str]) -> int:
         return int(self._ask(scripts.REVOKED, *names)) if names else 0
 
-    # Upkeep
+    # Maintenance
 
     def maintain(self) -> None:
-        self._upkeep.work()
+        self._maintenance.work()
 
     def close(self) -> None:
         self._tail.close()

@@ -190,22 +190,22 @@ class SQLiteBroker(Broker):
         with self._log.reading() as store:
             return store.facts.revoked_before(names, self._clock.time_ms())
 
-    # Upkeep
+    # Maintenance
 
     def maintain(self) -> None:
-        """Notice a file that was swapped under us; then one round of upkeep, in one process at a time."""
+        """Notice a file that was swapped under us; then one round of maintenance, in one process at a time."""
         try:
             if self._log.is_swapped():
                 let_go = self._log.reopen()
                 self.generation += 1
                 let_go()
             if self._log.disk.is_low():
-                self._log.off_loop(self._log.files.upkeep.give_back)
+                self._log.off_loop(self._log.files.maintenance.give_back)
             is_ours = self.hold_lease(_UPKEEP_LEASE, self._id, _UPKEEP_SECONDS)
-            upkeep = self._log.files.upkeep
+            maintenance = self._log.files.maintenance
             if not is_ours:
-                self._log.off_loop(upkeep.look)
-            elif self._log.off_loop(upkeep.work):
+                self._log.off_loop(maintenance.look)
+            elif self._log.off_loop(maintenance.work):
                 self._log.doorbell.ring(everybody=True)
             self.write_ahead_bytes = wal_bytes(self._log.path)
         except (sqlite3.Error, OSError) as error:

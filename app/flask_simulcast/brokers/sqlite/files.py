@@ -19,10 +19,10 @@ from ..base import Clock
 from .committer import Committer, Writer
 from .disk import Disk
 from .doorbell import Doorbell
+from .maintenance import Maintenance
 from .schema import create
 from .store import Store
 from .turn import Turn
-from .upkeep import Upkeep
 
 T = TypeVar("T")
 _log = logging.getLogger("flask_simulcast")
@@ -48,13 +48,13 @@ class Files:
         room = settings.most_history_bytes
         self.reader = Store(path)
         busy_ms = round(wait * 1000)
-        self.keeper = Writer(Store(path, busy_ms=busy_ms), Turn(lock), wait)
+        self.maintainer = Writer(Store(path, busy_ms=busy_ms), Turn(lock), wait)
         self._inline = Writer(Store(path, max_bytes=room), Turn(lock), 0)
         self._threaded = Writer(Store(path, busy_ms=busy_ms, max_bytes=room), Turn(lock), wait)
         self.committer = Committer(
             self._inline, self._threaded, clock.time_ms, wait, settings.sqlite_commit == "thread"
         )
-        self.upkeep = Upkeep(path, self.keeper, settings, clock)
+        self.maintenance = Maintenance(path, self.maintainer, settings, clock)
         stat = os.stat(path)
         self._id = (stat.st_dev, stat.st_ino)
 
@@ -68,7 +68,7 @@ class Files:
 
     def close(self) -> None:
         self.committer.close()
-        for writer in (self._inline, self._threaded, self.keeper):
+        for writer in (self._inline, self._threaded, self.maintainer):
             writer.close()
         self.reader.close()
 
@@ -138,13 +138,13 @@ class LogFile:
         return result
 
     def _write(self, work: Callable[[Store], T]) -> T:
-        """With the keeper's connection. In the thread."""
-        keeper = self.files.keeper
-        keeper.take_turn()
+        """With the maintainer's connection. In the thread."""
+        maintainer = self.files.maintainer
+        maintainer.take_turn()
         try:
-            return keeper.write(work)
+            return maintainer.write(work)
         finally:
-            keeper.turn.release()
+            maintainer.turn.release()
 
     def off_loop(self, function: Callable[..., T], *arguments: object) -> T:
         """Call it in the thread, one at a time. Switches in a patched process."""

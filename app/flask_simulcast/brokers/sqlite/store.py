@@ -33,7 +33,7 @@ Keys = dict[str, tuple[Position, str]]
 Outcome = list[Position] | IdempotencyConflictError
 """What became of one caller's drafts."""
 
-#: A write-ahead log that was larger is cut down to this when it begins anew. Usually it stays below: see `Upkeep`.
+#: A write-ahead log that was larger is cut down to this when it begins anew. Usually it stays below: see `Maintenance`.
 WAL_LIMIT_BYTES = 16 << 20
 _READ_EVENTS = 1024
 _READ_BYTES = 1 << 20

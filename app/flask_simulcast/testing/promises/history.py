@@ -145,7 +145,7 @@ class HistoryPromises(Words):
         self.settle(broker)
         assert sum(len(event.data) for event in self.events_of(broker, "c")) > 1 << 20
 
-    # Upkeep
+    # Maintenance
 
     def test_maintaining_an_empty_log_does_nothing(self) -> None:
         broker = self.open()

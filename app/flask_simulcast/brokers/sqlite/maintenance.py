@@ -30,7 +30,7 @@ _WAL_TOLD_SECONDS = 5
 _log = logging.getLogger("flask_simulcast")
 
 
-class Upkeep:
+class Maintenance:
     """Bounded rounds of work. Blocks: not for the loop."""
 
     def __init__(self, path: str, writer: Writer, settings: Settings, clock: Clock) -> None:

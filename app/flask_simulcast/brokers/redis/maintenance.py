@@ -26,7 +26,7 @@ _TAIL_SECONDS = 60
 Run = Callable[..., Any]
 
 
-class Upkeep:
+class Maintenance:
     """Bounded rounds of work.
 
     Args:

@@ -1,4 +1,4 @@
-"""Keeper: has the log maintained now and then: by a greenlet, or where there is no loop, by whoever publishes."""
+"""Maintenance: has the log maintained now and then: by a greenlet, or where there is no loop, by whoever publishes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS = 0.5
 _log = logging.getLogger("flask_simulcast")
 
 
-class Keeper:
+class Maintenance:
     """One for each hub. Its greenlet does not keep it: a hub that is dropped lets its log go.
 
     Args:
@@ -33,7 +33,7 @@ class Keeper:
         self._due = 0.0
         self._has_failed = False
 
-    def keep(self) -> None:
+    def run_if_due(self) -> None:
         """Called with whatever the hub is used for. May switch in a process without a loop only."""
         if is_patched():
             if self._greenlet is None:
@@ -61,7 +61,7 @@ class Keeper:
             _log.exception("The log could not be maintained. It is tried again.")
 
 
-def _run(keeper: weakref.ref[Keeper]) -> None:
+def _run(keeper: weakref.ref[Maintenance]) -> None:
     while (here := keeper()) is not None:
         here.maintain()
         del here
