@@ -1,4 +1,4 @@
-"""Characters that leave nothing to see, and those that turn the text around them. Facts of Unicode that `unicodedata` has not;
+"""Characters that leave nothing to see, and those that turn the text around them. Agreements of Unicode that `unicodedata` has not;
 pure."""
 
 from __future__ import annotations

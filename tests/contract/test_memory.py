@@ -31,5 +31,5 @@ def test_what_has_expired_is_let_go() -> None:
     broker.revoke("user:ann", 1000, 30, Draft("c", "message", "1"))
     clock.advance(60)
     broker.maintain()
-    facts = broker._facts
-    assert facts._kept == facts._leases == facts._revoked == {}
+    agreements = broker._agreements
+    assert agreements._kept == agreements._leases == agreements._revoked == {}

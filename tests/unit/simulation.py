@@ -53,7 +53,7 @@ class SwappedBroker(Broker):
     def copy(self) -> MemoryBroker:
         """A backup."""
         copy = MemoryBroker(self._settings, self._clock)
-        copy._register, copy._facts = self.log._register, self.log._facts  # nobody asks an old one for them
+        copy._register, copy._agreements = self.log._register, self.log._agreements  # nobody asks an old one for them
         for name, value in vars(self.log._log).items():
             if name == "_histories":
                 setattr(copy._log, name, {channel: history.copy() for channel, history in value.items()})

@@ -155,7 +155,7 @@ def test_the_log_keeps_neither_ticket_nor_cookie(tickets: Tickets, broker: Memor
     """Of no use to whoever reads the file."""
     spent, unspent = tickets.issue(BOB, 60), tickets.issue(BOB, 60)
     redeem(tickets, spent, "the cookie's secret")
-    kept = repr(vars(broker._facts))
+    kept = repr(vars(broker._agreements))
     assert "bob" in kept
     assert spent not in kept
     assert unspent not in kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .promises.facts import FactPromises
+from .promises.agreements import AgreementPromises
 from .promises.history import HistoryPromises
 from .promises.keys import KeyPromises
 from .promises.log import LogPromises
@@ -22,7 +22,7 @@ class BrokerContract(
     PlacePromises,
     PresencePromises,
     WorkerPromises,
-    FactPromises,
+    AgreementPromises,
 ):
     """Every promise of `brokers.base.Broker` as a test. Inherit, and say how a broker is made::
 

@@ -11,7 +11,7 @@ from ...event import Draft, Position
 from ...presence import Member, Place
 from ...settings import Settings
 from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
-from .facts import Facts
+from .agreements import Agreements
 from .log import Log
 from .register import Register
 
@@ -28,7 +28,7 @@ class MemoryBroker(Broker):
         self._clock = clock
         self._log = Log(settings, clock)
         self._register = Register()
-        self._facts = Facts()
+        self._agreements = Agreements()
         self._bell = Bell()
         self._mutex = threading.Lock()  # between the threads of a process without a loop
 
@@ -67,11 +67,11 @@ class MemoryBroker(Broker):
 
     def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
         with self._mutex:
-            return self._facts.hold_lease(name, holder, seconds, self._clock.monotonic())
+            return self._agreements.hold_lease(name, holder, seconds, self._clock.monotonic())
 
     def release_lease(self, name: str, holder: str) -> None:
         with self._mutex:
-            self._facts.release_lease(name, holder)
+            self._agreements.release_lease(name, holder)
 
     def check_in(
         self,
@@ -112,30 +112,30 @@ class MemoryBroker(Broker):
 
     def keep(self, name: str, value: str, seconds: float) -> None:
         with self._mutex:
-            self._facts.keep(name, value, self._clock.monotonic() + seconds)
+            self._agreements.keep(name, value, self._clock.monotonic() + seconds)
 
     def recall(self, name: str) -> str | None:
         with self._mutex:
-            return self._facts.recall(name, self._clock.monotonic())
+            return self._agreements.recall(name, self._clock.monotonic())
 
     def take(self, name: str) -> str | None:
         with self._mutex:
-            return self._facts.take(name, self._clock.monotonic())
+            return self._agreements.take(name, self._clock.monotonic())
 
     def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
         with self._mutex:
-            self._facts.revoke(name, before_ms, self._clock.time_ms() + round(seconds * 1000))
+            self._agreements.revoke(name, before_ms, self._clock.time_ms() + round(seconds * 1000))
             return self._append([draft])[0]
 
     def revoked_before(self, names: Sequence[str]) -> int:
         with self._mutex:
-            return self._facts.revoked_before(names, self._clock.time_ms())
+            return self._agreements.revoked_before(names, self._clock.time_ms())
 
     def maintain(self) -> None:
         with self._mutex:
             now, now_ms = self._clock.monotonic(), self._clock.time_ms()
             self._append(self._register.sweep(now, now_ms))
-            self._facts.expire(now, now_ms)
+            self._agreements.expire(now, now_ms)
             self._log.maintain(now, now_ms)
 
     def close(self) -> None:

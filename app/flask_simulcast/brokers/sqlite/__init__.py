@@ -16,8 +16,8 @@ from ...loop import is_patched
 from ...presence import Member, Place
 from ...settings import Settings
 from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
+from .agreements import holds
 from .disk import wal_bytes
-from .facts import holds
 from .files import LogFile
 from .store import Store
 
@@ -81,7 +81,7 @@ class SQLiteBroker(Broker):
 
     def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
         with self._log.reading() as store:
-            lease = store.facts.lease(name)
+            lease = store.agreements.lease(name)
         now = self._clock.monotonic()
         if lease is not None and holds(lease[1], now):
             if lease[0] != holder:
@@ -91,16 +91,16 @@ class SQLiteBroker(Broker):
 
         def take(store: Store) -> bool:
             now = self._clock.monotonic()
-            lease = store.facts.lease(name)
+            lease = store.agreements.lease(name)
             if lease is not None and lease[0] != holder and holds(lease[1], now):
                 return False
-            store.facts.set_lease(name, holder, now + min(seconds, MAX_LEASE_SECONDS))
+            store.agreements.set_lease(name, holder, now + min(seconds, MAX_LEASE_SECONDS))
             return True
 
         return self._log.change(take)
 
     def release_lease(self, name: str, holder: str) -> None:
-        self._log.change(lambda store: store.facts.drop_lease(name, holder))
+        self._log.change(lambda store: store.agreements.drop_lease(name, holder))
 
     # The register
 
@@ -161,25 +161,25 @@ class SQLiteBroker(Broker):
 
         def work(store: Store) -> None:
             now = self._clock.monotonic()
-            store.facts.keep(name, value, now, now + seconds)
+            store.agreements.keep(name, value, now, now + seconds)
 
         self._log.change(work)
 
     def recall(self, name: str) -> str | None:
         with self._log.reading() as store:
-            return store.facts.recall(name, self._clock.monotonic())
+            return store.agreements.recall(name, self._clock.monotonic())
 
     def take(self, name: str) -> str | None:
         if self.recall(name) is None:
             return None  # what is unknown costs no write
-        return self._log.change(lambda store: store.facts.take(name, self._clock.monotonic()))
+        return self._log.change(lambda store: store.agreements.take(name, self._clock.monotonic()))
 
     # Revocation
 
     def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
         def work(store: Store) -> Position:
             now_ms = self._clock.time_ms()
-            store.facts.revoke(name, before_ms, now_ms + round(seconds * 1000))
+            store.agreements.revoke(name, before_ms, now_ms + round(seconds * 1000))
             return store.append([draft], now_ms, in_thread=is_patched())[0]
 
         position = self._log.change(work)
@@ -188,7 +188,7 @@ class SQLiteBroker(Broker):
 
     def revoked_before(self, names: Sequence[str]) -> int:
         with self._log.reading() as store:
-            return store.facts.revoked_before(names, self._clock.time_ms())
+            return store.agreements.revoked_before(names, self._clock.time_ms())
 
     # Maintenance
 

@@ -84,8 +84,8 @@ class Maintenance:
             self._forgot_at = self._clock.monotonic()
             self._repeat(partial(self._store.trimming.forget, oldest, _ROWS))
         now = self._clock.monotonic()
-        if self._store.facts.has_expired(now, now_ms):
-            self._repeat(partial(self._store.facts.expire, now, now_ms, _ROWS))
+        if self._store.agreements.has_expired(now, now_ms):
+            self._repeat(partial(self._store.agreements.expire, now, now_ms, _ROWS))
         self._checkpoint()
         return has_told
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from ...event import Draft
 from ...presence import Member, Place, Presence, join_draft, leave_draft, presences_of
 from ..base import MAX_LEASE_SECONDS
-from .facts import holds
+from .agreements import holds
 from .tables import Tables
 
 _PLACE = "p.listener, p.user, p.member, p.channels, p.present_on, p.meta, p.token_id, p.encoding, p.since_ms"

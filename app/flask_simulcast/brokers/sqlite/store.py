@@ -21,7 +21,7 @@ from operator import itemgetter
 from ...errors import IdempotencyConflictError
 from ...event import Draft, Event, Position, byte_length, next_key
 from ..base import Batch, Page, Verdict, common_mark_of, is_other, judge
-from .facts import Facts
+from .agreements import Agreements
 from .register import Register
 from .tables import Tables
 from .trimming import Trimming
@@ -54,7 +54,7 @@ class Store(Tables):
     Attributes:
         trimming: What is taken out, through the same connection; as are the next two.
         register: Places.
-        facts: Leases, kept texts, revocations.
+        agreements: Leases, kept texts, revocations.
 
     Args:
         path: The file.
@@ -81,7 +81,7 @@ class Store(Tables):
         self._db.execute(f"PRAGMA busy_timeout = {busy_ms}")
         self.trimming = Trimming(self._db)
         self.register = Register(self._db)
-        self.facts = Facts(self._db)
+        self.agreements = Agreements(self._db)
 
     def close(self) -> None:
         """Close the connection."""

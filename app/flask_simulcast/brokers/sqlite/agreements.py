@@ -13,7 +13,7 @@ from .tables import Tables
 _Kept = tuple[str, float, float]  # value, since, until
 
 
-class Facts(Tables):
+class Agreements(Tables):
     """Times are those of the monotonic clock, but for revocations. It starts anew with the machine: what is from before
     that is recognised, and does not count."""
 

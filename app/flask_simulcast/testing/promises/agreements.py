@@ -10,7 +10,7 @@ from ...event import CONTROL, Draft, Position
 from .words import Words
 
 
-class FactPromises(Words):
+class AgreementPromises(Words):
     """What workers agree on."""
 
     # Leases

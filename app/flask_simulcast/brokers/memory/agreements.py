@@ -10,7 +10,7 @@ from ..base import MAX_LEASE_SECONDS
 _EXPIRE_SECONDS = 10
 
 
-class Facts:
+class Agreements:
     """Times are those of the monotonic clock, but for revocations."""
 
     def __init__(self) -> None:
