@@ -64,7 +64,7 @@ class Tickets:
             seconds: For how long; at most 60, and not beyond the grant.
         """
         ticket = secrets.token_urlsafe(24)
-        self._broker.keep(
+        self._broker.put_text(
             _TICKET + _hashed(ticket), grant.to_json(self._default), min(seconds, MAX_SECONDS, self._left(grant))
         )
         return ticket
@@ -82,10 +82,10 @@ class Tickets:
         if len(ticket) > _MAX_CHARACTERS:
             return None
         name = _hashed(ticket)
-        text = self._broker.recall(_TICKET + name)
+        text = self._broker.get_text(_TICKET + name)
         if text is not None:
             return Found(name, Grant.from_json(text), is_spent=False)
-        spent = self._broker.recall(_SPENT + name)
+        spent = self._broker.get_text(_SPENT + name)
         if spent is None:
             return None
         place, owner, text = json.loads(spent)
@@ -103,23 +103,23 @@ class Tickets:
             The grant, with the name of the ticket in it; None where another client was faster.
         """
         if not found.is_spent:
-            text = self._broker.take(_TICKET + found.name)
+            text = self._broker.pop_text(_TICKET + found.name)
             if text is None:
                 return None
             if cookie:
                 spent = json.dumps([_hashed(url), _hashed(cookie), text])
-                self._broker.keep(_SPENT + found.name, spent, self._left(found.grant))
+                self._broker.put_text(_SPENT + found.name, spent, self._left(found.grant))
         return replace(found.grant, ticket=found.name, redeemed_at=time.time())
 
     def cookie_for(self, cookies: Sequence[str]) -> str:
         """The cookie that a browser is to keep: one that it brings, if it was made here, else a new one. May switch."""
         known = next((cookie for cookie in cookies[:_MAX_COOKIES] if self._is_ours(cookie)), None)
         cookie = known or secrets.token_urlsafe(24)
-        self._broker.keep(_BROWSER + _hashed(cookie), "", self.max_seconds)
+        self._broker.put_text(_BROWSER + _hashed(cookie), "", self.max_seconds)
         return cookie
 
     def _is_ours(self, cookie: str) -> bool:
-        return self._broker.recall(_BROWSER + _hashed(cookie)) is not None
+        return self._broker.get_text(_BROWSER + _hashed(cookie)) is not None
 
     def _left(self, grant: Grant) -> float:
         return self.max_seconds if grant.expires_at is None else max(grant.expires_at - time.time(), 0)

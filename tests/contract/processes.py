@@ -105,7 +105,7 @@ def _take(file: str, tickets: str) -> None:
 
     broker = SQLiteBroker(file, Settings(append_seconds=30), Clock())
     _wait_for_go()
-    print(*filter(None, (broker.take(f"ticket {n}") for n in range(int(tickets)))))
+    print(*filter(None, (broker.pop_text(f"ticket {n}") for n in range(int(tickets)))))
     broker.close()
 
 

@@ -26,7 +26,7 @@ def test_a_long_log_is_swept_at_once() -> None:
 def test_what_has_expired_is_let_go() -> None:
     clock = FakeClock()
     broker = MemoryBroker(Settings(), clock)
-    broker.keep("t", "x", 30)
+    broker.put_text("t", "x", 30)
     broker.hold_lease("job", "me", 30)
     broker.revoke("user:ann", 1000, 30, Draft("c", "message", "1"))
     clock.advance(60)

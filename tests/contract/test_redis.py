@@ -439,7 +439,7 @@ def ttl_of(server: Redis, name: str) -> int:
 def test_what_is_for_a_while_ends_in_redis_too(server: Redis, open_redis: Open) -> None:
     broker = open_redis(server.url)
     broker.append([draft(key="k")])
-    broker.keep("t", "text", 20)
+    broker.put_text("t", "text", 20)
     broker.hold_lease("l", "me", 5)
     broker.revoke("user:ann", 1, 30, draft(channel="simulcast:control"))
     broker.maintain()
@@ -452,11 +452,11 @@ def test_what_is_for_a_while_ends_in_redis_too(server: Redis, open_redis: Open) 
 
 def test_a_text_a_lease_and_a_key_end_by_the_servers_own_clock(server: Redis, open_redis: Open) -> None:
     broker = open_redis(server.url)
-    broker.keep("t", "text", 0.2)
+    broker.put_text("t", "text", 0.2)
     assert broker.hold_lease("l", "me", 0.2)
     assert not broker.hold_lease("l", "you", 0.2)
-    assert broker.recall("t") == "text"
-    wait_until(lambda: broker.recall("t") is None, 2)
+    assert broker.get_text("t") == "text"
+    wait_until(lambda: broker.get_text("t") is None, 2)
     wait_until(lambda: broker.hold_lease("l", "you", 0.2), 2)
     wait_until(lambda: ttl_of(server, "{simulcast}:kept:t") == -2, 2)
 

@@ -110,7 +110,7 @@ def test_who_reads_or_waits_at_a_frozen_redis_is_told_so(server: Redis, open_red
         lambda: broker.page(["c"], position, position, 1),
         lambda: broker.verdict(position, ["c"]),
         lambda: broker.newest(["c"], 5),
-        lambda: broker.recall("t"),
+        lambda: broker.get_text("t"),
         lambda: broker.places("", 5),
         broker.maintain,
     ]
@@ -120,7 +120,11 @@ def test_who_reads_or_waits_at_a_frozen_redis_is_told_so(server: Redis, open_red
             name, seconds = outcome_of(ask)
             assert (number, name) == (number, "BrokerUnavailableError")
             assert seconds < 2
-    for change in (lambda: broker.keep("t", "x", 5), lambda: broker.take("t"), lambda: broker.hold_lease("l", "me", 5)):
+    for change in (
+        lambda: broker.put_text("t", "x", 5),
+        lambda: broker.pop_text("t"),
+        lambda: broker.hold_lease("l", "me", 5),
+    ):
         assert outcome_of(change)[0] in ("BrokerUnavailableError", "PublishUncertainError")
     server.thaw()
     assert broker.read(position) == ([], False)
@@ -216,8 +220,8 @@ def test_greenlets_killed_at_any_moment_leave_the_others_to_go_on(server: Redis,
 
     def look(name: str) -> None:
         for n in range(4):
-            broker.keep(f"{name} {n}", f"{name} {n}", 60)
-            assert broker.recall(f"{name} {n}") == f"{name} {n}"
+            broker.put_text(f"{name} {n}", f"{name} {n}", 60)
+            assert broker.get_text(f"{name} {n}") == f"{name} {n}"
 
     for number in range(200):
         greenlets = [gevent.spawn(publish, f"{number} {n}") for n in range(20)]

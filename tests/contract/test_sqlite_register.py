@@ -63,7 +63,7 @@ class Later(Clock):
 def test_a_text_is_given_to_one_of_two_processes(path: Path, open_broker: Open, patched: bool) -> None:
     broker = open_broker(use=Clock(), append_seconds=30)
     for n in range(2000):
-        broker.keep(f"ticket {n}", str(n), 60)
+        broker.put_text(f"ticket {n}", str(n), 60)
     takers = [processes.start("take", path, 2000, patched=patched) for _ in range(2)]
     processes.go(takers)
     taken = [int(n) for answer in processes.finish(takers) for n in answer.split()]
@@ -166,13 +166,13 @@ def test_nothing_is_revoked_without_an_event(open_broker: Open, refusing: Callab
 def test_register_texts_and_revocations_survive_closing(path: Path, open_broker: Open) -> None:
     first = open_broker()
     check_in(first, ANN)
-    first.keep("t", "x", 60)
+    first.put_text("t", "x", 60)
     first.revoke("user:ann", 1000, 60, Draft(CONTROL, "revoke", "1"))
     first.close()
     again = open_broker()
     assert again.place("1") == ANN
     assert names(again) == ["ann"]
-    assert again.recall("t") == "x"
+    assert again.get_text("t") == "x"
     assert again.revoked_before(["user:ann"]) == 1000
     assert check_in(again, renews=True)
 
@@ -182,8 +182,8 @@ def test_what_has_ended_leaves_no_rows_behind(path: Path, clock: FakeClock, open
     check_in(broker, ANN, BOB)
     check_in(broker, gone=("1",), renews=True)
     for n in range(1200):
-        broker.keep(f"t{n}", "x", 30)
-    broker.take("t0")
+        broker.put_text(f"t{n}", "x", 30)
+    broker.pop_text("t0")
     broker.revoke("user:ann", 1000, 30, Draft(CONTROL, "revoke", "1"))
     clock.advance(100)
     broker.maintain()
@@ -200,14 +200,14 @@ def test_a_round_of_upkeep_that_finds_nothing_writes_nothing(path: Path, open_br
     broker = open_broker()
     check_in(broker, ANN, BOB)
     check_in(broker, gone=("1",), renews=True)
-    broker.keep("t", "x", 30)
+    broker.put_text("t", "x", 30)
     broker.revoke("user:ann", 1000, 30, Draft(CONTROL, "revoke", "1"))
     broker.maintain()
     with closing(sqlite3.connect(path)) as other:
         (before,) = other.execute("PRAGMA data_version").fetchone()
         for _ in range(5):
             broker.maintain()
-            assert broker.take("unknown") is None
+            assert broker.pop_text("unknown") is None
         assert other.execute("PRAGMA data_version").fetchone() == (before,)
 
 
@@ -218,11 +218,11 @@ def test_reading_and_an_unknown_text_wait_for_no_turn(path: Path, open_broker: O
     assert turn.try_take()
     try:
         began = time.monotonic()
-        assert broker.take("unknown") is None
+        assert broker.pop_text("unknown") is None
         assert broker.place("1") == ANN
         assert broker.places("", 9, channel="c") == [ANN]
         assert names(broker) == ["ann"]
-        assert broker.recall("unknown") is None
+        assert broker.get_text("unknown") is None
         assert broker.revoked_before(["user:ann"]) == 0
         assert broker.newest(["presence:c"], 1).key < broker.head().key
         assert time.monotonic() - began < 3
@@ -232,15 +232,15 @@ def test_reading_and_an_unknown_text_wait_for_no_turn(path: Path, open_broker: O
 
 def test_a_write_behind_a_frozen_writer_says_that_nothing_was_stored(path: Path, open_broker: Open) -> None:
     broker = open_broker(append_seconds=0.3)
-    broker.keep("t", "x", 30)
+    broker.put_text("t", "x", 30)
     turn = Turn(f"{path}.lock")
     assert turn.try_take()
     try:
         for job in (
             lambda: check_in(broker, ANN),
             lambda: broker.check_out("w", grace_seconds=0),
-            lambda: broker.keep("u", "x", 30),
-            lambda: broker.take("t"),
+            lambda: broker.put_text("u", "x", 30),
+            lambda: broker.pop_text("t"),
             lambda: broker.revoke("user:ann", 1000, 60, Draft(CONTROL, "revoke", "1")),
         ):
             with pytest.raises(BrokerUnavailableError, match="certainly not stored"):
@@ -248,7 +248,7 @@ def test_a_write_behind_a_frozen_writer_says_that_nothing_was_stored(path: Path,
     finally:
         turn.close()
     assert names(broker) == []
-    assert broker.take("t") == "x"
+    assert broker.pop_text("t") == "x"
 
 
 def test_on_a_disk_that_is_nearly_full_leases_are_renewed_and_the_dead_are_swept(
@@ -268,7 +268,7 @@ def test_on_a_disk_that_is_nearly_full_leases_are_renewed_and_the_dead_are_swept
     with pytest.raises(BrokerUnavailableError, match="nearly full"):
         check_in(broker, ANN._replace(listener="3"), renews=True)
     with pytest.raises(BrokerUnavailableError, match="nearly full"):
-        broker.keep("t", "x", 30)
+        broker.put_text("t", "x", 30)
     clock.advance(50)
     assert check_in(broker, renews=True)
     broker.revoke("user:ann", 1000, 60, Draft(CONTROL, "revoke", "1"))
@@ -287,7 +287,7 @@ def test_a_text_from_before_a_reboot_is_gone(path: Path, clock: FakeClock, open_
     clock.advance(1_000_000)
     broker = open_broker()
     for name in "abc":
-        broker.keep(name, "x", 366 * 86400)
+        broker.put_text(name, "x", 366 * 86400)
     broker.close()
     rebooted = open_broker(use=FakeClock(monotonic=12))
     assert rebooted.recall("a") is None
@@ -350,7 +350,7 @@ def test_reads_of_a_register_of_many_are_fast(open_broker: Open) -> None:
         lambda: broker.places("", 10, user="u77"),
         lambda: broker.places("", 10, user="u77", channel="c"),
         lambda: broker.members("c", "u5", 10),
-        lambda: broker.recall("t"),
+        lambda: broker.get_text("t"),
         lambda: broker.revoked_before(["user:ann", "token:t"]),
         lambda: broker.newest(["presence:c"], 10),
     ]

@@ -60,7 +60,7 @@ def test_a_file_of_version_1_is_upgraded_in_place(old: Path, clock: FakeClock, o
     assert broker.append([Draft("c", "message", "2", "k")]) == [broker.head()]
     place = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0)
     assert broker.check_in("w", [place], [], renews=False, lease_seconds=8, grace_seconds=3)
-    broker.keep("t", "x", 30)
+    broker.put_text("t", "x", 30)
     broker.revoke("user:ann", 1000, 30, Draft("c", "message", "1"))
     broker.maintain()
     with closing(sqlite3.connect(old)) as db:

@@ -116,14 +116,14 @@ class SwappedBroker(Broker):
     def members(self, channel: str, after: str, limit: int) -> list[Member]:
         return self.log.members(channel, after, limit)
 
-    def keep(self, name: str, value: str, seconds: float) -> None:
-        self.log.keep(name, value, seconds)
+    def put_text(self, name: str, value: str, seconds: float) -> None:
+        self.log.put_text(name, value, seconds)
 
-    def recall(self, name: str) -> str | None:
-        return self.log.recall(name)
+    def get_text(self, name: str) -> str | None:
+        return self.log.get_text(name)
 
-    def take(self, name: str) -> str | None:
-        return self.log.take(name)
+    def pop_text(self, name: str) -> str | None:
+        return self.log.pop_text(name)
 
     def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
         return self.log.revoke(name, before_ms, seconds, draft)

@@ -275,15 +275,15 @@ class Broker(ABC):
     # Small texts
 
     @abstractmethod
-    def keep(self, name: str, value: str, seconds: float) -> None:
+    def put_text(self, name: str, value: str, seconds: float) -> None:
         """Keep a text under a name, for so long by the monotonic clock. A later one replaces it. May switch."""
 
     @abstractmethod
-    def recall(self, name: str) -> str | None:
+    def get_text(self, name: str) -> str | None:
         """What is kept under a name; None when its time is over."""
 
     @abstractmethod
-    def take(self, name: str) -> str | None:
+    def pop_text(self, name: str) -> str | None:
         """What is kept under a name, for one caller only: whoever comes second gets None. May switch."""
 
     # Revocation

@@ -110,17 +110,17 @@ class MemoryBroker(Broker):
         with self._mutex:
             return self._register.members(channel, after, limit)
 
-    def keep(self, name: str, value: str, seconds: float) -> None:
+    def put_text(self, name: str, value: str, seconds: float) -> None:
         with self._mutex:
-            self._agreements.keep(name, value, self._clock.monotonic() + seconds)
+            self._agreements.put_text(name, value, self._clock.monotonic() + seconds)
 
-    def recall(self, name: str) -> str | None:
+    def get_text(self, name: str) -> str | None:
         with self._mutex:
-            return self._agreements.recall(name, self._clock.monotonic())
+            return self._agreements.get_text(name, self._clock.monotonic())
 
-    def take(self, name: str) -> str | None:
+    def pop_text(self, name: str) -> str | None:
         with self._mutex:
-            return self._agreements.take(name, self._clock.monotonic())
+            return self._agreements.pop_text(name, self._clock.monotonic())
 
     def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
         with self._mutex:

@@ -32,16 +32,16 @@ class Agreements:
         if self._leases.get(name, ("", 0))[0] == holder:
             del self._leases[name]
 
-    def keep(self, name: str, value: str, until: float) -> None:
+    def put_text(self, name: str, value: str, until: float) -> None:
         """Keep a text."""
         self._kept[name] = (value, until)
 
-    def recall(self, name: str, now: float) -> str | None:
+    def get_text(self, name: str, now: float) -> str | None:
         """The text, while its time lasts."""
         value, until = self._kept.get(name, (None, now))
         return value if until > now else None
 
-    def take(self, name: str, now: float) -> str | None:
+    def pop_text(self, name: str, now: float) -> str | None:
         """The text, and it is gone."""
         value, until = self._kept.pop(name, (None, now))
         return value if until > now else None

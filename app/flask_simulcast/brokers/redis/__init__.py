@@ -154,14 +154,14 @@ class RedisBroker(Broker):
 
     # Small texts
 
-    def keep(self, name: str, value: str, seconds: float) -> None:
+    def put_text(self, name: str, value: str, seconds: float) -> None:
         self._change(scripts.KEEP, name, value, round(seconds * 1000))
 
-    def recall(self, name: str) -> str | None:
+    def get_text(self, name: str) -> str | None:
         text: str | None = self._ask(scripts.RECALL, name, 0)
         return text
 
-    def take(self, name: str) -> str | None:
+    def pop_text(self, name: str) -> str | None:
         text: str | None = self._change(scripts.RECALL, name, 1)
         return text
 

@@ -156,23 +156,23 @@ class SQLiteBroker(Broker):
 
     # Small texts
 
-    def keep(self, name: str, value: str, seconds: float) -> None:
+    def put_text(self, name: str, value: str, seconds: float) -> None:
         self._log.check_room(len(value))
 
         def work(store: Store) -> None:
             now = self._clock.monotonic()
-            store.agreements.keep(name, value, now, now + seconds)
+            store.agreements.put_text(name, value, now, now + seconds)
 
         self._log.change(work)
 
-    def recall(self, name: str) -> str | None:
+    def get_text(self, name: str) -> str | None:
         with self._log.reading() as store:
-            return store.agreements.recall(name, self._clock.monotonic())
+            return store.agreements.get_text(name, self._clock.monotonic())
 
-    def take(self, name: str) -> str | None:
-        if self.recall(name) is None:
+    def pop_text(self, name: str) -> str | None:
+        if self.get_text(name) is None:
             return None  # what is unknown costs no write
-        return self._log.change(lambda store: store.agreements.take(name, self._clock.monotonic()))
+        return self._log.change(lambda store: store.agreements.pop_text(name, self._clock.monotonic()))
 
     # Revocation
 

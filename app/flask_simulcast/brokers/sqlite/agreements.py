@@ -33,15 +33,15 @@ class Agreements(Tables):
 
     # Small texts
 
-    def keep(self, name: str, value: str, since: float, until: float) -> None:
+    def put_text(self, name: str, value: str, since: float, until: float) -> None:
         """Keep a text."""
         self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", (name, value, since, until))
 
-    def recall(self, name: str, now: float) -> str | None:
+    def get_text(self, name: str, now: float) -> str | None:
         """The text, while its time lasts."""
         return _value_of(self._one("SELECT value, since, until FROM kept WHERE name = ?", name), now)
 
-    def take(self, name: str, now: float) -> str | None:
+    def pop_text(self, name: str, now: float) -> str | None:
         """The text, and it is gone."""
         rows = self._all("DELETE FROM kept WHERE name = ? RETURNING value, since, until", name)
         return _value_of(rows[0] if rows else None, now)

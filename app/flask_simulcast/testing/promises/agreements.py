@@ -63,18 +63,18 @@ class AgreementPromises(Words):
     def test_a_text_is_kept(self) -> None:
         broker = self.open()
         for name, value in (("a", "\u4e2d '\"\\\n"), ("A", ""), ("a:b", "x" * 100_000)):
-            broker.keep(name, value, 30)
-            assert broker.recall(name) == broker.recall(name) == self.open_other(broker).recall(name) == value
-        assert broker.recall("never") is None
+            broker.put_text(name, value, 30)
+            assert broker.get_text(name) == broker.get_text(name) == self.open_other(broker).get_text(name) == value
+        assert broker.get_text("never") is None
 
     def test_a_text_is_kept_for_its_time(self) -> None:
         broker = self.open()
-        for ask in (broker.recall, broker.take):
+        for ask in (broker.get_text, broker.pop_text):
             for sweeps in (False, True):
-                broker.keep("t", "x", 30)
+                broker.put_text("t", "x", 30)
                 self.clock.advance(29)
                 broker.maintain()
-                assert broker.recall("t") == "x"
+                assert broker.get_text("t") == "x"
                 self.clock.advance(2)
                 if sweeps:
                     broker.maintain()
@@ -82,43 +82,43 @@ class AgreementPromises(Words):
 
     def test_a_text_may_be_kept_for_a_year(self) -> None:
         broker = self.open()
-        broker.keep("t", "x", 366 * 86400)
+        broker.put_text("t", "x", 366 * 86400)
         for _ in range(3):
             self.clock.advance(121 * 86400)
             broker.maintain()
-            assert broker.recall("t") == "x"
+            assert broker.get_text("t") == "x"
         self.clock.advance(4 * 86400)
-        assert broker.recall("t") is None
+        assert broker.get_text("t") is None
 
     def test_a_text_knows_the_monotonic_clock_alone(self) -> None:
         broker = self.open()
-        broker.keep("t", "x", 30)
+        broker.put_text("t", "x", 30)
         for seconds in (86_400, -172_800):
             self.clock.jump(seconds)
             broker.maintain()
-            assert broker.recall("t") == "x"
+            assert broker.get_text("t") == "x"
 
     def test_a_later_text_replaces_an_earlier_one_and_its_time(self) -> None:
         broker = self.open()
-        broker.keep("t", "1", 30)
-        broker.keep("t", "2", 60)
+        broker.put_text("t", "1", 30)
+        broker.put_text("t", "2", 60)
         self.clock.advance(45)
         broker.maintain()
-        assert broker.recall("t") == "2"
-        broker.keep("t", "3", 5)
+        assert broker.get_text("t") == "2"
+        broker.put_text("t", "3", 5)
         self.clock.advance(6)
-        assert broker.recall("t") is None
+        assert broker.get_text("t") is None
 
     def test_a_text_is_taken_once(self) -> None:
         broker = self.open()
         other = self.open_other(broker)
-        broker.keep("t", "x", 30)
-        broker.keep("u", "y", 30)
-        assert other.take("t") == "x"
-        assert broker.take("t") is other.take("t") is broker.recall("t") is broker.take("never") is None
-        assert broker.recall("u") == "y"
-        broker.keep("t", "again", 30)
-        assert broker.take("t") == "again"
+        broker.put_text("t", "x", 30)
+        broker.put_text("u", "y", 30)
+        assert other.pop_text("t") == "x"
+        assert broker.pop_text("t") is other.pop_text("t") is broker.get_text("t") is broker.pop_text("never") is None
+        assert broker.get_text("u") == "y"
+        broker.put_text("t", "again", 30)
+        assert broker.pop_text("t") == "again"
 
     def test_a_text_that_several_take_at_once_is_given_to_one(self) -> None:
         broker = self.open(append_seconds=30)
@@ -128,12 +128,12 @@ class AgreementPromises(Words):
 
         def keep(part: int) -> None:
             for name in names[part::4]:
-                broker.keep(name, name, 60)
+                broker.put_text(name, name, 60)
 
         def take(racer: int) -> None:
             mine = broker if racer % 2 else other
             for n, name in enumerate(names[racer * 5 :]):
-                value = mine.take(name)
+                value = mine.pop_text(name)
                 if value is not None:
                     taken.append(value)
                 if n % 64 == racer:
