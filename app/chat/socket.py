@@ -41,7 +41,7 @@ KINDS: sockets.Kinds = {"message": Say, "typing": Types, "ping": Ping}
 
 def _before(room: str) -> None:
     grant, _ = door.enter(room, _user())
-    simulcast.check_room(grant)
+    simulcast.check_capacity(grant)
 
 
 @sock.route("/ws/chat/<room>", blueprint, before=_before, text_only=True, limits=_LIMITS)

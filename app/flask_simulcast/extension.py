@@ -45,7 +45,7 @@ from .transports.app_json import default_of
 from .transports.client_watch import client_gone
 from .transports.preflight import ViewFunction
 from .transports.refusal import refuse
-from .transports.response import StreamOptions, check_room, encoding_for, prepare, respond
+from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond
 from .transports.sse import is_event_source, turned_away
 from .websocket import Connection, Connections, OnlyThese, Subscription, feed, mismatch
 from .writer import Writer, keep_start_response
@@ -327,7 +327,7 @@ class Simulcast(Publishing, Access):
         Raises:
             ConnectionClosedError: There was no room for it, or the log can't be read.
             UnauthorizedError, ForbiddenError, TooManyListenersError: Not for whoever asks. Better asked before the
-                handshake: `require_subscribe`, `check_room`.
+                handshake: `require_subscribe`, `check_capacity`.
         """
         hub = self.hub
         names = _channel_names(channels, hub.settings)
@@ -360,14 +360,14 @@ class Simulcast(Publishing, Access):
             options["view"] = OnlyThese(frozenset(names))
         return Subscription(hub, ws, *prepare(hub, request, MESSAGES, names, grant, options))
 
-    def check_room(self, grant: Grant) -> None:
+    def check_capacity(self, grant: Grant) -> None:
         """Whether this worker can take one more listener, for a WebSocket that is about to be opened.
 
         Raises:
             ListenError: It can't.
             BrokerUnavailableError: The log could not be read a moment ago.
         """
-        check_room(self.hub, request, grant)
+        check_capacity(self.hub, request, grant)
 
     @staticmethod
     def cross_origin(view: ViewFunction) -> ViewFunction:

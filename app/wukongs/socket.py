@@ -23,7 +23,7 @@ def _before(name: str) -> None:
     grant = auth.require_subscribe([service.channel_of(name)])
     if service.find(name) is None:
         raise service.no_such(name)
-    simulcast.check_room(grant)
+    simulcast.check_capacity(grant)
 
 
 @sock.route("/ws/wukong/<name>", blueprint, before=_before, text_only=True, limits=_LIMITS)

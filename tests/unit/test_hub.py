@@ -249,7 +249,7 @@ def test_drain_closes_everyone_and_takes_nobody_new(make_hub: MakeHub) -> None:
     reader.greenlet.join(timeout=5)
     assert reader.listener.close_reason is CloseReason.DRAINING
     with pytest.raises(DrainingError):
-        hub.check_room()
+        hub.check_capacity()
 
 
 def test_a_hub_that_is_closed_lets_its_listeners_go(make_hub: MakeHub) -> None:

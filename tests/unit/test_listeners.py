@@ -39,21 +39,21 @@ def test_it_finds_by_id_and_by_user_and_forgets_who_left() -> None:
 def test_the_worker_is_full() -> None:
     here = listeners(max_listeners=2)
     here.add(listener())
-    here.check_room()
+    here.check_capacity()
     here.add(listener())
     with pytest.raises(ListenerLimitError, match="SIMULCAST_MAX_LISTENERS"):
-        here.check_room()
+        here.check_capacity()
 
 
 def test_one_user_has_as_many_as_allowed_and_others_come_in() -> None:
     here = listeners(max_listeners_per_user=2)
     for _ in range(2):
-        here.check_room("ann")
+        here.check_capacity("ann")
         here.add(listener("ann"))
     with pytest.raises(TooManyListenersError, match="SIMULCAST_MAX_LISTENERS_PER_USER"):
-        here.check_room("ann")
-    here.check_room("bob")
-    here.check_room("")
+        here.check_capacity("ann")
+    here.check_capacity("bob")
+    here.check_capacity("")
 
 
 def test_one_address_has_as_many_as_allowed_until_one_leaves() -> None:
@@ -61,8 +61,8 @@ def test_one_address_has_as_many_as_allowed_until_one_leaves() -> None:
     first = listener(address="192.0.2.1")
     here.add(first)
     with pytest.raises(TooManyListenersError, match="SIMULCAST_MAX_LISTENERS_PER_ADDRESS"):
-        here.check_room(address="192.0.2.1")
-    here.check_room(address="192.0.2.2")
-    here.check_room(address="")
+        here.check_capacity(address="192.0.2.1")
+    here.check_capacity(address="192.0.2.2")
+    here.check_capacity(address="")
     here.remove(first)
-    here.check_room(address="192.0.2.1")
+    here.check_capacity(address="192.0.2.1")

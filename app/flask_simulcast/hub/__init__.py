@@ -238,7 +238,7 @@ class Hub:
         position = Position.parse(resume) if resume is not None else None
         return position is not None and self._catch_up.verdict(position, channels).reason is None
 
-    def check_room(self, user: str = "", address: str = "") -> None:
+    def check_capacity(self, user: str = "", address: str = "") -> None:
         """Whether one more listener can be taken on, of this user and from this address. Does not switch.
 
         Raises:
@@ -253,7 +253,7 @@ class Hub:
         try:
             if self.is_draining:
                 raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
-            self._listeners.check_room(user, address)
+            self._listeners.check_capacity(user, address)
             if self._pump.is_lost:
                 raise BrokerUnavailableError("The log can't be read now, so nobody is taken on. Try again in a second.")
         except (ListenError, BrokerError) as error:
@@ -270,10 +270,10 @@ class Hub:
             Its first chunk: ``connected``, after a gap if there is one.
 
         Raises:
-            ListenError: No room; see `check_room`.
+            ListenError: No room; see `check_capacity`.
             BrokerUnavailableError: The log can't be read.
         """
-        self.check_room(listener.grant.user, listener.address)
+        self.check_capacity(listener.grant.user, listener.address)
         self._listeners.add(listener)
         try:
             self._start()

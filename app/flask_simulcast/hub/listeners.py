@@ -73,7 +73,7 @@ class Listeners:
             found = self._by_user.get(personal.removeprefix(USER_PREFIX), ())
         return [listener for listener in found if personal not in listener.channels]
 
-    def check_room(self, user: str = "", address: str = "") -> None:
+    def check_capacity(self, user: str = "", address: str = "") -> None:
         """Whether there is room for one more, of this user and from this address.
 
         Raises:

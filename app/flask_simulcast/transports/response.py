@@ -92,7 +92,7 @@ def prepare(
         BrokerUnavailableError: The log can't be read.
     """
     settings = hub.settings
-    address = check_room(hub, request, grant)
+    address = check_capacity(hub, request, grant)
     resume = options["resume"] if "resume" in options else sse.resume_of(request)
     start, prelude = _start(hub, encoding, channels, resume, options)
     member = options.get("member") or grant.user
@@ -119,7 +119,7 @@ def prepare(
     return make_listener, prelude
 
 
-def check_room(hub: Hub, request: Request, grant: Grant) -> str:
+def check_capacity(hub: Hub, request: Request, grant: Grant) -> str:
     """Whether who asks can be taken on; their address, where that is limited.
 
     Raises:
@@ -127,7 +127,7 @@ def check_room(hub: Hub, request: Request, grant: Grant) -> str:
         BrokerUnavailableError: The log could not be read a moment ago.
     """
     address = limited_address(request, hub.settings)
-    hub.check_room(grant.user, address)
+    hub.check_capacity(grant.user, address)
     return address
 
 

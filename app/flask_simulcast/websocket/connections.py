@@ -48,7 +48,7 @@ class Connections:
         self._breather = Breather(_BREATHE_SECONDS)
         _all.add(self)
 
-    def check_room(self, address: str = "") -> None:
+    def check_capacity(self, address: str = "") -> None:
         """Whether one more can be taken on.
 
         Args:

@@ -163,7 +163,7 @@ class GuardedSock(Sock):  # type: ignore[misc]
             if route.before is not None:
                 route.before(**request.view_args or {})
             address = limited_address(request, connections.settings)
-            connections.check_room(address)  # after whatever may have switched: none comes in behind a drain
+            connections.check_capacity(address)  # after whatever may have switched: none comes in behind a drain
             client = _client_of(environ)
         except SimulcastError as error:
             connections.metrics.count("websocket_refused_total", label=error.code)

@@ -17,7 +17,7 @@ blueprint = Blueprint("hub_ws", __name__)
 def _before() -> None:
     """What can be answered as HTTP is: that nobody knows who asks, that they may not, that there is no room."""
     grant = auth.require_subscribe(channels_of(query.read(StreamQuery)))
-    simulcast.check_room(grant)
+    simulcast.check_capacity(grant)
 
 
 @sock.route("/ws", blueprint, before=_before, text_only=True)

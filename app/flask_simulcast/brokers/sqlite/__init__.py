@@ -45,7 +45,7 @@ class SQLiteBroker(Broker):
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
         if not drafts:
             return []
-        self._log.check_room(sum([len(draft.data) for draft in drafts]))
+        self._log.check_space(sum([len(draft.data) for draft in drafts]))
         if is_patched():
             positions = self._log.files.committer.append(drafts)
         else:
@@ -115,7 +115,7 @@ class SQLiteBroker(Broker):
         grace_seconds: float,
     ) -> bool:
         if come:
-            self._log.check_room(sum([len(place.meta) for place in come]))
+            self._log.check_space(sum([len(place.meta) for place in come]))
 
         def work(store: Store) -> bool:
             now, now_ms = self._clock.monotonic(), self._clock.time_ms()
@@ -157,7 +157,7 @@ class SQLiteBroker(Broker):
     # Small texts
 
     def put_text(self, name: str, value: str, seconds: float) -> None:
-        self._log.check_room(len(value))
+        self._log.check_space(len(value))
 
         def work(store: Store) -> None:
             now = self._clock.monotonic()

@@ -150,7 +150,7 @@ class LogFile:
         """Call it in the thread, one at a time. Switches in a patched process."""
         return self._thread.run(function, *arguments)
 
-    def check_room(self, bytes: int) -> None:
+    def check_space(self, bytes: int) -> None:
         """Refuse what is new on a disk that is nearly full: a lease must still be renewed there, and history be dropped."""
         if self.disk.is_low(about_to_write=bytes):
             raise BrokerUnavailableError(
