@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, overload
 
-from gevent.event import Event
+from gevent.event import Event as Flag
 
 from ..encoding.websocket import BINARY, COMPRESSED, TEXT, frame
 from ..errors import ConnectionClosedError
@@ -164,7 +164,7 @@ class Connection(Link):
         try:
             self.end(ending)
             if self._state is not State.CLOSED:
-                self._waiting = Event()
+                self._waiting = Flag()
                 self._waiting.wait(2 * CLOSE_SECONDS)
         finally:
             self._vanish()

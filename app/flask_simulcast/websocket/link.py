@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gevent.event import Event
+from gevent.event import Event as Flag
 
 from ..encoding.websocket import PING, PONG, close_frame, frame
 from ..listener import CloseReason
@@ -85,7 +85,7 @@ class Link:
         self._paused_at: float | None = None  # the handler does not take what came
         self._peer_has_closed = False
         self._has_ended_output = False
-        self._waiting: Event | None = None
+        self._waiting: Flag | None = None
 
     def open(self, answer: bytes) -> None:
         """Answer the handshake, and begin to read. Does not switch."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gevent import get_hub
-from gevent.event import Event
+from gevent.event import Event as Flag
 
 from .wire import Wire
 
@@ -51,7 +51,7 @@ class Output:
         self._sent = 0  # of what had to wait
         self._goal = 0
         self._marked_at = 0.0
-        self._room: Event | None = None
+        self._room: Flag | None = None
         self._watcher: Any = None
 
     @property
@@ -89,7 +89,7 @@ class Output:
     def wait_for_room(self) -> None:
         """Until something was sent, or the connection ends. Switches."""
         if self._room is None:
-            self._room = Event()
+            self._room = Flag()
         self._room.clear()
         self._room.wait()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from gevent.event import Event as Bell
+from gevent.event import Event as Flag
 
 from ...event import Draft, Position
 from ...presence import Member, Place
@@ -29,7 +29,7 @@ class MemoryBroker(Broker):
         self._log = Log(settings, clock)
         self._register = Register()
         self._agreements = Agreements()
-        self._bell = Bell()
+        self._bell = Flag()
         self._mutex = threading.Lock()  # between the threads of a process without a loop
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
