@@ -79,9 +79,9 @@ def _open(file: str) -> None:
 
 def _freeze(file: str) -> None:
     """Take the turn, and keep it until a line comes."""
-    from app.flask_simulcast.brokers.sqlite.turn import Turn
+    from app.flask_simulcast.brokers.sqlite.write_lock import WriteLock
 
-    turn = Turn(file + ".lock")
+    turn = WriteLock(file + ".lock")
     turn.take(10)
     _wait_for_go()
     turn.release()

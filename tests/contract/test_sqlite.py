@@ -20,7 +20,7 @@ import pytest
 from app.flask_simulcast.brokers.base import Clock
 from app.flask_simulcast.brokers.sqlite import SQLiteBroker
 from app.flask_simulcast.brokers.sqlite.doorbell import Doorbell
-from app.flask_simulcast.brokers.sqlite.turn import Turn
+from app.flask_simulcast.brokers.sqlite.write_lock import WriteLock
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.loop import is_patched
@@ -335,7 +335,7 @@ def test_an_append_waits_for_a_foreign_lock_that_goes_in_time(path: Path, open_b
 def test_an_append_behind_a_frozen_writer_is_certainly_not_stored(path: Path, open_broker: Open, events: int) -> None:
     broker = open_broker(append_seconds=0.3)
     head = broker.head()
-    turn = Turn(f"{path}.lock")
+    turn = WriteLock(f"{path}.lock")
     assert turn.try_take()
     try:
         began = time.monotonic()
@@ -350,7 +350,7 @@ def test_an_append_behind_a_frozen_writer_is_certainly_not_stored(path: Path, op
 
 def test_a_lease_and_upkeep_do_not_wait_for_a_frozen_writer_for_ever(path: Path, open_broker: Open) -> None:
     broker = open_broker(append_seconds=0.3)
-    turn = Turn(f"{path}.lock")
+    turn = WriteLock(f"{path}.lock")
     assert turn.try_take()
     release = threading.Timer(8, turn.release)
     release.start()
@@ -607,7 +607,7 @@ def test_closing_waits_for_upkeep_that_is_under_way(path: Path, open_broker: Ope
     broker = open_broker(append_seconds=20)
     broker.maintain()
     broker.append([draft()])
-    turn = Turn(f"{path}.lock")
+    turn = WriteLock(f"{path}.lock")
     assert turn.try_take()
     maintenance = gevent.spawn(broker.maintain)
     gevent.sleep(0.05)

@@ -14,7 +14,7 @@ import pytest
 
 from app.flask_simulcast.brokers.base import Clock
 from app.flask_simulcast.brokers.sqlite import SQLiteBroker
-from app.flask_simulcast.brokers.sqlite.turn import Turn
+from app.flask_simulcast.brokers.sqlite.write_lock import WriteLock
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import CONTROL, Draft, Event, Position
 from app.flask_simulcast.presence import Place
@@ -214,7 +214,7 @@ def test_a_round_of_upkeep_that_finds_nothing_writes_nothing(path: Path, open_br
 def test_reading_and_an_unknown_text_wait_for_no_turn(path: Path, open_broker: Open) -> None:
     broker = open_broker(append_seconds=5)
     check_in(broker, ANN)
-    turn = Turn(f"{path}.lock")
+    turn = WriteLock(f"{path}.lock")
     assert turn.try_take()
     try:
         began = time.monotonic()
@@ -233,7 +233,7 @@ def test_reading_and_an_unknown_text_wait_for_no_turn(path: Path, open_broker: O
 def test_a_write_behind_a_frozen_writer_says_that_nothing_was_stored(path: Path, open_broker: Open) -> None:
     broker = open_broker(append_seconds=0.3)
     broker.put_text("t", "x", 30)
-    turn = Turn(f"{path}.lock")
+    turn = WriteLock(f"{path}.lock")
     assert turn.try_take()
     try:
         for job in (

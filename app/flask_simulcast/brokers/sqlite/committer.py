@@ -19,7 +19,7 @@ from ...errors import BrokerUnavailableError, PublishUncertainError
 from ...event import Draft, Position
 from ...loop import Offload, is_patched
 from .store import Outcome, Store
-from .turn import Turn
+from .write_lock import WriteLock
 
 T = TypeVar("T")
 
@@ -41,22 +41,22 @@ class Writer:
 
     Args:
         store: The connection.
-        turn: Its place in the line.
+        write_lock: Its place in the line.
         seconds: How long to wait for it.
     """
 
-    def __init__(self, store: Store, turn: Turn, seconds: float) -> None:
+    def __init__(self, store: Store, write_lock: WriteLock, seconds: float) -> None:
         self.store = store
-        self.turn = turn
+        self.write_lock = write_lock
         self._seconds = seconds
 
     def take_turn(self) -> None:
-        """Wait in line. Blocks the thread; `turn.release` it afterwards.
+        """Wait in line. Blocks the thread; `write_lock.release` it afterwards.
 
         Raises:
             BrokerUnavailableError: It did not come in time.
         """
-        if not self.turn.take(self._seconds):
+        if not self.write_lock.take(self._seconds):
             raise BrokerUnavailableError(
                 f"The log was busy for {self._seconds:g} s. It is certainly not stored; try again, "
                 "and look for a process that is frozen while it writes if it goes on."
@@ -93,7 +93,7 @@ class Writer:
     def close(self) -> None:
         """Close both."""
         self.store.close()
-        self.turn.close()
+        self.write_lock.close()
 
 
 class _Ticket:
@@ -147,14 +147,14 @@ class Committer:
         if not is_patched():
             return self._append_here(drafts)
         may_inline = not (self._always_in_thread or self._waiting or self._group or len(drafts) > _INLINE_EVENTS)
-        if may_inline and self._inline.turn.try_take():
+        if may_inline and self._inline.write_lock.try_take():
             try:
                 return self._commit_one(self._inline, drafts)
             except BrokerUnavailableError as error:
                 if not _is_busy(error):
                     raise
             finally:
-                self._inline.turn.release()
+                self._inline.write_lock.release()
         return self._append_in_thread(drafts)
 
     def _append_here(self, drafts: Sequence[Draft]) -> list[Position]:
@@ -163,7 +163,7 @@ class Committer:
         try:
             return self._commit_one(self._threaded, drafts)
         finally:
-            self._threaded.turn.release()
+            self._threaded.write_lock.release()
 
     def _append_in_thread(self, drafts: Sequence[Draft]) -> list[Position]:
         ticket = _Ticket(drafts)
@@ -225,7 +225,7 @@ class Committer:
                 return
             group.update(zip(tickets, outcomes, strict=True))
         finally:
-            writer.turn.release()
+            writer.write_lock.release()
 
     def _commit_one(self, writer: Writer, drafts: Sequence[Draft]) -> list[Position]:
         now_ms = self._time_ms()

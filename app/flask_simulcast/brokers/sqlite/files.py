@@ -22,7 +22,7 @@ from .doorbell import Doorbell
 from .maintenance import Maintenance
 from .schema import create
 from .store import Store
-from .turn import Turn
+from .write_lock import WriteLock
 
 T = TypeVar("T")
 _log = logging.getLogger("flask_simulcast")
@@ -39,7 +39,7 @@ class Files:
     def __init__(self, path: str, settings: Settings, clock: Clock) -> None:
         lock = path + ".lock"
         wait = settings.append_seconds
-        creator = Turn(lock)
+        creator = WriteLock(lock)
         try:
             creator.take(wait)  # without it, two that create at once may collide; then the error says so
             create(path, Position(next_key(0, clock.time_ms()), secrets.randbits(32)))
@@ -48,9 +48,9 @@ class Files:
         room = settings.most_history_bytes
         self.reader = Store(path)
         busy_ms = round(wait * 1000)
-        self.maintainer = Writer(Store(path, busy_ms=busy_ms), Turn(lock), wait)
-        self._inline = Writer(Store(path, max_bytes=room), Turn(lock), 0)
-        self._threaded = Writer(Store(path, busy_ms=busy_ms, max_bytes=room), Turn(lock), wait)
+        self.maintainer = Writer(Store(path, busy_ms=busy_ms), WriteLock(lock), wait)
+        self._inline = Writer(Store(path, max_bytes=room), WriteLock(lock), 0)
+        self._threaded = Writer(Store(path, busy_ms=busy_ms, max_bytes=room), WriteLock(lock), wait)
         self.committer = Committer(
             self._inline, self._threaded, clock.time_ms, wait, settings.sqlite_commit == "thread"
         )
@@ -144,7 +144,7 @@ class LogFile:
         try:
             return maintainer.write(work)
         finally:
-            maintainer.turn.release()
+            maintainer.write_lock.release()
 
     def off_loop(self, function: Callable[..., T], *arguments: object) -> T:
         """Call it in the thread, one at a time. Switches in a patched process."""

@@ -153,7 +153,7 @@ class Maintenance:
         try:
             yield
         finally:
-            self._writer.turn.release()
+            self._writer.write_lock.release()
 
     def _checkpoint(self) -> None:
         """Where some process still reads the old content, the turn is not taken: it could not be begun anew."""

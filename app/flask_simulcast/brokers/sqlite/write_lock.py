@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.0005
 _sleep = monkey.get_original("time", "sleep")
 
 
-class Turn:
+class WriteLock:
     """One open file description: two of one process exclude each other too. Not for sharing between threads.
 
     One that is dropped gives its descriptor back, which lets no copy of it in another process go.
