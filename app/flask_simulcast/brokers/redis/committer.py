@@ -31,7 +31,7 @@ Outcome = list[Position] | IdempotencyConflictError
 """What became of one caller's events, where Redis has answered."""
 
 
-class _Turn:
+class _Pending:
     """One caller's events in the line.
 
     Attributes:
@@ -55,7 +55,7 @@ class Committer:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._line: deque[_Turn] = deque()
+        self._line: deque[_Pending] = deque()
         self._is_busy = False
         self._mutex = threading.Lock()  # between the threads of a process without a loop
         self._timed_out_at = 0.0
@@ -70,7 +70,7 @@ class Committer:
         """
         if not is_patched():
             return self._append_in_thread(drafts)
-        turn = _Turn(drafts)
+        turn = _Pending(drafts)
         self._line.append(turn)
         if self._is_busy:
             self._wait(turn)
@@ -96,7 +96,7 @@ class Committer:
             raise outcome
         return outcome
 
-    def _wait(self, turn: _Turn) -> None:
+    def _wait(self, turn: _Pending) -> None:
         """Until its events are stored, or it is the next one to send."""
         try:
             turn.woken.wait()
@@ -131,10 +131,10 @@ class Committer:
                 turn.woken.set()
             self._hand_over()
 
-    def _take_group(self) -> list[_Turn]:
+    def _take_group(self) -> list[_Pending]:
         """From the head of the line: one, and more while they are not too much."""
         events = size = 0
-        group: list[_Turn] = []
+        group: list[_Pending] = []
         while self._line and events < _GROUP_EVENTS and size < _GROUP_BYTES:
             turn = self._line.popleft()
             group.append(turn)

@@ -96,7 +96,7 @@ class Writer:
         self.write_lock.close()
 
 
-class _Ticket:
+class _Pending:
     """One caller's events in the line for the thread. Either the thread begins it or the caller gives it up, never both."""
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
@@ -132,7 +132,7 @@ class Committer:
         self._time_ms = time_ms
         self._seconds = seconds
         self._always_in_thread = always_in_thread
-        self._waiting: list[_Ticket] = []
+        self._waiting: list[_Pending] = []
         self._thread = Offload()
         self._group: gevent.Greenlet[[], None] | None = None
 
@@ -166,21 +166,21 @@ class Committer:
             self._threaded.write_lock.release()
 
     def _append_in_thread(self, drafts: Sequence[Draft]) -> list[Position]:
-        ticket = _Ticket(drafts)
-        self._waiting.append(ticket)
+        pending = _Pending(drafts)
+        self._waiting.append(pending)
         if self._group is None:
             self._group = gevent.spawn(self._commit_waiting)
-        if not ticket.done.wait(self._seconds) and ticket.claim():
+        if not pending.done.wait(self._seconds) and pending.claim():
             raise BrokerUnavailableError(
                 "Too many wait for the log. The event is certainly not stored; try again later."
             )
-        if not ticket.done.ready():
-            ticket.done.wait(self._seconds)
-        if not ticket.done.ready():
+        if not pending.done.ready():
+            pending.done.wait(self._seconds)
+        if not pending.done.ready():
             raise PublishUncertainError(
                 "The log has not answered in time. The event may be stored; try again with an idempotency key."
             )
-        return ticket.done.get() or []
+        return pending.done.get() or []
 
     def _commit_waiting(self) -> None:
         """Store what has piled up, group by group, until nobody waits."""
@@ -188,38 +188,38 @@ class Committer:
             while self._waiting:
                 group = self._take_group()
                 self._thread.run(self._commit_group, group)
-                for ticket, outcome in group.items():
+                for pending, outcome in group.items():
                     if isinstance(outcome, BaseException):
-                        ticket.done.set_exception(outcome)
+                        pending.done.set_exception(outcome)
                     elif outcome is not None:
-                        ticket.done.set(outcome)
+                        pending.done.set(outcome)
         finally:
             self._group = None
 
-    def _take_group(self) -> dict[_Ticket, list[Position] | BaseException | None]:
+    def _take_group(self) -> dict[_Pending, list[Position] | BaseException | None]:
         """Tickets from the head of the line: one, and more while they are not too many events."""
         events = 0
-        group: list[_Ticket] = []
+        group: list[_Pending] = []
         while self._waiting and events < _GROUP_EVENTS:
-            ticket = self._waiting.pop(0)
-            group.append(ticket)
-            events += len(ticket.drafts)
+            pending = self._waiting.pop(0)
+            group.append(pending)
+            events += len(pending.drafts)
         return dict.fromkeys(group)
 
-    def _commit_group(self, group: dict[_Ticket, list[Position] | BaseException | None]) -> None:
-        """In the thread. Fills in what became of each ticket."""
+    def _commit_group(self, group: dict[_Pending, list[Position] | BaseException | None]) -> None:
+        """In the thread. Fills in what became of each pending."""
         writer = self._threaded
         try:
             writer.take_turn()
         except BrokerUnavailableError as error:
-            group.update({ticket: error for ticket in group if ticket.claim()})
+            group.update({pending: error for pending in group if pending.claim()})
             return
         try:
-            tickets = [ticket for ticket in group if ticket.claim()]
+            tickets = [pending for pending in group if pending.claim()]
             if not tickets:
                 return
             try:
-                outcomes = self._commit(writer, [ticket.drafts for ticket in tickets])
+                outcomes = self._commit(writer, [pending.drafts for pending in tickets])
             except Exception as error:  # handed to each caller, who raises it
                 group.update(dict.fromkeys(tickets, error))
                 return
