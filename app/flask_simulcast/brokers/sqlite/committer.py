@@ -36,7 +36,7 @@ _CERTAIN = (
 _NOT_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
 
 
-class Writer:
+class Appender:
     """A connection to write with, and a place in the line of writers.
 
     Args:
@@ -125,7 +125,7 @@ class Committer:
     """
 
     def __init__(
-        self, inline: Writer, threaded: Writer, time_ms: Callable[[], int], seconds: float, always_in_thread: bool
+        self, inline: Appender, threaded: Appender, time_ms: Callable[[], int], seconds: float, always_in_thread: bool
     ) -> None:
         self._inline = inline
         self._threaded = threaded
@@ -208,9 +208,9 @@ class Committer:
 
     def _commit_group(self, group: dict[_Pending, list[Position] | BaseException | None]) -> None:
         """In the thread. Fills in what became of each pending."""
-        writer = self._threaded
+        appender = self._threaded
         try:
-            writer.take_turn()
+            appender.take_turn()
         except BrokerUnavailableError as error:
             group.update({pending: error for pending in group if pending.claim()})
             return
@@ -219,22 +219,22 @@ class Committer:
             if not tickets:
                 return
             try:
-                outcomes = self._commit(writer, [pending.drafts for pending in tickets])
+                outcomes = self._commit(appender, [pending.drafts for pending in tickets])
             except Exception as error:  # handed to each caller, who raises it
                 group.update(dict.fromkeys(tickets, error))
                 return
             group.update(zip(tickets, outcomes, strict=True))
         finally:
-            writer.write_lock.release()
+            appender.write_lock.release()
 
-    def _commit_one(self, writer: Writer, drafts: Sequence[Draft]) -> list[Position]:
+    def _commit_one(self, appender: Appender, drafts: Sequence[Draft]) -> list[Position]:
         now_ms = self._time_ms()
-        return writer.write(lambda store: store.append(drafts, now_ms, in_thread=False))
+        return appender.write(lambda store: store.append(drafts, now_ms, in_thread=False))
 
-    def _commit(self, writer: Writer, batches: Sequence[Sequence[Draft]]) -> list[Outcome]:
+    def _commit(self, appender: Appender, batches: Sequence[Sequence[Draft]]) -> list[Outcome]:
         """In the thread: the batches of several callers as one transaction."""
         now_ms = self._time_ms()
-        return writer.write(lambda store: store.append_each(batches, now_ms, in_thread=True))
+        return appender.write(lambda store: store.append_each(batches, now_ms, in_thread=True))
 
     def close(self) -> None:
         """Finish what waits, then end the thread. May switch."""

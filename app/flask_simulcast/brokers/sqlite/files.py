@@ -16,7 +16,7 @@ from ...event import Position, next_key
 from ...loop import Offload
 from ...settings import Settings
 from ..base import Clock
-from .committer import Committer, Writer
+from .committer import Appender, Committer
 from .disk import Disk
 from .doorbell import Doorbell
 from .maintenance import Maintenance
@@ -48,9 +48,9 @@ class Files:
         room = settings.most_history_bytes
         self.reader = Store(path)
         busy_ms = round(wait * 1000)
-        self.maintainer = Writer(Store(path, busy_ms=busy_ms), WriteLock(lock), wait)
-        self._inline = Writer(Store(path, max_bytes=room), WriteLock(lock), 0)
-        self._threaded = Writer(Store(path, busy_ms=busy_ms, max_bytes=room), WriteLock(lock), wait)
+        self.maintainer = Appender(Store(path, busy_ms=busy_ms), WriteLock(lock), wait)
+        self._inline = Appender(Store(path, max_bytes=room), WriteLock(lock), 0)
+        self._threaded = Appender(Store(path, busy_ms=busy_ms, max_bytes=room), WriteLock(lock), wait)
         self.committer = Committer(
             self._inline, self._threaded, clock.time_ms, wait, settings.sqlite_commit == "thread"
         )
@@ -68,8 +68,8 @@ class Files:
 
     def close(self) -> None:
         self.committer.close()
-        for writer in (self._inline, self._threaded, self.maintainer):
-            writer.close()
+        for appender in (self._inline, self._threaded, self.maintainer):
+            appender.close()
         self.reader.close()
 
 

@@ -11,7 +11,7 @@ from ...event import Draft, first_key_of
 from ...loop import is_patched
 from ...settings import Settings
 from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Clock, PastHead
-from .committer import Writer
+from .committer import Appender
 from .disk import Disk, wal_bytes
 from .store import WAL_LIMIT_BYTES
 
@@ -33,12 +33,12 @@ _log = logging.getLogger("flask_simulcast")
 class Maintenance:
     """Bounded rounds of work. Blocks: not for the loop."""
 
-    def __init__(self, path: str, writer: Writer, settings: Settings, clock: Clock) -> None:
+    def __init__(self, path: str, appender: Appender, settings: Settings, clock: Clock) -> None:
         self._path = path
         self._held_since: float | None = None  # that not all of the write-ahead log could be moved, by this process
         self._has_told = False
-        self._writer = writer
-        self._store = writer.store
+        self._appender = appender
+        self._store = appender.store
         self._settings = settings
         self._clock = clock
         self._settled = PastHead(SETTLE_SECONDS)
@@ -145,15 +145,15 @@ class Maintenance:
 
     def _write(self, work: Callable[[], int]) -> int:
         with self._turn():
-            return self._writer.write(lambda _: work())
+            return self._appender.write(lambda _: work())
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        self._writer.take_turn()
+        self._appender.take_turn()
         try:
             yield
         finally:
-            self._writer.write_lock.release()
+            self._appender.write_lock.release()
 
     def _checkpoint(self) -> None:
         """Where some process still reads the old content, the turn is not taken: it could not be begun anew."""

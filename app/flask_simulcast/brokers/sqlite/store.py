@@ -301,7 +301,7 @@ class Store(Tables):
 
     def checkpoint(self, mode: str) -> bool:
         """Move what is in the write-ahead log into the file. PASSIVE disturbs nobody; RESTART, with the
-        turn held, also lets the next writer begin at its start, or it would grow without end; TRUNCATE gives
+        turn held, also lets the next appender begin at its start, or it would grow without end; TRUNCATE gives
         its space back. Waits for no reader: a frozen one would keep the turn from all who publish.
 
         Returns:
