@@ -13,8 +13,8 @@ from ..listener import CloseReason
 from .deflate import Deflate
 from .endings import ENDINGS, Ending, of_code
 from .inbox import Ended
+from .lifecycle import Lifecycle, State
 from .limits import CLOSE_SECONDS, Limits
-from .link import Link, State
 
 
 class Held(Protocol):
@@ -24,7 +24,7 @@ class Held(Protocol):
         """Give it back. A second call does nothing. May switch."""
 
 
-class Connection(Link):
+class Connection(Lifecycle):
     """One WebSocket. Any greenlet may use it, several at once.
 
     Args:

@@ -1,4 +1,4 @@
-"""Link: the state of one WebSocket, driven by the loop. Nothing in this file waits.
+"""Lifecycle: the state of one WebSocket, driven by the loop. Nothing in this file waits.
 
 Reading, answering pings and writing what had to wait run in callbacks of the event loop, without a greenlet of their own: a
 greenlet weighs 10 KB, and a callback can't be interrupted half-way.
@@ -38,7 +38,7 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
-class Link:
+class Lifecycle:
     """What a `Connection` stands on.
 
     Args:
