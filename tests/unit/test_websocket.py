@@ -20,9 +20,9 @@ from app.flask_simulcast import (
     UpgradeRequiredError,
 )
 from app.flask_simulcast.websocket import endings, handshake
+from app.flask_simulcast.websocket.keepalive import Keepalive
 from app.flask_simulcast.websocket.limits import Bucket, Limits
 from app.flask_simulcast.websocket.options import Options
-from app.flask_simulcast.websocket.pulse import Pulse
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -145,11 +145,11 @@ def test_a_wrong_limit_does_not_wait_for_the_first_client() -> None:
         GuardedSock(Simulcast(), app).route("/x", limits={"message_size": 1})
 
 
-# Pulse
+# Keepalive
 
 
 def test_a_silent_client_is_pinged_again_and_again_and_then_given_up() -> None:
-    pulse = Pulse(15, 60, now=0)
+    pulse = Keepalive(15, 60, now=0)
     assert (pulse.ping_at, pulse.stalls_at) == (15, float("inf"))
     pulse.asked(15)
     assert (pulse.ping_at, pulse.stalls_at) == (30, 75)

@@ -15,14 +15,14 @@ from gevent.event import Event as Flag
 
 from ..encoding.websocket import PING, PONG, close_frame, frame
 from ..listener import CloseReason
-from .alarm import Alarm
 from .endings import CLIENT_CLOSED, ENDINGS, TOO_FAST, Ending
 from .inbox import Inbox
+from .keepalive import Keepalive
 from .limits import CLOSE_SECONDS, Bucket, Limits
 from .output import Output
 from .parser import Close, Item, Parser, Ping, Violation
-from .pulse import Pulse
 from .reader import Reader
+from .timer import Timer
 from .wire import Wire
 
 # When the end has come behind messages, the handler has so long to take them and to answer.
@@ -56,8 +56,24 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_alarm", "_has_ended_output", "_inbox", "_limits", "_messages", "_output", "_paused_at", "_peer_has_closed",
-        "_pulse", "_reader", "_since", "_state", "_waiting", "_wire", "came_at", "ending", "farewell", "received",
+        "_has_ended_output",
+        "_inbox",
+        "_keepalive",
+        "_limits",
+        "_messages",
+        "_output",
+        "_paused_at",
+        "_peer_has_closed",
+        "_reader",
+        "_since",
+        "_state",
+        "_timer",
+        "_waiting",
+        "_wire",
+        "came_at",
+        "ending",
+        "farewell",
+        "received",
     )  # fmt: skip
 
     def __init__(self, client: Any, limits: Limits, *, text_only: bool, is_compressed: bool = False) -> None:
@@ -70,8 +86,8 @@ class Lifecycle:
         self._state = State.OPEN
         self._since = now  # in this state
         self._messages = Bucket(limits.messages_per_second, now)
-        self._pulse = Pulse(limits.heartbeat_seconds, limits.stall_seconds, now)
-        self._alarm = Alarm(self._look)
+        self._keepalive = Keepalive(limits.heartbeat_seconds, limits.stall_seconds, now)
+        self._timer = Timer(self._look)
         self._wire = Wire(client)
         parser = Parser(
             message_bytes=limits.message_bytes,
@@ -113,7 +129,7 @@ class Lifecycle:
 
     def _take(self, items: list[Item], now: float) -> None:
         """What a turn has brought. Any byte is a sign of life."""
-        self._pulse.beat(now)
+        self._keepalive.beat(now)
         for item in items:
             if self._state is State.OPEN:
                 self._handle(item, now)
@@ -199,7 +215,7 @@ class Lifecycle:
             self.ending = ENDINGS[CloseReason.CLIENT_GONE]
         self._become(State.CLOSED)
         self._reader.close()
-        self._alarm.stop()
+        self._timer.stop()
         self._output.close()
         self._inbox.end()
         self._wire.cut()
@@ -225,21 +241,21 @@ class Lifecycle:
     def _resume(self) -> None:
         self._paused_at = None
         if self._state is State.OPEN:
-            self._pulse.beat(time.monotonic())  # its pongs were behind what had to wait
+            self._keepalive.beat(time.monotonic())  # its pongs were behind what had to wait
             self._reader.start()
             self._set_alarm()
 
     # What is due, and when
 
     def _set_alarm(self) -> None:
-        self._alarm.set(self._due_at())
+        self._timer.set(self._due_at())
 
     def _due_at(self) -> float:
         if self._state is State.CLOSING:
             return self._since + CLOSE_SECONDS
         if self._state is State.ENDING:
             return self._since + _ORDERLY_SECONDS
-        ping_at = self._pulse.ping_at if self._paused_at is None else float("inf")
+        ping_at = self._keepalive.ping_at if self._paused_at is None else float("inf")
         return min(ping_at, self._given_up_at()[0])
 
     def _given_up_at(self) -> tuple[float, CloseReason]:
@@ -247,7 +263,7 @@ class Lifecycle:
         stall = self._limits.stall_seconds
         stuck_at = self._output.stuck_at(stall)
         if self._paused_at is None:
-            return min(stuck_at, self._pulse.stalls_at), CloseReason.STALLED
+            return min(stuck_at, self._keepalive.stalls_at), CloseReason.STALLED
         taken_at = self._paused_at + stall
         return (stuck_at, CloseReason.STALLED) if stuck_at <= taken_at else (taken_at, CloseReason.LIMIT)
 
@@ -268,7 +284,7 @@ class Lifecycle:
             self.end(ENDINGS[given_up[1]])
         else:
             self._output.put_control(frame(PING, b""))
-            self._pulse.asked(now)
+            self._keepalive.asked(now)
 
     def __repr__(self) -> str:
         return f"<Connection {self._state.value}{f' {self.ending.name}' if self.ending else ''}>"

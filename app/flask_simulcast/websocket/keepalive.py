@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Pulse:
+class Keepalive:
     """One client's signs of life. Any byte is one, not only a pong.
 
     Args:

@@ -11,24 +11,24 @@ from gevent import get_hub
 _SHORTEST_SECONDS = 0.001
 
 
-class Alarm:
+class Timer:
     """Calls a function at a time.
 
     Args:
         ring: Called from the loop. Must not switch.
     """
 
-    __slots__ = ("_ring", "_timer")
+    __slots__ = ("_on_time", "_timer")
 
     def __init__(self, ring: Callable[[], object]) -> None:
-        self._ring = ring
+        self._on_time = ring
         self._timer: Any = None
 
     def set(self, at: float) -> None:
         """Ring at this time, in monotonic seconds, and at no other."""
         self.stop()
         self._timer = get_hub().loop.timer(max(at - time.monotonic(), _SHORTEST_SECONDS))
-        self._timer.start(self._ring, update=True)
+        self._timer.start(self._on_time, update=True)
 
     def stop(self) -> None:
         """Ring no more. May be called twice."""
