@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from .flask_simulcast import Ending, text_frame
+from .flask_simulcast import CloseCode, text_frame
 
 # Of the usual wait, as for a stream: those who leave together do not come back together.
 _SPREAD = (0.5, 1.5)
@@ -31,14 +31,14 @@ class Closing(Struct, tag_field="type", tag="closing"):
 
 
 @functools.cache
-def farewell_of(retry_ms: int) -> Callable[[Ending], bytes]:
+def farewell_of(retry_ms: int) -> Callable[[CloseCode], bytes]:
     """For `Connection.farewell`: one function for all connections.
 
     Args:
         retry_ms: About how long to wait before coming back: half of it to one and a half.
     """
 
-    def farewell(ending: Ending) -> bytes:
+    def farewell(ending: CloseCode) -> bytes:
         wait = round(retry_ms * random.uniform(*_SPREAD)) if ending.reconnect else UNSET
         return text_frame(_encode(Closing(ending.code, ending.name, ending.reason, ending.reconnect, wait)))
 

@@ -61,7 +61,7 @@ from .signals import (
 )
 from .transports import cors as cors
 from .transports.address import address_of
-from .websocket import Connection, Ending, GuardedSock, Subscription
+from .websocket import CloseCode, Connection, GuardedSock, Subscription
 from .writer import Writer, WriterEvent
 
 __version__ = "0.1.0"
@@ -72,12 +72,12 @@ __all__ = [
     "BrokerUnavailableError",
     "ChannelCountError",
     "ChannelNameError",
+    "CloseCode",
     "CloseReason",
     "Connection",
     "ConnectionClosedError",
     "DrainingError",
     "Encoding",
-    "Ending",
     "Event",
     "EventDataError",
     "EventTooLargeError",

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from app import flask_simulcast
-from app.flask_simulcast.websocket import endings
+from app.flask_simulcast.websocket import close_codes as endings
 from app.settings_table import page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -67,6 +67,6 @@ def test_every_ending_of_a_websocket_is_documented() -> None:
     rows = re.findall(
         r"^\| (\d{4}) \| `(\w+)` \| (yes|no) \|", (ROOT / "docs" / "websocket.md").read_text(), re.MULTILINE
     )
-    everything = [*endings.ENDINGS.values(), *endings.OF_WEBSOCKET]
+    everything = [*endings.CLOSE_CODES.values(), *endings.OF_WEBSOCKET]
     said = {(int(code), name, come_back == "yes") for code, name, come_back in rows}
     assert said == {(ending.code, ending.name, ending.reconnect) for ending in everything}

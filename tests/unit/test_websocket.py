@@ -1,4 +1,4 @@
-"""What is decided without a socket: the handshake, the endings, the bounds, the pulse."""
+"""What is decided without a socket: the handshake, the close_codes, the bounds, the pulse."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.flask_simulcast import (
     StreamingNotSupportedError,
     UpgradeRequiredError,
 )
-from app.flask_simulcast.websocket import endings, handshake
+from app.flask_simulcast.websocket import close_codes, handshake
 from app.flask_simulcast.websocket.keepalive import Keepalive
 from app.flask_simulcast.websocket.limits import Bucket, Limits
 from app.flask_simulcast.websocket.options import Options
@@ -88,14 +88,14 @@ def test_what_is_no_handshake_is_refused(others: dict[str, Any]) -> None:
 
 
 def test_every_reason_has_a_code_and_one_that_agrees_with_sse_on_coming_back() -> None:
-    assert set(endings.ENDINGS) == set(CloseReason)
-    for reason, ending in endings.ENDINGS.items():
+    assert set(close_codes.CLOSE_CODES) == set(CloseReason)
+    for reason, ending in close_codes.CLOSE_CODES.items():
         assert ending.reconnect is reason.reconnect, reason
         assert ending.name == reason.value
 
 
 def test_private_codes_say_themselves_whether_to_come_back() -> None:
-    everything = [*endings.ENDINGS.values(), *endings.OF_WEBSOCKET]
+    everything = [*close_codes.CLOSE_CODES.values(), *close_codes.OF_WEBSOCKET]
     for ending in everything:
         if ending.code >= 4000:
             assert ending.reconnect is (ending.code < 4500)
@@ -106,7 +106,7 @@ def test_private_codes_say_themselves_whether_to_come_back() -> None:
 @pytest.mark.parametrize("code", [0, 999, 1002, 1004, 1005, 1006, 1010, 1015, 2000, 5000])
 def test_a_handler_can_t_send_what_must_not_be_sent(code: int) -> None:
     with pytest.raises(ValueError, match=str(code)):
-        endings.of_code(code, "")
+        close_codes.of_code(code, "")
 
 
 # Bounds

@@ -16,13 +16,13 @@ from websockets.protocol import Protocol, Side
 from websockets.streams import StreamReader
 
 from app.flask_simulcast.encoding.websocket import binary_frame, close_frame, frame, text_frame
-from app.flask_simulcast.websocket.endings import (
+from app.flask_simulcast.websocket.close_codes import (
     NOT_TEXT,
     NOT_UTF8,
     PROTOCOL_ERROR,
     TOO_LARGE,
     TOO_MANY_FRAGMENTS,
-    Ending,
+    CloseCode,
 )
 from app.flask_simulcast.websocket.parser import Close, Item, Parser, Ping, Pong, Violation, unmasked
 
@@ -56,7 +56,7 @@ def fed(parser: Parser, pieces: Iterable[bytes]) -> list[Item]:
     return [item for piece in pieces for item in parser.feed(piece)]
 
 
-def ending_of(items: list[Item]) -> Ending:
+def ending_of(items: list[Item]) -> CloseCode:
     assert isinstance(items[-1], Violation), items
     return items[-1].ending
 
@@ -196,7 +196,7 @@ def test_after_the_close_frame_nothing_counts() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("is_cut", [False, True], ids=["at once", "byte by byte"])
-def test_a_bad_frame_has_its_code(wire: bytes, ending: Ending, is_cut: bool) -> None:
+def test_a_bad_frame_has_its_code(wire: bytes, ending: CloseCode, is_cut: bool) -> None:
     before = sent(TEXT, b"before")
     pieces = [bytes([byte]) for byte in before + wire] if is_cut else [before + wire]
     items = fed(parser(), pieces)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from .close_codes import CLOSE_CODES, CloseCode
 from .connection import Connection
 from .connections import Connections, drain_websockets
-from .endings import ENDINGS, Ending
 from .feed import feed
 from .limits import Limits
 from .sock import GuardedSock, mismatch
 from .subscription import OnlyThese, Subscription
 
 __all__ = [
-    "ENDINGS",
+    "CLOSE_CODES",
+    "CloseCode",
     "Connection",
     "Connections",
-    "Ending",
     "GuardedSock",
     "Limits",
     "OnlyThese",

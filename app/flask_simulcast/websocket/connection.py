@@ -10,8 +10,8 @@ from gevent.event import Event as Flag
 from ..encoding.websocket import BINARY, COMPRESSED, TEXT, frame
 from ..errors import ConnectionClosedError
 from ..listener import CloseReason
+from .close_codes import CLOSE_CODES, CloseCode, of_code
 from .deflate import Deflate
-from .endings import ENDINGS, Ending, of_code
 from .inbox import Ended
 from .lifecycle import Lifecycle, State
 from .limits import CLOSE_SECONDS, Limits
@@ -151,12 +151,12 @@ class Connection(Lifecycle):
             self.cut()  # there is nobody to tell
             return
         if isinstance(code, CloseReason):
-            ending = ENDINGS[code].saying(reason) if reason else ENDINGS[code]
+            ending = CLOSE_CODES[code].saying(reason) if reason else CLOSE_CODES[code]
         else:
             ending = of_code(code, reason)
         self.end(ending)
 
-    def finish(self, ending: Ending) -> None:
+    def finish(self, ending: CloseCode) -> None:
         """The handler is over: close, and wait until the client has closed as well, for at most a second. Switches.
 
         Afterwards nothing of it is left in the loop, and nothing that it held.

@@ -12,7 +12,7 @@ import re
 import zlib
 from typing import NamedTuple
 
-from .endings import PROTOCOL_ERROR, TOO_LARGE, Ending
+from .close_codes import PROTOCOL_ERROR, TOO_LARGE, CloseCode
 
 _NAME = "permessage-deflate"
 _ANSWER = f"{_NAME}; server_no_context_takeover; client_no_context_takeover"
@@ -99,7 +99,7 @@ def _is_known(key: str, value: str, *, has_value: bool) -> bool:
 class CannotInflate(Exception):
     """``ending`` says with which code, and why."""
 
-    def __init__(self, ending: Ending) -> None:
+    def __init__(self, ending: CloseCode) -> None:
         super().__init__(ending.reason)
         self.ending = ending
 

@@ -15,7 +15,7 @@ from gevent.event import Event as Flag
 
 from ..encoding.websocket import PING, PONG, close_frame, frame
 from ..listener import CloseReason
-from .endings import CLIENT_CLOSED, ENDINGS, TOO_FAST, Ending
+from .close_codes import CLIENT_CLOSED, CLOSE_CODES, TOO_FAST, CloseCode
 from .inbox import Inbox
 from .keepalive import Keepalive
 from .limits import CLOSE_SECONDS, Bucket, Limits
@@ -79,9 +79,9 @@ class Lifecycle:
     def __init__(self, client: Any, limits: Limits, *, text_only: bool, is_compressed: bool = False) -> None:
         now = time.monotonic()
         self.came_at = now
-        self.ending: Ending | None = None
+        self.ending: CloseCode | None = None
         self.received = 0
-        self.farewell: Callable[[Ending], bytes] | None = None
+        self.farewell: Callable[[CloseCode], bytes] | None = None
         self._limits = limits
         self._state = State.OPEN
         self._since = now  # in this state
@@ -115,7 +115,7 @@ class Lifecycle:
         """Something can still be sent."""
         return self._state is State.OPEN or self._state is State.ENDING
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: CloseCode) -> None:
         """Close with this ending, at once. Does not switch."""
         if self._state is State.OPEN:
             self.ending = ending
@@ -163,7 +163,7 @@ class Lifecycle:
             self._reader.is_deaf = True
         self._end_output()
 
-    def _end_in_order(self, ending: Ending) -> None:
+    def _end_in_order(self, ending: CloseCode) -> None:
         """By the client's goodbye, or by what can't be gone on from: in its place behind the messages, so that none is lost."""
         self.ending = ending
         self._peer_has_closed = ending.name == CLIENT_CLOSED.name
@@ -212,7 +212,7 @@ class Lifecycle:
         if self._state is State.CLOSED:
             return
         if self.ending is None:
-            self.ending = ENDINGS[CloseReason.CLIENT_GONE]
+            self.ending = CLOSE_CODES[CloseReason.CLIENT_GONE]
         self._become(State.CLOSED)
         self._reader.close()
         self._timer.stop()
@@ -281,7 +281,7 @@ class Lifecycle:
         elif self._state is State.ENDING:
             self._begin_closing()
         elif now >= (given_up := self._given_up_at())[0]:
-            self.end(ENDINGS[given_up[1]])
+            self.end(CLOSE_CODES[given_up[1]])
         else:
             self._output.put_control(frame(PING, b""))
             self._keepalive.asked(now)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..encoding.websocket import BINARY, CLOSE, COMPRESSED, CONTINUATION, FINAL, PING, PONG, TEXT
+from .close_codes import NOT_TEXT, NOT_UTF8, PROTOCOL_ERROR, TOO_LARGE, TOO_MANY_FRAGMENTS, CloseCode
 from .deflate import CannotInflate, Inflation
-from .endings import NOT_TEXT, NOT_UTF8, PROTOCOL_ERROR, TOO_LARGE, TOO_MANY_FRAGMENTS, Ending
 
 _CONTROL = 0x8
 _MASKED = 0x80
@@ -60,7 +60,7 @@ class Close(NamedTuple):
 class Violation(Exception):
     """What came can't be gone on from. ``ending`` says with which code, and why."""
 
-    def __init__(self, ending: Ending) -> None:
+    def __init__(self, ending: CloseCode) -> None:
         super().__init__(ending.reason)
         self.ending = ending
 

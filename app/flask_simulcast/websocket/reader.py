@@ -11,7 +11,7 @@ from typing import Any
 
 from gevent import get_hub
 
-from .endings import TOO_FAST
+from .close_codes import TOO_FAST
 from .limits import Bucket
 from .parser import Item, Parser, Violation
 from .wire import Wire

@@ -38,10 +38,10 @@ from ..loop import is_patched
 from ..transports import cors
 from ..transports.address import limited_address
 from . import handshake
+from .close_codes import BUG, CLOSE_CODES, REFUSED, CloseCode
 from .connection import Connection
 from .connections import Connections
 from .deflate import agreed
-from .endings import BUG, ENDINGS, REFUSED, Ending
 from .limits import Limits
 from .options import Options
 
@@ -187,7 +187,7 @@ class GuardedSock(Sock):  # type: ignore[misc]
         @wraps(handler)
         def run(ws: Connection, *args: Any, **kwargs: Any) -> None:
             connections = self._simulcast.connections
-            ending = ENDINGS[CloseReason.FINISHED]
+            ending = CLOSE_CODES[CloseReason.FINISHED]
             try:
                 handler(ws, *args, **kwargs)
             except Exception as error:
@@ -245,9 +245,9 @@ def _client_of(environ: dict[str, Any]) -> Any:
     return client
 
 
-def _ending_of(error: Exception, ws: Connection) -> Ending:
+def _ending_of(error: Exception, ws: Connection) -> CloseCode:
     if isinstance(error, ConnectionClosedError) and not ws.is_open:
-        return ENDINGS[CloseReason.FINISHED]  # it has another one already
+        return CLOSE_CODES[CloseReason.FINISHED]  # it has another one already
     if isinstance(error, SimulcastError) and error.status < 500:
         return REFUSED.saying(error.public or str(error))
     return BUG

@@ -18,7 +18,7 @@ _FOR_GOOD = range(4500, 5000)
 _USELESS_TO_RETRY = frozenset({1000, 1002, 1003, 1007, 1008, 1009})
 
 
-class Ending(NamedTuple):
+class CloseCode(NamedTuple):
     """One way to end.
 
     Attributes:
@@ -36,14 +36,14 @@ class Ending(NamedTuple):
         """Whether the client should come back."""
         return self.code not in _USELESS_TO_RETRY and self.code not in _FOR_GOOD
 
-    def saying(self, reason: str) -> Ending:
+    def saying(self, reason: str) -> CloseCode:
         """The same, in other words."""
         return self._replace(reason=reason)
 
 
 #: Those that SSE has as well, there in ``closed``.
-ENDINGS = {
-    reason: Ending(code, reason.value, words)
+CLOSE_CODES = {
+    reason: CloseCode(code, reason.value, words)
     for reason, code, words in (
         (CloseReason.CLIENT_GONE, 1006, ""),
         (CloseReason.FINISHED, 1000, ""),
@@ -59,22 +59,22 @@ ENDINGS = {
 
 # Those of a WebSocket alone.
 #: The client said goodbye; its own code and reason stand in the ending.
-CLIENT_CLOSED = Ending(1005, "client_closed")
-PROTOCOL_ERROR = Ending(1002, "protocol_error", "These bytes are no WebSocket frames.")
-NOT_TEXT = Ending(1003, "not_text", "Only text messages are taken here.")
-NOT_UTF8 = Ending(1007, "not_utf8", "A text that is not UTF-8.")
-REFUSED = Ending(1008, "refused", "That is not allowed.")
-TOO_FAST = Ending(1008, "too_fast", "Too many messages, or frames, in a second.")
-TOO_MANY_FRAGMENTS = Ending(1008, "too_many_fragments", "A message in too many fragments.")
-TOO_LARGE = Ending(1009, "too_large", "The message is too large.")
-BUG = Ending(1011, "bug", "Something went wrong here.")
+CLIENT_CLOSED = CloseCode(1005, "client_closed")
+PROTOCOL_ERROR = CloseCode(1002, "protocol_error", "These bytes are no WebSocket frames.")
+NOT_TEXT = CloseCode(1003, "not_text", "Only text messages are taken here.")
+NOT_UTF8 = CloseCode(1007, "not_utf8", "A text that is not UTF-8.")
+REFUSED = CloseCode(1008, "refused", "That is not allowed.")
+TOO_FAST = CloseCode(1008, "too_fast", "Too many messages, or frames, in a second.")
+TOO_MANY_FRAGMENTS = CloseCode(1008, "too_many_fragments", "A message in too many fragments.")
+TOO_LARGE = CloseCode(1009, "too_large", "The message is too large.")
+BUG = CloseCode(1011, "bug", "Something went wrong here.")
 
 OF_WEBSOCKET = (
     CLIENT_CLOSED, PROTOCOL_ERROR, NOT_TEXT, NOT_UTF8, REFUSED, TOO_FAST, TOO_MANY_FRAGMENTS, TOO_LARGE, BUG,
 )  # fmt: skip
 
 
-def of_code(code: int, reason: str) -> Ending:
+def of_code(code: int, reason: str) -> CloseCode:
     """What a handler chose itself.
 
     Raises:
@@ -82,4 +82,4 @@ def of_code(code: int, reason: str) -> Ending:
     """
     if code not in range(3000, 5000) and code not in {1000, 1001, 1003, 1007, 1008, 1009, 1011, 1012, 1013}:
         raise ValueError(f"A WebSocket can't be closed with the code {code}. Use 1000, or one of 3000 to 4999.")
-    return Ending(code, CloseReason.FINISHED.value, reason)
+    return CloseCode(code, CloseReason.FINISHED.value, reason)
