@@ -39,11 +39,11 @@ from ..loop import is_patched
 from ..metrics import Metrics
 from ..settings import Settings
 from ..transports.sse import HEADERS
-from .arrivals import Arrivals, ItemQueue, items_of
-from .connection import ClientLeft, Connection, gone, is_leaving
+from .client import Client, ClientLeft, gone, is_leaving
 from .frames import DONE, WriterEvent, comment_frame, error_frame, event_frame, failure_frame, raw_frame, retry_frame
-from .gate import KEY, Gate, Write, keep_start_response
 from .heartbeat import Heartbeat
+from .sources import ItemQueue, Sources, items_of
+from .start_response import KEY, Gate, Write, keep_start_response
 
 __all__ = ["Writer", "WriterEvent", "keep_start_response"]
 
@@ -67,7 +67,7 @@ class Writer:
     def __init__(
         self,
         gate: Gate,
-        connection: Connection,
+        connection: Client,
         metrics: Metrics,
         response: Response,
         is_head: bool,
@@ -121,7 +121,7 @@ class Writer:
             raise NotPatchedError
         response = Response(content_type=SSE.content_type, headers=HEADERS)
         response.headers.update(headers or {})
-        connection = Connection(environ, settings.stall_seconds)
+        connection = Client(environ, settings.stall_seconds)
         return cls(gate, connection, metrics, response, request.method == "HEAD", default)
 
     @property
@@ -230,7 +230,7 @@ class Writer:
             items: A queue of gevent or of the standard library, read by nobody else.
             errors: Another one, of exceptions or texts. None in it is no error.
         """
-        arrivals = Arrivals(items, errors)
+        arrivals = Sources(items, errors)
         try:
             for item in arrivals:
                 self.write_event(item)

@@ -12,7 +12,7 @@ from ..errors import ListenerGoneError
 from ..loop import Breather, is_patched
 from ..transports.client_socket import cut, socket_of
 from ..transports.client_watch import ClientWatch, PeekWatch, watch_client
-from .gate import Write
+from .start_response import Write
 
 # One HTTP chunk: the server copies it, and `stall_seconds` is the time for so much, not for a whole event.
 _PIECE_BYTES = 64 << 10
@@ -33,7 +33,7 @@ class ClientLeft(BaseException):
     """
 
 
-class Connection:
+class Client:
     """One request's client. Belongs to the greenlet that calls `watch`, which is the view's.
 
     Args:

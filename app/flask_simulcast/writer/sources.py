@@ -53,7 +53,7 @@ class _Knock(BaseException):
     """An error has come: look at the other queue."""
 
 
-class Arrivals:
+class Sources:
     """Iterates over items in their order. What was in the queue before an error goes out before it.
 
     Ends at the item `StopIteration` (the class, as gevent's queues end), or when the queue is shut down.
