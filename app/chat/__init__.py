@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import floods, socket
+from . import limits as limits
+from . import socket
 from .routes import blueprint, page
 
 
 def init_app(app: Flask) -> None:
     """Add the routes, and the buckets that bound a flood."""
-    floods.init_app(app)
+    limits.init_app(app)
     app.register_blueprint(page)
     app.register_blueprint(blueprint, url_prefix="/api/v1/chat")
     app.register_blueprint(socket.blueprint)

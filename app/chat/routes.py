@@ -14,7 +14,7 @@ from ..extensions import simulcast
 from ..flask_simulcast import client_input
 from ..openapi.operation import JSON, RESUME_HEADER, STREAMS, Access, Operation, describes
 from ..pages import page as as_page
-from . import door, events, schemas, service
+from . import access, events, schemas, service
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ def stream(room: str) -> Response:
     First `history`: the last messages, and who is there. Then `message`, `typing`, `user-join`, `user-leave` as they happen;
     docs/chat.md describes them. Whoever comes back with `Last-Event-ID` gets what they missed instead of `history`.
     """
-    grant, person = door.enter(room, query.read(schemas.StreamQuery).user)
+    grant, person = access.enter(room, query.read(schemas.StreamQuery).user)
     return simulcast.stream(
         events.channels_of(room),
         view=events.told,
@@ -81,9 +81,9 @@ def stream(room: str) -> Response:
 )
 def say(room: str) -> Response:
     """Say something in a room. One need not be in it."""
-    grant = door.require_speech(room)
+    grant = access.require_speech(room)
     sent = _read(_message)
-    person, speaker = door.speaker(grant, sent.user)
+    person, speaker = access.speaker(grant, sent.user)
     limits.check_publish(1)
     with client_input():
         event = service.say(room, person, speaker, sent.message, key=request.headers.get("Idempotency-Key"))
@@ -104,8 +104,8 @@ def say(room: str) -> Response:
 )
 def typing(room: str) -> Response:
     """Have the others told that one types: at most once a second. More than that is taken, and not told."""
-    grant = door.require_speech(room)
-    person, speaker = door.speaker(grant, _read(_typing, b"{}").user)
+    grant = access.require_speech(room)
+    person, speaker = access.speaker(grant, _read(_typing, b"{}").user)
     limits.check_publish(1)
     service.typing(room, person, speaker)
     return Response(status=204)
@@ -124,7 +124,7 @@ def typing(room: str) -> Response:
 )
 def users(room: str) -> Response:
     """Who is in a room, over all workers."""
-    door.require_entrance(room)
+    access.require_entrance(room)
     asked = query.read(schemas.UsersQuery)
     return as_json(reads.of_rows(lambda: service.users(room, after=asked.after, limit=asked.limit), _count))
 

@@ -11,9 +11,9 @@ import msgspec
 from ..extensions import simulcast
 from ..flask_simulcast import Event, IdempotencyKey
 from ..sender import current_sender
-from . import events, floods, schemas, texts
+from . import events, limits, schemas, texts
 from .events import Person
-from .floods import Speaker
+from .limits import Speaker
 
 MAX_USERS = 1000
 #: What somebody who comes in is given, in one event: a chunk that a slow reader must take at once. Measured: 0.4 ms with
@@ -42,7 +42,7 @@ def say(room: str, person: Person, speaker: Speaker, text: str, *, key: str | No
     text = texts.clean_text(text)
     # Without the time of the message, which differs with each try.
     own = None if key is None else IdempotencyKey(key, f"{current_sender()}\n{person.member}", text)
-    floods.here().check_message(room, speaker)
+    limits.here().check_message(room, speaker)
     data = events.message(room, person, text, _now_ms())
     return simulcast.publish(events.channel_of(room), data, type=events.MESSAGE, idempotency_key=own)
 
@@ -56,7 +56,7 @@ def typing(room: str, person: Person, speaker: Speaker) -> bool:
     Raises:
         BrokerUnavailableError, PublishUncertainError: As `Simulcast.publish`.
     """
-    if not floods.here().takes_typing(room, speaker):
+    if not limits.here().takes_typing(room, speaker):
         return False
     data = events.typing(room, person, _now_ms())
     simulcast.publish(events.typing_channel_of(room), data, type=events.TYPING)

@@ -13,7 +13,7 @@ from .. import limits, query, sockets
 from ..extensions import simulcast, sock
 from ..flask_simulcast import Connection, client_input
 from ..openapi.operation import Access, Operation, describes
-from . import door, events, frames, schemas, service
+from . import access, events, frames, schemas, service
 
 blueprint = Blueprint("chat_socket", __name__)
 
@@ -40,7 +40,7 @@ KINDS: sockets.Kinds = {"message": Say, "typing": Types, "ping": Ping}
 
 
 def _before(room: str) -> None:
-    grant, _ = door.enter(room, _user())
+    grant, _ = access.enter(room, _user())
     simulcast.check_capacity(grant)
 
 
@@ -60,7 +60,7 @@ def chat(ws: Connection, room: str) -> None:
 
     First `connected` and `history`, or with `last_event_id` what was missed; then what happens in the room.
     """
-    grant, person = door.enter(room, _user())
+    grant, person = access.enter(room, _user())
     with simulcast.websocket(
         ws,
         events.channels_of(room),
@@ -78,7 +78,7 @@ def chat(ws: Connection, room: str) -> None:
 def _answer(room: str, message: Say | Types | Ping, _: sockets.Id) -> sockets.Answer:
     if isinstance(message, Ping):
         return {"type": "pong", "time": time.time_ns() // 1_000_000}
-    person, speaker = door.speaker(door.require_speech(room), _user())
+    person, speaker = access.speaker(access.require_speech(room), _user())
     limits.check_publish(1)
     if isinstance(message, Types):
         service.typing(room, person, speaker)

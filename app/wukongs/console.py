@@ -19,8 +19,8 @@ from ..flask_simulcast import Connection, ConnectionClosedError, SimulcastError,
 from ..sender import current_sender
 from . import commands, machine, service
 from .command_set import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS
-from .pace import Pace
 from .schemas import MAX_WAIT_SECONDS
+from .throttle import Throttle
 
 _MAX_HISTORY = 100
 # Of one console at a time: each may wait for half a minute.
@@ -79,7 +79,7 @@ class Console:
         self._name = name
         self._commands = 0
         self._gone = Flag()
-        self._pace = Pace(lambda status: sockets.say(ws, {"type": service.STATUS, "data": status}))
+        self._throttle = Throttle(lambda status: sockets.say(ws, {"type": service.STATUS, "data": status}))
 
     def show(self, chunk: bytes) -> None:
         """What the hub has, as lines of NDJSON. Switches."""
@@ -99,7 +99,7 @@ class Console:
             case Status():
                 return {"type": service.STATUS, "data": self._status()}
             case SetInterval(seconds=seconds):
-                self._pace.set(seconds)
+                self._throttle.set(seconds)
                 return {"type": "interval", "seconds": seconds}
             case History(limit=limit):
                 return {"type": "history", "statuses": self._last(limit)}
@@ -110,12 +110,12 @@ class Console:
     def close(self) -> None:
         """Show nothing any more, and wait for nothing."""
         self._gone.set()
-        self._pace.stop()
+        self._throttle.stop()
 
     def _show(self, event: dict[str, Any]) -> None:
         type, data = event["type"], event["data"]
         if type == service.STATUS:
-            self._pace.offer(data)
+            self._throttle.offer(data)
         elif type == "connected":
             about = {"name": machine.canonical(self._name), "listener": data["listener"]}
             sockets.say(self._ws, {"type": type, "message": f"Connected to {self._name}", **about})

@@ -28,7 +28,7 @@ GROWTH_BYTES = 50 << 20
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("floods"), app=APP, stall_seconds=2) as running:
+    with serve(tmp_path_factory.mktemp("limits"), app=APP, stall_seconds=2) as running:
         yield running
 
 
@@ -267,14 +267,14 @@ def test_twenty_bad_clients_at_once_stop_nobody(server: Server) -> None:
             with contextlib.suppress(OSError), WSClient(server.port, "/echo", timeout=2) as client:
                 pour(client, data, 200, seconds=2)
 
-    floods = [
+    limits = [
         frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * 5000,
         frame(PING, b"x" * 100) * 300,
         frame(TEXT, b"x") * 1000,
         frame(TEXT, b"x" * 200_000),
         b"\xff" * 100_000,
     ]
-    attackers = [threading.Thread(target=attack, args=(data,), daemon=True) for data in floods * 4]
+    attackers = [threading.Thread(target=attack, args=(data,), daemon=True) for data in limits * 4]
     with others_go_on(server, "twenty at once"):
         for attacker in attackers:
             attacker.start()

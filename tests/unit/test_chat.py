@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.chat.events import Person, channel_of, channels_of, right_of, told
-from app.chat.floods import Floods, Speaker
+from app.chat.limits import Limits, Speaker
 from app.chat.texts import check_name, check_room, clean_text, is_same_name
 from app.errors import ApiError
 from app.flask_simulcast import Event, Grant, Position
@@ -218,7 +218,7 @@ def test_all_else_is_told_as_it_is(channel: str) -> None:
     assert told(event) is event
 
 
-# Floods
+# Limits
 
 
 @dataclass
@@ -229,10 +229,10 @@ class Clock:
         return self.now
 
 
-def says(floods: Floods, room: str, speaker: Speaker) -> str:
+def says(limits: Limits, room: str, speaker: Speaker) -> str:
     """How long to wait; empty for what went through."""
     try:
-        floods.check_message(room, speaker)
+        limits.check_message(room, speaker)
     except ApiError as error:
         assert (error.status, error.code) == (429, "chat_rate")
         return error.headers["Retry-After"]
@@ -240,63 +240,63 @@ def says(floods: Floods, room: str, speaker: Speaker) -> str:
 
 
 def test_a_burst_of_one_person_then_the_rate_and_nobody_else_waits() -> None:
-    floods = Floods(1, 3, clock := Clock())
+    limits = Limits(1, 3, clock := Clock())
     ann, bob = Speaker("ann", "192.0.2.1"), Speaker("bob", "192.0.2.1")
-    assert [says(floods, "a", ann) for _ in range(4)] == ["", "", "", "1"]
-    assert says(floods, "b", ann) == says(floods, "a", bob) == ""
+    assert [says(limits, "a", ann) for _ in range(4)] == ["", "", "", "1"]
+    assert says(limits, "b", ann) == says(limits, "a", bob) == ""
     clock.now += 1
-    assert [says(floods, "a", ann) for _ in range(2)] == ["", "1"]
+    assert [says(limits, "a", ann) for _ in range(2)] == ["", "1"]
 
 
 def test_an_address_may_say_ten_times_as_much_as_a_person() -> None:
-    floods = Floods(1, 3, Clock())
-    said = [says(floods, "a", Speaker(f"user{n}", "192.0.2.1")) for n in range(31)]
+    limits = Limits(1, 3, Clock())
+    said = [says(limits, "a", Speaker(f"user{n}", "192.0.2.1")) for n in range(31)]
     assert said == [""] * 30 + ["1"]
-    assert says(floods, "a", Speaker("user30", "192.0.2.2")) == "", "who was refused has lost nothing"
+    assert says(limits, "a", Speaker("user30", "192.0.2.2")) == "", "who was refused has lost nothing"
 
 
 def test_a_backend_is_bound_for_each_whom_it_speaks_for() -> None:
-    floods = Floods(1, 1, Clock())
-    assert [says(floods, "a", Speaker(f"?user{n}", "")) for n in range(100)] == [""] * 100
-    assert says(floods, "a", Speaker("?user0", "")) == "1"
+    limits = Limits(1, 1, Clock())
+    assert [says(limits, "a", Speaker(f"?user{n}", "")) for n in range(100)] == [""] * 100
+    assert says(limits, "a", Speaker("?user0", "")) == "1"
 
 
 def test_one_person_is_bound_over_all_rooms_together() -> None:
     """sec F11: 1500 messages in 1500 rooms went through, in two seconds."""
-    floods = Floods(1, 3, clock := Clock())
+    limits = Limits(1, 3, clock := Clock())
     ann = Speaker("ann", "192.0.2.1")
-    assert sum(says(floods, f"room{n}", ann) == "" for n in range(20_000)) == 15, "rooms can't push the bound out"
-    assert says(floods, "room1", Speaker("bob", "192.0.2.1")) == ""
+    assert sum(says(limits, f"room{n}", ann) == "" for n in range(20_000)) == 15, "rooms can't push the bound out"
+    assert says(limits, "room1", Speaker("bob", "192.0.2.1")) == ""
     clock.now += 1
-    assert sum(says(floods, f"other{n}", ann) == "" for n in range(100)) == 5
-    assert says(floods, "other0", ann) == "1"
+    assert sum(says(limits, f"other{n}", ann) == "" for n in range(100)) == 5
+    assert says(limits, "other0", ann) == "1"
     clock.now += 10
-    assert [says(floods, "other99", ann) for _ in range(4)] == ["", "", "", "1"], "who was refused has lost nothing"
+    assert [says(limits, "other99", ann) for _ in range(4)] == ["", "", "", "1"], "who was refused has lost nothing"
 
 
 def test_one_address_is_bound_over_all_rooms_together() -> None:
     """sec F11."""
-    floods = Floods(1, 3, Clock())
-    said = [says(floods, f"room{n}", Speaker(f"user{n}", "192.0.2.1")) for n in range(200)]
+    limits = Limits(1, 3, Clock())
+    said = [says(limits, f"room{n}", Speaker(f"user{n}", "192.0.2.1")) for n in range(200)]
     assert said == [""] * 150 + ["1"] * 50
 
 
 def test_one_person_does_not_type_in_all_rooms_at_once() -> None:
     """sec F11."""
-    floods = Floods(1, 3, Clock())
-    assert sum(floods.takes_typing(f"room{n}", Speaker("ann", "")) for n in range(100)) == 5
+    limits = Limits(1, 3, Clock())
+    assert sum(limits.takes_typing(f"room{n}", Speaker("ann", "")) for n in range(100)) == 5
 
 
 def test_without_a_rate_there_is_no_bound() -> None:
-    floods = Floods(0, 1, Clock())
-    assert not any(says(floods, "a", Speaker("ann", "192.0.2.1")) for _ in range(1000))
+    limits = Limits(0, 1, Clock())
+    assert not any(says(limits, "a", Speaker("ann", "192.0.2.1")) for _ in range(1000))
 
 
 def test_typing_is_told_once_a_second_for_a_person_and_ten_times_for_a_room() -> None:
-    floods = Floods(1, 3, clock := Clock())
+    limits = Limits(1, 3, clock := Clock())
     ann = Speaker("ann", "")
-    assert [floods.takes_typing("a", ann) for _ in range(3)] == [True, False, False]
+    assert [limits.takes_typing("a", ann) for _ in range(3)] == [True, False, False]
     clock.now += 1
-    assert floods.takes_typing("a", ann)
-    assert sum(floods.takes_typing("a", Speaker(f"user{n}", "")) for n in range(50)) == 9
-    assert floods.takes_typing("b", ann), "another room"
+    assert limits.takes_typing("a", ann)
+    assert sum(limits.takes_typing("a", Speaker(f"user{n}", "")) for n in range(50)) == 9
+    assert limits.takes_typing("b", ann), "another room"

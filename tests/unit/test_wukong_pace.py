@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from app.flask_simulcast import ConnectionClosedError
-from app.wukongs.pace import Pace
+from app.wukongs.throttle import Throttle
 
 
 def status(number: int, state: str = "online") -> dict[str, Any]:
@@ -17,7 +17,7 @@ def status(number: int, state: str = "online") -> dict[str, Any]:
 
 def test_without_an_interval_every_status_is_told_at_once() -> None:
     told: list[Any] = []
-    pace = Pace(told.append)
+    pace = Throttle(told.append)
     for number in range(3):
         pace.offer(status(number))
     assert told == [status(0), status(1), status(2)]
@@ -25,7 +25,7 @@ def test_without_an_interval_every_status_is_told_at_once() -> None:
 
 def test_the_newest_is_told_when_it_is_time() -> None:
     told: list[Any] = []
-    pace = Pace(told.append)
+    pace = Throttle(told.append)
     pace.set(0.5)
     for number in range(4):
         pace.offer(status(number))
@@ -39,7 +39,7 @@ def test_the_newest_is_told_when_it_is_time() -> None:
 
 def test_another_state_is_told_at_once() -> None:
     told: list[Any] = []
-    pace = Pace(told.append)
+    pace = Throttle(told.append)
     pace.set(60)
     for one in (status(0), status(1), status(2, "offline"), status(3, "offline"), 7):
         pace.offer(one)
@@ -49,7 +49,7 @@ def test_another_state_is_told_at_once() -> None:
 
 def test_a_shorter_interval_tells_what_waits_if_it_is_time() -> None:
     told: list[Any] = []
-    pace = Pace(told.append)
+    pace = Throttle(told.append)
     pace.set(60)
     pace.offer(status(0))
     pace.offer(status(1))
@@ -59,7 +59,7 @@ def test_a_shorter_interval_tells_what_waits_if_it_is_time() -> None:
 
 def test_after_stop_nothing_is_told() -> None:
     told: list[Any] = []
-    pace = Pace(told.append)
+    pace = Throttle(told.append)
     pace.set(0.01)
     pace.offer(status(0))
     pace.offer(status(1))
@@ -77,7 +77,7 @@ def test_a_connection_that_has_ended_is_no_error_of_the_timer(capsys: pytest.Cap
         if len(rung) > 1:
             raise ConnectionClosedError(1006, "")
 
-    pace = Pace(tell)
+    pace = Throttle(tell)
     pace.set(0.01)
     pace.offer(status(0))
     pace.offer(status(1))

@@ -1,4 +1,4 @@
-"""The door: who comes into a room, and who may speak there. Of a request; a WebSocket begins with one, too."""
+"""Access: who comes into a room, and who may speak there. Of a request; a WebSocket begins with one, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..extensions import simulcast
 from ..flask_simulcast import ForbiddenError, Grant, address_of
 from . import events, texts
 from .events import Person
-from .floods import Speaker
+from .limits import Speaker
 
 
 def enter(room: str, given: str) -> tuple[Grant, Person]:

@@ -1,4 +1,4 @@
-"""Pace: what one console is shown of a wukong, not more often than it wants."""
+"""Throttle: what one console is shown of a wukong, not more often than it wants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import gevent
 from ..flask_simulcast import ConnectionClosedError
 
 
-class Pace:
+class Throttle:
     """Lets a status through at once where the last one is long enough ago; else the newest of them when it is time. One that
     says another state, offline say, does not wait.
 

@@ -1,4 +1,4 @@
-"""Floods: how fast one may speak, in a room and in all together. Token buckets, in each worker."""
+"""Limits: how fast one may speak, in a room and in all together. Token buckets, in each worker."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Speaker(NamedTuple):
     address: str
 
 
-class Floods:
+class Limits:
     """What one app allows in this process.
 
     Args:
@@ -90,10 +90,10 @@ def _take(asked: Sequence[tuple[Buckets, str]]) -> float:
 
 def init_app(app: Flask) -> None:
     """Read the settings."""
-    app.extensions[_KEY] = Floods(app.config["SIMULCAST_CHAT_RATE"], app.config["SIMULCAST_CHAT_BURST"])
+    app.extensions[_KEY] = Limits(app.config["SIMULCAST_CHAT_RATE"], app.config["SIMULCAST_CHAT_BURST"])
 
 
-def here() -> Floods:
+def here() -> Limits:
     """Of the current app."""
-    floods: Floods = current_app.extensions[_KEY]
-    return floods
+    limits: Limits = current_app.extensions[_KEY]
+    return limits
