@@ -13,7 +13,7 @@ from . import redemption
 from .errors import ForbiddenError, GrantError, UnauthorizedError, client_input
 from .event import check_channel, check_user
 from .grant import Grant
-from .hub import Hub
+from .hub.hub import Hub
 from .tickets import MAX_SECONDS, Tickets
 from .transports.app_json import default_of
 

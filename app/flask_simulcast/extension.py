@@ -32,8 +32,8 @@ from .errors import (
 )
 from .event import Default, Draft, IdempotencyKey, check_channel, check_key, check_publishable, check_type
 from .grant import Grant
-from .hub import Hub
 from .hub.history import History
+from .hub.hub import Hub
 from .listener import Listener
 from .metrics import Metrics
 from .on_commit import publish_on_commit
@@ -48,7 +48,7 @@ from .transports.refusal import refuse
 from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond
 from .transports.sse import is_event_source, turned_away
 from .websocket import Connection, Connections, OnlyThese, Subscription, feed, mismatch
-from .writer import Writer, keep_start_response
+from .writer.writer import Writer, keep_start_response
 
 _KEY = "simulcast"
 _TRY_AGAIN = (429, 503)

@@ -27,7 +27,7 @@ import gevent
 from . import server_log
 from .errors import SettingError
 from .extension import settings_of_this_process
-from .hub import drain_process
+from .hub.hub import drain_process
 from .keepalive import Keepalive, keepalive_for
 from .settings import Settings
 from .websocket import drain_websockets

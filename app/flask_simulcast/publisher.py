@@ -33,7 +33,7 @@ from .event import (
     encode_data,
     fingerprint_of,
 )
-from .hub import Hub
+from .hub.hub import Hub
 from .metrics import Metrics
 from .settings import PREFIX, Settings
 from .transports.app_json import default_of

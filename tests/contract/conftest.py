@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.brokers.base import Clock
-from app.flask_simulcast.brokers.redis import RedisBroker
-from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.brokers.redis.broker import RedisBroker
+from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock
 from tests.redis_server import Redis, serve_redis

@@ -51,7 +51,7 @@ def finish(processes: Iterable[subprocess.Popen[str]]) -> list[str]:
 def _append(file: str, name: str, events: str) -> None:
     """Append one event at a time, and print each position."""
     from app.flask_simulcast.brokers.base import Clock
-    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.event import Draft
     from app.flask_simulcast.settings import Settings
 
@@ -66,7 +66,7 @@ def _append(file: str, name: str, events: str) -> None:
 def _open(file: str) -> None:
     """Open the log, make it if need be, and print where it begins."""
     from app.flask_simulcast.brokers.base import Clock
-    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.event import Draft, Position
     from app.flask_simulcast.settings import Settings
 
@@ -100,7 +100,7 @@ def _hang_bell(folder: str) -> None:
 def _take(file: str, tickets: str) -> None:
     """Take every ticket that can be had, and print which."""
     from app.flask_simulcast.brokers.base import Clock
-    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.settings import Settings
 
     broker = SQLiteBroker(file, Settings(append_seconds=30), Clock())
@@ -112,7 +112,7 @@ def _take(file: str, tickets: str) -> None:
 def _come_and_go(file: str, worker: str, seed: str) -> None:
     """Be a worker whose listeners come and go, and which sweeps; end without a word."""
     from app.flask_simulcast.brokers.base import Clock
-    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.settings import Settings
     from app.flask_simulcast.testing.promises.coming_and_going import BusyWorker
 
@@ -127,7 +127,7 @@ def _come_and_go(file: str, worker: str, seed: str) -> None:
 def _check_in(file: str) -> None:
     """Be a worker with one listener, which also does the maintenance, until it is killed."""
     from app.flask_simulcast.brokers.base import Clock
-    from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+    from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.presence import Place
     from app.flask_simulcast.settings import Settings
 

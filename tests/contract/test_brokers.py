@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.brokers.base import Broker, Clock
-from app.flask_simulcast.brokers.memory import MemoryBroker
-from app.flask_simulcast.brokers.redis import RedisBroker
-from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.brokers.memory.broker import MemoryBroker
+from app.flask_simulcast.brokers.redis.broker import RedisBroker
+from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.loop import is_patched
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import BrokerContract

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock

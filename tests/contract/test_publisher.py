@@ -21,7 +21,7 @@ from app.flask_simulcast import (
     SettingError,
 )
 from app.flask_simulcast.brokers.base import Clock
-from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from app.flask_simulcast.brokers.base import Clock
-from app.flask_simulcast.brokers.redis import RedisBroker
+from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.loop import is_patched

@@ -14,7 +14,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from app.flask_simulcast.brokers.redis import RedisBroker
+from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError, PublishUncertainError
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.loop import is_patched

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.brokers import check_url, connect
-from app.flask_simulcast.brokers.redis import RedisBroker
+from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError, SettingError
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.settings import Settings

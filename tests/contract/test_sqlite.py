@@ -18,7 +18,7 @@ import gevent
 import pytest
 
 from app.flask_simulcast.brokers.base import Clock
-from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.brokers.sqlite.doorbell import Doorbell
 from app.flask_simulcast.brokers.sqlite.write_lock import WriteLock
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError

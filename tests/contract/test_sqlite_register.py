@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.brokers.base import Clock
-from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.brokers.sqlite.write_lock import WriteLock
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import CONTROL, Draft, Event, Position

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.brokers.base import IDEMPOTENCY_SECONDS
-from app.flask_simulcast.brokers.sqlite import SQLiteBroker
+from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.brokers.sqlite.committer import primary_code
 from app.flask_simulcast.brokers.sqlite.schema import use_wal
 from app.flask_simulcast.errors import BrokerUnavailableError, IdempotencyConflictError

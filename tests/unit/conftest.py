@@ -9,8 +9,8 @@ from weakref import WeakSet
 import gevent
 import pytest
 
-from app.flask_simulcast.brokers.memory import MemoryBroker
-from app.flask_simulcast.hub import Hub, hubs_of_this_process
+from app.flask_simulcast.brokers.memory.broker import MemoryBroker
+from app.flask_simulcast.hub.hub import Hub, hubs_of_this_process
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.settings import Settings

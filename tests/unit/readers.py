@@ -9,7 +9,7 @@ from gevent.event import Event as Flag
 
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Draft
-from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import SSEEvent, read_sse

@@ -20,14 +20,15 @@ from typing import Any, TypeVar
 import gevent
 import pytest
 
-from app.flask_simulcast import hub as hub_module
 from app.flask_simulcast.brokers.base import Batch, Broker, Page, Verdict
-from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError
 from app.flask_simulcast.event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from app.flask_simulcast.grant import Grant
-from app.flask_simulcast.hub import Hub, broadcaster, catchup
+from app.flask_simulcast.hub import broadcaster, catchup
+from app.flask_simulcast.hub import hub as hub_module
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.presence import Member, Place

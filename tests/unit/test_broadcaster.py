@@ -9,7 +9,8 @@ import pytest
 
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Draft
-from app.flask_simulcast.hub import Hub, broadcaster
+from app.flask_simulcast.hub import broadcaster
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld

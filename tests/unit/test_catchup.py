@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
-from app.flask_simulcast.hub import Hub, catchup
+from app.flask_simulcast.hub import catchup
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld

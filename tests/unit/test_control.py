@@ -10,7 +10,7 @@ import pytest
 from app.flask_simulcast import BrokerUnavailableError, Grant
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import CONTROL, Draft
-from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listener import CloseReason, Listener
 from tests.unit.conftest import MakeHub, MakeWorld
 from tests.unit.readers import Reader, publish, settle

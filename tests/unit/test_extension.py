@@ -16,7 +16,7 @@ from app.flask_simulcast import (
     SettingError,
     Simulcast,
 )
-from app.flask_simulcast import hub as hub_module
+from app.flask_simulcast.hub import hub as hub_module
 from app.flask_simulcast.testing import read_sse
 
 simulcast = Simulcast()

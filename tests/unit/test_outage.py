@@ -10,12 +10,12 @@ import pytest
 from flask import Flask, Response
 
 from app.flask_simulcast import BrokerUnavailableError, Grant, Simulcast, signals
-from app.flask_simulcast import hub as hub_module
 from app.flask_simulcast.encoding.ndjson import NDJSON
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Draft
-from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.hub import hub as hub_module
 from app.flask_simulcast.hub import pump as pump_module
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.testing import read_sse
 from app.flask_simulcast.transports.stream import Stream

@@ -8,7 +8,7 @@ import pytest
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.grant import Grant
-from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.testing import FakeClock
 from tests.unit.conftest import MakeHub

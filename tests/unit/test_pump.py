@@ -10,7 +10,7 @@ import pytest
 
 from app.flask_simulcast import signals
 from app.flask_simulcast.brokers.base import Broker
-from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position

@@ -13,10 +13,10 @@ from blinker import Signal
 from flask import Flask
 
 from app.flask_simulcast import CloseReason, Event, Listener, Simulcast, signals
-from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.errors import BrokerUnavailableError
-from app.flask_simulcast.hub import Hub
 from app.flask_simulcast.hub import pump as pump_module
+from app.flask_simulcast.hub.hub import Hub
 from tests.serving import ROOT
 from tests.unit.readers import Reader, publish, settle
 

@@ -6,11 +6,11 @@ import gevent
 import pytest
 from gevent.event import Event as Flag
 
-from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft
-from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.hub.pump import Pump
 from app.flask_simulcast.hub.single_flight import SingleFlight
 from app.flask_simulcast.listener import Listener

@@ -9,7 +9,7 @@ import pytest
 
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import EventDataError
-from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.signals import listener_added

@@ -17,7 +17,7 @@ from app.flask_simulcast import (
 )
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import LISTENER_PREFIX, Draft
-from app.flask_simulcast.hub import Hub
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import read_sse

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.flask_simulcast import Grant, Settings
-from app.flask_simulcast.brokers.memory import MemoryBroker
+from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.testing import FakeClock
 from app.flask_simulcast.tickets import MAX_SECONDS, Tickets
 from app.flask_simulcast.transports.app_json import default_of

@@ -98,13 +98,13 @@ def connect(settings: Settings, clock: Clock | None = None, *, create: bool = Tr
         check_log(settings)
     scheme, _, path = settings.broker_url.partition("://")
     if scheme == "memory":
-        from .memory import MemoryBroker
+        from .memory.broker import MemoryBroker
 
         return MemoryBroker(settings, clock or Clock())
     if scheme in _REDIS:
-        from .redis import RedisBroker
+        from .redis.broker import RedisBroker
 
         return RedisBroker(settings.broker_url, settings, clock)
-    from .sqlite import SQLiteBroker
+    from .sqlite.broker import SQLiteBroker
 
     return SQLiteBroker(path[1:], settings, clock or Clock())

@@ -13,7 +13,7 @@ from ..encoding.sse import SSE
 from ..errors import BrokerError, ListenError
 from ..event import Position, View, check_type, encode_data
 from ..grant import Grant, matches_any
-from ..hub import Hub
+from ..hub.hub import Hub
 from ..listener import Listener
 from ..settings import Settings
 from . import cors, ndjson, sse

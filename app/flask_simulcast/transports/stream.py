@@ -22,7 +22,7 @@ import gevent
 
 from ..encoding import Encoding
 from ..errors import SimulcastError
-from ..hub import Hub
+from ..hub.hub import Hub
 from ..listener import CloseReason, Listener
 from .client_socket import cut, socket_of
 from .client_watch import ClientWatch, PeekWatch, watch_client

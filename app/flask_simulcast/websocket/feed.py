@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import BrokerError, ConnectionClosedError, DrainingError, ListenerLimitError
-from ..hub import Hub
+from ..hub.hub import Hub
 from ..listener import CloseReason, Listener
 from ..transports.response import MakeListener
 from .connection import Connection

@@ -15,7 +15,7 @@ import gevent
 
 from ..errors import ConnectionClosedError
 from ..event import Event, Position
-from ..hub import Hub
+from ..hub.hub import Hub
 from ..listener import CloseReason, Listener
 from .connection import Connection
 

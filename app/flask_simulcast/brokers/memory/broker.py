@@ -1,0 +1,142 @@
+"""The log in this process's memory: for tests, and for one worker that may forget everything when it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from gevent.event import Event as Flag
+
+from ...event import Draft, Position
+from ...presence import Member, Place
+from ...settings import Settings
+from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
+from .agreements import Agreements
+from .log import Log
+from .register import Register
+
+
+class MemoryBroker(Broker):
+    """Nothing here switches but `wait`.
+
+    Args:
+        settings: History bounds.
+        clock: Wall and monotonic.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        self._log = Log(settings, clock)
+        self._register = Register()
+        self._agreements = Agreements()
+        self._bell = Flag()
+        self._mutex = threading.Lock()  # between the threads of a process without a loop
+
+    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+        with self._mutex:
+            return self._append(drafts)
+
+    def _append(self, drafts: Sequence[Draft]) -> list[Position]:
+        positions = self._log.append(drafts)
+        if positions:
+            self._bell.set()
+        return positions
+
+    def read(self, after: Position) -> Batch:
+        with self._mutex:
+            return self._log.read(after)
+
+    def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
+        with self._mutex:
+            return self._log.page(channels, after, up_to, max_bytes)
+
+    def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
+        with self._mutex:
+            return self._log.verdict(position, channels)
+
+    def newest(self, channels: Sequence[str], count: int) -> Position:
+        with self._mutex:
+            return self._log.newest(channels, count)
+
+    def head(self) -> Position:
+        return self._log.head
+
+    def wait(self, seconds: float) -> None:
+        self._bell.wait(seconds)
+        self._bell.clear()
+
+    def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
+        with self._mutex:
+            return self._agreements.hold_lease(name, holder, seconds, self._clock.monotonic())
+
+    def release_lease(self, name: str, holder: str) -> None:
+        with self._mutex:
+            self._agreements.release_lease(name, holder)
+
+    def check_in(
+        self,
+        worker: str,
+        come: Sequence[Place],
+        gone: Sequence[str],
+        *,
+        renews: bool,
+        lease_seconds: float,
+        grace_seconds: float,
+    ) -> bool:
+        with self._mutex:
+            now = self._clock.monotonic()
+            if renews and not self._register.has_lease(worker, now):
+                return False
+            if not renews:
+                self._register.end(worker, now)
+            self._register.renew(worker, now + min(lease_seconds, MAX_LEASE_SECONDS))
+            self._append(self._register.add(worker, come, self._clock.time_ms()))
+            self._register.shorten(worker, gone, now + min(grace_seconds, MAX_LEASE_SECONDS))
+            return True
+
+    def check_out(self, worker: str, *, grace_seconds: float) -> None:
+        with self._mutex:
+            self._register.end(worker, self._clock.monotonic() + min(grace_seconds, MAX_LEASE_SECONDS))
+
+    def place(self, listener: str) -> Place | None:
+        with self._mutex:
+            return self._register.place(listener, self._clock.monotonic())
+
+    def places(self, after: str, limit: int, *, channel: str = "", user: str = "") -> list[Place]:
+        with self._mutex:
+            return self._register.places(after, limit, channel, user, self._clock.monotonic())
+
+    def members(self, channel: str, after: str, limit: int) -> list[Member]:
+        with self._mutex:
+            return self._register.members(channel, after, limit)
+
+    def put_text(self, name: str, value: str, seconds: float) -> None:
+        with self._mutex:
+            self._agreements.put_text(name, value, self._clock.monotonic() + seconds)
+
+    def get_text(self, name: str) -> str | None:
+        with self._mutex:
+            return self._agreements.get_text(name, self._clock.monotonic())
+
+    def pop_text(self, name: str) -> str | None:
+        with self._mutex:
+            return self._agreements.pop_text(name, self._clock.monotonic())
+
+    def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
+        with self._mutex:
+            self._agreements.revoke(name, before_ms, self._clock.time_ms() + round(seconds * 1000))
+            return self._append([draft])[0]
+
+    def revoked_before(self, names: Sequence[str]) -> int:
+        with self._mutex:
+            return self._agreements.revoked_before(names, self._clock.time_ms())
+
+    def maintain(self) -> None:
+        with self._mutex:
+            now, now_ms = self._clock.monotonic(), self._clock.time_ms()
+            self._append(self._register.sweep(now, now_ms))
+            self._agreements.expire(now, now_ms)
+            self._log.maintain(now, now_ms)
+
+    def close(self) -> None:
+        self._bell.set()

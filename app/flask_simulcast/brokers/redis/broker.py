@@ -1,0 +1,251 @@
+"""The log in Redis, for workers on many machines. Needs the extra ``flask-simulcast[redis]``.
+
+An acknowledged event survives every worker, and Redis itself where it writes an append-only file. The last second of it may
+go with the machine that Redis runs on, and the last moments where a replica takes over that had not got them: then listeners
+are told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ...errors import BrokerUnavailableError, PublishUncertainError
+from ...event import Draft, Event, Position
+from ...presence import Member, Place
+from ...settings import Settings
+from .. import base
+from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
+from . import scripts
+from .committer import Committer
+from .link import AnswerLostError, Link, Links, NoLogError
+from .maintenance import Maintenance
+from .rows import after as marks_after
+from .rows import key_of, marks_of, parts_of, position_of
+from .scripts import Script
+from .tail import Tail
+from .url import make_pool
+
+# A log that was begun may be deleted before it is used.
+_OPENINGS = 5
+# Redis looks ten times a second whether who waits has waited long enough.
+_TICK_SECONDS = 0.2
+
+
+class RedisBroker(Broker):
+    """Every method may switch. Nothing connects before it is asked for something.
+
+    Args:
+        url: See `url.make_pool`.
+        settings: History bounds, waits, the prefix of keys.
+        clock: Instead of the server's own: tests hand in one that stands still.
+    """
+
+    reads_at_once = False
+
+    def __init__(self, url: str, settings: Settings, clock: Clock | None = None) -> None:
+        pool = make_pool(url, settings.redis_seconds)
+        patient = make_pool(url, settings.redis_seconds + _TICK_SECONDS)
+        self._clock = clock
+        self._prefix = f"{{{settings.redis_prefix}}}:"
+        self._server = ""
+        self._links = Links(pool, self._meet, settings.redis_seconds)
+        # Of their own: neither who publishes nor the pump waits behind those who read history.
+        self._append_link, self._read_link = Link(pool, self._meet), Link(pool, self._meet)
+        self._committer = Committer(lambda arguments: self._on(self._append_link, scripts.APPEND, *arguments))
+        self._tail = Tail(Link(patient, self._meet), self._prefix + "tail", self._read_on, settings.redis_seconds)
+        self._maintenance = Maintenance(self._ask, settings, clock or Clock())
+
+    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+        return self._committer.append(drafts) if drafts else []
+
+    # Reading
+
+    def read(self, after: Position) -> Batch:
+        return self._tail.read(after)
+
+    def wait(self, seconds: float) -> None:
+        self._tail.wait(seconds)
+
+    def _read_on(self, after: Position) -> Any:
+        return self._ask_on(self._read_link, scripts.READ, *_parts(after), f"{after.tag:08x}")
+
+    def head(self) -> Position:
+        return position_of(self._ask(scripts.HEAD))
+
+    def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
+        commons, marks, is_cut, rows = self._ask(scripts.PAGE, *_parts(after), *_parts(up_to), max_bytes, *channels)
+        events = [
+            Event(Position(key_of(id), int(name[:8], 16)), channels[channel], name[8:], data)
+            for channel, id, name, data in zip(rows[::4], rows[1::4], rows[2::4], rows[3::4], strict=True)
+        ]
+        covered_to = events[-1].position if is_cut else up_to
+        return Page(events, covered_to, marks_after(marks_of(channels, marks, commons), after.key))
+
+    def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
+        head, birth, *commons, tag, marks = self._ask(scripts.VERDICT, *_parts(position), *channels)
+        return base.judge(
+            position,
+            channels,
+            birth=position_of(birth),
+            head=position_of(head),
+            is_known=tag is None or (tag != "" and int(tag, 16) == position.tag),
+            marks=marks_after(marks_of(channels, marks, commons), position.key),
+        )
+
+    def newest(self, channels: Sequence[str], count: int) -> Position:
+        before, start = "", "+"
+        while start:  # others are let in between
+            found, here, start, head, *commons, marks = self._ask(scripts.NEWEST, count, start, *channels)
+            before = here or before
+            count -= found
+        if not before:
+            return position_of(head)
+        return max([position_of(before), *marks_of(channels, marks, commons).values()])
+
+    # Leases
+
+    def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
+        return bool(self._change(scripts.HOLD, name, holder, _ms(seconds)))
+
+    def release_lease(self, name: str, holder: str) -> None:
+        self._change(scripts.RELEASE, name, holder)
+
+    # The register
+
+    def check_in(
+        self,
+        worker: str,
+        come: Sequence[Place],
+        gone: Sequence[str],
+        *,
+        renews: bool,
+        lease_seconds: float,
+        grace_seconds: float,
+    ) -> bool:
+        places = {place.listener: _record(worker, place) for place in come}
+        pairs = [text for pair in places.items() for text in pair]
+        times = (_ms(lease_seconds), _ms(grace_seconds))
+        return bool(
+            self._change(scripts.CHECK_IN, base.new_tag(), worker, int(renews), *times, len(places), *pairs, *gone)
+        )
+
+    def check_out(self, worker: str, *, grace_seconds: float) -> None:
+        self._change(scripts.CHECK_OUT, worker, _ms(grace_seconds))
+
+    def place(self, listener: str) -> Place | None:
+        text = self._ask(scripts.PLACE, listener)
+        return None if text is None else _place(listener, text)
+
+    def places(self, after: str, limit: int, *, channel: str = "", user: str = "") -> list[Place]:
+        places: list[Place] = []
+        while len(places) < limit:  # others are let in between
+            after, *found = self._ask(scripts.LIST, after, limit - len(places), channel, user)
+            places += [_place(listener, text) for listener, text in zip(found[::2], found[1::2], strict=True)]
+            if not after:
+                break
+        return places
+
+    def members(self, channel: str, after: str, limit: int) -> list[Member]:
+        found = self._ask(scripts.MEMBERS, channel, after, limit)
+        rows = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)
+        return [Member(name, meta, int(since_ms), count) for name, meta, since_ms, count in rows]
+
+    # Small texts
+
+    def put_text(self, name: str, value: str, seconds: float) -> None:
+        self._change(scripts.KEEP, name, value, round(seconds * 1000))
+
+    def get_text(self, name: str) -> str | None:
+        text: str | None = self._ask(scripts.RECALL, name, 0)
+        return text
+
+    def pop_text(self, name: str) -> str | None:
+        text: str | None = self._change(scripts.RECALL, name, 1)
+        return text
+
+    # Revocation
+
+    def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
+        tag = base.new_tag()
+        event = (draft.channel, draft.type, draft.data)
+        id = self._change(scripts.REVOKE, tag, name, before_ms, round(seconds * 1000), *event)
+        return Position(key_of(id), int(tag, 16))
+
+    def revoked_before(self, names: Sequence[str]) -> int:
+        return int(self._ask(scripts.REVOKED, *names)) if names else 0
+
+    # Maintenance
+
+    def maintain(self) -> None:
+        self._maintenance.work()
+
+    def close(self) -> None:
+        self._tail.close()
+        self._append_link.close()
+        self._read_link.close()
+        self._links.close()
+
+    # Asking Redis
+
+    def _meet(self, server: str) -> None:
+        """A server that was started anew, or took over, may have another log: the pump has to ask before it believes a page."""
+        if self._server not in ("", server):
+            self.generation += 1
+        self._server = server
+
+    def _ask(self, script: Script, *arguments: Any) -> Any:
+        """Run a script that may as well be run again. Raises BrokerUnavailableError."""
+        with self._links.one() as link:
+            return self._ask_on(link, script, *arguments)
+
+    def _ask_on(self, link: Link, script: Script, *arguments: Any) -> Any:
+        try:
+            return self._on(link, script, *arguments)
+        except AnswerLostError as error:
+            raise BrokerUnavailableError(f"Redis did not answer: {error}. Look at Redis if it goes on.") from error
+
+    def _change(self, script: Script, *arguments: Any) -> Any:
+        """Run a script that changes something. Raises BrokerError."""
+        with self._links.one() as link:
+            try:
+                return self._on(link, script, *arguments)
+            except AnswerLostError as error:
+                raise PublishUncertainError(f"Redis did not answer: {error}. It may be done; try again.") from error
+
+    def _on(self, link: Link, script: Script, *arguments: Any) -> Any:
+        """Run a script; where there is no log, begin one."""
+        times = self._times()
+        for _ in range(_OPENINGS):
+            try:
+                return link.run(script, self._prefix, *times, *arguments)
+            except NoLogError:
+                link.run(scripts.OPEN, self._prefix, *times, base.new_tag())
+        raise BrokerUnavailableError(
+            "The log in Redis is deleted again and again. Nothing was done; see who says FLUSHALL, and try again."
+        )
+
+    def _times(self) -> tuple[Any, Any]:
+        if self._clock is None:
+            return ("", "")
+        return (self._clock.time_ms(), round(self._clock.monotonic() * 1000))
+
+
+def _parts(position: Position) -> tuple[int, int]:
+    return parts_of(position.key)
+
+
+def _ms(seconds: float) -> int:
+    """Of a lease or a grace."""
+    return round(min(seconds, MAX_LEASE_SECONDS) * 1000)
+
+
+def _record(worker: str, place: Place) -> str:
+    """A place as the scripts keep it."""
+    return json.dumps([worker, *place[1:], json.dumps(place.member)], ensure_ascii=False, separators=(",", ":"))
+
+
+def _place(listener: str, text: str) -> Place:
+    _, user, member, channels, present_on, *rest, _ = json.loads(text)
+    return Place(listener, user, member, tuple(channels), tuple(present_on), *rest)

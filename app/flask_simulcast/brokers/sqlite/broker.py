@@ -1,0 +1,217 @@
+"""The log in one SQLite file: any number of workers on one machine, nothing to install.
+
+An acknowledged event survives any worker that is killed. Power loss may take the last ones:
+``synchronous=NORMAL`` does not wait for the disk.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+
+from ...errors import BrokerUnavailableError
+from ...event import Draft, Position
+from ...loop import is_patched
+from ...presence import Member, Place
+from ...settings import Settings
+from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
+from .agreements import holds
+from .disk import wal_bytes
+from .files import LogFile
+from .store import Store
+
+_UPKEEP_LEASE = "simulcast:upkeep"
+_UPKEEP_SECONDS = 5
+
+
+class SQLiteBroker(Broker):
+    """Reads on the loop (8 µs and up), writes through a `Committer`, maintains in a thread.
+
+    Args:
+        path: The file; made if it is missing, with its folder, for this user only.
+        settings: History bounds and waits.
+        clock: Wall and monotonic.
+
+    Raises:
+        BrokerUnavailableError: The file can't be opened or made.
+    """
+
+    def __init__(self, path: str, settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        self._id = secrets.token_hex(8)
+        self._log = LogFile(path, settings, clock)
+
+    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+        if not drafts:
+            return []
+        self._log.check_space(sum([len(draft.data) for draft in drafts]))
+        if is_patched():
+            positions = self._log.files.committer.append(drafts)
+        else:
+            with self._log.mutex:
+                positions = self._log.files.committer.append(drafts)
+        self._log.doorbell.ring()
+        return positions
+
+    def read(self, after: Position) -> Batch:
+        with self._log.reading() as store:
+            return store.read(after)
+
+    def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
+        with self._log.reading() as store:
+            return store.page(channels, after, up_to, max_bytes)
+
+    def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
+        with self._log.reading() as store:
+            return store.verdict(position, channels)
+
+    def head(self) -> Position:
+        with self._log.reading() as store:
+            return store.head()
+
+    def newest(self, channels: Sequence[str], count: int) -> Position:
+        with self._log.reading() as store:
+            return store.newest(channels, count)
+
+    def wait(self, seconds: float) -> None:
+        self._log.doorbell.wait(seconds)
+
+    # Leases
+
+    def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
+        with self._log.reading() as store:
+            lease = store.agreements.lease(name)
+        now = self._clock.monotonic()
+        if lease is not None and holds(lease[1], now):
+            if lease[0] != holder:
+                return False
+            if lease[1] - now > seconds / 2:
+                return True  # no need to write it every time
+
+        def take(store: Store) -> bool:
+            now = self._clock.monotonic()
+            lease = store.agreements.lease(name)
+            if lease is not None and lease[0] != holder and holds(lease[1], now):
+                return False
+            store.agreements.set_lease(name, holder, now + min(seconds, MAX_LEASE_SECONDS))
+            return True
+
+        return self._log.change(take)
+
+    def release_lease(self, name: str, holder: str) -> None:
+        self._log.change(lambda store: store.agreements.drop_lease(name, holder))
+
+    # The register
+
+    def check_in(
+        self,
+        worker: str,
+        come: Sequence[Place],
+        gone: Sequence[str],
+        *,
+        renews: bool,
+        lease_seconds: float,
+        grace_seconds: float,
+    ) -> bool:
+        if come:
+            self._log.check_space(sum([len(place.meta) for place in come]))
+
+        def work(store: Store) -> bool:
+            now, now_ms = self._clock.monotonic(), self._clock.time_ms()
+            register = store.register
+            if renews and not register.has_lease(worker, now):
+                return False
+            if not renews:
+                register.end(worker, now)
+            register.renew(worker, now + min(lease_seconds, MAX_LEASE_SECONDS))
+            drafts.extend(register.add(worker, come, now_ms))
+            register.shorten(worker, gone, now + min(grace_seconds, MAX_LEASE_SECONDS))
+            store.append(drafts, now_ms, in_thread=is_patched())
+            return True
+
+        drafts: list[Draft] = []
+        is_in = self._log.change(work)
+        if drafts:
+            self._log.doorbell.ring(everybody=True)
+        return is_in
+
+    def check_out(self, worker: str, *, grace_seconds: float) -> None:
+        def work(store: Store) -> None:
+            store.register.end(worker, self._clock.monotonic() + min(grace_seconds, MAX_LEASE_SECONDS))
+
+        self._log.change(work)
+
+    def place(self, listener: str) -> Place | None:
+        with self._log.reading() as store:
+            return store.register.place(listener, self._clock.monotonic())
+
+    def places(self, after: str, limit: int, *, channel: str = "", user: str = "") -> list[Place]:
+        with self._log.reading() as store:
+            return store.register.places(after, limit, channel, user, self._clock.monotonic())
+
+    def members(self, channel: str, after: str, limit: int) -> list[Member]:
+        with self._log.reading() as store:
+            return store.register.members(channel, after, limit)
+
+    # Small texts
+
+    def put_text(self, name: str, value: str, seconds: float) -> None:
+        self._log.check_space(len(value))
+
+        def work(store: Store) -> None:
+            now = self._clock.monotonic()
+            store.agreements.put_text(name, value, now, now + seconds)
+
+        self._log.change(work)
+
+    def get_text(self, name: str) -> str | None:
+        with self._log.reading() as store:
+            return store.agreements.get_text(name, self._clock.monotonic())
+
+    def pop_text(self, name: str) -> str | None:
+        if self.get_text(name) is None:
+            return None  # what is unknown costs no write
+        return self._log.change(lambda store: store.agreements.pop_text(name, self._clock.monotonic()))
+
+    # Revocation
+
+    def revoke(self, name: str, before_ms: int, seconds: float, draft: Draft) -> Position:
+        def work(store: Store) -> Position:
+            now_ms = self._clock.time_ms()
+            store.agreements.revoke(name, before_ms, now_ms + round(seconds * 1000))
+            return store.append([draft], now_ms, in_thread=is_patched())[0]
+
+        position = self._log.change(work)
+        self._log.doorbell.ring(everybody=True)
+        return position
+
+    def revoked_before(self, names: Sequence[str]) -> int:
+        with self._log.reading() as store:
+            return store.agreements.revoked_before(names, self._clock.time_ms())
+
+    # Maintenance
+
+    def maintain(self) -> None:
+        """Notice a file that was swapped under us; then one round of maintenance, in one process at a time."""
+        try:
+            if self._log.is_swapped():
+                let_go = self._log.reopen()
+                self.generation += 1
+                let_go()
+            if self._log.disk.is_low():
+                self._log.off_loop(self._log.files.maintenance.give_back)
+            is_ours = self.hold_lease(_UPKEEP_LEASE, self._id, _UPKEEP_SECONDS)
+            maintenance = self._log.files.maintenance
+            if not is_ours:
+                self._log.off_loop(maintenance.look)
+            elif self._log.off_loop(maintenance.work):
+                self._log.doorbell.ring(everybody=True)
+            self.write_ahead_bytes = wal_bytes(self._log.path)
+        except (sqlite3.Error, OSError) as error:
+            raise BrokerUnavailableError(
+                f"The log could not be maintained: {error}. It grows until that is possible again; look at the disk."
+            ) from error
+
+    def close(self) -> None:
+        self._log.close()
