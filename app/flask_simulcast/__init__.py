@@ -61,8 +61,8 @@ from .signals import (
 )
 from .transports import cors as cors
 from .transports.address import address_of
-from .websocket import CloseCode, Connection, GuardedSock, Subscription
-from .writer.writer import Writer, WriterEvent
+from .transports.websocket import CloseCode, Connection, GuardedSock, Subscription
+from .transports.writer.writer import Writer, WriterEvent
 
 __version__ = "0.1.0"
 

@@ -47,8 +47,8 @@ from .transports.preflight import ViewFunction
 from .transports.refusal import refuse
 from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond
 from .transports.sse import is_event_source, turned_away
-from .websocket import Connection, Connections, OnlyThese, Subscription, feed, mismatch
-from .writer.writer import Writer, keep_start_response
+from .transports.websocket import Connection, Connections, OnlyThese, Subscription, feed, mismatch
+from .transports.writer.writer import Writer, keep_start_response
 
 _KEY = "simulcast"
 _TRY_AGAIN = (429, 503)

@@ -30,7 +30,7 @@ from .extension import settings_of_this_process
 from .hub.hub import drain_process
 from .keepalive import Keepalive, keepalive_for
 from .settings import Settings
-from .websocket import drain_websockets
+from .transports.websocket import drain_websockets
 
 _WATCH_SECONDS = 0.05
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from app import flask_simulcast
-from app.flask_simulcast.websocket import close_codes as endings
+from app.flask_simulcast.transports.websocket import close_codes as endings
 from app.settings_table import page
 
 ROOT = Path(__file__).resolve().parent.parent.parent

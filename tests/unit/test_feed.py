@@ -16,8 +16,8 @@ from app.flask_simulcast import (
     SimulcastError,
     TooManyListenersError,
 )
-from app.flask_simulcast.websocket import Limits
-from app.flask_simulcast.websocket.feed import feed
+from app.flask_simulcast.transports.websocket import Limits
+from app.flask_simulcast.transports.websocket.feed import feed
 
 
 class Nowhere:

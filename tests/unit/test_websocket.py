@@ -19,10 +19,10 @@ from app.flask_simulcast import (
     StreamingNotSupportedError,
     UpgradeRequiredError,
 )
-from app.flask_simulcast.websocket import close_codes, handshake
-from app.flask_simulcast.websocket.keepalive import Keepalive
-from app.flask_simulcast.websocket.limits import Bucket, Limits
-from app.flask_simulcast.websocket.options import Options
+from app.flask_simulcast.transports.websocket import close_codes, handshake
+from app.flask_simulcast.transports.websocket.keepalive import Keepalive
+from app.flask_simulcast.transports.websocket.limits import Bucket, Limits
+from app.flask_simulcast.transports.websocket.options import Options
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 

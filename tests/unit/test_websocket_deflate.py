@@ -18,10 +18,10 @@ from wsproto.frame_protocol import FrameProtocol, RsvBits
 from wsproto.frame_protocol import Opcode as WsprotoOpcode
 
 from app.flask_simulcast import Settings
-from app.flask_simulcast.websocket import handshake
-from app.flask_simulcast.websocket.deflate import Deflate, agreed
-from app.flask_simulcast.websocket.limits import Limits
-from app.flask_simulcast.websocket.parser import Item, Parser, Violation
+from app.flask_simulcast.transports.websocket import handshake
+from app.flask_simulcast.transports.websocket.deflate import Deflate, agreed
+from app.flask_simulcast.transports.websocket.limits import Limits
+from app.flask_simulcast.transports.websocket.parser import Item, Parser, Violation
 from tests.unit.test_websocket_frames import BINARY, CONTINUATION, PING, TEXT, cut, ending_of, sent
 
 RSV1 = 4

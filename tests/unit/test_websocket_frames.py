@@ -16,7 +16,7 @@ from websockets.protocol import Protocol, Side
 from websockets.streams import StreamReader
 
 from app.flask_simulcast.encoding.websocket import binary_frame, close_frame, frame, text_frame
-from app.flask_simulcast.websocket.close_codes import (
+from app.flask_simulcast.transports.websocket.close_codes import (
     NOT_TEXT,
     NOT_UTF8,
     PROTOCOL_ERROR,
@@ -24,7 +24,7 @@ from app.flask_simulcast.websocket.close_codes import (
     TOO_MANY_FRAGMENTS,
     CloseCode,
 )
-from app.flask_simulcast.websocket.parser import Close, Item, Parser, Ping, Pong, Violation, unmasked
+from app.flask_simulcast.transports.websocket.parser import Close, Item, Parser, Ping, Pong, Violation, unmasked
 
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
 KEY = b"\x11\x22\x33\x44"

@@ -9,7 +9,7 @@ import gevent
 from gevent import getcurrent
 from gevent.event import Event as Flag
 
-from ..errors import WriterError
+from ...errors import WriterError
 
 
 class Heartbeat:

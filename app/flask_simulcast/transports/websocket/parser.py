@@ -13,7 +13,7 @@ import codecs
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..encoding.websocket import BINARY, CLOSE, COMPRESSED, CONTINUATION, FINAL, PING, PONG, TEXT
+from ...encoding.websocket import BINARY, CLOSE, COMPRESSED, CONTINUATION, FINAL, PING, PONG, TEXT
 from .close_codes import NOT_TEXT, NOT_UTF8, PROTOCOL_ERROR, TOO_LARGE, TOO_MANY_FRAGMENTS, CloseCode
 from .deflate import CannotInflate, Inflation
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from gevent import get_hub, getcurrent
 
-from ..errors import ListenerGoneError
-from ..loop import Breather, is_patched
-from ..transports.client_socket import cut, socket_of
-from ..transports.client_watch import ClientWatch, PeekWatch, watch_client
+from ...errors import ListenerGoneError
+from ...loop import Breather, is_patched
+from ..client_socket import cut, socket_of
+from ..client_watch import ClientWatch, PeekWatch, watch_client
 from .start_response import Write
 
 # One HTTP chunk: the server copies it, and `stall_seconds` is the time for so much, not for a whole event.

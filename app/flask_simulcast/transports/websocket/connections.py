@@ -10,11 +10,11 @@ from weakref import WeakSet
 
 import gevent
 
-from ..errors import DrainingError, ListenerLimitError, TooManyListenersError
-from ..listener import CloseReason
-from ..loop import Breather, let_others_in
-from ..metrics import Metrics
-from ..settings import Settings
+from ...errors import DrainingError, ListenerLimitError, TooManyListenersError
+from ...listener import CloseReason
+from ...loop import Breather, let_others_in
+from ...metrics import Metrics
+from ...settings import Settings
 from .connection import Connection
 
 _BREATHE_SECONDS = 0.005

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..settings import Settings
+from ...settings import Settings
 
 #: A client may save up so many seconds' worth.
 BURST_SECONDS = 2

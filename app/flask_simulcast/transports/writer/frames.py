@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..encoding.sse import encode_fields
-from ..errors import EventDataError, EventTypeError, InvalidEventError, SimulcastError
-from ..event import Default, encode_data
+from ...encoding.sse import encode_fields
+from ...errors import EventDataError, EventTypeError, InvalidEventError, SimulcastError
+from ...event import Default, encode_data
 
 DONE = "[DONE]"
 _INTERNAL = "internal"

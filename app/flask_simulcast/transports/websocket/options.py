@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..errors import SettingError
+from ...errors import SettingError
 from .handshake import checked_subprotocols
 
 _KEY = "SOCK_SERVER_OPTIONS"

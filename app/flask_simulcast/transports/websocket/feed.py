@@ -9,10 +9,10 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..errors import BrokerError, ConnectionClosedError, DrainingError, ListenerLimitError
-from ..hub.hub import Hub
-from ..listener import CloseReason, Listener
-from ..transports.response import MakeListener
+from ...errors import BrokerError, ConnectionClosedError, DrainingError, ListenerLimitError
+from ...hub.hub import Hub
+from ...listener import CloseReason, Listener
+from ..response import MakeListener
 from .connection import Connection
 from .subscription import Subscription
 

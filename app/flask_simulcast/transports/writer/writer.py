@@ -25,8 +25,8 @@ from typing import Any
 from flask import Response, has_request_context, request
 from gevent.lock import BoundedSemaphore
 
-from ..encoding.sse import SSE
-from ..errors import (
+from ...encoding.sse import SSE
+from ...errors import (
     ListenerGoneError,
     NoRequestError,
     NotHTTPError,
@@ -34,11 +34,11 @@ from ..errors import (
     StreamingNotSupportedError,
     WriterError,
 )
-from ..event import Default
-from ..loop import is_patched
-from ..metrics import Metrics
-from ..settings import Settings
-from ..transports.sse import HEADERS
+from ...event import Default
+from ...loop import is_patched
+from ...metrics import Metrics
+from ...settings import Settings
+from ..sse import HEADERS
 from .client import Client, ClientLeft, gone, is_leaving
 from .frames import DONE, WriterEvent, comment_frame, error_frame, event_frame, failure_frame, raw_frame, retry_frame
 from .heartbeat import Heartbeat

@@ -15,7 +15,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from ..errors import HandshakeError, UpgradeRequiredError
+from ...errors import HandshakeError, UpgradeRequiredError
 from .deflate import Deflate
 
 #: What a plain request is told.

@@ -10,7 +10,7 @@ import gevent
 import gevent.queue
 from gevent import get_hub, getcurrent
 
-from ..loop import is_patched
+from ...loop import is_patched
 
 # How often the errors are looked at in a process without a loop, where nobody can wait for two queues at once.
 _LOOK_SECONDS = 0.05

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import gevent
 
-from ..errors import ConnectionClosedError
-from ..event import Event, Position
-from ..hub.hub import Hub
-from ..listener import CloseReason, Listener
+from ...errors import ConnectionClosedError
+from ...event import Event, Position
+from ...hub.hub import Hub
+from ...listener import CloseReason, Listener
 from .connection import Connection
 
 # A chunk that is on its way is sent before a subscription ends; whoever does not take it for so long is not waited for.

@@ -23,7 +23,7 @@ from flask.sansio.blueprints import BlueprintSetupState
 from flask_sock import Sock
 from werkzeug.routing.exceptions import WebsocketMismatch
 
-from ..errors import (
+from ...errors import (
     ConnectionClosedError,
     ForbiddenError,
     HandshakeError,
@@ -33,10 +33,10 @@ from ..errors import (
     UpgradeRequiredError,
     WebSocketError,
 )
-from ..listener import CloseReason
-from ..loop import is_patched
-from ..transports import cors
-from ..transports.address import limited_address
+from ...listener import CloseReason
+from ...loop import is_patched
+from .. import cors
+from ..address import limited_address
 from . import handshake
 from .close_codes import BUG, CLOSE_CODES, REFUSED, CloseCode
 from .connection import Connection

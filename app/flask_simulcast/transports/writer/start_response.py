@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StreamingNotSupportedError, WriterError
+from ...errors import StreamingNotSupportedError, WriterError
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
