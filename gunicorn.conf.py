@@ -68,8 +68,8 @@ def post_fork(server, worker):
 
 def post_worker_init(worker):
     """Socket options, drain; and the worker shares its figures from now on, not from the first scrape that it answers."""
+    from app.features.ops.reporter import start_reporters
     from app.flask_simulcast.gunicorn import post_worker_init
-    from app.ops.reporter import start_reporters
 
     post_worker_init(worker)
     start_reporters()

@@ -8,26 +8,12 @@ from typing import Any
 
 from flask import Flask
 
-from . import (
-    answers,
-    auth,
-    bodies,
-    chat,
-    cli,
-    cors,
-    database,
-    errors,
-    hosts,
-    hub_api,
-    limits,
-    log,
-    openapi,
-    ops,
-    proxies,
-    wukongs,
-)
+from . import cli, database, log
 from . import config as configuration
 from .extensions import simulcast
+from .features import chat, hub_api, ops, wukongs
+from .identity import requests as auth
+from .web import answers, bodies, cors, errors, hosts, limits, openapi, proxies
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:

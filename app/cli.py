@@ -11,7 +11,7 @@ from flask.cli import AppGroup, ScriptInfo
 
 from .extensions import simulcast
 from .flask_simulcast import UnauthorizedError
-from .tokens import mint
+from .identity.tokens import mint
 
 _group = AppGroup("simulcast", help="Simulcast.")
 

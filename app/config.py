@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from . import log
 from .flask_simulcast import SettingError, Settings
-from .keys import MIN_SECRET_BYTES
+from .identity.keys import MIN_SECRET_BYTES
 
 PREFIX = "SIMULCAST_"
 _COOKIE = re.compile(r"[A-Za-z0-9._-]*", re.ASCII)  # what all browsers and servers agree on

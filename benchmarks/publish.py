@@ -6,7 +6,7 @@ import dataclasses
 import secrets
 from collections.abc import Iterator
 
-from app.tokens import mint
+from app.identity.tokens import mint
 
 from .fanout import rounds
 from .figure import Effort, Figure, Target, at_least, at_most, faults_of, rounds_of

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.integration.fleet import JWT_KEY
 from tests.serving import ROOT, wait_until
 
@@ -68,7 +68,9 @@ def agent(
     if token:
         environment["SIMULCAST_AGENT_TOKEN"] = token
     program = (
-        ["-m", "app.wukongs.agent"] if command == "module" else ["-m", "flask", "--app", "wsgi", "wukong", "agent"]
+        ["-m", "app.features.wukongs.agent"]
+        if command == "module"
+        else ["-m", "flask", "--app", "wsgi", "wukong", "agent"]
     )
     file = folder / f"{name}.log"
     with file.open("ab") as log:

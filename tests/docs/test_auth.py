@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.apps.beside_npm import FOLDER
 from tests.clients import SSEClient
 from tests.conftest import require

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.docs.likeness import assert_alike
 from tests.docs.page import Page
 from tests.docs.reader import Reader, service_reader

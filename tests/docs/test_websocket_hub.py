@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.docs.likeness import assert_alike
 from tests.docs.page import Block, Page
 from tests.docs.reader import app_reader

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.e2e.chromium import Chromium, Page, open_chromium
 from tests.integration.fleet import JWT_KEY
 from tests.serving import Server, serve

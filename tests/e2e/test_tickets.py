@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.e2e.chromium import Chromium, Page, open_chromium
 from tests.serving import Server, serve, wait_until
 

@@ -6,7 +6,7 @@ import json
 import random
 from typing import Any
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.clients import SSEClient
 from tests.faults.sizes import SIZES
 from tests.serving import BEARER, Server

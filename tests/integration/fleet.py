@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.clients import SSEClient
 from tests.serving import BEARER, Server, serve, wait_until
 

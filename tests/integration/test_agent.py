@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.agents import agent, agent_token
 from tests.clients import SSEClient
 from tests.integration.fleet import JWT_KEY, call, token
@@ -154,7 +154,7 @@ def test_it_stops_cleanly(two: Server, tmp_path: Path, command: str, number: int
     with agent(tmp_path, "stops", two.port, command=command) as running:
         running.wait_for("Listens for commands.")
         line = Path(f"/proc/{running.process.pid}/cmdline").read_bytes().split(b"\0")
-        assert line[1:3] == [b"-m", b"app.wukongs.agent"], "a plain process, whatever started it"
+        assert line[1:3] == [b"-m", b"app.features.wukongs.agent"], "a plain process, whatever started it"
         began = time.monotonic()
         assert running.stop(number) == 0
         assert time.monotonic() - began < 3

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.integration.fleet import JWT_KEY, call, fleet, token
 from tests.redis_server import serve_redis
 from tests.serving import BEARER, Server, serve, wait_until

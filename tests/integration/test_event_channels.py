@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.clients import Block, SSEClient
 from tests.redis_server import serve_redis
 from tests.serving import BEARER, Server, serve

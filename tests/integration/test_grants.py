@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.clients import SSEClient
 from tests.integration.fleet import call, token
 from tests.serving import BEARER, KEY, ROOT, Server, serve, wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.clients import SSEClient
 from tests.serving import BEARER, Server, serve
 from tests.ws_client import WSClient

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from app.ops.figures import Figures
-from app.ops.folder import Folder
+from app.features.ops.figures import Figures
+from app.features.ops.folder import Folder
 from tests.clients import SSEClient
 from tests.serving import ROOT, Server, free_port, serve, wait_until
 

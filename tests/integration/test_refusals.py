@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.serving import BEARER, Server, serve
 
 JWT_KEY = "j" * 32

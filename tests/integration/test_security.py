@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.clients import SSEClient
 from tests.integration.fleet import JWT_KEY, Fleet, fleet
 from tests.serving import BEARER, KEY, Server, serve, wait_until

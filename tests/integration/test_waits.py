@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.wukongs.waits import MAX_WAITS, MAX_WAITS_EACH
+from app.features.wukongs.waits import MAX_WAITS, MAX_WAITS_EACH
 from tests.integration.fleet import JWT_KEY, call, token
 from tests.integration.test_agent import listener
 from tests.serving import BEARER, Server, serve, wait_until

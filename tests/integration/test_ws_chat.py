@@ -19,7 +19,7 @@ import pytest
 import websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.clients import SSEClient
 from tests.integration.fleet import JWT_KEY, Fleet, call, connect, fleet, token, wait_for_listeners
 from tests.serving import Server, serve, wait_until

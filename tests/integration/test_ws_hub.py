@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 
-from app.tokens import mint
+from app.identity.tokens import mint
 from tests.integration.fleet import JWT_KEY, Fleet, call, fleet, listed, token, wait_for_listeners
 from tests.serving import BEARER, ROOT, Server, serve, wait_until
 from tests.sockets import JSONSocket

@@ -19,7 +19,7 @@ from typing import IO
 import pytest
 import sqlalchemy
 
-from app.wukongs.store import Wukong
+from app.features.wukongs.store import Wukong
 from tests.clients import SSEClient
 from tests.serving import BEARER, Server, serve, wait_until
 

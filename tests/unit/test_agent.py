@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.wukongs.agent.backoff import Backoff, parse_retry_after
-from app.wukongs.agent.connection import Address
-from app.wukongs.agent.errors import AwayError
-from app.wukongs.agent.inbox import Connected, Gap, Goodbye, Inbox, Order
+from app.features.wukongs.agent.backoff import Backoff, parse_retry_after
+from app.features.wukongs.agent.connection import Address
+from app.features.wukongs.agent.errors import AwayError
+from app.features.wukongs.agent.inbox import Connected, Gap, Goodbye, Inbox, Order
 
 MINE = "wukong-agent.n"
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.chat.events import Person, channel_of, channels_of, right_of, told
-from app.chat.limits import Limits, Speaker
-from app.chat.texts import check_name, check_room, clean_text, is_same_name
-from app.errors import ApiError
+from app.features.chat.events import Person, channel_of, channels_of, right_of, told
+from app.features.chat.limits import Limits, Speaker
+from app.features.chat.texts import check_name, check_room, clean_text, is_same_name
 from app.flask_simulcast import Event, Grant, Position
+from app.web.errors import ApiError
 
 ANN = Person("ann", is_verified=True)
 SOMEBODY = Person("ann", is_verified=False)

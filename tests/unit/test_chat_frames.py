@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.chat.frames import CHAT, encode_notice
+from app.features.chat.frames import CHAT, encode_notice
 from app.flask_simulcast import Event, Position
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.wukongs.command_set import COMMANDS, CommandError, carry_out, check
+from app.features.wukongs.command_set import COMMANDS, CommandError, carry_out, check
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

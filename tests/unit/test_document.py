@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.openapi import document
-from app.openapi.operation import JSON, STREAMS, Access, Operation, describes, operation_of
+from app.web.openapi import document
+from app.web.openapi.operation import JSON, STREAMS, Access, Operation, describes, operation_of
 
 
 class Thing(Struct):

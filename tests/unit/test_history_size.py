@@ -6,11 +6,11 @@ import json
 
 import msgspec
 
+from app.features.hub_api import service
 from app.flask_simulcast.brokers.base import SETTLE_SECONDS
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.testing import FakeClock
-from app.hub_api import service
 from tests.unit.conftest import MakeHub
 
 

@@ -9,8 +9,8 @@ from werkzeug.test import EnvironBuilder
 
 from app import config
 from app.flask_simulcast import SettingError
-from app.hosts import is_among, is_local, is_nobodys
-from app.proxies import _PlainPrefix
+from app.web.hosts import is_among, is_local, is_nobodys
+from app.web.proxies import _PlainPrefix
 
 NAMES = ["live.example", ".app.example", "192.0.2.1", "2001:db8::1"]
 

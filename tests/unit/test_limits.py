@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import ApiError
-from app.limits import Buckets, PublishLimits
+from app.web.errors import ApiError
+from app.web.limits import Buckets, PublishLimits
 
 
 @dataclass
@@ -90,7 +90,7 @@ def test_an_unknown_address_is_not_bound(clock: Clock) -> None:
 def test_buckets_are_bounded_and_the_one_unused_longest_is_forgotten(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.limits._MAX_BUCKETS", 3)
+    monkeypatch.setattr("app.web.limits._MAX_BUCKETS", 3)
     buckets = Buckets(1, 5, clock)
     for name in ("a", "b", "c", "a", "d"):
         buckets.take(name, 1)

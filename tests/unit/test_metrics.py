@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.features.ops import figures
+from app.features.ops.exposition import exposition
+from app.features.ops.figures import Figures, added_up, of_worker
+from app.features.ops.folder import Machine
+from app.features.ops.health import ERRORS, health
 from app.flask_simulcast.metrics import BUCKETS, COUNTERS, GAUGES, HISTOGRAMS, Metrics, label_of
-from app.ops import figures
-from app.ops.exposition import exposition
-from app.ops.figures import Figures, added_up, of_worker
-from app.ops.folder import Machine
-from app.ops.health import ERRORS, health
 
 EXTENSION = Path(figures.__file__).parent.parent / "flask_simulcast"
 NAMES = {row.partition("{")[0] for row in COUNTERS}

@@ -16,13 +16,13 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import query
-from app.errors import ApiError
+from app.features.hub_api import schemas
+from app.features.hub_api.reading import Bounds, as_mapping, read_draft, read_events
 from app.flask_simulcast import InvalidEventError
 from app.flask_simulcast.event import IdempotencyKey, check_channel, check_key, check_type, check_user, encode_data
-from app.hub_api import schemas
-from app.hub_api.reading import Bounds, as_mapping, read_draft, read_events
-from app.openapi.operation import JSON, NDJSON
+from app.web import query
+from app.web.errors import ApiError
+from app.web.openapi.operation import JSON, NDJSON
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(

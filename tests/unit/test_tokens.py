@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from app.flask_simulcast import Grant, SettingError, UnauthorizedError
-from app.keys import Keys, read_keys
-from app.tokens import MAX_META_BYTES, MAX_PATTERNS, Tokens, grant_of, mint
+from app.identity.keys import Keys, read_keys
+from app.identity.tokens import MAX_META_BYTES, MAX_PATTERNS, Tokens, grant_of, mint
 
 SECRET = "s" * 32
 NOW = 1_763_690_000.5
@@ -403,7 +403,7 @@ def test_a_token_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.tokens._CACHED_TOKENS", 3)
+    monkeypatch.setattr("app.identity.tokens._CACHED_TOKENS", 3)
     taken = tokens()
     made = [signed({"jti": str(number)}) for number in range(4)]
     kept = taken.grant(made[0])

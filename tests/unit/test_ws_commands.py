@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from app.errors import ApiError
-from app.hub_api.ws import commands, messages, schema
-from app.hub_api.ws.commands import BadCommandError
+from app.features.hub_api.ws import commands, messages, schema
+from app.features.hub_api.ws.commands import BadCommandError
+from app.web.errors import ApiError
 from tests.serving import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "websocket-hub.schema.json").read_text())

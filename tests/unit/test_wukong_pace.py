@@ -7,8 +7,8 @@ from typing import Any
 import gevent
 import pytest
 
+from app.features.wukongs.throttle import Throttle
 from app.flask_simulcast import ConnectionClosedError
-from app.wukongs.throttle import Throttle
 
 
 def status(number: int, state: str = "online") -> dict[str, Any]:

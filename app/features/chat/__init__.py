@@ -1,0 +1,16 @@
+"""Chat: rooms in which people talk, see who is there, and find what was said before they came."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from . import limits, socket
+from .routes import blueprint, page
+
+
+def init_app(app: Flask) -> None:
+    """Add the routes, and the buckets that bound a flood."""
+    limits.init_app(app)
+    app.register_blueprint(page)
+    app.register_blueprint(blueprint, url_prefix="/api/v1/chat")
+    app.register_blueprint(socket.blueprint)

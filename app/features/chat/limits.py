@@ -1,0 +1,99 @@
+"""Limits: how fast one may speak, in a room and in all together. Token buckets, in each worker."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from flask import Flask, current_app
+
+from ...web.errors import ApiError
+from ...web.limits import Buckets
+
+_KEY = "simulcast_chat"
+#: So many people at one address may speak as fast as they like: a school or an office has one.
+_PEOPLE_PER_ADDRESS = 10
+#: So many rooms at once may one speak in as fast as one likes: in more, nobody follows. Rooms cost nothing, so a bound for each
+#: of them is none.
+_ROOMS_AT_ONCE = 5
+# For one person, and for a whole room: more nobody can read.
+_TYPING_PER_SECOND = 1
+_TYPING_PER_ROOM = 10
+
+
+class Speaker(NamedTuple):
+    """Who is bound, and by what.
+
+    Attributes:
+        name: Bound by its own bucket. Of somebody who has no token it is the address: other names cost nothing.
+        address: Bound besides; empty where it is not known, and for a backend that speaks for many.
+    """
+
+    name: str
+    address: str
+
+
+class Limits:
+    """What one app allows in this process.
+
+    Args:
+        rate: Messages a second of one person in one room; 0 for no bound. In all rooms together it is five times as many.
+        burst: How many of them at once.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+
+        def buckets(times: int) -> Buckets | None:
+            return Buckets(rate * times, burst * times, clock) if rate else None
+
+        self._people, self._addresses = buckets(1), buckets(_PEOPLE_PER_ADDRESS)
+        # Of their own: those of rooms, which anybody can name without end, must not push these out.
+        self._people_everywhere = buckets(_ROOMS_AT_ONCE)
+        self._addresses_everywhere = buckets(_PEOPLE_PER_ADDRESS * _ROOMS_AT_ONCE)
+        self._typing = Buckets(_TYPING_PER_SECOND, 1, clock)
+        self._typing_everywhere = Buckets(_TYPING_PER_SECOND * _ROOMS_AT_ONCE, _ROOMS_AT_ONCE, clock)
+        self._rooms = Buckets(_TYPING_PER_ROOM, _TYPING_PER_ROOM, clock)
+
+    def check_message(self, room: str, speaker: Speaker) -> None:
+        """Take one message's token from each bucket, or from none.
+
+        Raises:
+            ApiError: 429 ``chat_rate`` with ``Retry-After``.
+        """
+        # A room has no space in its name, so that none of these can be taken for another.
+        asked = [(self._people, f"{room} {speaker.name}"), (self._people_everywhere, speaker.name)]
+        if speaker.address:
+            asked += [(self._addresses, f"{room} {speaker.address}"), (self._addresses_everywhere, speaker.address)]
+        seconds = _take([(buckets, name) for buckets, name in asked if buckets is not None])
+        if seconds > 0:
+            after = math.ceil(seconds)
+            message = f"You say too much at once. Try again in {after} s."
+            raise ApiError(429, "chat_rate", message, {"Retry-After": str(after)})
+
+    def takes_typing(self, room: str, speaker: Speaker) -> bool:
+        """Whether it may be told now that somebody types. It is a hint: one too many is left out, without a word."""
+        own = [(self._typing, f"{room} {speaker.name}"), (self._typing_everywhere, speaker.name)]
+        return not _take([*own, (self._rooms, room)])
+
+
+def _take(asked: Sequence[tuple[Buckets, str]]) -> float:
+    """Take one token from each of these buckets, or from none: then it answers the seconds until there is one in each."""
+    seconds = max((buckets.wait(name, 1) for buckets, name in asked), default=0.0)
+    if not seconds:
+        for buckets, name in asked:
+            buckets.take(name, 1)
+    return seconds
+
+
+def init_app(app: Flask) -> None:
+    """Read the settings."""
+    app.extensions[_KEY] = Limits(app.config["SIMULCAST_CHAT_RATE"], app.config["SIMULCAST_CHAT_BURST"])
+
+
+def here() -> Limits:
+    """Of the current app."""
+    limits: Limits = current_app.extensions[_KEY]
+    return limits

@@ -1,0 +1,112 @@
+"""What rooms and people may be called, and what may be said. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NoReturn
+
+from ...web.errors import ApiError
+from . import unseen
+
+MAX_ROOM_CHARACTERS = 64
+MAX_NAME_CHARACTERS = 64
+MAX_TEXT_CHARACTERS = 4000
+# A letter of a name in NFC may be as many before: three in all of Unicode, a letter with two accents.
+_MAX_GIVEN_CHARACTERS = 4 * MAX_NAME_CHARACTERS
+#: Stands before the name of somebody for whom no token vouches, where both kinds are listed together. No name begins with it.
+UNVERIFIED = "?"
+
+_ROOM = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)  # no colon: what belongs to a room is named behind one
+_REPLACEMENT = "\ufffd"  # what was no UTF-8 in a URL has become this, and would be somebody else
+# Accents that stand on each other: four are as many as a syllable of Burmese or a word of Hebrew has.
+_MAX_ACCENTS = 4
+
+
+def check_room(room: str) -> str:
+    """Return ``room`` if it can be a room's name.
+
+    Raises:
+        ApiError: 400 ``room_name``.
+    """
+    if _ROOM.fullmatch(room) is None:
+        raise ApiError(
+            400,
+            "room_name",
+            f"{room[:64]!a} is not a room. Use 1 to {MAX_ROOM_CHARACTERS} characters of A-Z a-z 0-9 . _ -",
+        )
+    return room
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` in NFC if somebody can be called so: it can be seen, and is one line. What looks the same because it is
+    the same text, composed or not, is the same name.
+
+    Raises:
+        ApiError: 400 ``no_user``, ``user_name``.
+    """
+    if not name:
+        raise ApiError(400, "no_user", "There is no user. Say who you are: ?user=ann for a stream, user in a body.")
+    if len(name) <= _MAX_GIVEN_CHARACTERS:  # composing takes time
+        name = unicodedata.normalize("NFC", name)
+    if len(name) > MAX_NAME_CHARACTERS:
+        _refuse_name(f"it has {len(name)} characters")
+    if name.startswith(UNVERIFIED) or name != name.strip(" ") or "  " in name:
+        _refuse_name(f"it begins with a {UNVERIFIED}, begins or ends with a space, or has two spaces in a row")
+    for at, one in enumerate(name):
+        if one in (unseen.ZWNJ, unseen.ZWJ):
+            is_wrong = not unseen.is_needed(name, at)
+        else:
+            is_wrong = one == _REPLACEMENT or unseen.is_unseen(one)
+        if is_wrong:
+            _refuse_name(f"it has the character U+{ord(one):04X} in it")
+    if unicodedata.category(name[0]).startswith("M") or _most_accents(name) > _MAX_ACCENTS:
+        _refuse_name(f"it begins with an accent, or has more than {_MAX_ACCENTS} of them on one letter")
+    return name
+
+
+def is_same_name(one: str, other: str) -> bool:
+    """Whether these are one name, composed or not."""
+    return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+
+
+def _most_accents(name: str) -> int:
+    """How many stand on the letter that has most."""
+    most = here = 0
+    for one in name:
+        category = unicodedata.category(one)
+        here = here + (category != "Mc") if category.startswith("M") else 0
+        most = max(most, here)
+    return most
+
+
+def clean_text(text: str) -> str:
+    """What somebody says, with LF as the only line end.
+
+    Raises:
+        ApiError: 400 ``message_text``: empty, too long, with a control character in it, or one that turns the text around it.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        _refuse_text("is empty")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        _refuse_text(f"has {len(text)} characters")
+    if any(unicodedata.category(one) in ("Cc", "Cs") for one in text if one not in "\n\t"):
+        _refuse_text("has a control character or half a surrogate pair in it")
+    if unseen.turns_others(text):
+        _refuse_text(
+            "turns the direction of the text around it: it has an override, or a direction that does not end in its line"
+        )
+    return text
+
+
+def _refuse_name(why: str) -> NoReturn:
+    raise ApiError(
+        400,
+        "user_name",
+        f"This can't be a user's name: {why}. Use 1 to {MAX_NAME_CHARACTERS} characters that can be seen.",
+    )
+
+
+def _refuse_text(why: str) -> NoReturn:
+    raise ApiError(400, "message_text", f"The message {why}. Send text of 1 to {MAX_TEXT_CHARACTERS} characters.")

@@ -1,0 +1,76 @@
+"""What the routes answer, from what the extension knows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TypeVar
+
+from msgspec import Raw
+
+from ...extensions import simulcast
+from ...flask_simulcast import Event, Grant, History
+from ...web import limits, reads
+from . import schemas
+
+T = TypeVar("T")
+
+
+def published(event: Event) -> schemas.Published:
+    """One."""
+    return schemas.Published(str(event.position))
+
+
+def published_many(events: Sequence[Event]) -> schemas.PublishedMany:
+    """Several."""
+    return schemas.PublishedMany([str(event.position) for event in events])
+
+
+def history_page(history: History) -> schemas.HistoryPage:
+    """The data of its events is put in as it was stored."""
+    gap = history.gap
+    return schemas.HistoryPage(
+        events=[
+            schemas.HistoryEvent(str(event.position), event.channel, event.type, event.time_ms, Raw(event.data))
+            for event in history.events
+        ],
+        gap=None if gap is None else schemas.Gap(gap["reason"], list(gap["channels"]), gap["from"], gap["to"]),
+        position=str(history.position),
+        has_more=history.has_more,
+    )
+
+
+def members_page(channel: str, after: str, limit: int) -> schemas.MembersPage:
+    """Who is present on a channel, over all workers."""
+    rows = reads.of_rows(lambda: simulcast.members(channel, after=after, limit=limit + 1), len)
+    found, has_more = _page(rows, limit)
+    members = [schemas.Member(one.member, Raw(one.meta), one.since_ms, one.listeners) for one in found]
+    return schemas.MembersPage(channel, members, len(members), members[-1].member if has_more else None)
+
+
+def listeners_page(query: schemas.ListenersQuery) -> schemas.ListenersPage:
+    """Who is connected, over all workers."""
+    rows = reads.of_rows(
+        lambda: simulcast.listeners(after=query.after, limit=query.limit + 1, channel=query.channel, user=query.user),
+        len,
+    )
+    found, has_more = _page(rows, query.limit)
+    listeners = [
+        schemas.Listener(
+            one.listener, one.user, one.member, list(one.channels), Raw(one.meta), one.encoding, one.since_ms
+        )
+        for one in found
+    ]
+    return schemas.ListenersPage(listeners, listeners[-1].id if has_more else None)
+
+
+def issue_ticket(grant: Grant, seconds: int) -> schemas.Ticket:
+    """A ticket for the grant of the current request."""
+    limits.check_ticket()
+    left = seconds if grant.expires_at is None else grant.expires_at - time.time()
+    return schemas.Ticket(simulcast.issue_ticket(grant, seconds=seconds), int(max(min(seconds, left), 0)))
+
+
+def _page(found: list[T], limit: int) -> tuple[list[T], bool]:
+    """One more than the page was asked for: whether there is a next one."""
+    return found[:limit], len(found) > limit

@@ -1,0 +1,113 @@
+"""What the server sends: JSON objects, whose ``type`` says what they are.
+
+``event`` and ``gap`` are written by the extension, once for all who get them; they stand here for the schema.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from ....web.farewell import Closing
+from ..schemas import Channel, HistoryPage, ListenerId, MembersPage, Position, Published, TimeMs
+from ..schemas import Gap as GapFields
+from .commands import Id
+
+# Results
+
+
+class Subscribed(Struct):
+    """To `subscribe`. The events follow it, a `gap` before them if there is one."""
+
+    subscription: Annotated[ListenerId, Meta(description="It is a listener of its own.")]
+    channels: list[Channel]
+    position: Annotated[Position, Meta(description="Its events come after this.")]
+
+
+class Left(Struct):
+    """Channels that were left at one place."""
+
+    channels: list[Channel]
+    position: Annotated[Position, Meta(description="Where they can be taken up again without a hole.")]
+
+
+class Unsubscribed(Struct):
+    """To `unsubscribe`."""
+
+    left: list[Left]
+
+
+class Standing(Struct):
+    """How far a subscription is."""
+
+    subscription: ListenerId
+    channels: list[Channel]
+    position: Annotated[Position, Meta(description="Everything up to this was sent before this reply.")]
+
+
+class Pong(Struct):
+    """To `ping`."""
+
+    time: TimeMs
+    subscriptions: Annotated[list[Standing], Meta(description="The connection itself first.")]
+
+
+# Messages
+
+
+class Message(Struct, tag_field="type"):
+    """What all have."""
+
+
+class Connected(Message, tag="connected"):
+    """First of all. The connection is a listener itself: of what goes to everyone, to this user, or to it alone, and of the
+    channels of the URL."""
+
+    connection: ListenerId
+    user: Annotated[str, Meta(description="Empty for one without a name.")]
+    channels: list[Channel]
+    position: Annotated[Position, Meta(description="Its events come after this.")]
+
+
+class Event(Message, tag="event"):
+    """Something was published."""
+
+    channel: Channel
+    event: Annotated[str, Meta(description="The type with which it was published.")]
+    id: Annotated[Position, Meta(description="Where to go on after it.")]
+    time: TimeMs
+    data: Raw
+
+
+class Gap(GapFields, Message, tag="gap"):
+    """Something before the next event is missing."""
+
+
+class Reply(Message, tag="reply"):
+    """What a command has led to."""
+
+    id: Id
+    result: Any
+
+
+class Error(Message, tag="error"):
+    """What a command has not led to; the connection stays."""
+
+    id: Annotated[Id | None, Meta(description="Null where the message had none that can be read.")]
+    code: Annotated[str, Meta(description="For programs: as in the answers of HTTP.")]
+    message: Annotated[str, Meta(description="For people: what happened, and what to do.")]
+    retry_after_seconds: Annotated[int, Meta(description="Where it helps to wait.")] | UnsetType = UNSET
+
+
+#: Of the commands: each has its own.
+RESULTS = (Subscribed, Unsubscribed, Published, HistoryPage, MembersPage, Pong)
+AnyMessage = Connected | Event | Gap | Reply | Error | Closing
+
+_encode = msgspec.json.Encoder().encode
+
+
+def text_of(message: Message) -> str:
+    """As it is sent."""
+    return _encode(message).decode()

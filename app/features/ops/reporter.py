@@ -1,0 +1,161 @@
+"""Reporter: writes a worker's figures down once a second, and reads those of all workers when somebody asks."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from weakref import WeakSet
+
+import gevent
+from flask import Flask, Response, got_request_exception
+from gevent import monkey
+from gevent.threadpool import ThreadPool
+
+from ...flask_simulcast import metrics as extension
+from . import figures
+from .folder import Folder, Machine
+
+_PERIOD_SECONDS = 1.0
+# A disk that hangs must not take the health check with it.
+_PATIENCE_SECONDS = 0.5
+_KEEP_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+_reporters: WeakSet[Reporter] = WeakSet()
+
+
+class Reporter:
+    """Of one app in one process.
+
+    Args:
+        metrics: The extension's counters in this process.
+        path: Of the folder in which the workers of this machine meet.
+    """
+
+    def __init__(self, app: Flask, metrics: extension.Metrics, path: Path) -> None:
+        self._metrics = metrics
+        self._folder = Folder(path)
+        self._pid = 0
+        self._began = time.time()
+        self._answers: Counter[int] = Counter()
+        self._request_errors = 0
+        self._pool: ThreadPool | None = None
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._looks = 0
+        self._last_look = 0
+        self._is_broken = False
+        self._kept: tuple[float, Machine] | None = None
+        _reporters.add(self)
+        got_request_exception.connect(self._count_error, sender=app)
+        app.after_request(self._count_answer)
+
+    def start(self) -> None:
+        """Write from now on, once a second where something has changed, and once more at the end of the process."""
+        if self._greenlet is None and monkey.is_module_patched("socket"):
+            self._greenlet = gevent.spawn(self._run)
+
+    def machine(self) -> Machine:
+        """All workers of this machine, this one as it stands now. May switch.
+
+        Raises:
+            OSError: The folder can't be read, or not within half a second.
+        """
+        look, now = self._look()
+        try:
+            machine = self._off_the_loop(lambda: self._write_and_read(look, now))
+        except OSError as error:
+            self._complain(error)
+            raise
+        self._kept = time.monotonic(), machine
+        return machine
+
+    def machine_or_worker(self) -> Machine:
+        """The same, at most a second old; this worker alone where that can't be had. May switch."""
+        if self._kept is not None and time.monotonic() - self._kept[0] < _KEEP_SECONDS:
+            return self._kept[1]
+        try:
+            return self.machine()
+        except OSError:
+            machine = Machine(1, self._began, figures.added_up([self._figures()]))
+            self._kept = time.monotonic(), machine
+            return machine
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._write_off_the_loop()
+                self._is_broken = False
+            except OSError as error:
+                self._complain(error)
+            gevent.sleep(_PERIOD_SECONDS)
+
+    def _write_off_the_loop(self) -> None:
+        look, now = self._look()
+        self._off_the_loop(lambda: self._write(look, now))
+
+    def _look(self) -> tuple[int, figures.Figures]:
+        """Where this worker stands, and the how-manieth look that is."""
+        self._looks += 1
+        return self._looks, self._figures()
+
+    def _write(self, look: int, now: figures.Figures) -> None:
+        if look < self._last_look:
+            return  # it had to wait, and was overtaken: counters must not fall
+        self._last_look = look
+        if self._pid != os.getpid():  # the first time, or after a fork: the parent's place is not ours
+            self._pid = os.getpid()
+            self._folder.leave()
+            atexit.register(self._finish)
+        self._folder.write(now)
+
+    def _write_and_read(self, look: int, now: figures.Figures) -> Machine:
+        self._write(look, now)
+        return self._folder.read()
+
+    def _finish(self) -> None:
+        """At the end, directly: the loop may be gone."""
+        if self._pid == os.getpid():
+            self._pid = 0
+            atexit.unregister(self._finish)
+            try:
+                self._folder.write(self._figures())
+            except OSError as error:
+                self._complain(error)
+            self._folder.leave()
+
+    def _figures(self) -> figures.Figures:
+        return figures.of_worker(self._metrics, self._answers, self._request_errors)
+
+    def _off_the_loop(self, function: Callable[[], T]) -> T:
+        if not monkey.is_module_patched("socket"):
+            return function()
+        if self._pool is None:
+            self._pool = ThreadPool(1)
+        with gevent.Timeout(_PATIENCE_SECONDS, TimeoutError(f"no answer within {_PATIENCE_SECONDS} s")):
+            return self._pool.apply(function)
+
+    def _complain(self, error: OSError) -> None:
+        """Once, until it works again."""
+        if not self._is_broken:
+            self._is_broken = True
+            _log.warning("Figures can't be shared with other workers: %s. Look at SIMULCAST_METRICS_FOLDER.", error)
+
+    def _count_answer(self, response: Response) -> Response:
+        self._answers[response.status_code] += 1
+        return response
+
+    def _count_error(self, app: Flask, **facts: object) -> None:
+        self._request_errors += 1
+
+
+def start_reporters() -> None:
+    """Of every app of this process: what gunicorn was given may be a middleware around one, which hides it."""
+    for reporter in list(_reporters):
+        reporter.start()

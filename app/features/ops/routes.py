@@ -1,0 +1,57 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``. None of them needs a token: they tell numbers, and no names."""
+
+from __future__ import annotations
+
+import time
+
+from flask import Blueprint, Response, current_app, jsonify, request
+
+from ...extensions import simulcast
+from ...web.errors import ApiError
+from ...web.openapi.operation import JSON, Operation, describes
+from . import schemas
+from .exposition import exposition
+from .health import health
+from .reporter import Reporter
+
+blueprint = Blueprint("ops", __name__)
+
+
+@blueprint.get("/healthz")
+@describes(Operation(answers={200: {JSON: schemas.Health}}))
+def healthz() -> Response:
+    """The process answers; and what all workers of the machine have done."""
+    return jsonify(health(_reporter().machine_or_worker(), time.time()))
+
+
+@blueprint.get("/readyz")
+@describes(Operation(answers={200: {JSON: schemas.Ready}}, errors=(503,)))
+def readyz() -> Response:
+    """The log can be read (503 ``broker_unavailable`` if not), and this worker is not about to stop."""
+    hub = simulcast.hub
+    if hub.is_draining:
+        raise ApiError(503, "draining", "This worker is about to stop. Ask again: another one answers.")
+    return jsonify(status="ok", position=str(hub.broker.head()))
+
+
+@blueprint.get("/metrics")
+@describes(Operation(answers={200: {"text/plain": str, "application/openmetrics-text": str}}, errors=(503,)))
+def metrics() -> Response:
+    """For Prometheus: all workers of the machine, whichever answers. 503 where only this one could be told of: its
+    counters alone would look like a fall of all."""
+    try:
+        machine = _reporter().machine()
+    except OSError:
+        raise ApiError(
+            503,
+            "metrics_unavailable",
+            "The figures of the other workers can't be read. The operator looks at SIMULCAST_METRICS_FOLDER.",
+            {"Retry-After": "1"},
+        ) from None
+    text, content_type = exposition(machine, request.headers.get("Accept", ""))
+    return Response(text, content_type=content_type)
+
+
+def _reporter() -> Reporter:
+    reporter: Reporter = current_app.extensions["reporter"]
+    return reporter

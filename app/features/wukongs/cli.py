@@ -1,0 +1,43 @@
+"""``flask --app wsgi wukong agent``: the agent, for who has the whole service at hand."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from .agent.command import TOKEN_VARIABLE, agent
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+group = AppGroup("wukong", help="Wukongs: machines that report their status.")
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands."""
+    app.cli.add_command(group)
+
+
+def _become_agent(name: str, url: str, interval: float, token: str | None, token_file: str | None) -> NoReturn:
+    """Go on as a plain process, with the same pid: without the service's patches, its files and its memory; and with the
+    token out of sight of whoever lists processes."""
+    arguments = ["--name", name, "--url", url, "--interval", f"{interval:g}"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))),
+    }
+    environment.pop(TOKEN_VARIABLE, None)
+    if token_file is not None:
+        arguments += ["--token-file", token_file]
+    elif token is not None:
+        environment[TOKEN_VARIABLE] = token
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-m", "app.features.wukongs.agent", *arguments], environment)
+
+
+group.add_command(click.Command("agent", params=agent.params, callback=_become_agent, help=agent.help))

@@ -1,0 +1,194 @@
+"""What a wukong is to its readers: ``{"name", "kind", "state", "time", "data"}``."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import Engine, Row
+
+from ...extensions import db, simulcast
+from ...flask_simulcast import BrokerError, BrokerUnavailableError
+from ...web.errors import ApiError
+from . import machine, store
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+STATUS = "status"
+#: One that has been silent for a month is forgotten: a machine that was switched off for good.
+_FORGET_MS = 30 * 86_400_000
+# A batch of events that even the smallest log can take, of 1 MiB: each may have 64 KiB.
+_ROWS_A_BATCH = 10
+
+
+def is_name(name: str) -> bool:
+    """1-64 characters of ``A-Z a-z 0-9 . _ -``."""
+    return _NAME.fullmatch(name) is not None
+
+
+def channel_of(name: str) -> str:
+    """Where its status goes."""
+    return "wukong:" + machine.canonical(name)
+
+
+def is_built_in(name: str) -> bool:
+    """Those that this machine reports itself, whether they are there now or not."""
+    return machine.is_reserved(machine.canonical(name))
+
+
+def no_such(name: str) -> ApiError:
+    """What is answered where there is none."""
+    return ApiError(404, "no_such_wukong", f"There is no wukong {name[:64]!a}. GET /api/v1/wukongs lists them.")
+
+
+def find(name: str) -> dict[str, Any] | None:
+    """Its status now; None when there is no such wukong."""
+    if not is_name(name):
+        return None
+    name = machine.canonical(name)
+    if is_built_in(name):
+        return _built_in(name) if name == machine.HOST or name in machine.worker_names() else None
+    row = store.find(name)
+    return None if row is None else _agent(row, _stale_ms())
+
+
+def every() -> Iterator[dict[str, Any]]:
+    """All of them: this machine, its workers, then those that report. Needs a context now, not while it is read."""
+    return _every(db.engine, _stale_ms())
+
+
+def report(name: str, data: dict[str, Any], interval_seconds: float = 0) -> dict[str, Any]:
+    """Keep what an agent says of itself and tell its listeners. May switch.
+
+    Args:
+        interval_seconds: After how long it will report again; 0 where that is not known. Three of them have to pass in
+            silence before it is offline, and ``SIMULCAST_WUKONG_STALE_SECONDS``.
+
+    Raises:
+        ApiError: 503 ``too_many_wukongs``.
+        BrokerUnavailableError: It is certainly not kept.
+        PublishUncertainError: It is kept; perhaps its listeners have not been told.
+    """
+    now_ms = _now_ms()
+    status = _status(name, "agent", "online", now_ms, data)
+    simulcast.check(channel_of(name), status, type=STATUS)
+    before = store.find(name)
+    if before is None:
+        _check_room()
+    # Kept before it is published: whoever connects in between takes a position before the event, and a snapshot with it.
+    store.save(name, data, now_ms, round(interval_seconds * 1000))
+    try:
+        simulcast.publish(channel_of(name), status, type=STATUS)
+    except BrokerUnavailableError:
+        store.take_back(name, before, now_ms)
+        raise
+    return status
+
+
+def remove(name: str) -> bool:
+    """Forget one that reports, and tell its listeners: a last status, in the state ``removed``. May switch.
+
+    Returns:
+        False if there is none.
+
+    Raises:
+        BrokerUnavailableError: It is still there.
+        PublishUncertainError: It is removed; perhaps its listeners have not been told.
+    """
+    row = store.remove(name)
+    if row is None:
+        return False
+    _tell_removed([row])
+    return True
+
+
+def sample() -> None:
+    """Publish the status of this machine and its workers, and of agents that have just fallen silent. Forget those that have
+    been silent for a month. May switch."""
+    built_in = map(_built_in, [machine.HOST, *machine.worker_names()])
+    _publish(status for status in built_in if status is not None)
+    _tell_silent()
+    _forget()
+
+
+def _check_room() -> None:
+    """Whether there can be one more that reports. Looked at for a new name alone, so several at once may pass it by some.
+
+    Raises:
+        ApiError: 503 ``too_many_wukongs``.
+    """
+    _forget()
+    most = current_app.config["SIMULCAST_MAX_WUKONGS"]
+    if store.count() >= most:
+        raise ApiError(
+            503, "too_many_wukongs", f"{most} wukongs report already. Remove some, or raise SIMULCAST_MAX_WUKONGS."
+        )
+
+
+def _tell_silent() -> None:
+    """That some are offline, a few at a time. Those whose listeners could not be told are told of the next time."""
+    stale_ms = _stale_ms()
+    rows = store.take_stale(stale_ms, _now_ms())
+    for start in range(0, len(rows), _ROWS_A_BATCH):
+        try:
+            _publish(_agent(row, stale_ms) for row in rows[start : start + _ROWS_A_BATCH])
+        except BrokerError:
+            store.untake_stale(rows[start:])
+            raise
+
+
+def _forget() -> None:
+    """Some of those that have been silent for a month."""
+    _tell_removed(store.remove_silent(_now_ms() - _FORGET_MS, _ROWS_A_BATCH))
+
+
+def _tell_removed(rows: Sequence[Row[Any]]) -> None:
+    """A last status of each. Where that is certainly not told, they are there again."""
+    statuses = [_status(row.name, "agent", "removed", _now_ms(), json.loads(row.data)) for row in rows]
+    try:
+        _publish(statuses)
+    except BrokerUnavailableError:
+        store.put_back(rows)
+        raise
+
+
+def _publish(statuses: Iterable[dict[str, Any]]) -> None:
+    simulcast.publish_many(
+        [{"channel": channel_of(status["name"]), "type": STATUS, "data": status} for status in statuses]
+    )
+
+
+def _every(engine: Engine, stale_ms: int) -> Iterator[dict[str, Any]]:
+    for name in [machine.HOST, *machine.worker_names()]:
+        status = _built_in(name)
+        if status is not None:
+            yield status
+    for row in store.every(engine):
+        yield _agent(row, stale_ms)
+
+
+def _built_in(name: str) -> dict[str, Any] | None:
+    """Of this machine or one of its workers, and of no other process; None for a worker that is gone."""
+    data = machine.figures(name)
+    kind = "host" if name == machine.HOST else "worker"
+    return None if data is None else _status(name, kind, "online", _now_ms(), data)
+
+
+def _agent(row: Any, stale_ms: int) -> dict[str, Any]:
+    state = "offline" if store.is_stale(row.reported_ms, row.interval_ms, stale_ms, _now_ms()) else "online"
+    return _status(row.name, "agent", state, row.reported_ms, json.loads(row.data))
+
+
+def _status(name: str, kind: str, state: str, time_ms: int, data: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "state": state, "time": time_ms, "data": data}
+
+
+def _stale_ms() -> int:
+    return round(float(current_app.config["SIMULCAST_WUKONG_STALE_SECONDS"]) * 1000)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,186 @@
+"""What agents have reported, in the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Engine,
+    Integer,
+    String,
+    Text,
+    delete,
+    event,
+    func,
+    inspect,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.schema import CreateTable
+
+from ...cli import is_command
+from ...extensions import db
+
+_ROWS_A_TIME = 500
+_WAL_LIMIT_BYTES = 4 << 20
+# An agent whose reports are late by one or two is still there.
+_SILENT_INTERVALS = 3
+
+
+class Wukong(db.Model):  # type: ignore[name-defined, misc]
+    """The last report of one agent."""
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    data: Mapped[str] = mapped_column(Text)  # JSON
+    reported_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+    is_offline: Mapped[bool] = mapped_column(Boolean)  # its listeners have been told
+    interval_ms: Mapped[int] = mapped_column(
+        Integer, server_default="0"
+    )  # after which it reports again; 0 for not known
+
+
+def init_app(app: Flask) -> None:
+    """Make the table unless it is there, and add what an older one has not. Several workers may do so at once. At a prompt
+    nothing is made."""
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _tune_sqlite)
+        if is_command():
+            return
+        with db.engine.begin() as connection:
+            connection.execute(CreateTable(Wukong.__table__, if_not_exists=True))
+        if not _has_interval(db.engine):
+            _add_interval(db.engine)
+
+
+def is_stale(reported_ms: Any, interval_ms: Any, stale_ms: int, now_ms: int) -> Any:
+    """Whether a wukong is offline: of numbers, or as SQL, of columns. A clock that was set back makes nobody offline."""
+    silent_ms = now_ms - reported_ms
+    return (silent_ms > stale_ms) & (silent_ms > _SILENT_INTERVALS * interval_ms)
+
+
+def save(name: str, data: dict[str, Any], now_ms: int, interval_ms: int) -> None:
+    """Keep a report; it replaces the last one. `take_back` undoes it."""
+    values = {"data": json.dumps(data, allow_nan=False), "reported_ms": now_ms}
+    values |= {"is_offline": False, "interval_ms": interval_ms}
+    statement = _insert()(Wukong).values(name=name, **values)
+    db.session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+    db.session.commit()
+
+
+def find(name: str) -> Row[Any] | None:
+    """The last report, if there is one."""
+    with db.engine.connect() as connection:
+        return connection.execute(select(Wukong.__table__).where(Wukong.name == name)).one_or_none()
+
+
+def count() -> int:
+    """How many there are."""
+    with db.engine.connect() as connection:
+        return int(connection.execute(select(func.count()).select_from(Wukong)).scalar_one())
+
+
+def take_back(name: str, before: Row[Any] | None, now_ms: int) -> None:
+    """Undo a `save`, unless another report has come since.
+
+    Args:
+        before: What `find` had before it.
+        now_ms: That of the report.
+    """
+    saved = (Wukong.name == name) & (Wukong.reported_ms == now_ms)
+    undo = delete(Wukong) if before is None else update(Wukong).values(**before._mapping)
+    with db.engine.begin() as connection:
+        connection.execute(undo.where(saved))
+
+
+def remove(name: str) -> Row[Any] | None:
+    """Forget one; its last report, if there was one. `put_back` undoes it."""
+    with db.engine.begin() as connection:
+        statement = delete(Wukong).where(Wukong.name == name).returning(*Wukong.__table__.columns)
+        return connection.execute(statement).one_or_none()
+
+
+def remove_silent(before_ms: int, rows: int) -> list[Row[Any]]:
+    """Forget those that have not reported since, at most so many; answer them."""
+    names = select(Wukong.name).where(Wukong.reported_ms < before_ms).limit(rows)
+    statement = delete(Wukong).where(Wukong.name.in_(names), Wukong.reported_ms < before_ms)
+    with db.engine.begin() as connection:
+        return list(connection.execute(statement.returning(*Wukong.__table__.columns)).all())
+
+
+def put_back(rows: Sequence[Row[Any]]) -> None:
+    """Undo a removal, but for those that have reported since."""
+    if rows:
+        with db.engine.begin() as connection:
+            values = [dict(row._mapping) for row in rows]
+            connection.execute(_insert()(Wukong).values(values).on_conflict_do_nothing(index_elements=["name"]))
+
+
+def every(engine: Engine) -> Iterator[Row[Any]]:
+    """All of them by name, a few hundred at a time; no connection is kept while the reader is slow."""
+    last = ""
+    while True:
+        with engine.connect() as connection:
+            query = select(Wukong.__table__).where(Wukong.name > last).order_by(Wukong.name).limit(_ROWS_A_TIME)
+            rows = connection.execute(query).all()
+        yield from rows
+        if len(rows) < _ROWS_A_TIME:
+            return
+        last = rows[-1].name
+
+
+def take_stale(stale_ms: int, now_ms: int) -> list[Row[Any]]:
+    """Mark those that have been silent for too long as offline; answer those that were not marked yet, 500 at most: after
+    a night in which the service was away, all of them are, and the others' turn comes a second later."""
+    # By the age alone first: that has an index.
+    is_old = (Wukong.reported_ms < now_ms - stale_ms) & Wukong.is_offline.is_(False)
+    stale = is_old & is_stale(Wukong.reported_ms, Wukong.interval_ms, stale_ms, now_ms)
+    names = select(Wukong.name).where(stale).limit(_ROWS_A_TIME)
+    # The condition once more: one that has reported meanwhile is not.
+    statement = update(Wukong).where(Wukong.name.in_(names), stale).values(is_offline=True)
+    with db.engine.begin() as connection:
+        return list(connection.execute(statement.returning(*Wukong.__table__.columns)).all())
+
+
+def untake_stale(rows: Sequence[Row[Any]]) -> None:
+    """Undo a `take_stale`: their listeners could not be told."""
+    names = [row.name for row in rows]
+    with db.engine.begin() as connection:
+        connection.execute(update(Wukong).where(Wukong.name.in_(names)).values(is_offline=False))
+
+
+def _insert() -> Any:
+    return postgresql_insert if db.engine.dialect.name == "postgresql" else sqlite_insert
+
+
+def _has_interval(engine: Engine) -> bool:
+    return any(column["name"] == "interval_ms" for column in inspect(engine).get_columns(Wukong.__tablename__))
+
+
+def _add_interval(engine: Engine) -> None:
+    """To a table of the time before there was one."""
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE wukong ADD COLUMN interval_ms INTEGER NOT NULL DEFAULT 0"))
+    except DBAPIError:
+        if not _has_interval(engine):  # else another worker was faster
+            raise
+
+
+def _tune_sqlite(connection: Any, _: Any) -> None:
+    """Readers and a writer at the same time, a commit that does not wait for the disk, and a write-ahead log that is small
+    again after a reader that stayed."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")

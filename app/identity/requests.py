@@ -1,0 +1,240 @@
+"""Who asks, and what they may do: from a request to a `Grant`.
+
+Looked for in this order, and the first that is there counts:
+
+1. ``Authorization: Bearer …``: the publish key, or a token.
+2. ``?ticket=…``, on routes that stream: for who can't send a header.
+3. A token in the cookie that ``SIMULCAST_JWT_COOKIE`` names, from pages that may use it.
+4. Nobody. What is open to anyone, tokens open too.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flask import Flask, current_app, request
+
+from ..extensions import simulcast
+from ..flask_simulcast import ForbiddenError, Grant, UnauthorizedError, cors
+from ..web.errors import ApiError
+from ..web.openapi.operation import Access, operation_of
+from .keys import read_keys
+from .tokens import Tokens
+
+_KEY = "simulcast_auth"
+_TICKET = "ticket"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# A page of a sibling host opens a stream by CORS, and then there is an Origin; without one it is an image, or a link.
+_JOINING_SITES = frozenset({"same-origin", "none"})
+_OWN_SITES = frozenset({None, "same-origin", "same-site", "none"})
+
+
+@dataclass(frozen=True)
+class _Auth:
+    """What one app has set.
+
+    Attributes:
+        publish_key: Empty for none.
+        tokens: Checks them.
+        takes_tokens: Whether there is a key for any.
+        cookie: That carries a token; empty for none.
+        holder: What the publish key grants.
+        nobody: What everybody may.
+    """
+
+    publish_key: bytes
+    tokens: Tokens
+    takes_tokens: bool
+    cookie: str
+    holder: Grant
+    nobody: Grant
+
+
+def init_app(app: Flask) -> None:
+    """Read the settings and the keys, and tell the extension whom to ask.
+
+    Raises:
+        SettingError: A key can't be used.
+    """
+    config = app.config
+    keys = read_keys(
+        config["SIMULCAST_JWT_KEY"], config["SIMULCAST_JWT_PUBLIC_KEY_FILE"], config["SIMULCAST_JWT_JWKS_FILE"]
+    )
+    always = tuple(config["SIMULCAST_ANONYMOUS_CHANNELS"])
+    with app.app_context():
+        max_seconds = simulcast.settings.max_grant_seconds
+    app.extensions[_KEY] = _Auth(
+        publish_key=config["SIMULCAST_PUBLISH_KEY"].encode(),
+        tokens=Tokens(
+            keys,
+            audience=config["SIMULCAST_JWT_AUDIENCE"],
+            issuer=config["SIMULCAST_JWT_ISSUER"],
+            max_seconds=max_seconds,
+            always=always,
+        ),
+        takes_tokens=bool(keys.algorithms),
+        cookie=config["SIMULCAST_JWT_COOKIE"],
+        holder=_holder(always),
+        nobody=Grant(subscribe=always),
+    )
+    simulcast.authorizer(authorize, challenge="Bearer")
+
+
+def authorize() -> Grant:
+    """The grant of the current request. May switch, for a ticket.
+
+    Raises:
+        UnauthorizedError: It carries something that grants nothing; ``code`` says why.
+        ForbiddenError: ``origin``: another site's page used the browser's cookie.
+    """
+    auth = _here()
+    token = _bearer()
+    if token is not None:
+        if auth.publish_key and hmac.compare_digest(token.encode(), auth.publish_key):
+            return auth.holder
+        return auth.tokens.grant(token)
+    if _TICKET in request.args and _is_for_tickets():
+        return _redeem(request.args[_TICKET])
+    token = request.cookies.get(auth.cookie) if auth.cookie else None
+    if token:
+        _check_origin()
+        return auth.tokens.grant(token)
+    return auth.nobody
+
+
+def _holder(always: Iterable[str]) -> Grant:
+    """What the publish key grants: all but to listen to what is sent to one user or connection."""
+    own = [f"{prefix}*" for prefix in simulcast.reserved]
+    presence = [f"presence:{pattern}" for pattern in ("*", *own)]
+    return Grant(
+        subscribe=("*", *own, *presence, "listener:*", *always), publish=("*", *own, "all", "user:*", "listener:*")
+    )
+
+
+# What routes ask for
+
+
+def require_subscribe(channels: Iterable[str]) -> Grant:
+    """The grant of the current request, if it lets listen to all of these channels.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: It does not.
+    """
+    return simulcast.require_subscribe(channels)
+
+
+def require_publish(channels: Iterable[str]) -> Grant:
+    """The same for publishing; `Grant` says what reserved names mean here.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: It does not.
+        ApiError: 403 ``publish_closed``: nobody may.
+    """
+    _check_open()
+    return simulcast.require_publish(channels)
+
+
+def require_identity() -> Grant:
+    """The grant of the current request, if it is somebody's: asked before a body is read.
+
+    Raises:
+        UnauthorizedError: It carries nothing, or nothing that counts.
+    """
+    grant = simulcast.grant()
+    if grant.is_anonymous:
+        raise UnauthorizedError("This needs a token. Send one in the header Authorization: Bearer <token>.")
+    return grant
+
+
+def require_publisher() -> Grant:
+    """The grant of the current request, if it lets publish to anything at all: asked before a large body is read.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: It does not.
+        ApiError: 403 ``publish_closed``: nobody may.
+    """
+    _check_open()
+    grant = require_identity()
+    if grant.publish:
+        return grant
+    raise ForbiddenError("Your token does not let you publish to anything. Get one that does.", "not_granted")
+
+
+def _check_open() -> None:
+    auth = _here()
+    if not auth.publish_key and not auth.takes_tokens:
+        raise ApiError(
+            403,
+            "publish_closed",
+            "Publishing is closed here. Set SIMULCAST_JWT_KEY or SIMULCAST_PUBLISH_KEY, and send a token or the key.",
+        )
+
+
+# Where it is found
+
+
+def _here() -> _Auth:
+    auth: _Auth = current_app.extensions[_KEY]
+    return auth
+
+
+def _bearer() -> str | None:
+    """What comes after ``Bearer``. Another scheme is somebody else's: a proxy with passwords of its own, say."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _is_for_tickets() -> bool:
+    """Whether this is a stream. Not for HEAD: who only looks whether a link is alive must not spend the ticket in it."""
+    operation = operation_of(current_app.view_functions.get(request.endpoint or ""))
+    return request.method == "GET" and operation is not None and operation.access is Access.LISTEN
+
+
+def _redeem(ticket: str) -> Grant:
+    grant = simulcast.redeem_ticket(ticket)
+    if grant is None:
+        raise UnauthorizedError(
+            "The ticket was used already, is over, or never was one. POST /api/v1/tickets gives a new one.",
+            "ticket_spent",
+        )
+    return grant
+
+
+def _check_origin() -> None:
+    """A browser sends its cookies whoever's page makes it ask. Only our own pages, and those of allowed origins, may.
+
+    Source: OWASP, Cross-Site Request Forgery Prevention, "Verifying Origin With Standard Headers" and "Fetch Metadata".
+
+    Raises:
+        ForbiddenError: ``origin``.
+    """
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    if origin is not None:
+        own = request.host_url.rstrip("/")
+        is_ours = cors.is_allowed(origin, own, simulcast.settings.allowed_origins)
+    elif _joins():
+        is_ours = site in _JOINING_SITES if site is not None else _asks_for_events()
+    elif request.method in _SAFE_METHODS:
+        is_ours = site in _OWN_SITES
+    else:
+        is_ours = site == "same-origin"
+    if not is_ours:
+        raise ForbiddenError(
+            "A page of another origin asks, with this browser's cookie. Name the origin in SIMULCAST_ALLOWED_ORIGINS, or "
+            "send the token in the header Authorization: Bearer <token>.",
+            "origin",
+        )
+
+
+def _joins() -> bool:
+    """Whether this opens a stream, of which others may be told. A WebSocket has an Origin wherever a browser opens it."""
+    return _is_for_tickets() and not getattr(request.url_rule, "websocket", False)
+
+
+def _asks_for_events() -> bool:
+    """For browsers that say nothing of the page that asks (Safari before 16.4), and for programs: an image or a script of a
+    sibling host can't ask for these types."""
+    accept = request.headers.get("Accept", "")
+    return "text/event-stream" in accept or "application/x-ndjson" in accept

@@ -1,0 +1,37 @@
+"""Cross-origin answers of the API: who may read them, and what a browser may send. Streams set theirs themselves."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+from flask.globals import request_ctx
+
+from ..extensions import simulcast
+from ..flask_simulcast import cors
+from .answers import is_api
+
+
+def init_app(app: Flask) -> None:
+    """Before all else: a preflight carries no token, and an error must be readable, too."""
+    app.before_request(_answer_preflight)
+    app.after_request(_add_headers)
+
+
+def _answer_preflight() -> Response | None:
+    if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers or not is_api():
+        return None
+    adapter = request_ctx.url_adapter
+    methods = adapter.allowed_methods() if adapter is not None else ()
+    if not methods:
+        return None  # there is no such URL: 404, as ever
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    headers = cors.preflight_headers(request.headers.get("Origin"), simulcast.settings.allowed_origins, methods, asked)
+    return Response(status=204, headers=headers)
+
+
+def _add_headers(response: Response) -> Response:
+    if is_api():
+        headers = cors.headers_for(request.headers.get("Origin"), simulcast.settings.allowed_origins)
+        if headers.pop("Vary", None):
+            response.vary.add("Origin")
+        response.headers.update(headers)
+    return response

@@ -1,0 +1,188 @@
+"""Limits: how much one may publish and read, and how many tickets one may have. Token buckets, in each worker.
+
+A bucket fills at the rate, up to the burst; a request takes one token for each of its events, all or none. What a read costs
+is known after it, so that one may leave less than nothing: then the next one waits.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flask import Flask, current_app, request
+
+from ..extensions import simulcast
+from ..flask_simulcast import address_of
+from ..identity.sender import HOLDER, UNKNOWN, current_sender
+from .errors import ApiError
+
+_KEY = "simulcast_limits"
+# Some 200 bytes each. Who is forgotten begins with a full bucket; he was the one who had waited longest.
+_MAX_BUCKETS = 10_000
+# Seconds' worth of tickets that may come at once.
+_TICKET_BURST = 10
+# Seconds' worth of reads that may come at once: a channel's whole history, as a rule.
+_READ_BURST = 4
+
+
+class Buckets:
+    """One bucket for each name; the 10 000 that were used last.
+
+    Args:
+        rate: Tokens a second.
+        burst: Tokens that a bucket holds.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.burst = burst
+        self._rate = rate
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait(self, name: str, tokens: int) -> float:
+        """Seconds until the bucket has so many; 0 if it has now, infinite if it never will. Takes none."""
+        if tokens > self.burst:
+            return math.inf
+        return max((tokens - self._level(name)) / self._rate, 0)
+
+    def take(self, name: str, tokens: int) -> None:
+        """Take so many, which `wait` has just found there."""
+        self._buckets[name] = (self._level(name) - tokens, self._clock())
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > _MAX_BUCKETS:
+            self._buckets.popitem(last=False)
+
+    def _level(self, name: str) -> float:
+        level, at = self._buckets.get(name, (self.burst, self._clock()))
+        return min(level + (self._clock() - at) * self._rate, self.burst)
+
+
+class PublishLimits:
+    """What one app allows in this process.
+
+    Args:
+        per_user, per_address: None for no bound.
+    """
+
+    def __init__(self, per_user: Buckets | None, per_address: Buckets | None) -> None:
+        self._per_user = per_user
+        self.per_address = per_address
+
+    def check(self, events: int, user: str, address: str) -> None:
+        """Take what a request needs, from both buckets or from none. Does not switch.
+
+        Args:
+            events: How many are to be published.
+            user: Empty for a grant without a name.
+            address: Empty where it is not known.
+
+        Raises:
+            ApiError: 429 with ``Retry-After``, or 413 for more than ever fit.
+        """
+        asked = []
+        if self._per_user is not None and user:
+            asked.append((self._per_user, user, "user"))
+        if self.per_address is not None and address:
+            asked.append((self.per_address, address, "address"))
+        for buckets, name, what in asked:
+            seconds = buckets.wait(name, events)
+            if seconds == math.inf:
+                raise ApiError(
+                    413,
+                    "publish_burst",
+                    f"{events} events at once are more than one {what} may ever publish. Send at most {buckets.burst:g}.",
+                )
+            if seconds > 0:
+                raise _too_fast("publish_rate", f"This {what} publishes too fast", seconds)
+        for buckets, name, _ in asked:
+            buckets.take(name, events)
+
+
+class _Limits(NamedTuple):
+    """Of one app in this process."""
+
+    publish: PublishLimits
+    tickets: Buckets | None
+    reads: Buckets | None
+
+
+def init_app(app: Flask) -> None:
+    """Read the settings."""
+    config = app.config
+    per_user, per_address = config["SIMULCAST_PUBLISH_RATE"], config["SIMULCAST_PUBLISH_RATE_PER_ADDRESS"]
+    burst = config["SIMULCAST_PUBLISH_BURST"]
+    tickets, reads = config["SIMULCAST_TICKET_RATE"], config["SIMULCAST_READ_RATE"]
+    app.extensions[_KEY] = _Limits(
+        PublishLimits(
+            Buckets(per_user, burst) if per_user else None, Buckets(per_address, burst) if per_address else None
+        ),
+        Buckets(tickets, _TICKET_BURST * tickets) if tickets else None,
+        Buckets(reads, _READ_BURST * reads) if reads else None,
+    )
+
+
+def check_publish(events: int) -> None:
+    """Whether the current request may publish so many events now: to be called once, right before it does.
+
+    Raises:
+        ApiError: 429 ``publish_rate`` with an honest ``Retry-After``; 413 ``publish_burst``.
+    """
+    limits = _here().publish
+    address = "" if limits.per_address is None else address_of(request, "SIMULCAST_PUBLISH_RATE_PER_ADDRESS")
+    limits.check(events, simulcast.grant().user, address)
+
+
+def check_ticket() -> None:
+    """Whether the current request may have a ticket now. A spent one is kept until its grant ends, so they must not be made
+    without end.
+
+    Raises:
+        ApiError: 429 ``ticket_rate`` with an honest ``Retry-After``.
+    """
+    grant, buckets = simulcast.grant(), _here().tickets
+    name = grant.user or grant.token_id
+    if buckets is None or not name:
+        return
+    seconds = buckets.wait(name, 1)
+    if seconds > 0:
+        raise _too_fast("ticket_rate", "These are too many tickets", seconds)
+    buckets.take(name, 1)
+
+
+def check_read() -> None:
+    """Whether who asks may read a page now.
+
+    Raises:
+        ApiError: 429 ``read_rate`` with an honest ``Retry-After``.
+    """
+    buckets, name = _here().reads, _reader()
+    seconds = buckets.wait(name, 1) if buckets is not None and name else 0
+    if seconds > 0:
+        raise _too_fast("read_rate", "You read too much at once", seconds)
+
+
+def count_read(size: int) -> None:
+    """What a page that was read has cost, in bytes."""
+    buckets, name = _here().reads, _reader()
+    if buckets is not None and name:
+        buckets.take(name, size)
+
+
+def _reader() -> str:
+    """Who is bound; empty for the publish key, and for an address that is not known."""
+    name = current_sender()
+    return "" if name in (HOLDER, UNKNOWN) else name
+
+
+def _too_fast(code: str, what: str, seconds: float) -> ApiError:
+    after = math.ceil(seconds)
+    return ApiError(429, code, f"{what}. Try again in {after} s, or ask for less.", {"Retry-After": str(after)})
+
+
+def _here() -> _Limits:
+    limits: _Limits = current_app.extensions[_KEY]
+    return limits
