@@ -218,8 +218,8 @@ def test_nothing_is_written_where_nothing_has_changed(tmp_path: Path) -> None:
 WORKERS = """
 import os, signal, sys
 from pathlib import Path
-from app.ops.figures import Figures
-from app.ops.folder import Folder
+from app.features.ops.figures import Figures
+from app.features.ops.folder import Folder
 path, rounds, at_once, to = Path(sys.argv[1]), *map(int, sys.argv[2:])
 
 def work(is_killed):

@@ -30,7 +30,7 @@ def test_every_test_of_the_seed_stands_in_the_table() -> None:
 
 
 def test_every_route_of_the_hub_stands_on_the_page() -> None:
-    source = (ROOT / "app" / "hub_api" / "routes.py").read_text()
+    source = (ROOT / "app" / "features" / "hub_api" / "routes.py").read_text()
     routes = re.findall(r'@blueprint\.(\w+)\("([^"]+)"', source)
     assert routes
     for method, rule in routes:

@@ -21,14 +21,31 @@ LAYERS = [
     {"channel", "metrics"},
     {"hub"},
     {"transports"},
-    {"publisher", "tickets", "on_commit", "writer"},
-    {"websocket"},
+    {"publisher", "tickets", "on_commit"},
     {"redemption"},
     {"access"},
     {"extension"},
     {"gunicorn", "testing"},
     {"__init__"},
 ]
+# The order of the parts of a package, where it matters. A part may hold those that stand before it.
+PARTS = {
+    "hub": [
+        {"pump", "ring", "ttl_cache", "history", "streams_log", "listeners", "place_reporter", "maintenance"},
+        {"single_flight", "switchboard"},
+        {"control", "broadcaster"},
+        {"catchup"},
+        {"hub"},
+    ],
+    "transports": [
+        {"address", "app_json", "client_socket", "client_watch", "cors", "json_rows"},
+        {"stream", "preflight"},
+        {"sse"},
+        {"ndjson", "refusal"},
+        {"response"},
+        {"writer", "websocket"},
+    ],
+}
 # Within a layer, as far as it goes: an event's errors, an audience's listeners.
 WITHIN = {("event", "errors"), ("settings", "errors"), ("settings", "url"), ("audience", "listener")}
 FLASK_FROM = "transports"
@@ -77,6 +94,34 @@ def test_flask_is_known_from_the_transports_up(file: Path) -> None:
     assert not knows_flask or layer_of(noun_of(file)) >= layer_of(FLASK_FROM)
 
 
+@pytest.mark.parametrize("package", PARTS)
+def test_a_part_holds_those_before_it(package: str) -> None:
+    order = {name: number for number, names in enumerate(PARTS[package]) for name in names}
+    for file in files_of(EXTENSION / package):
+        parts = file.relative_to(EXTENSION / package).parts
+        part = parts[0].removesuffix(".py")
+        if part == "__init__":
+            continue
+        for level, name in imports_of(file):
+            if level == len(parts):  # of this package
+                target = name.split(".")[0]
+                assert order[target] < order[part], f"{package}/{part} must not know {target}"
+
+
+def test_the_parts_of_the_service_know_those_below() -> None:
+    """A feature knows web and identity, and no other feature; web knows no feature. `identity` and `web` know each other."""
+    for file in files_of(SERVICE / "features"):
+        parts = file.relative_to(SERVICE / "features").parts
+        for level, name in imports_of(file):
+            if level == len(parts) and len(parts) > 1:
+                assert name.split(".")[0] == parts[0], f"{file} reaches into another feature"
+    for folder in ("web", "identity"):
+        for file in files_of(SERVICE / folder):
+            for level, name in imports_of(file):
+                depth = len(file.relative_to(SERVICE).parts)
+                assert not (level == depth and name.split(".")[0] == "features"), f"{file} knows a feature"
+
+
 def test_encodings_know_no_clock_and_no_io() -> None:
     for file in [*files_of(EXTENSION / "encoding"), EXTENSION / "event.py"]:
         absolute = {name.split(".")[0] for level, name in imports_of(file) if level == 0}
@@ -92,8 +137,8 @@ def test_the_service_knows_the_root_of_the_extension_alone() -> None:
 
 
 def test_every_feature_of_the_service_has_the_same_shape() -> None:
-    for folder in SERVICE.iterdir():
-        if (folder / "__init__.py").exists() and folder != EXTENSION:
+    for folder in (SERVICE / "features").iterdir():
+        if (folder / "__init__.py").exists():
             assert (folder / "routes.py").exists(), folder
             assert "def init_app(app: Flask)" in (folder / "__init__.py").read_text(), folder
 

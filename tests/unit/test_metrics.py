@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from app import flask_simulcast
 from app.features.ops import figures
 from app.features.ops.exposition import exposition
 from app.features.ops.figures import Figures, added_up, of_worker
@@ -18,7 +19,7 @@ from app.features.ops.folder import Machine
 from app.features.ops.health import ERRORS, health
 from app.flask_simulcast.metrics import BUCKETS, COUNTERS, GAUGES, HISTOGRAMS, Metrics, label_of
 
-EXTENSION = Path(figures.__file__).parent.parent / "flask_simulcast"
+EXTENSION = Path(flask_simulcast.__file__).parent
 NAMES = {row.partition("{")[0] for row in COUNTERS}
 
 numbers = st.builds(

@@ -170,5 +170,5 @@ def test_no_text_but_a_ticket_lets_in(text: str, browser: str) -> None:
 
 
 def test_an_oversized_ticket_is_not_even_looked_up(monkeypatch: pytest.MonkeyPatch, tickets: Tickets) -> None:
-    monkeypatch.setattr(MemoryBroker, "recall", lambda *_: pytest.fail("looked up"))
+    monkeypatch.setattr(MemoryBroker, "get_text", lambda *_: pytest.fail("looked up"))
     assert redeem(tickets, "x" * 65, "") is None

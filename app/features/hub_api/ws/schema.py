@@ -1,6 +1,6 @@
 """The JSON Schema of the protocol, from the types that read and write it.
 
-``python -m app.hub_api.ws.schema > docs/websocket-hub.schema.json`` writes it.
+``python -m app.features.hub_api.ws.schema > docs/websocket-hub.schema.json`` writes it.
 """
 
 from __future__ import annotations

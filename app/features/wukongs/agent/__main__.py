@@ -1,5 +1,5 @@
-"""``python -m app.wukongs.agent --name web-7 --url https://simulcast.example``."""
+"""``python -m app.features.wukongs.agent --name web-7 --url https://simulcast.example``."""
 
 from .command import agent
 
-agent(prog_name="python -m app.wukongs.agent")
+agent(prog_name="python -m app.features.wukongs.agent")
