@@ -14,7 +14,7 @@ from typing import Any
 
 import gevent
 from flask import Flask, Response, current_app, g, request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..extensions import simulcast
 from .errors import ApiError
@@ -130,11 +130,14 @@ def _check_encoding() -> None:
 
 def _pieces(bodies: Bodies, limit: int) -> Iterator[bytes]:
     """What comes, up to the limit; a client that keeps coming has more time."""
-    began, came = time.monotonic(), 0
-    while True:
+    began, came, length = time.monotonic(), 0, _length()
+    while length is None or came < length:
+        size = _PIECE_BYTES if length is None else min(_PIECE_BYTES, length - came)
         with gevent.Timeout(max(began + _SECONDS + came / _LEAST_BYTES_PER_SECOND - time.monotonic(), 0.001)):
-            piece = _next(_PIECE_BYTES)
+            piece = _next(size)
         if not piece:
+            if length is not None:
+                raise ApiError(400, "bad_body", "The body ended before its end. Send as many bytes as its head says.")
             return
         came += len(piece)
         if came > limit:
@@ -143,15 +146,18 @@ def _pieces(bodies: Bodies, limit: int) -> Iterator[bytes]:
         yield piece
 
 
+def _length() -> int | None:
+    """How many bytes the head announces; None for a chunked body, which the server ends."""
+    length = request.content_length
+    return 0 if length is None and not request.environ.get("wsgi.input_terminated") else length
+
+
 def _next(size: int) -> bytes:
     try:
-        return request.stream.read(size)
-    except (RequestEntityTooLarge, gevent.Timeout):
-        raise
-    except ClientDisconnected:
-        raise ApiError(400, "bad_body", "The body ended before its end. Send as many bytes as its head says.") from None
+        piece: bytes = request.environ["wsgi.input"].read(size)
+        return piece
     except Exception as error:
-        if not _is_framing(error):
+        if not (_is_framing(error) or isinstance(error, OSError)):  # or the client reset the connection
             raise
         raise ApiError(
             400, "bad_body", "The body's chunks can't be read. Send them as RFC 9112 says, section 7.1."

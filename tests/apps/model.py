@@ -10,7 +10,7 @@ if not monkey.is_module_patched("socket"):
 import os
 from pathlib import Path
 
-from flask import Flask, request
+from flask import Flask
 
 from app.flask_simulcast import Simulcast
 
@@ -22,4 +22,5 @@ simulcast = Simulcast(app)
 _example = (
     _DOCUMENT.read_text().partition("## Tokens of a language model")[2].partition("```python")[2].partition("```")[0]
 )
-exec(_example, {"app": app, "simulcast": simulcast, "request": request, "MODEL_URL": os.environ["MODEL_URL"]})
+_example = _example.replace("https://model.example/v1/answers", os.environ["MODEL_URL"])
+exec(_example, {"app": app, "simulcast": simulcast})

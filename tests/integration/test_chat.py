@@ -118,7 +118,7 @@ def test_send_chat_message_reaches_everybody_in_the_same_order(workers: Fleet) -
             positions += say(workers.two, "order", "bob", f"b{number}")
         for client in clients:
             blocks = client.take(40, "message")
-            assert [block.id for block in blocks] == positions
+            assert [block.position for block in blocks] == positions
             assert [block.json["message"] for block in blocks] == [f"{x}{n}" for n in range(20) for x in "ab"]
         timestamp = blocks[0].json["timestamp"]
         assert blocks[0].json == {

@@ -53,7 +53,8 @@ def is_native_event_source(request: Request) -> bool:
     """Whether an EventSource asks that a browser brings along.
 
     It names its type and no other, and can send no header of its page's, so not ``Authorization``. ``Sec-Fetch-Mode`` is set
-    by browsers alone, and by no script. They leave it out over plain HTTP to any host but localhost.
+    by browsers alone, and by no script; of an EventSource it is ``cors``, to its own origin too. They leave it out over plain
+    HTTP to any host but localhost.
 
     Source: WHATWG HTML, 9.2.2; W3C Fetch Metadata Request Headers, 2.3 and 3.
     """
@@ -61,6 +62,6 @@ def is_native_event_source(request: Request) -> bool:
     return (
         request.method == "GET"
         and headers.get("Accept") == _TYPE
-        and "Sec-Fetch-Mode" in headers
+        and headers.get("Sec-Fetch-Mode") == "cors"
         and "Authorization" not in headers
     )
