@@ -11,7 +11,6 @@ from .stream import END_ID, Stream, closed_data, spread_retry
 HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
-    "X-Content-Type-Options": "nosniff",  # data may look like a script
 }
 
 
