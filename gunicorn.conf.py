@@ -39,6 +39,8 @@ umask = 0o007
 # A heartbeat file on a real disk can stall a worker.
 worker_tmp_dir = os.environ.get("WORKER_TMP_DIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else None)
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+# A proxy below whose prefix this is says X-Forwarded-Prefix, which is checked. The header SCRIPT_NAME is whatever a client sent.
+forwarder_headers = ""
 # It can stop the server; who wants it asks for it.
 control_socket_disable = not os.environ.get("CONTROL_SOCKET")
 if os.environ.get("CONTROL_SOCKET"):

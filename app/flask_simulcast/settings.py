@@ -18,6 +18,10 @@ from .errors import SettingError
 PREFIX = "SIMULCAST_"
 _NAMES = "tuple[str, ...]"
 _NAMES_EXAMPLES = {"presence_channels": "chat.*,room:*", "allowed_origins": "https://app.example,http://localhost:3000"}
+# Of one address. A school or an office is one address, and so is a proxy that the app was not told of: less than half of the
+# places would turn such a site's own people away. With a handful of places there is nothing to share out.
+_HALF = -1
+_FEW_LISTENERS = 16
 _ORIGIN = re.compile(r"https?://[^/\s*?#@]+", re.ASCII)
 
 
@@ -101,13 +105,12 @@ class Settings:
     max_listeners_per_user: int = setting(
         100, "Listeners of one user in one worker; 0 for no bound.", maximum=1_000_000
     )
-    # Half of max_listeners. A school or an office is one address, and so is a proxy that the app was not told of: with a
-    # tight default such a site would turn its own people away.
     max_listeners_per_address: int = setting(
-        1800,
-        "Listeners of one address in one worker, and WebSockets of one; 0 for no bound. An IPv6 network (/64) counts as one "
-        "address. Keep it at half of SIMULCAST_MAX_LISTENERS, so that one address can't take every place. Behind a proxy the "
-        "app must know its hop count, or all clients have the proxy's address.",
+        _HALF,
+        "Listeners of one address in one worker, and WebSockets of one; an IPv6 network (/64) counts as one address. -1: half of "
+        "SIMULCAST_MAX_LISTENERS, but at least 16, so that one address can't take every place; 0: no bound. Behind a proxy the app "
+        "must know its hop count, or all clients have the proxy's address.",
+        minimum=_HALF,
         maximum=1_000_000,
     )
     max_channels_per_listener: int = setting(32, "Channels that one listener may name.", minimum=1, maximum=10_000)
@@ -208,6 +211,8 @@ class Settings:
             raise _wrong(
                 "redis_prefix", self.redis_prefix, "is not 1 to 64 characters of A-Z a-z 0-9 . _ : -", "simulcast"
             )
+        if self.max_listeners_per_address == _HALF:
+            object.__setattr__(self, "max_listeners_per_address", max(self.max_listeners // 2, _FEW_LISTENERS))
         self._prefixes  # noqa: B018 - a wrong mapping must stop the start
 
     def __repr__(self) -> str:

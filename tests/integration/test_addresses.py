@@ -117,7 +117,16 @@ def test_one_address_can_t_have_every_websocket(tmp_path: Path) -> None:
         wait_until(lambda: status_of() == 101)
 
 
-def test_by_default_half_of_the_places_are_left_to_others() -> None:
-    """sec, "Weak": one address took every place. Tighter would turn away a school, or a site whose proxy is not known."""
-    settings = Settings()
-    assert 0 < settings.max_listeners_per_address <= settings.max_listeners // 2
+@pytest.mark.parametrize(("places", "of_address"), [(3600, 1800), (60, 30), (40, 20), (30, 16), (2, 16)])
+def test_the_default_is_half_of_the_places_and_nothing_where_there_are_few(places: int, of_address: int) -> None:
+    """Tighter would turn away a school, or a site whose proxy is not known."""
+    assert Settings(max_listeners=places).max_listeners_per_address == of_address
+    assert Settings(max_listeners=places, max_listeners_per_address=7).max_listeners_per_address == 7
+    assert Settings(max_listeners=places, max_listeners_per_address=0).max_listeners_per_address == 0
+
+
+def test_by_default_one_address_does_not_take_every_place(tmp_path: Path) -> None:
+    """sec, "Weak": with 60 places one address had 60, and all others were told that the worker is full."""
+    clients = from_addresses(*["127.0.0.1"] * 31, "127.0.0.2")
+    with serve(tmp_path, broker_url="memory://", max_listeners=60) as server, statuses(server, clients) as seen:
+        assert seen == [200] * 30 + [429, 200]

@@ -111,4 +111,5 @@ def test_links_redirects_and_the_document_have_the_prefix(tmp_path: Path) -> Non
 
 def test_without_a_proxy_nobody_sets_a_prefix(tmp_path: Path) -> None:
     with serve(tmp_path) as server:
-        assert b"/hub" not in server.request("GET", "/", headers={"X-Forwarded-Prefix": "/hub"})[2]
+        for name, value in (("X-Forwarded-Prefix", "/hub"), ("SCRIPT_NAME", "/hub"), ("SCRIPT_NAME", "//hub.example")):
+            assert b"hub" not in server.request("GET", "/", headers={name: value})[2], name
