@@ -298,7 +298,6 @@ def test_the_first_write_answers_and_what_the_view_returns_goes_nowhere() -> Non
     assert answer.headers == {
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache, no-transform",
-        "x-content-type-options": "nosniff",
         "x-accel-buffering": "no",
         "access-control-allow-origin": "https://app.example",
         "x-mine": "1",
