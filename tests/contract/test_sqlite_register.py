@@ -290,11 +290,11 @@ def test_a_text_from_before_a_reboot_is_gone(path: Path, clock: FakeClock, open_
         broker.put_text(name, "x", 366 * 86400)
     broker.close()
     rebooted = open_broker(use=FakeClock(monotonic=12))
-    assert rebooted.recall("a") is None
-    assert rebooted.take("b") is None
-    rebooted.keep("d", "y", 60)
+    assert rebooted.get_text("a") is None
+    assert rebooted.pop_text("b") is None
+    rebooted.put_text("d", "y", 60)
     rebooted.maintain()
-    assert rebooted.recall("d") == "y"
+    assert rebooted.get_text("d") == "y"
     assert count(path, "kept") == 1
 
 

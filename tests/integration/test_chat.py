@@ -206,7 +206,7 @@ def test_who_comes_back_gets_what_was_missed_from_the_other_worker_and_nothing_t
         wait_until(lambda: "cyd" in present(workers.two, "back"), 5)
         again = enter(stack, workers.two, "back", "bob", last_event_id=bob.last_id)
         say(workers.one, "back", "ann", "live")
-        told = again.pop_text(3)
+        told = again.take(3)
         assert [named(block) for block in told] == [("message", "ann"), ("user-join", "cyd"), ("message", "ann")]
         assert [block.json.get("message") for block in told] == ["missed", None, "live"]
 

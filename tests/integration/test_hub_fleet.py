@@ -75,9 +75,9 @@ def test_one_that_is_kicked_may_come_back(workers: Fleet) -> None:
         assert (closed.json, closed.id) == ({"reason": "kicked", "reconnect": True}, "")
         assert client.rest() == []
         (position,) = workers.one.publish("a", 1)
-        assert other.pop_text(1)[0].id == position, "the other connection of the same token stays"
+        assert other.take(1)[0].id == position, "the other connection of the same token stays"
     with listen(workers.two, "channel=a", bearer, last_event_id=client.last_id) as again:
-        assert again.pop_text(1, "message")[0].id == position
+        assert again.take(1, "message")[0].id == position
     wait_for_listeners(workers.two, set())
     assert call(workers.two, "DELETE", f"/listeners/{id}", status=404)["error"]["code"] == "no_such_listener"
 
@@ -94,7 +94,7 @@ def test_one_that_is_kicked_for_good_is_locked_out_everywhere(workers: Fleet) ->
             answer = call(server, "GET", "/stream?channel=a", headers=bearer, status=401)
             assert answer["error"]["code"] == "token_revoked"
         workers.one.publish("a", 1)
-        assert other.pop_text(1)[0].json == 1, "another token of the same user holds"
+        assert other.take(1)[0].json == 1, "another token of the same user holds"
 
 
 def test_a_user_who_is_revoked_loses_every_stream_and_token(workers: Fleet) -> None:
@@ -116,7 +116,7 @@ def test_a_user_who_is_revoked_loses_every_stream_and_token(workers: Fleet) -> N
                 call(server, "GET", "/channels/a/history", headers=ann, status=401)["error"]["code"] == "token_revoked"
             )
         workers.two.publish("a", 1)
-        assert other.pop_text(1)[0].json == 1
+        assert other.take(1)[0].json == 1
     assert call(workers.two, "GET", "/channels/a/history", headers=token("ann", subscribe=["*"])), "a new token holds"
 
 

@@ -164,10 +164,10 @@ def test_send_to_a_user_reaches_all_their_connections_on_all_workers(workers: Fl
         for client in (laptop, phone, tablet):
             assert client.until("notification").position == answer["position"]
         (position,) = workers.one.publish("x", 1)
-        assert other.pop_text(1)[0].id == position
+        assert other.take(1)[0].id == position
     assert call(workers.two, "GET", "/channels/user:ann/history", headers=bob, status=403)
     with listen(workers.two, "channel=x", ann, last_event_id=answer["position"]) as again:
-        assert again.pop_text(2)[1].json == 1, "what came later is still to come, what was had is not"
+        assert again.take(2)[1].json == 1, "what came later is still to come, what was had is not"
 
 
 # Looking

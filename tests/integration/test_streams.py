@@ -59,7 +59,7 @@ def test_several_channels_come_in_the_order_of_the_log(server: Server) -> None:
         blocks = client.take(20, "message")
         assert [block.json for block in blocks] == list(range(20))
         with SSEClient(server.port, "/api/v1/stream?channel=b&channel=a", last_event_id=blocks[9].id) as again:
-            assert [block.json for block in again.pop_text(10, "message")] == list(range(10, 20))
+            assert [block.json for block in again.take(10, "message")] == list(range(10, 20))
 
 
 def test_head_takes_no_place(server: Server) -> None:

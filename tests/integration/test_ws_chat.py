@@ -206,7 +206,7 @@ def test_who_comes_back_with_a_position_gets_exactly_what_was_missed_at_the_othe
         say(workers.one, "resume", "bob", "2", "3")
         again = enter(stack, workers.two, "resume", "ann", f"last_event_id={position}")
         say(workers.one, "resume", "bob", "4")
-        messages = again.pop_text(4, "message", "history", "gap")
+        messages = again.take(4, "message", "history", "gap")
         assert [one.get("message") for one in messages] == ["1", "2", "3", "4"]
 
 
@@ -395,7 +395,7 @@ def test_who_was_at_a_killed_worker_comes_back_at_the_other_and_has_missed_nothi
             say(workers.two, "killed", "bob", "meanwhile")
             again = enter(stack, workers.two, "killed", "ann", f"last_event_id={position}")
             say(workers.two, "killed", "bob", "after")
-            told = again.pop_text(2, "message", "gap", "history", "user-leave")
+            told = again.take(2, "message", "gap", "history", "user-leave")
             assert [one.get("message") for one in told] == ["meanwhile", "after"]
 
 

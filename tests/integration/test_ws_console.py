@@ -127,7 +127,7 @@ def test_a_command_goes_to_the_agent_and_its_answer_to_the_console_that_asked(wo
         ):
             assert console.ask(text)["code"] == code
         assert other.ask({"type": "ping"})["type"] == "pong"
-        assert {one["type"] for one in other.pop_text(2)} == {"status"}
+        assert {one["type"] for one in other.take(2)} == {"status"}
 
 
 def test_this_machine_answers_commands_itself_and_refuses_what_it_can_not(workers: Fleet) -> None:

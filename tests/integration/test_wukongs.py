@@ -148,7 +148,7 @@ def test_when_the_sampling_worker_is_killed_another_goes_on(tmp_path: Path) -> N
         SSEClient(one.port, HOST_STREAM) as first,
         SSEClient(two.port, HOST_STREAM) as second,
     ):
-        first.pop_text(3, "status")  # it was the first to have a listener, so it has the lease
+        first.take(3, "status")  # it was the first to have a listener, so it has the lease
         second.take(3, "status")
         os.kill(one.workers[0], signal.SIGKILL)
         second.take(5, "status")
