@@ -264,7 +264,7 @@ class Client:
         if event is not None:
             self.last_id = event[1].decode()
             self.chain.numbers.append(int(event[2]))
-            self.chain.positions.append(self.last_id)
+            self.chain.positions.append(self.last_id.partition("/")[0])  # without the channel
             return
         fields = {name.decode(): value.decode() for name, value in _FIELD.findall(block)}
         name, id = fields.get("event", "message"), fields.get("id", "")
@@ -424,10 +424,10 @@ class Follower:
                 if block.type == "gap":
                     chain.gaps.append(gap_of(block.json, len(chain.numbers)))
                 elif block.type == "connected":
-                    chain.start = chain.start or block.id
+                    chain.start = chain.start or block.position
                 elif block.type == "message":
                     chain.numbers.append(block.json["n"])
-                    chain.positions.append(block.id)
+                    chain.positions.append(block.position)
                 self.last_id = client.last_id or self.last_id
         except (OSError, ValueError):  # cut in the middle of a line
             return False
