@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import gevent
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..extensions import simulcast
@@ -62,9 +61,8 @@ class Bodies:
         """The request has ended."""
         self.bytes -= g.pop("body_bytes", 0)
 
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """While a body arrives.
+    def begin(self) -> None:
+        """One more is about to arrive; count it off `reading` when it has.
 
         Raises:
             ApiError: 503 ``too_many_bodies``.
@@ -72,10 +70,6 @@ class Bodies:
         if self.reading >= _MOST_AT_ONCE:
             raise _too_many(f"{_MOST_AT_ONCE} bodies are on their way to this worker already")
         self.reading += 1
-        try:
-            yield
-        finally:
-            self.reading -= 1
 
 
 def init_app(app: Flask) -> None:
@@ -99,62 +93,69 @@ def read(most_bytes: int | None = None) -> bytes:
         ApiError: 408 ``body_timeout``: it did not come in time. 503 ``too_many_bodies``: others hold what there is. 400
             ``bad_body``: its framing is broken, or its client went away.
     """
-    bodies: Bodies = current_app.extensions[_KEY]
-    _check_encoding()
-    limit = current_app.config["SIMULCAST_MAX_BODY_BYTES"]
+    here: Request = request._get_current_object()  # type: ignore[attr-defined]  # looked up once, not at each use
+    app = current_app
+    limit = app.config["SIMULCAST_MAX_BODY_BYTES"]
     limit = limit if most_bytes is None else min(limit, most_bytes)
-    if (request.content_length or 0) > limit:
+    _check_encoding(here)
+    if (here.content_length or 0) > limit:
         raise RequestEntityTooLarge
-    with bodies.one_more():
-        try:
-            whole = b"".join(_pieces(bodies, limit))
-        except gevent.Timeout:
-            raise ApiError(
-                408,
-                "body_timeout",
-                f"The body did not come in time. Send it within {_SECONDS:g} s, or at {_LEAST_BYTES_PER_SECOND >> 10} KiB a second.",
-            ) from None
+    bodies: Bodies = app.extensions[_KEY]
+    bodies.begin()
+    try:
+        whole = _arrived(here, bodies, limit)
+    except gevent.Timeout:
+        raise ApiError(
+            408,
+            "body_timeout",
+            f"The body did not come in time. Send it within {_SECONDS:g} s, or at {_LEAST_BYTES_PER_SECOND >> 10} KiB a second.",
+        ) from None
+    finally:
+        bodies.reading -= 1
     g.body_is_read = True
     simulcast.check_grant()  # it was asked for before the body, which may have taken long
     return whole
 
 
-def _check_encoding() -> None:
+def _check_encoding(here: Request) -> None:
     """Nothing is unpacked here: a few bytes could become any number."""
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    encoding = here.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if encoding not in ("", "identity"):
         raise ApiError(
             415, "content_encoding", f"A body with Content-Encoding {encoding[:32]!a} is not taken. Send it as it is."
         )
 
 
-def _pieces(bodies: Bodies, limit: int) -> Iterator[bytes]:
-    """What comes, up to the limit; a client that keeps coming has more time."""
-    began, came, length = time.monotonic(), 0, _length()
+def _arrived(here: Request, bodies: Bodies, limit: int) -> bytes:
+    """What comes, up to the limit; a client that keeps coming has more time. Switches."""
+    began, came, length = time.monotonic(), 0, _length(here)
+    source = here.environ["wsgi.input"]
+    pieces = []
     while length is None or came < length:
         size = _PIECE_BYTES if length is None else min(_PIECE_BYTES, length - came)
         with gevent.Timeout(max(began + _SECONDS + came / _LEAST_BYTES_PER_SECOND - time.monotonic(), 0.001)):
-            piece = _next(size)
+            piece = _next(source, size)
         if not piece:
             if length is not None:
                 raise ApiError(400, "bad_body", "The body ended before its end. Send as many bytes as its head says.")
-            return
+            break
         came += len(piece)
         if came > limit:
             raise RequestEntityTooLarge
         bodies.hold(len(piece))
-        yield piece
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
-def _length() -> int | None:
+def _length(here: Request) -> int | None:
     """How many bytes the head announces; None for a chunked body, which the server ends."""
-    length = request.content_length
-    return 0 if length is None and not request.environ.get("wsgi.input_terminated") else length
+    length = here.content_length
+    return 0 if length is None and not here.environ.get("wsgi.input_terminated") else length
 
 
-def _next(size: int) -> bytes:
+def _next(source: Any, size: int) -> bytes:
     try:
-        piece: bytes = request.environ["wsgi.input"].read(size)
+        piece: bytes = source.read(size)
         return piece
     except Exception as error:
         if not (_is_framing(error) or isinstance(error, OSError)):  # or the client reset the connection
@@ -171,23 +172,31 @@ def _is_framing(error: Exception) -> bool:
 
 def _leave_unread(response: Response) -> Response:
     """A body that was not read is taken for a moment; if more is to come, the connection ends with this answer."""
-    has_body = request.content_length or "Transfer-Encoding" in request.headers
-    if has_body and not g.get("body_is_read") and not response.is_streamed and not _is_taken_in_passing():
-        _close_afterwards(request.environ)
+    if g.get("body_is_read") or response.is_streamed:
+        return response
+    here: Request = request._get_current_object()  # type: ignore[attr-defined]
+    if (here.content_length or "HTTP_TRANSFER_ENCODING" in here.environ) and not _is_taken_in_passing(here):
+        _close_afterwards(here.environ)
     return response
 
 
-def _is_taken_in_passing() -> bool:
-    left = _LINGER_BYTES
+def _is_taken_in_passing(here: Request) -> bool:
+    """Whether the rest of the body is there, and was thrown away. Never asks for more than the head announces: not every
+    server ends its input there."""
+    length = _length(here)
+    left = _LINGER_BYTES if length is None else length - g.get("body_bytes", 0)
+    if left > _LINGER_BYTES:
+        return False
     with gevent.Timeout(_LINGER_SECONDS, False):  # type: ignore[arg-type]
         try:
             while left > 0:
-                piece = request.environ["wsgi.input"].read(min(left, _PIECE_BYTES))
+                piece = here.environ["wsgi.input"].read(min(left, _PIECE_BYTES))
                 if not piece:
                     return True
                 left -= len(piece)
         except Exception:
             return False  # broken, too long, or gone: this connection is of no further use
+        return length is not None
     return False
 
 
