@@ -39,6 +39,7 @@ from .settings import PREFIX, Settings
 from .transports.app_json import default_of
 
 _MAX_CHANNELS = 1000
+_FIELDS = frozenset({"channel", "channels", "data", "type", "idempotency_key"})
 
 
 class Publishing(ABC):
@@ -230,10 +231,14 @@ def _drafts(event: Mapping[str, Any], number: int, settings: Settings, default: 
             raise EventDataError(
                 f'{type(event).__name__} is not an event. Use a mapping: {{"channel": "orders", "data": 7}}.'
             )
+        if unknown := event.keys() - _FIELDS:
+            raise EventDataError(f"An event has no field {min(unknown, key=str)!a}. Use {', '.join(sorted(_FIELDS))}.")
+        if "data" not in event:
+            raise EventDataError("The event has no data. Give it data, None for null.")
         channels = event.get("channels")
         names = (check_publishable(event.get("channel")),) if channels is None else _publishable(channels)
         key = event.get("idempotency_key")
-        return checked_drafts(names, event.get("data"), event.get("type", "message"), key, settings, default)
+        return checked_drafts(names, event["data"], event.get("type", "message"), key, settings, default)
     except SimulcastError as error:
         error.args = (f"Event {number}: {error}",) if number else error.args
         raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -42,22 +41,9 @@ def parse(text: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         ApiError: As `parse_json`.
         msgspec.ValidationError: It is JSON, of another type.
     """
-    return _parse(text, decoder.decode, parse_json, decoder.type)
-
-
-def parse_lines(text: bytes, decoder: msgspec.json.Decoder[T]) -> list[T]:
-    """Parse JSON of a type, one a line.
-
-    Raises:
-        ApiError, msgspec.ValidationError: As `parse`.
-    """
-    return _parse(text, decoder.decode_lines, _parse_json_lines, list[decoder.type])  # type: ignore[name-defined]
-
-
-def _parse(text: bytes, decode: Callable[[bytes], T], parse_slowly: Callable[[bytes], Any], type: Any) -> T:
     text = text.removeprefix(BOM_UTF8)  # RFC 8259, 8.1: may be ignored
     try:
-        return decode(text)
+        return decoder.decode(text)
     except msgspec.ValidationError:
         raise
     except RecursionError:
@@ -67,15 +53,11 @@ def _parse(text: bytes, decode: Callable[[bytes], T], parse_slowly: Callable[[by
             raise not_json(error) from None
         # Python's own parser says where it is wrong, and takes the one thing that msgspec does not: an escaped half of a
         # surrogate pair, which a browser writes when text was cut in the middle of an emoji.
-        values = parse_slowly(text)
+        value = parse_json(text)
         try:
-            return msgspec.convert(values, type)  # type: ignore[no-any-return]
+            return msgspec.convert(value, decoder.type)
         except UnicodeEncodeError:
             raise msgspec.ValidationError("Object contains a field whose name is half a surrogate pair") from None
-
-
-def _parse_json_lines(text: bytes) -> list[Any]:
-    return [parse_json(line) for line in text.split(b"\n") if line.strip()]
 
 
 def not_json(error: Exception) -> ApiError:

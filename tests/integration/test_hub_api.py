@@ -112,6 +112,8 @@ def test_one_bad_event_rejects_the_batch_and_stores_nothing(server: Server) -> N
         (b'{"channel":"a","data":"' + "é".encode() * 40_000 + b'"}', 413, "event_too_large"),
         (b'{"channel":"a","data":"' + b"x" * (5 << 20) + b'"}', 413, "request_entity_too_large"),
         (b"[" + b",".join([b'{"channel":"a","data":1}'] * 1001) + b"]", 413, "too_many_events"),
+        (b'{"data":1,"channels":[' + b'"a",' * 1000 + b'"a"]}', 413, "too_many_events"),
+        (b'{"channel":"a","data":"\xff"}', 400, "not_json"),
         (b'{"channel":"a","data":"\\ud800"}', 201, ""),
         (b'{"channel":"a","data":{"\\udc00":"\\u0000\\u2028"}}', 201, ""),
     ],

@@ -95,6 +95,30 @@ def test_the_error_names_the_event_and_the_field() -> None:
         read(b'{"channel":"a","data":1,}')
 
 
+@pytest.mark.parametrize("mimetype", [JSON, NDJSON])
+@pytest.mark.parametrize("filling", [b"", b" " * (300 << 10)], ids=["small", "large"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"channel":"a","data":"\xff"}',
+        b'{"channel":"a","data":{"\xc3":1}}',
+        b'{"channels":["\xff"],"data":1}',
+        b'{"channel":"a","data":1,"type":"\xff"}',
+        b'{"channel":"a","data":1,"\xff":1}',
+    ],
+)
+def test_what_is_not_utf8_is_refused_wherever_it_stands(text: bytes, filling: bytes, mimetype: str) -> None:
+    assert code_of(text + filling, mimetype) == "not_json"
+    if mimetype == JSON:
+        assert code_of(b"[" + text + filling + b"]") == "not_json"
+
+
+def test_a_draft_that_is_not_utf8_is_refused() -> None:
+    with pytest.raises(ApiError) as refused:
+        read_draft(b'{"data":"\xff"}', None, 1 << 20)
+    assert refused.value.code == "not_json"
+
+
 def test_an_event_goes_to_one_channel_or_to_several_not_both() -> None:
     (event,) = read(b'{"channels":["a","b"],"data":1,"type":"t","idempotency_key":"k"}')
     key = IdempotencyKey("k", "user:ann")
@@ -108,6 +132,25 @@ def test_an_event_goes_to_one_channel_or_to_several_not_both() -> None:
 def test_an_event_for_several_channels_counts_for_each() -> None:
     names = json.dumps([f"c{n}" for n in range(11)]).encode()
     assert code_of(b'{"data":1,"channels":' + names + b"}") == "too_many_events"
+    with pytest.raises(ApiError, match=r"^Event 1, channels: Expected `str`, got `int`\."):
+        read(b'[{"channel":"a","data":1},{"channels":["a",7],"data":1}]')
+
+
+@pytest.mark.parametrize(
+    ("start", "between", "end", "mimetype"), [(b"[", b",", b"]", JSON), (b"", b"\n\n", b"\n", NDJSON)]
+)
+def test_events_are_counted_before_they_are_made(start: bytes, between: bytes, end: bytes, mimetype: str) -> None:
+    one = b'{"channel":"a","data":[1,2,3]}'
+    assert len(read(start + between.join([one] * 10) + end, mimetype)) == 10
+    assert code_of(start + between.join([one] * 11) + end, mimetype) == "too_many_events"
+    assert code_of(start + between.join([*[one] * 10, b"this is not even JSON"]) + end, mimetype) == "too_many_events"
+
+
+def test_a_line_has_one_event() -> None:
+    one = b'{"channel":"a","data":1}'
+    assert code_of(one + one, NDJSON) == "not_json"
+    with pytest.raises(ApiError, match=r"^Event 1, channel: Expected `str`, got `int`\."):
+        read(one + b'\n\n{"channel":7,"data":1}', NDJSON)
 
 
 def test_what_is_stored_in_several_channels_has_a_bound_in_bytes() -> None:
@@ -173,6 +216,11 @@ BOMBS = {
     "halves": b'{"channel":"a","data":"' + b"\\ud800" * (4 * MILLION // 6) + b'"}',
     "depth": b"[" * (4 * MILLION),
     "lines": b"\n" * (4 * MILLION),
+    "too many events": b"[" + b",".join([b'{"channel":"a","data":1}'] * 160_000) + b"]",
+    "too many lines": b"\n".join([b'{"channel":"a","data":1}'] * 160_000),
+    "events without a channel": b"[" + b",".join([b'{"data":1}'] * 380_000) + b"]",
+    "channels": b'{"data":1,"channels":[' + b",".join([b'"a"'] * MILLION) + b"]}",
+    "many lists of channels": b"[" + b",".join([b'{"data":1,"channels":[' + b'"a",' * 1000 + b'"a"]}'] * 1000) + b"]",
 }
 
 

@@ -59,6 +59,8 @@ APP_FAULTS: dict[str, Callable[[], object]] = {
     "publish, size": lambda: simulcast.publish("a", "x" * 100_000),
     "publish_many, not a mapping": lambda: simulcast.publish_many([("a", 1)]),  # type: ignore[list-item]
     "publish_many, data": lambda: simulcast.publish_many([{"channel": "a", "data": {1, 2}}]),
+    "publish_many, no data": lambda: simulcast.publish_many([{"channel": "a"}]),
+    "publish_many, a misspelt field": lambda: simulcast.publish_many([{"channel": "a", "data": 1, "tpye": "x"}]),
     "publish_to_channels, none": lambda: simulcast.publish_to_channels([], 1),
     "publish_to_channels, name": lambda: simulcast.publish_to_channels(["a", ""], 1),
     "broadcast, data": lambda: simulcast.broadcast(object()),
@@ -168,15 +170,22 @@ def test_an_app_s_own_default_is_asked(app: Flask) -> None:
         assert simulcast.publish("a", [1j, WHEN.date()]).data.startswith('["own",')
 
 
-def test_a_provider_without_a_default_has_flask_s(app: Flask) -> None:
+def test_a_provider_without_a_default_is_asked_then_flask_s(app: Flask) -> None:
     class Other(JSONProvider):
         def dumps(self, obj: Any, **kwargs: Any) -> str:
-            return json.dumps(obj)
+            return json.dumps(obj, default={WHEN: WHEN.isoformat(), 1j: "i"}.__getitem__)
 
         def loads(self, s: str | bytes, **kwargs: Any) -> Any:
             return json.loads(s)
 
+    class Strict(Other):
+        def dumps(self, obj: Any, **kwargs: Any) -> str:
+            return json.dumps(obj)
+
     app.json = Other(app)
+    with app.app_context():
+        assert json.loads(simulcast.publish("a", [WHEN, 1j]).data) == [WHEN.isoformat(), "i"]
+    app.json = Strict(app)
     with app.app_context():
         assert simulcast.publish("a", uuid.UUID(int=7)).data == f'"{uuid.UUID(int=7)}"'
 
