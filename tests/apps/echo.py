@@ -7,7 +7,6 @@ from gevent import monkey
 if not monkey.is_module_patched("socket"):
     monkey.patch_all()
 
-import gc
 import logging
 import os
 import zlib
@@ -18,6 +17,7 @@ from flask import Blueprint, Flask, Response, jsonify, request
 
 from app.flask_simulcast import CloseReason, Connection, GuardedSock, Simulcast, UnauthorizedError, text_frame
 from app.flask_simulcast.encoding.websocket import BINARY, COMPRESSED, TEXT, frame
+from tests.living import living, living_greenlets
 
 logging.basicConfig(level=logging.INFO)
 app = Flask(__name__)
@@ -180,10 +180,9 @@ def enter(ws: Connection, room: str) -> None:
 @app.get("/inspect")
 def inspect() -> Response:
     """Greenlets, descriptors, counters."""
-    gc.collect()
     return jsonify(
-        greenlets=sum(isinstance(thing, gevent.Greenlet) and not thing.dead for thing in gc.get_objects()),
-        connections=sum(isinstance(thing, Connection) for thing in gc.get_objects()),
+        greenlets=living_greenlets(),
+        connections=len(living(Connection)),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         open=len(simulcast.connections.open),
         listeners=len(simulcast.hub.listeners),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 
@@ -11,6 +10,7 @@ from gevent import monkey
 
 from app.flask_simulcast.transports.stream import Stream
 from tests.apps.inspected import app
+from tests.living import living
 
 
 @app.get("/fork")
@@ -19,7 +19,7 @@ def fork() -> Response:
     done, told = os.pipe()
     child = monkey.get_original("os", "fork")()
     if child == 0:
-        for stream in [thing for thing in gc.get_objects() if isinstance(thing, Stream)]:
+        for stream in living(Stream):
             stream.__del__()
             if stream._watch is not None:
                 stream._watch.stop()

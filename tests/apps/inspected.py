@@ -13,11 +13,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import gevent
 from flask import Response, jsonify, request
 
 from app import create_app
 from app.extensions import simulcast
+from tests.living import living_greenlets
 
 app = create_app()
 
@@ -32,7 +32,7 @@ def inspect() -> Response:
         listeners=len(hub.listeners),
         channels=len(hub._switchboard.channels),
         audiences=len(hub._switchboard.audiences),
-        greenlets=sum(isinstance(thing, gevent.Greenlet) and not thing.dead for thing in gc.get_objects()),
+        greenlets=living_greenlets(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         metrics=simulcast.metrics.snapshot(),
     )

@@ -7,7 +7,6 @@ from gevent import monkey
 if not monkey.is_module_patched("socket"):
     monkey.patch_all()
 
-import gc
 import http.client
 import logging
 import os
@@ -22,6 +21,7 @@ import gevent.queue
 from flask import Flask, Response, abort, jsonify, request
 
 from app.flask_simulcast import Simulcast
+from tests.living import living_greenlets
 
 logging.basicConfig(level=logging.INFO)
 app = Flask(__name__)
@@ -35,9 +35,8 @@ closed_at: dict[str, float] = {}  # when a view's `finally` ran, on the clock th
 @app.get("/inspect")
 def inspect() -> Response:
     """Greenlets, descriptors, counters, and when which view ended."""
-    gc.collect()
     return jsonify(
-        greenlets=sum(isinstance(thing, gevent.Greenlet) and not thing.dead for thing in gc.get_objects()),
+        greenlets=living_greenlets(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         metrics=simulcast.metrics.snapshot(),
         closed_at=closed_at,

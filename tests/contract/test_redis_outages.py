@@ -19,6 +19,7 @@ from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError, Publ
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.loop import is_patched
 from app.flask_simulcast.testing import FakeClock
+from tests.living import living_greenlets
 from tests.redis_server import Redis, serve_redis
 from tests.serving import wait_until
 
@@ -61,8 +62,7 @@ def sockets() -> int:
 def threads_or_greenlets() -> int:
     if not is_patched():
         return threading.active_count()
-    gc.collect()
-    return sum(isinstance(it, gevent.Greenlet) and not it.dead for it in gc.get_objects())
+    return living_greenlets()
 
 
 # Frozen

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
@@ -49,17 +50,30 @@ def in_a_network_of_its_own(test: Callable[[], None]) -> None:
 
 
 class Loss:
-    """Drops packets of one TCP port, in both directions.
+    """Drops packets of a server, in both directions.
 
     Args:
-        port: Of a server, or of one client.
+        port: Of the server.
+        client: Port of the one client whose packets are meant. The kernel gives it to others once the connection has ended;
+            to this server not so soon.
         share: Of the packets, each by chance.
     """
 
-    def __init__(self, port: int, share: float = 1.0) -> None:
+    def __init__(self, port: int, client: int | None = None, share: float = 1.0) -> None:
         chance = () if share == 1 else ("-m", "statistic", "--mode", "random", "--probability", str(share))
         self._rules = [
-            ("INPUT", "-p", "tcp", side, str(port), *chance, "-j", "DROP") for side in ("--sport", "--dport")
+            (
+                "INPUT",
+                "-p",
+                "tcp",
+                here,
+                str(port),
+                *(() if client is None else (there, str(client))),
+                *chance,
+                "-j",
+                "DROP",
+            )
+            for here, there in (("--sport", "--dport"), ("--dport", "--sport"))
         ]
         self._port = port
         for rule in self._rules:
@@ -83,7 +97,7 @@ def _iptables(*arguments: str) -> str:
 
 def vanish(client: SSEClient) -> None:
     """From now on nothing of this connection gets through, in either direction; not even that it is closed."""
-    Loss(client.socket.getsockname()[1])
+    Loss(client.socket.getpeername()[1], client.socket.getsockname()[1])
     client.close()
 
 
@@ -143,11 +157,16 @@ def test_p8_idle_clients_that_vanish_are_gone_within_the_heartbeat_and_the_patie
 @on("sqlite")
 def test_p8_idle_listeners_stay_while_probes_and_heartbeats_are_lost(store: Store) -> None:
     """scale-2 7.1: with a heartbeat of 30 s every third idle listener was cut, because one lost probe ended it. Here several in
-    a row are lost, with the values that are deployed, and afterwards each tenth packet."""
+    a row are lost, with the values that are deployed; and, once they have been made up for, each tenth packet.
+
+    Both at once would be more than is promised: the kernel doubles the time between two attempts, so that only one or two of
+    them are left after the lost ones, and each fails with 19 %.
+    """
 
     def test() -> None:
         with contextlib.ExitStack() as stack:
-            servers, clients = {}, []
+            servers: dict[int, Server] = {}
+            clients: dict[int, list[SSEClient]] = defaultdict(list)
             for heartbeat in SIZES.lossy_heartbeats:
                 server = stack.enter_context(
                     store.serve(
@@ -158,21 +177,25 @@ def test_p8_idle_listeners_stay_while_probes_and_heartbeats_are_lost(store: Stor
                 for _ in range(SIZES.lossy_listeners):
                     client = stack.enter_context(SSEClient(server.port, PATH, timeout=120))
                     client.until("connected")
-                    clients.append(client)
+                    clients[heartbeat].append(client)
             losses = {heartbeat: Loss(server.port) for heartbeat, server in servers.items()}
             for heartbeat, loss in losses.items():
                 silence = keepalive_for(heartbeat).user_timeout_seconds
                 wanted = MOST_LOST * SIZES.lossy_listeners
                 wait_until(lambda loss=loss, wanted=wanted: loss.packets >= wanted, silence, "packets to be lost")
                 loss.end()
-                Loss(servers[heartbeat].port, share=0.1)
-            for client in clients:
-                client.until("heartbeat")
-            for server in servers.values():
+            for heartbeat, server in servers.items():
+                for client in clients[heartbeat]:
+                    client.until("heartbeat")
+                Loss(server.port, share=0.1)
+            for heartbeat in servers:
+                for client in clients[heartbeat]:
+                    client.until("heartbeat")
+            for heartbeat, server in servers.items():
                 assert listeners(server) == SIZES.lossy_listeners
                 server.publish("flow", "still there")
-            for client in clients:
-                assert client.until("message").json == "still there"
+                for client in clients[heartbeat]:
+                    assert client.until("message").json == "still there"
 
     in_a_network_of_its_own(test)
 
@@ -198,7 +221,7 @@ def test_p8_behind_nginx_an_idle_client_stays_while_probes_are_lost_and_a_vanish
             assert listeners_behind(nginx) == len(clients)
             began = time.monotonic()
             for client in clients:
-                Loss(client.getsockname()[1])
+                Loss(client.getpeername()[1], client.getsockname()[1])
             wait_until(lambda: listeners_behind(nginx) == 0, 5 * 14, "the vanished to be noticed")
             print(f"\nbehind nginx: gone after {time.monotonic() - began:.1f} s")
 

@@ -100,19 +100,16 @@ def read_events(
     events = _outlines_of_lines(text, bounds.events) if mimetype in _LINES else _outlines(text, bounds.events)
     if not events:
         raise ApiError(400, "no_events", "The body has no event. Send an object, an array of them, or one a line.")
-    count = 0
+    if sum(map(_channel_count, events)) > bounds.events:
+        raise _too_many(bounds.events)
     for number, event in enumerate(events):
+        _fill_in_channels(event, number)
         if (event.channel is UNSET) == (event.channels is UNSET):
             raise ApiError(
                 400,
                 "invalid_event",
                 f"Event {number} must have either channel or channels. Send one of the two, and data.",
             )
-        count += _channel_count(event)
-    if count > bounds.events:
-        raise _too_many(bounds.events)
-    for number, event in enumerate(events):
-        _fill_in_channels(event, number)
         _fill_in_data(event, f"Event {number}", bounds.event_bytes)
         breathe()
     copied = sum(_stored_bytes(event) for event in events if event.channels is not UNSET)
@@ -218,7 +215,7 @@ def _channel_count(event: Event) -> int:
     """How many channels an event names, before they are parsed: no name has a comma in it."""
     if isinstance(event.channels, msgspec.Raw):
         return bytes(event.channels).count(b",") + 1
-    return len(event.names)
+    return 1 if event.channels is UNSET else len(event.channels)
 
 
 def _fill_in_channels(event: Event, number: int) -> None:
