@@ -32,14 +32,14 @@ graceful_timeout = _number("GRACEFUL_TIMEOUT", 30)
 keepalive = max(_number("KEEPALIVE", 2), 1)
 limit_request_line = 8190  # several channels, and later a ticket, in one URL
 
-# Of a unix socket: whoever may connect can say in X-Forwarded-For which address it has, so that is this user and its group,
-# which nginx must be in. The service's own files are for its user alone, whatever the umask.
+# For a unix socket: a process that may connect can claim any address in X-Forwarded-For. So only this user and its group may
+# connect; nginx must be in the group. The service's own files are only for its user, whatever the umask.
 umask = 0o007
 
 # A heartbeat file on a real disk can stall a worker.
 worker_tmp_dir = os.environ.get("WORKER_TMP_DIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else None)
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
-# A proxy below whose prefix this is says X-Forwarded-Prefix, which is checked. The header SCRIPT_NAME is whatever a client sent.
+# A proxy that adds a prefix sends X-Forwarded-Prefix, which is checked. The header SCRIPT_NAME is whatever a client sent.
 forwarder_headers = ""
 # It can stop the server; who wants it asks for it.
 control_socket_disable = not os.environ.get("CONTROL_SOCKET")

@@ -1,13 +1,13 @@
-"""Channels of the service's own. Events on them are commands, or speech in a person's name: so only a pattern that names the
-prefix reaches them, a star alone does not."""
+"""The service's own channels. Their events are commands, or messages in a person's name, so a pattern must name the prefix to
+match them: a star alone does not."""
 
 from __future__ import annotations
 
 #: Commands to a wukong's agent.
 AGENT = "wukong-agent."
-#: Its answers.
+#: The agent's answers.
 REPLIES = "wukong-replies."
-#: Messages of a room of the chat.
+#: Messages of a chat room.
 ROOM = "chatroom:"
 
 RESERVED = (AGENT, REPLIES, ROOM)

@@ -22,8 +22,8 @@ def init_app(app: Flask) -> None:
 
 
 def is_command() -> bool:
-    """Whether the app is being made for a command at a prompt, not for a server. A command makes no log and no tables: in
-    the wrong folder it would publish to nobody."""
+    """Tell whether the app is created for a command at a prompt, not for a server. A command creates no log and no tables: in
+    the wrong folder it would publish to a log without listeners."""
     context = click.get_current_context(silent=True)
     return context is not None and context.find_object(ScriptInfo) is not None and context.info_name != "run"
 

@@ -59,7 +59,7 @@ def _hosts(value: Any) -> list[str]:
     hosts = [name.strip().lower() for name in names if name.strip()]
     for host in hosts:
         if _HOST.fullmatch(host) is None:
-            raise ValueError(f"{host!r} is no name of a host: no scheme, no port, no path, no star")
+            raise ValueError(f"{host!r} is not a host name: no scheme, no port, no path, no star")
     return hosts
 
 
@@ -92,9 +92,9 @@ def _natural(value: Any) -> int:
 
 
 TABLE = (
-    Row("publish_key", _key, "", "", "A password, of at least 32 bytes: whoever sends it as a bearer token may publish, report, send to anyone, kick, and listen to all but what is sent to one user. It can't be revoked."),
+    Row("publish_key", _key, "", "", "A password of at least 32 bytes. A client that sends it as a bearer token may publish, report, send to anyone, kick, and listen to everything except what is sent to one user. It can't be revoked."),
     Row("jwt_key", _key, "", "", "Secret of at least 32 bytes with which tokens are signed (HS256)."),
-    Row("jwt_public_key_file", str, "", "", "PEM file with the public key of whoever issues tokens: RSA of at least 2048 bits (RS256), or P-256 (ES256). Needs the package cryptography. Read at start."),
+    Row("jwt_public_key_file", str, "", "", "PEM file with the public key of the token issuer: RSA of at least 2048 bits (RS256), or P-256 (ES256). Needs the package cryptography. Read at start."),
     Row("jwt_jwks_file", str, "", "", "The same as a key set (JWKS): tokens name their key by kid. Instead of the PEM file."),
     Row("jwt_audience", str, "", "", "What a token's aud must hold. Without it, a token must have none."),
     Row("jwt_issuer", str, "", "", "What a token's iss must be. Without it, it is not looked at."),
@@ -105,21 +105,21 @@ TABLE = (
     Row("max_batch_events", _positive, 1000, "events", "Most events of one publish request."),
     Row("publish_rate", _natural, 100, "events/s", "How much one user may publish, in each worker; 0 for no bound. The publish key has none."),
     Row("publish_burst", _positive, 1000, "events", "How much of that may come at once, after a pause."),
-    Row("publish_rate_per_address", _natural, 0, "events/s", "How much may be published from one address, in each worker; 0 for no bound. The network (/64) counts as the address for IPv6."),
-    Row("ticket_rate", _natural, 10, "tickets/s", "How many tickets one user may have, in each worker, ten seconds' worth at once; 0 for no bound."),
-    Row("read_rate", _natural, 8 << 20, "bytes/s", "How much history, and lists of who is there, one user may read, in each worker, four seconds' worth at once; 0 for no bound. Without a token it is one address. The publish key has none."),
-    Row("wukong_stale_seconds", _positive, 15, "s", "A wukong that has not reported for so long is offline."),
-    Row("max_wukongs", _positive, 10_000, "wukongs", "How many wukongs may report. Each keeps its last status, of at most SIMULCAST_MAX_EVENT_BYTES, in the service's database; one that has been silent for 30 days goes."),
-    Row("chat_anonymous", _flag, False, "", "Whether somebody without a token may speak in rooms that SIMULCAST_ANONYMOUS_CHANNELS opens (chat.*), under any name."),
-    Row("chat_rate", _natural, 1, "messages/s", "How much one person may say in one room, in each worker, and five times as much in all rooms together; 0 for no bound. One address may say ten times as much."),
+    Row("publish_rate_per_address", _natural, 0, "events/s", "How much one address may publish, in each worker; 0 for no limit. For IPv6 the network (/64) counts as the address."),
+    Row("ticket_rate", _natural, 10, "tickets/s", "How many tickets one user may get, in each worker, and ten seconds' worth at once; 0 for no limit."),
+    Row("read_rate", _natural, 8 << 20, "bytes/s", "How much history and how many lists of members and listeners one user may read, in each worker, and four seconds' worth at once; 0 for no limit. Clients without a token are counted by address. The publish key has no limit."),
+    Row("wukong_stale_seconds", _positive, 15, "s", "A wukong that has not reported for this time is offline."),
+    Row("max_wukongs", _positive, 10_000, "wukongs", "How many wukongs may report. The service's database keeps the last status of each, up to SIMULCAST_MAX_EVENT_BYTES. A wukong that is silent for 30 days is removed."),
+    Row("chat_anonymous", _flag, False, "", "Whether a client without a token may speak, under any name, in rooms that SIMULCAST_ANONYMOUS_CHANNELS opens (chat.*)."),
+    Row("chat_rate", _natural, 1, "messages/s", "How much one person may say in one room, in each worker, and five times as much in all rooms together; 0 for no limit. One address may say ten times as much."),
     Row("chat_burst", _positive, 10, "messages", "How much of that may come at once, after a pause."),
-    Row("metrics_folder", str, "instance/metrics", "", "Where the workers of one machine write their figures down for each other. A folder in memory will do: all in it begins anew with each start."),
-    Row("log_level", _level, "", "", "How much the service says: debug, info, warning or error. Without it, as much as gunicorn (LOG_LEVEL)."),
-    Row("proxy_hops", _natural, 0, "proxies", "How many proxies in front may be believed about a client's address, scheme, host and path prefix."),
-    Row("trusted_hosts", _hosts, [], "", "Names under which browsers reach this service, with commas between them; one that begins with a dot is all names below it, too. Any other Host is answered 400. Without it any is served, but for names with a dot on a loopback address that no proxy stands before."),
+    Row("metrics_folder", str, "instance/metrics", "", "Folder in which the workers of one machine share their figures. A folder in memory is enough: each start begins with new files."),
+    Row("log_level", _level, "", "", "Log level of the service: debug, info, warning or error. The default is gunicorn's (LOG_LEVEL)."),
+    Row("proxy_hops", _natural, 0, "proxies", "Number of proxies in front whose word on a client's address, scheme, host and path prefix is trusted."),
+    Row("trusted_hosts", _hosts, [], "", "Names under which browsers reach this service, separated by commas. A name that begins with a dot includes all names below it. A request with any other Host gets 400. If this is not set, every Host is served, except a name with a dot on a loopback address without a proxy in front."),
 )  # fmt: skip
 
-#: All of the above, as they stand in ``app.config``.
+#: The keys of these settings in ``app.config``.
 KEYS = frozenset(PREFIX + row.name.upper() for row in TABLE)
 
 _EXAMPLES = {

@@ -1,4 +1,4 @@
-"""The service's own data: where the database is, and that its file is for this user alone."""
+"""The service's own database: its place, and a file that only this user can read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _EXAMPLE = (
 
 
 def init_app(app: Flask) -> None:
-    """Set the database up. A file is made here, since SQLite would let everyone read it; at a prompt none is made.
+    """Set up the database. An SQLite file is created here, because SQLite would let every user read it. A command at a prompt
+    creates none.
 
     Raises:
         SettingError: The URL can't be used, or its file can't be opened. Shows no password.
@@ -39,9 +40,9 @@ def init_app(app: Flask) -> None:
 def _read(text: str) -> URL:
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError):  # what they say may quote the URL, and so a password
+    except (ArgumentError, ValueError):  # their text may quote the URL, and so a password
         url = None
-    if url is None or "@" in (url.host or ""):  # then a part of the password would be told by the driver
+    if url is None or "@" in (url.host or ""):  # then the driver would show a part of the password
         raise SettingError(
             "SIMULCAST_DATABASE_URL (not shown: there may be a password in it) can't be read; in a password write %40 for @, "
             f"%2F for /, %3A for :. {_EXAMPLE}"
@@ -50,7 +51,7 @@ def _read(text: str) -> URL:
 
 
 def _file_of(url: URL, folder: str) -> str | None:
-    """The path of an SQLite database, relative to the instance folder; None for any other, and for one in memory."""
+    """Return the path of an SQLite database, resolved from the instance folder; None for another database or one in memory."""
     if not url.drivername.startswith("sqlite") or url.database in (None, "", ":memory:") or "uri" in url.query:
         return None
     return os.path.join(folder, str(url.database))

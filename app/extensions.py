@@ -9,6 +9,6 @@ from .flask_simulcast import GuardedSock, Simulcast
 
 simulcast = Simulcast(
     reserved=channels.RESERVED, answers_preflights=False
-)  # app/web/cors.py answers them, for all of the API
+)  # app/web/cors.py answers preflights for the whole API
 sock = GuardedSock(simulcast)
 db = SQLAlchemy()

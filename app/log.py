@@ -37,8 +37,8 @@ def init_app(app: Flask) -> None:
 
 
 class _OneLine(logging.Formatter):
-    """A message can't look like two, nor drive a terminal. A traceback follows on lines of its own, each set in, so that none
-    of them can look like a message."""
+    """A formatter whose messages can't look like two or control a terminal. The lines of a traceback are indented, so none of
+    them can look like a message."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = server_log.visible(record.message)
@@ -49,7 +49,7 @@ class _OneLine(logging.Formatter):
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    """The development server writes whole request lines, and quotes those that it can't read."""
+    """Remove queries from a record: the development server logs whole request lines, and quotes those that it can't parse."""
     if isinstance(record.msg, str):
         record.msg = _told(record.msg)
     if isinstance(record.args, tuple):
@@ -58,5 +58,6 @@ def _without_query(record: logging.LogRecord) -> bool:
 
 
 def _told(text: str) -> str:
-    """``http.server`` quotes what it can't read in brackets, in whole or in part: ``Bad request version ('a&ticket=…')``."""
+    """Remove the query from a text. ``http.server`` quotes in brackets what it can't parse: ``Bad request version
+    ('a&ticket=…')``."""
     return server_log.without_query(text.partition(" (")[0] if text.startswith("Bad ") else text)

@@ -10,9 +10,10 @@ from .flask_simulcast import Settings
 
 _HEAD = """# Settings
 
-Written by `scripts/settings-table`. Read once, at start: a wrong value stops it, with the key, the value and an example.
-The service takes them from the environment, and refuses a `SIMULCAST_` variable that it does not know. In an app of your own they are
-keys of `app.config`; there a key that is no setting but looks like one is named in a warning (`init_app(own_settings=…)` for those that are yours).
+Written by `scripts/settings-table`. Settings are read once, at start. A wrong value stops the start; the error has the key, the value
+and an example. The service reads them from the environment and refuses a `SIMULCAST_` variable that it does not know. In your own app
+they are keys of `app.config`. There, an unknown key that looks like a setting causes a warning; name your own keys with
+`init_app(own_settings=…)`.
 """
 
 

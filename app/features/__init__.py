@@ -1,1 +1,1 @@
-"""What the service offers: one folder a feature, all of the same shape. Features do not know each other."""
+"""The features of the service: one folder each, all of the same shape. A feature imports no other feature."""

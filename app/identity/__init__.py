@@ -1,1 +1,1 @@
-"""Who asks, and what they may do: keys, tokens, and the grant of a request."""
+"""The identity of a client and its rights: keys, tokens, and the grant of a request."""

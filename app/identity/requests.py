@@ -26,7 +26,7 @@ from .tokens import Tokens
 _KEY = "simulcast_auth"
 _TICKET = "ticket"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# A page of a sibling host opens a stream by CORS, and then there is an Origin; without one it is an image, or a link.
+# A page of a sibling host opens a stream by CORS, which sends an Origin; a request without one comes from an image or a link.
 _JOINING_SITES = frozenset({"same-origin", "none"})
 _OWN_SITES = frozenset({None, "same-origin", "same-site", "none"})
 
@@ -105,7 +105,7 @@ def authorize() -> Grant:
 
 
 def _holder(always: Iterable[str]) -> Grant:
-    """What the publish key grants: all but to listen to what is sent to one user or connection."""
+    """Return the grant of the publish key: everything except listening to what is sent to one user or connection."""
     own = [f"{prefix}*" for prefix in simulcast.reserved]
     presence = [f"presence:{pattern}" for pattern in ("*", *own)]
     return Grant(
@@ -137,10 +137,10 @@ def require_publish(channels: Iterable[str]) -> Grant:
 
 
 def require_identity() -> Grant:
-    """The grant of the current request, if it is somebody's: asked before a body is read.
+    """Return the grant of the current request, if it names a user or is the publish key. Asked before a body is read.
 
     Raises:
-        UnauthorizedError: It carries nothing, or nothing that counts.
+        UnauthorizedError: The request has no credentials, or invalid ones.
     """
     grant = simulcast.grant()
     if grant.is_anonymous:
@@ -196,7 +196,7 @@ def _redeem(ticket: str) -> Grant:
     grant = simulcast.redeem_ticket(ticket)
     if grant is None:
         raise UnauthorizedError(
-            "The ticket was used already, is over, or never was one. POST /api/v1/tickets gives a new one.",
+            "The ticket was used already, has expired, or is invalid. POST /api/v1/tickets gives a new one.",
             "ticket_spent",
         )
     return grant
@@ -229,12 +229,12 @@ def _check_origin() -> None:
 
 
 def _joins() -> bool:
-    """Whether this opens a stream, of which others may be told. A WebSocket has an Origin wherever a browser opens it."""
+    """Tell whether this opens a stream, which other clients may see. A WebSocket from a browser always has an Origin."""
     return _is_for_tickets() and not getattr(request.url_rule, "websocket", False)
 
 
 def _asks_for_events() -> bool:
-    """For browsers that say nothing of the page that asks (Safari before 16.4), and for programs: an image or a script of a
-    sibling host can't ask for these types."""
+    """Tell whether the request accepts events. For programs, and browsers that do not name the asking site (Safari before
+    16.4): an image or a script of a sibling host can't ask for these types."""
     accept = request.headers.get("Accept", "")
     return "text/event-stream" in accept or "application/x-ndjson" in accept

@@ -1,6 +1,6 @@
-"""Sender: who a request is, where one client must not get in another's way. An idempotency key that a client has chosen is its
-sender's own: no other client can take an event away, or have it refused, by using the same key first. Each has its own share of
-what a worker can read and wait for."""
+"""Sender: the identity of a request, where one client must not disturb another. An idempotency key counts only for its sender:
+another client that uses the same key first can't suppress an event or have it refused. Each sender has its own share of a
+worker's reads and waits."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from flask import request
 from ..extensions import simulcast
 from ..flask_simulcast import address_of
 
-#: The sender of what comes with the publish key: one backend that is trusted.
+#: The sender of requests with the publish key: one trusted backend.
 HOLDER = "publish key"
 _ADDRESS = "address:"
-#: Of clients without a token whose address is not known.
+#: The sender of clients without a token and without a known address.
 UNKNOWN = _ADDRESS
 
 
 def current_sender() -> str:
-    """Of the current request: its user, with all the tokens that they have; else its token; else the publish key; else its
+    """Return the sender of the current request: its user, whatever the token; else its token; else the publish key; else its
     address."""
     grant = simulcast.grant()
     if grant.revocable_as:

@@ -44,9 +44,9 @@ _REASONS: tuple[tuple[type[jwt.InvalidTokenError], str, str], ...] = (
     (jwt.InvalidIssuedAtError, "token_claims", "The token's iat is no time. Use Unix seconds."),
     (InvalidSubjectError, "token_claims", "The token's sub is not text. Use the user's name."),
     (InvalidJTIError, "token_claims", "The token's jti is not text. Use an id of its own for each token."),
-    (jwt.InvalidTokenError, "token_malformed", "This is no JSON Web Token. Look how it was copied."),
+    (jwt.InvalidTokenError, "token_malformed", "This is not a JSON Web Token. Check how it was copied."),
 )  # fmt: skip
-# RFC 8725, 3.11: a token of another kind, a logout token say, is no token of access. Without a typ it is one.
+# RFC 8725, 3.11: a token of another kind, for example a logout token, is not an access token. A token without a typ is one.
 _TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 _MISSING = {"aud": "token_audience", "iss": "token_issuer"}
 
@@ -196,8 +196,8 @@ def mint(
 
 
 def _check_shape(token: str) -> None:
-    """Refuse what the library lets pass: a name that stands twice, of which it takes the last and another reader might take
-    the first; a token of another type; and an empty list of audiences, which is not the same as none.
+    """Refuse what the library accepts: a duplicate name, of which it takes the last and another parser might take the first; a
+    token of another type; and an empty list of audiences, which is not the same as no list.
 
     Raises:
         UnauthorizedError: ``token_malformed``, ``token_type`` or ``token_audience``.
@@ -205,10 +205,10 @@ def _check_shape(token: str) -> None:
     try:
         header, claims = (_object(part) for part in token.split(".")[:2])
     except (ValueError, RecursionError):
-        _refuse("token_malformed", "This is no JSON Web Token. Look how it was copied.")
+        _refuse("token_malformed", "This is not a JSON Web Token. Check how it was copied.")
     type = header.get("typ", "JWT")
     if not isinstance(type, str) or type.lower() not in _TYPES:
-        _refuse("token_type", "The token is of another type (typ). Use one of the type JWT or at+jwt.")
+        _refuse("token_type", "The token has another type (typ). Use one of type JWT or at+jwt.")
     if claims.get("aud", "") == []:
         _refuse("token_audience", "The token is for no audience (aud). Get one for this service.")
 
@@ -216,14 +216,14 @@ def _check_shape(token: str) -> None:
 def _object(part: str) -> dict[str, Any]:
     value = json.loads(base64url_decode(part), object_pairs_hook=_each_once)
     if not isinstance(value, dict):
-        raise ValueError("no object")  # noqa: TRY004 - the text is wrong
+        raise ValueError("not an object")  # noqa: TRY004 - the text is wrong
     return value
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a duplicate name")
     return found
 
 

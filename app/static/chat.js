@@ -9,7 +9,7 @@ const TYPING_MS = 2_000;
 /** Somebody who says no more than that they type has stopped after so long. */
 const TYPED_MS = 4_000;
 const REFUSALS = {
-  unauthorized: "The room did not let you in: it does not know you, or not any longer. Come in with a token.",
+  unauthorized: "The room did not let you in: it does not know you, or your token has expired. Come in with a token.",
   forbidden: "The room did not let you in: your token is not for this room, or not for this name.",
 };
 const LABELS = { outside: "Outside", connecting: "Coming in", live: "Live", reconnecting: "Reconnecting", closed: "Closed" };
@@ -52,7 +52,7 @@ async function enter() {
   document.getElementById("title").textContent = here.room;
   const query = new URLSearchParams(me());
   try {
-    // An EventSource can't send a header. What it is refused for it tells in one word, an answer to this call in a sentence.
+    // An EventSource can't send a header, and gives only one word as the reason of a refusal. This call gets a sentence.
     if (here.token) query.set("ticket", (await call("POST", "tickets")).ticket);
     await call("GET", path("users?limit=1"));
   } catch (error) {

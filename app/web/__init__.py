@@ -1,1 +1,1 @@
-"""How the service speaks HTTP and WebSocket: requests read, answers written, errors told. Knows no feature."""
+"""HTTP and WebSocket of the service: reading requests, writing answers and errors. Imports no feature."""

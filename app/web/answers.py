@@ -15,18 +15,18 @@ def init_app(app: Flask) -> None:
 
 
 def as_json(answer: msgspec.Struct, status: int = 200) -> Response:
-    """An answer with this as its body. ``msgspec.Raw`` in it is JSON text already, and put in as it is."""
+    """Return a JSON answer with this body. ``msgspec.Raw`` in it is JSON text already, and is written as it is."""
     return Response(_encode(answer), status, content_type="application/json")
 
 
 def is_api() -> bool:
-    """Whether the current request is for a program, not for a page of the service."""
+    """Tell whether the current request is for the API, not for a page of the service."""
     return request.path.startswith(_API)
 
 
 def _add_headers(response: Response) -> Response:
-    """No browser takes it for another type than it says (an event's data may look like a script), and nothing keeps what one
-    client may see: a ticket, history, who is there."""
+    """Forbid browsers to guess another type (an event's data may look like a script), and caches to keep what only one client
+    may see: a ticket, history, lists of members."""
     response.headers["X-Content-Type-Options"] = "nosniff"
     if is_api():
         response.headers.setdefault("Cache-Control", "no-store")

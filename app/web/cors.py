@@ -22,7 +22,7 @@ def _answer_preflight() -> Response | None:
     adapter = request_ctx.url_adapter
     methods = adapter.allowed_methods() if adapter is not None else ()
     if not methods:
-        return None  # there is no such URL: 404, as ever
+        return None  # there is no such URL: 404, as usual
     asked = request.headers.get("Access-Control-Request-Headers", "")
     headers = cors.preflight_headers(request.headers.get("Origin"), simulcast.settings.allowed_origins, methods, asked)
     return Response(status=204, headers=headers)

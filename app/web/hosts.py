@@ -1,7 +1,7 @@
-"""Hosts: the names under which this service may be asked for.
+"""Hosts: the host names under which clients may reach this service.
 
-A page of a name that its owner points to this machine (DNS rebinding) is same-origin to its browser: it could read all that
-is open to anyone here. And a redirect would carry a ticket to whatever name was sent.
+An attacker can point a name at this machine (DNS rebinding). To a browser a page of that name is same-origin, so it could read
+everything here that needs no token. And a redirect would carry a ticket to whatever name was sent.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from flask import Flask, request
 
 from .errors import ApiError
 
-# Asked by address, of balancers and Prometheus; they tell numbers alone.
+# Balancers and Prometheus ask for these by address. The answers have only numbers.
 _ANY_HOST = frozenset({"/healthz", "/readyz", "/metrics"})
 _MAX_SHOWN_CHARACTERS = 80
 _log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask) -> None:
-    """Before all else: the host is checked for each request, WebSockets and what is not found included."""
+    """Check the host of each request before anything else, including WebSockets and unknown URLs."""
     names: list[str] = app.config["SIMULCAST_TRUSTED_HOSTS"]
     has_proxy = app.config["SIMULCAST_PROXY_HOPS"] > 0
     if has_proxy and not names:
@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
             return
         if names:
             is_ours = is_among(host, names)
-        else:  # nobody has said: what only this machine can reach has no name on the Internet
+        else:  # not set: a service that only this machine can reach has no name on the Internet
             is_ours = has_proxy or not _is_loopback(request.environ["SERVER_NAME"]) or is_nobodys(host)
         if not is_ours:
             raise ApiError(
@@ -49,10 +49,10 @@ def init_app(app: Flask) -> None:
 
 
 def is_among(host: str, names: Sequence[str]) -> bool:
-    """Whether one of these names is meant. One that begins with a dot means all below it, and itself.
+    """Tell whether a host is one of these names. A name that begins with a dot means itself and all names below it.
 
     Args:
-        host: As in the header: a port does not matter, nor does case, nor a dot at the end.
+        host: As in the header. Its port, its case and a dot at its end are ignored.
         names: In lower case.
     """
     name = _name_of(host)
@@ -60,13 +60,13 @@ def is_among(host: str, names: Sequence[str]) -> bool:
 
 
 def is_local(host: str) -> bool:
-    """Whether this is the machine's own name for itself, which no page of elsewhere can have."""
+    """Tell whether this is the machine's name for itself, which no page from elsewhere can have."""
     name = _name_of(host)
     return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
 
 
 def is_nobodys(host: str) -> bool:
-    """Whether nobody on the Internet can own this: an address, or a name without a dot as in a container network."""
+    """Tell whether nobody on the Internet can own this: an address, or a name without a dot as in a container network."""
     name = _name_of(host)
     return "." not in name or _is_address(name)
 

@@ -1,7 +1,7 @@
-"""Limits: how much one may publish and read, and how many tickets one may have. Token buckets, in each worker.
+"""Limits: how much one client may publish and read, and how many tickets it may get. Token buckets, in each worker.
 
-A bucket fills at the rate, up to the burst; a request takes one token for each of its events, all or none. What a read costs
-is known after it, so that one may leave less than nothing: then the next one waits.
+A bucket fills at the rate, up to the burst; a request takes one token for each of its events, all or none. The cost of a
+read is known only after it, so a read can leave a bucket below zero: then the next read waits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEY = "simulcast_limits"
 _MAX_BUCKETS = 10_000
 # Seconds' worth of tickets that may come at once.
 _TICKET_BURST = 10
-# Seconds' worth of reads that may come at once: a channel's whole history, as a rule.
+# Seconds' worth of reads that may come at once: usually a channel's whole history.
 _READ_BURST = 4
 
 
@@ -154,10 +154,10 @@ def check_ticket() -> None:
 
 
 def check_read() -> None:
-    """Whether who asks may read a page now.
+    """Check that the client of the current request may read a page now.
 
     Raises:
-        ApiError: 429 ``read_rate`` with an honest ``Retry-After``.
+        ApiError: 429 ``read_rate`` with ``Retry-After``.
     """
     buckets, name = _here().reads, _reader()
     seconds = buckets.wait(name, 1) if buckets is not None and name else 0
@@ -166,14 +166,14 @@ def check_read() -> None:
 
 
 def count_read(size: int) -> None:
-    """What a page that was read has cost, in bytes."""
+    """Count the cost of a page that was read, in bytes."""
     buckets, name = _here().reads, _reader()
     if buckets is not None and name:
         buckets.take(name, size)
 
 
 def _reader() -> str:
-    """Who is bound; empty for the publish key, and for an address that is not known."""
+    """Return the sender that is limited; empty for the publish key and for an unknown address."""
     name = current_sender()
     return "" if name in (HOLDER, UNKNOWN) else name
 

@@ -1,4 +1,4 @@
-"""Pages: templates with the headers that every page of this service has besides those of each answer."""
+"""Pages: templates, with the headers of every page beside those of every answer."""
 
 from __future__ import annotations
 

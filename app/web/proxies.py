@@ -1,4 +1,4 @@
-"""The proxies in front: what they say of the client, and under which URL it sees this service."""
+"""The proxies in front: what they report about the client and about the URL under which it sees this service."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _HEADER = "HTTP_X_FORWARDED_PREFIX"
-# Plain segments. It stands before every link of a page, and //evil.example would be another host.
+# Plain segments only. The prefix begins every link of a page, and //evil.example would be another host.
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?", re.ASCII)
 
 
 def init_app(app: Flask) -> None:
-    """Believe as many proxies as ``SIMULCAST_PROXY_HOPS`` says, on address, scheme, host and path prefix."""
+    """Trust ``SIMULCAST_PROXY_HOPS`` proxies on the address, scheme, host and path prefix."""
     hops = app.config["SIMULCAST_PROXY_HOPS"]
     if hops:
         fixed = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
@@ -27,7 +27,7 @@ def init_app(app: Flask) -> None:
 
 
 class _PlainPrefix:
-    """Leaves out an ``X-Forwarded-Prefix`` that is no path: a proxy that knows no prefix hands on what the client sent."""
+    """Middleware that removes an ``X-Forwarded-Prefix`` that is not a path: a proxy without a prefix forwards the client's."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app

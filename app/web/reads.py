@@ -1,5 +1,5 @@
-"""Reads: pages of history, and lists of who is there. One reader has so many bytes a second of a worker, over HTTP and every
-WebSocket together: a page of 1 MiB costs a worker some 10 ms."""
+"""Reads: pages of history, and lists of members and listeners. Each reader has a limit of bytes a second in a worker, for HTTP
+and all its WebSockets together: a page of 1 MiB costs a worker about 10 ms."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from . import limits
 
 T = TypeVar("T")
 
-# What finding a page costs, whatever is on it: as much as so many bytes.
+# Cost of finding a page, whatever is on it.
 _PAGE_BYTES = 16 << 10
-# Of a member or a listener, as JSON.
+# Size of a member or a listener as JSON.
 _ROW_BYTES = 256
 
 
 def history(channel: str, *, after: str | None = None, limit: int) -> History:
-    """A page of what a channel has kept, as `Simulcast.history` has it.
+    """Read a page of a channel's history, as `Simulcast.history` returns it.
 
     Raises:
         ApiError: 429 ``read_rate``.
@@ -31,11 +31,11 @@ def history(channel: str, *, after: str | None = None, limit: int) -> History:
 
 
 def of_rows(read: Callable[[], T], count: Callable[[T], int]) -> T:
-    """A list of members or listeners.
+    """Read a list of members or listeners.
 
     Args:
-        read: Reads it.
-        count: How many rows that was.
+        read: Reads the list.
+        count: Returns the number of its rows.
 
     Raises:
         ApiError: 429 ``read_rate``.

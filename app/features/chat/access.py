@@ -1,4 +1,4 @@
-"""Access: who comes into a room, and who may speak there. Of a request; a WebSocket begins with one, too."""
+"""Access: which person may enter a room, and which may speak there. Checked on a request; a WebSocket begins with one, too."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def enter(room: str, given: str) -> tuple[Grant, Person]:
         given: The name that they give; empty for the one that their token has.
 
     Raises:
-        UnauthorizedError, ForbiddenError: They may not; ``other_user``: the name is somebody else's.
-        ApiError: 400 for a room or a name that can't be one.
+        UnauthorizedError, ForbiddenError: The person may not enter; ``other_user``: the name is another user's.
+        ApiError: 400 for an invalid room or name.
     """
     grant = require_entrance(room)
     return grant, _person(grant, given)
@@ -58,8 +58,8 @@ def speaker(grant: Grant, given: str) -> tuple[Person, Speaker]:
         given: The name that they give; empty for the one that their token has.
 
     Raises:
-        ForbiddenError: ``other_user``: the name is somebody else's.
-        ApiError: 400 for a name that can't be one.
+        ForbiddenError: ``other_user``: the name is another user's.
+        ApiError: 400 for an invalid name.
     """
     person = _person(grant, given)
     if not grant.is_anonymous and not grant.user:
@@ -69,7 +69,7 @@ def speaker(grant: Grant, given: str) -> tuple[Person, Speaker]:
 
 
 def _person(grant: Grant, given: str) -> Person:
-    """Nobody speaks, or comes, in another's name."""
+    """Return the person of a request. A token's user can't take another name."""
     if grant.user and given and not texts.is_same_name(given, grant.user):
         raise ForbiddenError("Your token is another user's. Leave user out, or send the token's own.", "other_user")
     return Person(texts.check_name(grant.user or given), bool(grant.user))

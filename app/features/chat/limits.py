@@ -1,4 +1,4 @@
-"""Limits: how fast one may speak, in a room and in all together. Token buckets, in each worker."""
+"""Limits: how fast a person may speak, in one room and in all rooms together. Token buckets, in each worker."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ...web.limits import Buckets
 _KEY = "simulcast_chat"
 #: So many people at one address may speak as fast as they like: a school or an office has one.
 _PEOPLE_PER_ADDRESS = 10
-#: So many rooms at once may one speak in as fast as one likes: in more, nobody follows. Rooms cost nothing, so a bound for each
-#: of them is none.
+#: How many rooms a person may speak in at full rate at the same time; no reader follows more. Rooms cost nothing, so a limit for
+#: each room alone would be no limit.
 _ROOMS_AT_ONCE = 5
 # For one person, and for a whole room: more nobody can read.
 _TYPING_PER_SECOND = 1
@@ -36,10 +36,10 @@ class Speaker(NamedTuple):
 
 
 class Limits:
-    """What one app allows in this process.
+    """The chat limits of one app in this process.
 
     Args:
-        rate: Messages a second of one person in one room; 0 for no bound. In all rooms together it is five times as many.
+        rate: Messages a second of one person in one room; 0 for no limit. In all rooms together it is five times as many.
         burst: How many of them at once.
         clock: Monotonic seconds.
     """
@@ -50,7 +50,7 @@ class Limits:
             return Buckets(rate * times, burst * times, clock) if rate else None
 
         self._people, self._addresses = buckets(1), buckets(_PEOPLE_PER_ADDRESS)
-        # Of their own: those of rooms, which anybody can name without end, must not push these out.
+        # Separate buckets: any client can name new rooms without end, and their buckets must not push these out.
         self._people_everywhere = buckets(_ROOMS_AT_ONCE)
         self._addresses_everywhere = buckets(_PEOPLE_PER_ADDRESS * _ROOMS_AT_ONCE)
         self._typing = Buckets(_TYPING_PER_SECOND, 1, clock)
@@ -74,13 +74,13 @@ class Limits:
             raise ApiError(429, "chat_rate", message, {"Retry-After": str(after)})
 
     def takes_typing(self, room: str, speaker: Speaker) -> bool:
-        """Whether it may be told now that somebody types. It is a hint: one too many is left out, without a word."""
+        """Tell whether a typing hint may be sent now. It is only a hint, so one above the limit is left out without an error."""
         own = [(self._typing, f"{room} {speaker.name}"), (self._typing_everywhere, speaker.name)]
         return not _take([*own, (self._rooms, room)])
 
 
 def _take(asked: Sequence[tuple[Buckets, str]]) -> float:
-    """Take one token from each of these buckets, or from none: then it answers the seconds until there is one in each."""
+    """Take one token from each of these buckets and return 0; or take none and return the seconds until each has one."""
     seconds = max((buckets.wait(name, 1) for buckets, name in asked), default=0.0)
     if not seconds:
         for buckets, name in asked:
@@ -94,6 +94,6 @@ def init_app(app: Flask) -> None:
 
 
 def here() -> Limits:
-    """Of the current app."""
+    """Return the limits of the current app."""
     limits: Limits = current_app.extensions[_KEY]
     return limits

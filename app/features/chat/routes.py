@@ -72,8 +72,8 @@ def stream(room: str) -> Response:
         needs=_SPEAKS,
         path={"room": schemas.Room},
         headers={
-            "Idempotency-Key": "A second message of the same user with the same key within 300 s is the same one; another "
-            "message with it is 409."
+            "Idempotency-Key": "A second message of the same user with the same key within 300 s is not stored again. A "
+            "different message with that key gets 409."
         },
         body={JSON: schemas.Message},
         errors=(409, 429, 503),

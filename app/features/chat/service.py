@@ -31,12 +31,13 @@ def say(room: str, person: Person, speaker: Speaker, text: str, *, key: str | No
         person: Who says it.
         speaker: What bounds them.
         text: 1 to 4000 characters.
-        key: A second message of this person in this room with the same key within 300 s is the same one; another text with
-            it is refused.
+        key: A second message of this person in this room with the same key within 300 s is not stored again. A different text
+            with that key is refused.
 
     Raises:
-        ApiError: 400 for a text that can't be used; 429 for too many.
-        IdempotencyKeyError, IdempotencyConflictError: The key can't be used, or not for this text.
+        ApiError: 400 for an invalid text; 429 for too many messages.
+        IdempotencyKeyError: The key is invalid.
+        IdempotencyConflictError: The key was used for another text.
         BrokerUnavailableError, PublishUncertainError: As `Simulcast.publish`.
     """
     text = texts.clean_text(text)

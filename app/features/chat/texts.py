@@ -12,14 +12,14 @@ from . import unseen
 MAX_ROOM_CHARACTERS = 64
 MAX_NAME_CHARACTERS = 64
 MAX_TEXT_CHARACTERS = 4000
-# A letter of a name in NFC may be as many before: three in all of Unicode, a letter with two accents.
+# One letter of a name in NFC can be several characters before: at most three in Unicode, a letter with two accents.
 _MAX_GIVEN_CHARACTERS = 4 * MAX_NAME_CHARACTERS
 #: Stands before the name of somebody for whom no token vouches, where both kinds are listed together. No name begins with it.
 UNVERIFIED = "?"
 
 _ROOM = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)  # no colon: what belongs to a room is named behind one
 _REPLACEMENT = "\ufffd"  # what was no UTF-8 in a URL has become this, and would be somebody else
-# Accents that stand on each other: four are as many as a syllable of Burmese or a word of Hebrew has.
+# Accents on one letter: a syllable of Burmese or a word of Hebrew has at most four.
 _MAX_ACCENTS = 4
 
 
@@ -39,8 +39,8 @@ def check_room(room: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` in NFC if somebody can be called so: it can be seen, and is one line. What looks the same because it is
-    the same text, composed or not, is the same name.
+    """Return ``name`` in NFC if it is a valid name: visible, and one line. The same text, composed or decomposed, is the same
+    name.
 
     Raises:
         ApiError: 400 ``no_user``, ``user_name``.
@@ -66,12 +66,12 @@ def check_name(name: str) -> str:
 
 
 def is_same_name(one: str, other: str) -> bool:
-    """Whether these are one name, composed or not."""
+    """Tell whether two names are the same, composed or decomposed."""
     return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
 
 
 def _most_accents(name: str) -> int:
-    """How many stand on the letter that has most."""
+    """Return the largest number of accents on one letter."""
     most = here = 0
     for one in name:
         category = unicodedata.category(one)
@@ -84,7 +84,7 @@ def clean_text(text: str) -> str:
     """What somebody says, with LF as the only line end.
 
     Raises:
-        ApiError: 400 ``message_text``: empty, too long, with a control character in it, or one that turns the text around it.
+        ApiError: 400 ``message_text``: empty, too long, or with a character that controls or turns the text around it.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():

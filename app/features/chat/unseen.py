@@ -1,4 +1,4 @@
-"""Characters that leave nothing to see, and those that turn the text around them. Agreements of Unicode that `unicodedata` has not;
+"""Invisible characters, and characters that turn the direction of the text around them. Unicode data that `unicodedata` lacks;
 pure."""
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ _IGNORABLE = (
     (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF),
     (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
 )  # fmt: skip
-# Drawn as nothing, although they count as signs: a Braille pattern without dots, a note without a head, a Khitan filler, the
-# blanks of hieroglyphs. Source: the code charts.
+# Drawn as nothing, although their category is visible: a Braille pattern without dots, a note without a head, a Khitan filler,
+# the blanks of hieroglyphs. Source: the code charts.
 _BLANK = frozenset("\u2800\U0001d159\U00016fe4\U00013441\U00013442")
-# Nothing to be seen; and line ends, and spaces of other widths than the usual one. Unassigned characters are let through: they
-# are the emoji of next year.
+# Categories of invisible characters, line ends and spaces of unusual width. Unassigned characters pass: they are next year's
+# emoji.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
 
 ZWNJ, ZWJ = "\u200c", "\u200d"
-# Letters of Arabic script that a joiner keeps apart from the next one, or it would make no difference to be seen: those that
-# join on both sides. Source: Unicode 16, ArabicShaping.txt, Joining_Type D.
+# Letters of Arabic script that join on both sides. Only after these does a non-joiner make a visible difference.
+# Source: Unicode 16, ArabicShaping.txt, Joining_Type D.
 _JOINS_BOTH_SIDES = (
     (0x0620, 0x0620), (0x0626, 0x0626), (0x0628, 0x0628), (0x062A, 0x062E), (0x0633, 0x063F), (0x0641, 0x0647),
     (0x0649, 0x064A), (0x066E, 0x066F), (0x0678, 0x0687), (0x069A, 0x06BF), (0x06C1, 0x06C2), (0x06CC, 0x06CC),
     (0x06CE, 0x06CE), (0x06D0, 0x06D1), (0x06FA, 0x06FC), (0x06FF, 0x06FF),
 )  # fmt: skip
-_VIRAMA = 9  # the combining class of signs that take a letter's vowel away
+_VIRAMA = 9  # the combining class of signs that remove a letter's vowel
 
 _OVERRIDES = "\u202d\u202e"
 # What ends them. Source: UAX #9, 2.1 to 2.5.
@@ -34,15 +34,15 @@ _ENDS = {"\u202a": "\u202c", "\u202b": "\u202c", "\u2066": "\u2069", "\u2067": "
 
 
 def is_unseen(one: str) -> bool:
-    """Whether a character leaves nothing to see. The space does, between others, and is not meant."""
+    """Tell whether a character is invisible. The plain space does not count."""
     if one == " ":
         return False
     return unicodedata.category(one) in _UNSEEN or one in _BLANK or _is_in(one, _IGNORABLE)
 
 
 def is_needed(text: str, at: int) -> bool:
-    """Whether a joiner stands where a script needs it: after a virama, as in Indic ones; between letters that would join, as in
-    Persian; or ZWJ between two emoji.
+    """Tell whether a joiner is where a script needs it: after a virama, as in Indic scripts; between letters that would join,
+    as in Persian; or ZWJ between two emoji.
 
     Source: RFC 5892, A.1 and A.2, for the first two.
     """
@@ -57,8 +57,8 @@ def is_needed(text: str, at: int) -> bool:
 
 
 def turns_others(text: str) -> bool:
-    """Whether a text turns the direction of what stands around it: it overrides directions, or a line of it begins another one
-    that it does not end, or ends one that it did not begin."""
+    """Tell whether a text turns the direction of the text around it: it overrides directions, or one of its lines begins a
+    direction without ending it, or ends one without beginning it."""
     for line in text.split("\n"):
         open_ones: list[str] = []
         for one in line:

@@ -19,9 +19,9 @@ from . import reading, schemas, service
 blueprint = Blueprint("hub_api", __name__)
 
 _KEY_HEADER = {
-    "Idempotency-Key": "For a single event; the same as `idempotency_key` in the body. Known with another event: 409."
+    "Idempotency-Key": "For a single event; the same as `idempotency_key` in the body. 409 if it was used for another event."
 }
-# What a draft or a ticket request has beside the data.
+# Size of the rest of a draft, beside its data, and of a ticket request.
 _MAX_HEAD_BYTES = 4096
 _ticket_request = msgspec.json.Decoder(schemas.TicketRequest)
 

@@ -65,7 +65,7 @@ def listeners_page(query: schemas.ListenersQuery) -> schemas.ListenersPage:
 
 
 def issue_ticket(grant: Grant, seconds: int) -> schemas.Ticket:
-    """A ticket for the grant of the current request."""
+    """Issue a ticket for the grant of the current request."""
     limits.check_ticket()
     left = seconds if grant.expires_at is None else grant.expires_at - time.time()
     return schemas.Ticket(simulcast.issue_ticket(grant, seconds=seconds), int(max(min(seconds, left), 0)))

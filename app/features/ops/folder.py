@@ -105,7 +105,7 @@ class Folder:
     def _join(self) -> None:
         """Begin anew if this is the first worker of a server. Then have two files of one's own."""
         self.leave()
-        for folder in (self._path.parent, self._path):  # a mode is for the last of a path alone
+        for folder in (self._path.parent, self._path):  # mkdir gives the mode only to the last folder of a path
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._turn():
             ended, parent = self._ended(), _parent()

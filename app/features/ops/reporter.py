@@ -156,6 +156,6 @@ class Reporter:
 
 
 def start_reporters() -> None:
-    """Of every app of this process: what gunicorn was given may be a middleware around one, which hides it."""
+    """Start the reporters of all apps in this process. Gunicorn may hold a middleware around an app, which hides the app."""
     for reporter in list(_reporters):
         reporter.start()

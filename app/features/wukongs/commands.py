@@ -31,7 +31,7 @@ from .schemas import Answer
 
 COMMAND = "command"
 RESULT = "command-result"
-#: As whom an agent is present on its channel: no user's name has a line break, so nobody else can be.
+#: The member name of an agent on its channel. No user's name has a line break, so no user can have this name.
 MEMBER = "\nagent"
 
 _log = logging.getLogger(__name__)
@@ -58,30 +58,30 @@ class Sent(NamedTuple):
 
 
 def channel_of(name: str) -> str:
-    """Where a wukong's agent listens; whoever may publish there commands it."""
+    """Return the channel on which a wukong's agent listens. A client that may publish there commands the agent."""
     return channels.AGENT + machine.canonical(name)
 
 
 def replies_of(name: str) -> str:
-    """Where it answers."""
+    """Return the channel on which a wukong's agent answers."""
     return channels.REPLIES + machine.canonical(name)
 
 
 def send(
     name: str, command: str, args: object, seconds: float, *, sender: str, gone: Flag, key: str | None = None
 ) -> Answer:
-    """Send a command and wait for its answer, at most so long. Switches; needs a context, but no request.
+    """Send a command and wait up to ``seconds`` for its answer. Switches; needs an app context, but no request.
 
     Args:
-        sender: Whose the command is, and the key.
-        gone: Set when nobody waits for the answer any longer.
-        key: With the same one within 300 s it is the same command, which is not carried out again.
+        sender: The client that sends the command; a key counts only for its sender.
+        gone: Set when the client no longer waits for the answer.
+        key: A second command with the same key within 300 s is not carried out again.
 
     Raises:
-        ApiError: As `publish`; 504 ``no_answer``: the agent has not answered in time, and perhaps will; 429, 503
+        ApiError: As `publish`; 504 ``no_answer``: the agent has not answered in time, but may still answer; 429, 503
             ``too_many_waits``; 499 ``client_gone``.
         IdempotencyConflictError: As `publish`.
-        DrainingError: This worker stops. Ask again with the same key, and another one waits.
+        DrainingError: This worker stops. Try again with the same key; another worker then waits.
         BrokerError: The command could not be sent.
     """
     with waits.here().one_more(sender):
@@ -89,7 +89,7 @@ def send(
 
 
 def publish(name: str, command: str, args: object, *, sender: str, key: str | None = None) -> Sent:
-    """Send a command; `wait_for` has its answer. May switch.
+    """Send a command; `wait_for` returns its answer. May switch.
 
     Args:
         sender, key: As in `send`.
@@ -120,7 +120,7 @@ def publish(name: str, command: str, args: object, *, sender: str, key: str | No
 
 
 def wait_for(sent: Sent, seconds: float, gone: Flag) -> Answer:
-    """The answer to a command. Switches.
+    """Wait for the answer to a command. Switches.
 
     Args:
         gone: As in `send`.
@@ -136,7 +136,7 @@ def wait_for(sent: Sent, seconds: float, gone: Flag) -> Answer:
         try:
             page = simulcast.history(replies_of(sent.name), after=position, limit=_PAGE_EVENTS)
         except BrokerUnavailableError as error:
-            # "Nothing was stored" would be untrue of the command: its answer may be read when the log is back.
+            # The error says "nothing was stored", which is wrong for the command. The answer can be read when the log is back.
             _log.warning("No answer to command %s can be read now: %s", sent.id, error)
         else:
             for answer in filter(None, map(_answer_in, page.events)):
@@ -155,7 +155,7 @@ def wait_for(sent: Sent, seconds: float, gone: Flag) -> Answer:
         if simulcast.hub.is_draining:
             raise DrainingError("This worker is about to stop. The command was sent; ask again for its answer.")
         if gone.wait(min(_LOOK_SECONDS if waited < _SOON_SECONDS else _LOOK_LATER_SECONDS, seconds - waited)):
-            # For the log alone: nginx's number for a client that has closed the request.
+            # Only for the log: nginx's status for a client that has closed the request.
             raise ApiError(499, "client_gone", "The client has left. The command was sent; its answer is in the log.")
 
 
@@ -168,7 +168,7 @@ def is_connected(name: str) -> bool:
     """
     deadline = time.monotonic() + _REGISTER_SECONDS
     while True:
-        # Whatever the names of others are: no name but this one lies next to its own beginning.
+        # One member is enough: no other name sorts between MEMBER[:-1] and MEMBER.
         if any(one.member == MEMBER for one in simulcast.members(channel_of(name), after=MEMBER[:-1], limit=1)):
             return True
         if time.monotonic() >= deadline:
@@ -177,16 +177,16 @@ def is_connected(name: str) -> bool:
 
 
 def _own_id(name: str, sender: str, key: str) -> str:
-    """Of a command with a key: the same for a retry of the same sender, and for nobody else."""
+    """Return the id of a command with a key: the same for each retry of one sender, another for every other sender."""
     return sha256("\n".join((sender, name, key)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _begin(name: str, data: Mapping[str, Any]) -> str | None:
-    """Before one of this machine's own carries out a command with a key: have the log know the command, so that it is carried
-    out by one request alone, in whichever worker.
+    """Store a command with a key in the log before a built-in wukong carries it out, so that only one request of all workers
+    does so.
 
     Returns:
-        None for the first. Else the position after which its answer stands, or will stand.
+        None for the first request. For others, the position after which the answer is stored, or will be.
 
     Raises:
         IdempotencyConflictError: As `publish`.
@@ -194,7 +194,7 @@ def _begin(name: str, data: Mapping[str, Any]) -> str | None:
     mark = secrets.token_hex(8)
     key = IdempotencyKey(str(data["id"]), fingerprint=json.dumps(data))
     event = simulcast.publish(channel_of(name), {**data, "begun": mark}, type=COMMAND, idempotency_key=key)
-    # What stands there is the first one's, with its mark. Nothing so young is trimmed.
+    # The stored event is the first request's, with its mark. An event this young is not trimmed.
     newest = simulcast.history(channel_of(name), limit=_PAGE_EVENTS).events
     stored = next((one for one in newest if one.position == event.position), None)
     is_first = stored is not None and json.loads(stored.data)["begun"] == mark
@@ -202,10 +202,10 @@ def _begin(name: str, data: Mapping[str, Any]) -> str | None:
 
 
 def _carried_out(name: str, id: str, command: command_set.Command) -> Sent:
-    """Of this machine's own; told to those who listen for answers, too.
+    """Carry out a command of a built-in wukong, and publish its answer.
 
     Raises:
-        ApiError: 503 ``answer_not_stored``: it was carried out, and with the same key is not carried out again.
+        ApiError: 503 ``answer_not_stored``: the command was carried out; with the same key it is not carried out again.
     """
     try:
         answer = Answer(id, True, output=command_set.carry_out(command, BuiltIn(name)))

@@ -110,7 +110,7 @@ class Console:
         return None
 
     def close(self) -> None:
-        """Show nothing any more, and wait for nothing."""
+        """Stop showing statuses, and end all waits for answers."""
         self._gone.set()
         self._throttle.stop()
 

@@ -132,7 +132,7 @@ def stream(name: str) -> Response:
         path={"name": schemas.Name},
         query=schemas.CommandQuery,
         headers={
-            "Idempotency-Key": "With the same one within 300 s it is the same command, carried out once; another command with it is 409."
+            "Idempotency-Key": "A command with the same key within 300 s is carried out once; a different command with that key gets 409."
         },
         body={JSON: schemas.CommandRequest},
         errors=(409, 429, 503, 504),

@@ -18,9 +18,9 @@ from . import machine, store
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 STATUS = "status"
-#: One that has been silent for a month is forgotten: a machine that was switched off for good.
+#: A wukong that is silent for a month is removed: its machine was probably switched off for good.
 _FORGET_MS = 30 * 86_400_000
-# A batch of events that even the smallest log can take, of 1 MiB: each may have 64 KiB.
+# A batch of events that even the smallest log (1 MiB) can take: each event may have 64 KiB.
 _ROWS_A_BATCH = 10
 
 
@@ -69,8 +69,8 @@ def report(name: str, data: dict[str, Any], interval_seconds: float = 0) -> dict
 
     Raises:
         ApiError: 503 ``too_many_wukongs``.
-        BrokerUnavailableError: It is certainly not kept.
-        PublishUncertainError: It is kept; perhaps its listeners have not been told.
+        BrokerUnavailableError: The report is certainly not stored.
+        PublishUncertainError: The report is stored, but its listeners perhaps do not know it.
     """
     now_ms = _now_ms()
     status = _status(name, "agent", "online", now_ms, data)
@@ -78,7 +78,7 @@ def report(name: str, data: dict[str, Any], interval_seconds: float = 0) -> dict
     before = store.find(name)
     if before is None:
         _check_room()
-    # Kept before it is published: whoever connects in between takes a position before the event, and a snapshot with it.
+    # Stored before it is published: a listener that connects in between gets a snapshot with it, and a position before the event.
     store.save(name, data, now_ms, round(interval_seconds * 1000))
     try:
         simulcast.publish(channel_of(name), status, type=STATUS)
@@ -95,8 +95,8 @@ def remove(name: str) -> bool:
         False if there is none.
 
     Raises:
-        BrokerUnavailableError: It is still there.
-        PublishUncertainError: It is removed; perhaps its listeners have not been told.
+        BrokerUnavailableError: The wukong is not removed.
+        PublishUncertainError: The wukong is removed, but its listeners perhaps do not know it.
     """
     row = store.remove(name)
     if row is None:
@@ -106,8 +106,8 @@ def remove(name: str) -> bool:
 
 
 def sample() -> None:
-    """Publish the status of this machine and its workers, and of agents that have just fallen silent. Forget those that have
-    been silent for a month. May switch."""
+    """Publish the status of this machine, its workers, and agents that have just gone offline. Remove wukongs that have been
+    silent for a month. May switch."""
     built_in = map(_built_in, [machine.HOST, *machine.worker_names()])
     _publish(status for status in built_in if status is not None)
     _tell_silent()
@@ -115,7 +115,7 @@ def sample() -> None:
 
 
 def _check_room() -> None:
-    """Whether there can be one more that reports. Looked at for a new name alone, so several at once may pass it by some.
+    """Check that one more wukong may report. Only new names are checked, so several at once can exceed the limit by a few.
 
     Raises:
         ApiError: 503 ``too_many_wukongs``.
@@ -129,7 +129,7 @@ def _check_room() -> None:
 
 
 def _tell_silent() -> None:
-    """That some are offline, a few at a time. Those whose listeners could not be told are told of the next time."""
+    """Publish which wukongs have gone offline, in batches. What could not be published is published the next time."""
     stale_ms = _stale_ms()
     rows = store.take_stale(stale_ms, _now_ms())
     for start in range(0, len(rows), _ROWS_A_BATCH):
@@ -141,12 +141,12 @@ def _tell_silent() -> None:
 
 
 def _forget() -> None:
-    """Some of those that have been silent for a month."""
+    """Remove a batch of the wukongs that have been silent for a month."""
     _tell_removed(store.remove_silent(_now_ms() - _FORGET_MS, _ROWS_A_BATCH))
 
 
 def _tell_removed(rows: Sequence[Row[Any]]) -> None:
-    """A last status of each. Where that is certainly not told, they are there again."""
+    """Publish a last status for each removed wukong. If that is certainly not published, put the wukongs back."""
     statuses = [_status(row.name, "agent", "removed", _now_ms(), json.loads(row.data)) for row in rows]
     try:
         _publish(statuses)

@@ -51,8 +51,8 @@ class Wukong(db.Model):  # type: ignore[name-defined, misc]
 
 
 def init_app(app: Flask) -> None:
-    """Make the table unless it is there, and add what an older one has not. Several workers may do so at once. At a prompt
-    nothing is made."""
+    """Create the table if it is missing, and add the columns that an older one lacks. Several workers may do so at once. A
+    command at a prompt creates nothing."""
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _tune_sqlite)
@@ -71,7 +71,7 @@ def is_stale(reported_ms: Any, interval_ms: Any, stale_ms: int, now_ms: int) -> 
 
 
 def save(name: str, data: dict[str, Any], now_ms: int, interval_ms: int) -> None:
-    """Keep a report; it replaces the last one. `take_back` undoes it."""
+    """Store a report; it replaces the last one. `take_back` undoes it."""
     values = {"data": json.dumps(data, allow_nan=False), "reported_ms": now_ms}
     values |= {"is_offline": False, "interval_ms": interval_ms}
     statement = _insert()(Wukong).values(name=name, **values)
@@ -86,7 +86,7 @@ def find(name: str) -> Row[Any] | None:
 
 
 def count() -> int:
-    """How many there are."""
+    """Return the number of wukongs."""
     with db.engine.connect() as connection:
         return int(connection.execute(select(func.count()).select_from(Wukong)).scalar_one())
 
@@ -95,8 +95,8 @@ def take_back(name: str, before: Row[Any] | None, now_ms: int) -> None:
     """Undo a `save`, unless another report has come since.
 
     Args:
-        before: What `find` had before it.
-        now_ms: That of the report.
+        before: The row that `find` returned before the `save`.
+        now_ms: The time of the report.
     """
     saved = (Wukong.name == name) & (Wukong.reported_ms == now_ms)
     undo = delete(Wukong) if before is None else update(Wukong).values(**before._mapping)
@@ -105,14 +105,14 @@ def take_back(name: str, before: Row[Any] | None, now_ms: int) -> None:
 
 
 def remove(name: str) -> Row[Any] | None:
-    """Forget one; its last report, if there was one. `put_back` undoes it."""
+    """Remove a wukong and return its last report, if there was one. `put_back` undoes it."""
     with db.engine.begin() as connection:
         statement = delete(Wukong).where(Wukong.name == name).returning(*Wukong.__table__.columns)
         return connection.execute(statement).one_or_none()
 
 
 def remove_silent(before_ms: int, rows: int) -> list[Row[Any]]:
-    """Forget those that have not reported since, at most so many; answer them."""
+    """Remove up to ``rows`` wukongs that have not reported since ``before_ms``, and return them."""
     names = select(Wukong.name).where(Wukong.reported_ms < before_ms).limit(rows)
     statement = delete(Wukong).where(Wukong.name.in_(names), Wukong.reported_ms < before_ms)
     with db.engine.begin() as connection:
@@ -120,7 +120,7 @@ def remove_silent(before_ms: int, rows: int) -> list[Row[Any]]:
 
 
 def put_back(rows: Sequence[Row[Any]]) -> None:
-    """Undo a removal, but for those that have reported since."""
+    """Undo a removal, except of wukongs that have reported since."""
     if rows:
         with db.engine.begin() as connection:
             values = [dict(row._mapping) for row in rows]
@@ -154,7 +154,7 @@ def take_stale(stale_ms: int, now_ms: int) -> list[Row[Any]]:
 
 
 def untake_stale(rows: Sequence[Row[Any]]) -> None:
-    """Undo a `take_stale`: their listeners could not be told."""
+    """Undo a `take_stale`, after a publish that failed."""
     names = [row.name for row in rows]
     with db.engine.begin() as connection:
         connection.execute(update(Wukong).where(Wukong.name.in_(names)).values(is_offline=False))
@@ -179,8 +179,8 @@ def _add_interval(engine: Engine) -> None:
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
-    """Readers and a writer at the same time, a commit that does not wait for the disk, and a write-ahead log that is small
-    again after a reader that stayed."""
+    """Set up a connection: readers beside a writer, commits that do not wait for the disk, and a write-ahead log that shrinks
+    again after a long read."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")

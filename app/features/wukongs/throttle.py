@@ -1,4 +1,4 @@
-"""Throttle: what one console is shown of a wukong, not more often than it wants."""
+"""Throttle: shows one console the statuses of a wukong, not more often than the console asks for."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Waits: who waits for answers to commands. Each is a request that does nothing else, so a worker has a bound on them, and one
-commander has a share of it."""
+"""Waits: the requests that wait for answers to commands. Such a request does nothing else, so each worker limits them, and each
+commander may have a share of the limit."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from ...identity.sender import HOLDER
 from ...web.errors import ApiError
 
 _KEY = "wukong_waits"
-#: In a worker. One look at the log takes 55 µs: a hundred who wait for long cost 6 % of a core.
+#: In a worker. One look at the log takes 55 µs: a hundred long waits cost 6 % of a core.
 MAX_WAITS = 100
-#: Of one commander in a worker: a person with several consoles, four in each, or a program that asks all machines of a rack.
+#: Of one commander in a worker: a person with several consoles, four in each, or a program that asks every machine of a rack.
 MAX_WAITS_EACH = 20
 _RETRY = {"Retry-After": "1"}
 
 
 class Waits:
-    """Of one app in this process."""
+    """The waits of one app in this process."""
 
     def __init__(self) -> None:
         self._by_commander: Counter[str] = Counter()
 
     @contextmanager
     def one_more(self, commander: str) -> Iterator[None]:
-        """While somebody waits.
+        """Count one wait for as long as the block runs.
 
         Args:
-            commander: As whom the command was sent. The publish key has no share: it speaks for many.
+            commander: The sender of the command. The publish key has no share, because it acts for many clients.
 
         Raises:
-            ApiError: ``too_many_waits``: 429 where it is this commander's share, 503 where it is the worker's bound.
+            ApiError: ``too_many_waits``: 429 at this commander's share, 503 at the worker's limit.
         """
         counts = self._by_commander
         if commander != HOLDER and counts[commander] >= MAX_WAITS_EACH:
@@ -48,7 +48,7 @@ class Waits:
             raise ApiError(
                 503,
                 "too_many_waits",
-                f"{MAX_WAITS} wait for answers already. Try again, or don't wait.",
+                f"{MAX_WAITS} requests wait for answers already. Try again, or don't wait.",
                 _RETRY,
             )
         counts[commander] += 1
@@ -57,15 +57,15 @@ class Waits:
         finally:
             counts[commander] -= 1
             if not counts[commander]:
-                del counts[commander]  # else one that came once would be kept for ever
+                del counts[commander]  # else a commander that came once would stay for ever
 
 
 def init_app(app: Flask) -> None:
-    """Nobody waits yet."""
+    """Start with no waits."""
     app.extensions[_KEY] = Waits()
 
 
 def here() -> Waits:
-    """Of the current app."""
+    """Return the waits of the current app."""
     waits: Waits = current_app.extensions[_KEY]
     return waits

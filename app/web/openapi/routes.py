@@ -20,7 +20,7 @@ _KEY = "simulcast_openapi"
 def openapi() -> Response:
     """This document."""
     document = _document(current_app)
-    if request.script_root:  # below a prefix that a proxy strips
+    if request.script_root:  # the service is below a prefix that a proxy strips
         document = b'{"servers":' + msgspec.json.encode([{"url": request.script_root}]) + b"," + document[1:]
     return Response(document, content_type=JSON)
 
