@@ -19,7 +19,7 @@ class Redis:
 
     Args:
         folder: For its log, AOF and dump.
-        keeps: With an append-only file, written at each command, so that it survives a kill.
+        keeps: With an append-only file, synced before each answer, so that it survives a kill.
         port: A port that was free; by default one is found.
         options: Further options, as the command line has them: ``{"replicaof": "127.0.0.1 7000"}``.
     """
@@ -36,7 +36,7 @@ class Redis:
             "dir": str(folder),
             "save": "",
             "appendonly": "yes" if keeps else "no",
-            "appendfsync": "everysec",
+            "appendfsync": "always",
             "daemonize": "no",
         } | (options or {})
         self._process: subprocess.Popen[bytes] | None = None
