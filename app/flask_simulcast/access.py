@@ -1,4 +1,4 @@
-"""Access: who asks, and what they may do. The part of the extension that grants, tickets and revocations belong to."""
+"""Access: the grant of each request. The part of the extension for grants, tickets and revocations."""
 
 from __future__ import annotations
 
@@ -24,37 +24,38 @@ _NOBODY = Grant()
 
 
 class Access(ABC):
-    """What a request may do."""
+    """The methods for grants, tickets and revocations. `Simulcast` inherits them."""
 
-    #: Prefixes of channels of the app's own, which a grant must spell out.
+    #: Channel prefixes that the app reserves. A grant's pattern must spell them out.
     reserved: tuple[str, ...] = ()
-    #: For ``WWW-Authenticate`` in a 401; empty where people log in on a page.
+    #: Value of ``WWW-Authenticate`` in a 401. Empty for an app whose users log in on a page.
     challenge: str = ""
     _authorizer: Authorizer | None = None
 
     @property
     @abstractmethod
     def hub(self) -> Hub:
-        """Which remembers what was revoked."""
+        """The app's hub in this process. It remembers what was revoked."""
 
     def authorizer(self, function: A, *, challenge: str = "") -> A:
-        """Register what says who asks: called in a request, it returns a `Grant`, or None for nobody.
+        """Register the function that returns the `Grant` of the current request, or None for an unknown client.
 
-        From then on `sse` and its like take only listeners whose grant names the channels. Without one, each view decides.
+        From then on `sse` and the other streams accept a listener only if its grant names the channels. Without an authorizer,
+        each view decides.
 
         Args:
-            challenge: How a client says who it is, as ``WWW-Authenticate`` has it: ``Bearer`` where it sends a token in a header.
-                A 401 carries it, and its message says so. Leave it out where people log in on a page.
+            challenge: Value of ``WWW-Authenticate``, for example ``Bearer`` if clients send a token in a header. A 401 carries
+                it, and its message says how to send the token. Leave it out if users log in on a page.
         """
         self._authorizer = function
         self.challenge = challenge
         return function
 
     def grant(self) -> Grant:
-        """The grant of the current request: an empty one for nobody. Asked once a request.
+        """Return the grant of the current request; an empty one for an unknown client. Calls the authorizer once a request.
 
         Raises:
-            UnauthorizedError: It has ended, or was revoked. What the authorizer raises passes through.
+            UnauthorizedError: The grant has ended, or was revoked. Errors that the authorizer raises pass through.
         """
         if "simulcast_grant" not in g:
             grant = (self._authorizer() if self._authorizer else None) or _NOBODY
@@ -63,20 +64,21 @@ class Access(ABC):
         return g.simulcast_grant  # type: ignore[no-any-return]
 
     def check_grant(self) -> None:
-        """Check again that the current request's grant still holds. Call it after a wait, right before what the grant allows:
-        a token may expire, or be revoked, while a body arrives. May switch.
+        """Check again that the current request's grant is valid. Call it after a wait, right before the action that the grant
+        allows: a token can expire, or be revoked, while a body arrives. May switch.
 
         Raises:
-            UnauthorizedError: It has ended, or was revoked.
+            UnauthorizedError: The grant has ended, or was revoked.
         """
         if "simulcast_grant" in g:
             self._check_grant(g.simulcast_grant)
 
     def require_subscribe(self, channels: Iterable[str]) -> Grant:
-        """The grant of the current request, if it names all of these channels.
+        """Require that the current request may listen to all of these channels; return its grant. Spends its ticket, if it
+        came with one. May switch.
 
         Raises:
-            UnauthorizedError, ForbiddenError: It does not.
+            UnauthorizedError, ForbiddenError: The grant does not name a channel.
         """
         grant = self.grant()
         for channel in channels:
@@ -87,10 +89,11 @@ class Access(ABC):
         return self._spend_ticket() or grant
 
     def require_publish(self, channels: Iterable[str]) -> Grant:
-        """The same for publishing; `Grant` says what reserved names mean here.
+        """Require that the current request may publish to all of these channels; return its grant. ``flask_simulcast.grant``
+        says what reserved names mean here.
 
         Raises:
-            UnauthorizedError, ForbiddenError: It does not.
+            UnauthorizedError, ForbiddenError: The grant does not name a channel.
         """
         grant = self.grant()
         for channel in channels:
@@ -99,27 +102,28 @@ class Access(ABC):
         return grant
 
     def issue_ticket(self, grant: Grant, *, seconds: float = MAX_SECONDS) -> str:
-        """A ticket that lets in once, for who can't send a header: EventSource and WebSocket. May switch.
+        """Return a new ticket, which lets one client in once: for EventSource and WebSocket, which can't send a header.
+        May switch.
 
         Args:
-            seconds: For how long; at most 60.
+            seconds: Lifetime of the ticket; at most 60.
         """
         return self._tickets().issue(grant, seconds)
 
     def redeem_ticket(self, ticket: str) -> Grant | None:
-        """The grant behind a ticket that the current request carries; None for one that is unknown, over, or spent. May switch.
+        """Return the grant behind a ticket of the current request; None if it is unknown, expired or spent. May switch.
 
-        For an authorizer. The ticket is spent when the request is found to be allowed to listen, and not by one that names
-        the wrong channel. A browser's EventSource that comes back to the same URL is let in again, by a cookie that it is
-        given, and takes the place of its stream from before; nothing else is.
+        For use in an authorizer. The ticket is spent once the request is found to be allowed to listen; a request that names
+        the wrong channel does not spend it. A browser's EventSource that reconnects to the same URL is let in again, by a
+        cookie that it was given, and its new stream replaces the earlier one. No other client is let in twice.
         """
         return redemption.find(self._tickets(), ticket)
 
     def revoke(self, *, user: str | None = None, token_id: str | None = None) -> None:
-        """End what was granted: to a user until now, or by one token. May switch.
+        """Revoke all grants that a user was given until now, or those of one token. May switch.
 
-        Streams end, in every worker, with ``closed`` and the reason ``revoked``; nothing that is published later reaches
-        them. The same tokens are refused from now on, for ``SIMULCAST_MAX_GRANT_SECONDS``.
+        Their streams end, in every worker, with ``closed`` and the reason ``revoked``, and receive nothing that is published
+        later. The same tokens are refused from now on, for ``SIMULCAST_MAX_GRANT_SECONDS``.
         """
         hub = self.hub
         seconds = hub.settings.max_grant_seconds
@@ -130,14 +134,14 @@ class Access(ABC):
         hub.read_on()
 
     def _grant_for(self, channels: tuple[str, ...], given: Grant | None) -> Grant:
-        """The grant of a listener: the one that the view gives, who decides itself, or the request's."""
+        """Return the grant of a listener: the one that its view gave, or else the request's."""
         if given is not None:
             self._check_grant(given)
             return given
         return self.require_subscribe(channels) if self._authorizer else _NOBODY
 
     def _spend_ticket(self) -> Grant | None:
-        """The current request may listen: the ticket that it came with, if any, is spent now."""
+        """Spend the ticket of the current request, if it came with one. Call it once the request is allowed to listen."""
         redeemed = redemption.spend(self._tickets())
         if redeemed is None:
             return None

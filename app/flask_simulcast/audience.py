@@ -1,8 +1,8 @@
 """Audience: the listeners of this worker that want the same channels, in the same encoding, through the same view.
 
-It is what a channel notifies: a handful of audiences, not thousands of connections. An event becomes
-bytes once for all of them, and what is pending leaves as one chunk. What is for one member alone waits beside
-it, with its place in the order; only that member gets a chunk of its own.
+A channel notifies audiences: a handful of objects, not thousands of connections. An event becomes bytes
+once for the whole audience, and all pending frames leave as one chunk. An event for one member alone waits
+beside them, with its place in the order; only that member gets a chunk of its own.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class Handout(NamedTuple):
     """What one pass hands out.
 
     Attributes:
-        members: Those who get the shared chunk.
-        chunk: Of all pending frames.
-        events: How many frames that is.
-        own: ``(member, chunk, events)`` of those who get something besides.
+        members: Members that get the shared chunk.
+        chunk: All pending frames, joined.
+        events: Number of frames in the chunk.
+        own: ``(member, chunk, events)`` of each member that gets a chunk of its own.
     """
 
     members: list[Listener]
@@ -35,16 +35,16 @@ class Audience:
     """Members and the frames that wait for them.
 
     Args:
-        channels: What its members listen to.
-        encoding: How frames are made.
+        channels: Channels that the members listen to.
+        encoding: Encoding of the frames.
         view: Drops or narrows events, or None.
-        position: What it has handed out so far: the hub's when it is made.
+        position: Position that was handed out so far: the hub's, when the audience is made.
         on_pending: Called with the audience when its first frame waits.
 
     Attributes:
         members: Its listeners.
         pending: Frames that wait for the next pass.
-        oldest_ms: When the log got the first of them, in Unix ms.
+        oldest_ms: Unix time in ms at which the log stored the first event that is pending.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Audience:
         self.members: set[Listener] = set()
         self.pending: list[bytes] = []
         self.oldest_ms = 0
-        # For each listener, ``(how many shared frames go before it, frame)``.
+        # For each listener, a list of ``(number of shared frames before it, frame)``.
         self._personal: dict[Listener, list[tuple[int, bytes]]] = {}
         self._encode = encoding.event
         self._handed_out = position
@@ -74,25 +74,25 @@ class Audience:
 
     @property
     def is_pending(self) -> bool:
-        """Whether something waits for the next pass."""
+        """Whether a frame waits for the next pass."""
         return bool(self.pending or self._personal)
 
     def offer(self, event: Event) -> None:
-        """Add an event's frame to what is pending. Receives a channel's signal."""
+        """Add an event's frame to the pending frames. The receiver of a channel's signal."""
         if self.view is None:
             frame = event.frame(self._encode)
         else:
             seen = self.view(event)
             if seen is None:
                 return
-            frame = seen.frame(self._encode)  # a view that leaves it as it is shares what others have made
+            frame = seen.frame(self._encode)  # shared with other audiences if the view returns the event itself
         was_pending = self.is_pending
         self.pending.append(frame)
         if not was_pending:
             self._begins(event)
 
     def offer_to(self, listener: Listener, event: Event) -> None:
-        """Add an event that is for one of its members alone."""
+        """Add an event for one member alone."""
         seen = event if self.view is None else self.view(event)
         if seen is None:
             return
@@ -106,11 +106,12 @@ class Audience:
         self._on_pending(self)
 
     def position(self, hub_position: Position) -> Position:
-        """What its members have been handed. With nothing pending it is the hub's, so that a quiet audience keeps up."""
+        """Return the position up to which the members were handed events. With nothing pending it is the hub's, so a quiet
+        audience keeps up."""
         return self._handed_out if self.is_pending else hub_position
 
     def take(self, hub_position: Position) -> Handout:
-        """Members and pending frames in one step: from here on the audience stands at the hub's position."""
+        """Take the members and the pending frames in one step. From here on the audience stands at the hub's position."""
         self._handed_out = hub_position
         frames, self.pending = self.pending, []
         personal, self._personal = self._personal, {}
@@ -122,24 +123,24 @@ class Audience:
         return Handout(members, b"".join(frames) if len(frames) != 1 else frames[0], len(frames), own)
 
     def stand_at(self, position: Position) -> None:
-        """Remember what was handed out, as the first frame of the next pass becomes pending."""
+        """Set the position that was handed out. Called when the first frame of the next pass becomes pending."""
         self._handed_out = position
 
     def scatter(self) -> list[Listener]:
-        """Drop what is pending and let every member go, for a hub whose log has jumped."""
+        """Remove all members and pending frames, and return the members. For a hub whose log has jumped."""
         members = list(self.members)
         self.members.clear()
         self.drop_pending()
         return members
 
     def drop_pending(self) -> None:
-        """Nobody is left to have it."""
+        """Drop all pending frames: no member is left to receive them."""
         self.pending.clear()
         self._personal.clear()
 
 
 def _interleaved(frames: list[bytes], own: list[tuple[int, bytes]]) -> tuple[bytes, int]:
-    """The shared frames with one's own between them, in the order of the log, as one chunk; and how many frames that is."""
+    """Join the shared frames and one member's own in the order of the log. Return the chunk and its number of frames."""
     together: list[bytes] = []
     start = 0
     for place, frame in own:

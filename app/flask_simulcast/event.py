@@ -1,4 +1,4 @@
-"""Event and Position: the two things that everything else hands around.
+"""Event and Position: the two values that all other parts pass on.
 
 Nothing in this file reads a clock or does I/O.
 
@@ -9,9 +9,9 @@ A position is a point in the log. As text it is the SSE ``id``::
                     └ counter within the millisecond
 
 Milliseconds and counter order it over the whole log, all channels. The tag orders nothing: it
-tells this event from another one that got the same number on a fork of the log.
+distinguishes this event from an event with the same number on a fork of the log.
 
-Where an event can't name its channel otherwise, its id is the position, a slash, and the channel: `label_of`.
+In an encoding that can't name an event's channel otherwise, the id is the position, a slash, and the channel (`label_of`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 from .errors import ChannelNameError, EventDataError, EventTypeError, IdempotencyKeyError
 
-#: Makes something that JSON holds of a value that it does not hold, or raises TypeError.
+#: Converts a value that JSON can't hold into one that it can, or raises TypeError.
 Default = Callable[[Any], Any]
 
 COUNTER_BITS = 20
@@ -39,24 +39,24 @@ MAX_TYPE_CHARACTERS = 128
 MAX_KEY_CHARACTERS = 128
 MAX_USER_CHARACTERS = 128
 
-# Made by the hub alone, so that no client can speak in its name.
-USER_PREFIX = "user:"  # what is sent to all listeners of one user
-LISTENER_PREFIX = "listener:"  # what is sent to one connection
-PRESENCE_PREFIX = "presence:"  # who joins and leaves the channel named behind it
-_INTERNAL_PREFIX = "simulcast:"  # what workers tell each other; nobody listens to it
+# Only the hub publishes to these, so no client can speak in its name.
+USER_PREFIX = "user:"  # events for all listeners of one user
+LISTENER_PREFIX = "listener:"  # events for one connection
+PRESENCE_PREFIX = "presence:"  # joins and leaves of the channel whose name follows
+_INTERNAL_PREFIX = "simulcast:"  # messages between workers; no client can listen to them
 RESERVED_PREFIXES = (USER_PREFIX, LISTENER_PREFIX, PRESENCE_PREFIX, _INTERNAL_PREFIX)
-ALL = "all"  # what every listener gets
+ALL = "all"  # events for every listener
 CONTROL = _INTERNAL_PREFIX + "control"
 RESERVED_CHANNELS = frozenset({ALL})
-# Types the transports speak in; an application event must not be mistaken for one of them.
+# Types that the transports send themselves; an application event must not be mistaken for one of them.
 CONTROL_TYPES = frozenset({"connected", "gap", "heartbeat", "closed"})
-# Types of events that EventSource raises itself: one of ours would end in a page's `onerror` or `onopen`.
+# Types that EventSource dispatches itself: an event of ours with such a type would call a page's `onerror` or `onopen`.
 _TYPES_OF_EVENT_SOURCE = frozenset({"error", "open"})
 
 _CHANNEL = re.compile(r"(?:presence:)?[A-Za-z0-9._:-]{1,128}", re.ASCII)
-# The longest that a label can be: a user of 128 characters, each of 4 bytes, each byte as %XX.
+# The longest possible label: a user of 128 characters, each of 4 bytes, each byte as %XX.
 _MAX_LABEL_CHARACTERS = len(USER_PREFIX) + MAX_USER_CHARACTERS * 4 * 3
-# Bounded in every part: int() of a hostile header must stay cheap, and \d would take Arabic digits.
+# Bounded in every part: int() of a hostile header must stay cheap, and \d would accept Arabic digits.
 _POSITION = re.compile(
     rf"([0-9]{{1,13}})-([0-9]{{1,7}})-([0-9a-f]{{8}})(?:/[!-~]{{1,{_MAX_LABEL_CHARACTERS}}})?", re.ASCII
 )
@@ -70,7 +70,7 @@ class Position(NamedTuple):
 
     @property
     def milliseconds(self) -> int:
-        """Unix time in ms at which the log gave this position out; never runs backwards."""
+        """Unix time in ms at which the log assigned this position. It never runs backwards."""
         return self.key >> COUNTER_BITS
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
-        """Read the text form, and leave out a channel behind it. None for anything that is not one: never an exception."""
+        """Read the text form, and ignore a channel behind it. Return None for any other text; never raise."""
         match = _POSITION.fullmatch(text)
         if match is None:
             return None
@@ -90,34 +90,35 @@ class Position(NamedTuple):
 
 
 def first_key_of(milliseconds: int) -> int:
-    """The smallest key that a position of this millisecond can have."""
+    """Return the smallest key that a position of this millisecond can have."""
     return milliseconds << COUNTER_BITS
 
 
 def next_key(last: int, now_ms: int) -> int:
-    """The key after ``last``: the larger of now and last, plus one. A clock that jumps back changes nothing."""
+    """Return the key after ``last``: the first key of now, or ``last + 1`` if that is larger. A clock that jumps back has no
+    effect."""
     return max(now_ms << COUNTER_BITS, last + 1)
 
 
 class Draft(NamedTuple):
-    """An event that the log has not given a position yet. Checked and encoded already."""
+    """An event without a position yet. It is checked and encoded already."""
 
     channel: str
     type: str
     data: str
     key: str | None = None  # idempotency key
-    fingerprint: str = ""  # what must be equal for a known key to be the same event; empty: the key alone counts
+    fingerprint: str = ""  # a known key with another fingerprint is refused; empty: any event with the key is the same
 
 
 class IdempotencyKey(NamedTuple):
-    """An idempotency key with more to it than its text.
+    """An idempotency key with its sender and fingerprint.
 
     Attributes:
         key: 1-128 characters.
-        sender: Whose it is, any text: of a key that a client has chosen, so that it can't take another client's away. Empty
+        sender: Any text that names the client that chose the key, so that a client can't use up another client's key. Empty
             for the app itself.
         fingerprint: A second publish with the key is the same event if this text is equal, and refused if not. For data that
-            differs with each try, because it has a time in it. None for type and data.
+            differs with each try, for example because it has a time in it. None to compare type and data.
     """
 
     key: str
@@ -125,8 +126,8 @@ class IdempotencyKey(NamedTuple):
     fingerprint: str | None = None
 
     def name(self, channel: str) -> str:
-        """As what the log knows it: it counts for its channel and its sender alone."""
-        # Neither a space nor a slash is in a channel's name, so that no other key has this name.
+        """Return the name of the key in the log. A key counts only for its channel and its sender."""
+        # A channel's name has neither a space nor a slash, so no other key has this name.
         return f"{channel}/{fingerprint_of(self.sender, self.key)}" if self.sender else f"{channel} {self.key}"
 
 
@@ -134,10 +135,10 @@ class Event:
     """One immutable published thing.
 
     Attributes:
-        position: Where it stands in the log.
+        position: Its position in the log.
         channel: Its channel.
-        type: Event name for ``addEventListener``; ``message`` when the publisher gave none.
-        data: JSON text, encoded once, when it was published.
+        type: Event name for ``addEventListener``; ``message`` if the publisher gave none.
+        data: JSON text, encoded once, when the event was published.
     """
 
     __slots__ = ("_frames", "channel", "data", "position", "type")
@@ -155,7 +156,7 @@ class Event:
         return self.position.milliseconds
 
     def frame(self, encode: Callable[[Event], bytes]) -> bytes:
-        """The event as bytes. Built by the first who asks, shared by all who ask later."""
+        """Return the event as bytes. The first call builds the frame; later calls share it."""
         frames = self._frames
         if frames is None:
             frames = self._frames = {}
@@ -173,17 +174,17 @@ View = Callable[[Event], Event | None]
 
 
 def label_of(channel: str) -> str:
-    """A channel as it stands behind a position: its name, but a user's percent-encoded. A client sends the id back in a header,
-    which takes ASCII only, and splits it at the slash.
+    """Return a channel's name as it is written behind a position; a user's is percent-encoded. A client sends the id back in a
+    header, which takes ASCII only, and splits it at the slash.
     """
     return quote(channel, safe=":") if channel.startswith(USER_PREFIX) else channel
 
 
 def check_channel(name: object) -> str:
-    """Return ``name`` if one may listen to it.
+    """Return ``name`` if a client may listen to it.
 
     Raises:
-        ChannelNameError: It is not 1-128 characters of ``A-Z a-z 0-9 . _ : -``, or what workers tell each other.
+        ChannelNameError: It is not 1-128 characters of ``A-Z a-z 0-9 . _ : -``, or it is a channel between workers.
     """
     if not isinstance(name, str) or _CHANNEL.fullmatch(name) is None or name.startswith(_INTERNAL_PREFIX):
         raise ChannelNameError(
@@ -196,7 +197,7 @@ def check_publishable(name: object) -> str:
     """Return ``name`` if a caller may publish to it: a channel name that is not reserved.
 
     Raises:
-        ChannelNameError: Not a channel name, or one that only the hub publishes to.
+        ChannelNameError: It is not a channel name, or only the hub publishes to it.
     """
     channel = check_channel(name)
     if channel in RESERVED_CHANNELS or channel.startswith(RESERVED_PREFIXES):
@@ -211,8 +212,8 @@ def check_type(type: object) -> str:
     """Return ``type`` if it may stand in an ``event:`` line.
 
     Raises:
-        EventTypeError: Empty, over 128 characters, a control type, one that EventSource raises itself, or with a CR, LF or
-            NUL in it.
+        EventTypeError: It is empty, over 128 characters, a control type, a type that EventSource dispatches itself, or has a
+            CR, LF or NUL in it.
     """
     if not isinstance(type, str) or not 1 <= len(type) <= MAX_TYPE_CHARACTERS or _breaks_a_line(type):
         raise EventTypeError(
@@ -226,7 +227,7 @@ def check_type(type: object) -> str:
 
 
 def check_key(key: object) -> IdempotencyKey:
-    """Return an idempotency key; a text is one of the app itself.
+    """Return an idempotency key. A plain text becomes a key of the app itself.
 
     Raises:
         IdempotencyKeyError: It is not text of 1-128 characters.
@@ -240,16 +241,16 @@ def check_key(key: object) -> IdempotencyKey:
 
 
 def fingerprint_of(*texts: str) -> str:
-    """128 bits of a hash, as hex: enough that no other text can be made to have it."""
+    """Return 128 bits of a hash, as hex: enough that nobody can make another text with the same hash."""
     hashed = blake2b(digest_size=16)
     for text in texts:
         encoded = text.encode("utf-8", "surrogatepass")
-        hashed.update(b"%d:" % len(encoded) + encoded)  # with its length: no two lists of texts are the same bytes
+        hashed.update(b"%d:" % len(encoded) + encoded)  # with its length: different lists of texts are different bytes
     return hashed.hexdigest()
 
 
 def check_user(user: object) -> str:
-    """Return ``user`` if it can be somebody's name: any text of 1-128 characters.
+    """Return ``user`` if it is a valid user name: any text of 1-128 characters without CR, LF or NUL.
 
     Raises:
         ChannelNameError: It is not.
@@ -262,13 +263,13 @@ def check_user(user: object) -> str:
 
 
 def encode_data(data: object, default: Default | None = None) -> str:
-    """Turn data into JSON text. No other JSON encoding of an event happens anywhere.
+    """Turn data into JSON text. No other code encodes an event as JSON.
 
     Bytes, at any depth, become ``{"data": "<base64>", "encoding": "base64"}``.
 
     Args:
-        default: Makes something that JSON holds of a value that it does not hold, or raises TypeError: an app's
-            ``app.json.default``. Not asked for bytes.
+        default: Converts a value that JSON can't hold into one that it can, or raises TypeError: an app's
+            ``app.json.default``. Not called for bytes.
 
     Raises:
         EventDataError: JSON can't hold it (NaN, a set, a cycle, nested too deep).
@@ -282,14 +283,14 @@ def encode_data(data: object, default: Default | None = None) -> str:
             "what app.json can write."
         ) from error
     if not _is_unicode(text):
-        # Half a surrogate pair is no UTF-8; as an escape it passes through unharmed.
+        # Half a surrogate pair can't be UTF-8; as an escape it passes unchanged.
         return encode_escaped(data)
     return text
 
 
 @lru_cache(maxsize=8)
 def _encoders(default: Default | None) -> tuple[Callable[[object], str], Callable[[object], str]]:
-    """Made once for each app: json.dumps makes an encoder for each call, a third of what a small event costs here."""
+    """Make an app's encoders, once: json.dumps makes an encoder for each call, a third of what a small event costs here."""
 
     def as_json(value: object) -> object:
         if isinstance(value, bytes | bytearray | memoryview):
@@ -303,7 +304,7 @@ def _encoders(default: Default | None) -> tuple[Callable[[object], str], Callabl
 
 
 def byte_length(text: str) -> int:
-    """Length in UTF-8. Costs nothing for ASCII, which most JSON is."""
+    """Return the length in UTF-8. Costs nothing for ASCII, and most JSON is ASCII."""
     return len(text) if text.isascii() else len(text.encode())
 
 
@@ -312,7 +313,7 @@ def _breaks_a_line(text: str) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    """False for text with half a surrogate pair, which no UTF-8 can carry."""
+    """Return False for text with half a surrogate pair, which UTF-8 can't carry."""
     if text.isascii():
         return True
     try:

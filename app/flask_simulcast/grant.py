@@ -1,15 +1,16 @@
-"""Grant: who somebody is, and which channels they may listen to and publish to.
+"""Grant: the user behind a client, and the channels that the client may listen to and publish to.
 
 A pattern is a channel's name, or the beginning of one with a star at its end: ``chat.*``. ``{sub}`` in it stands for
-the user. Neither a star nor a user's name reaches a reserved name by accident: for ``presence:``, ``user:`` and
-``listener:`` the pattern must spell the prefix out (``presence:chat.*``), and ``all`` must be named. Only to listen to ``all`` needs no pattern: every listener gets it anyway.
+the user. Neither a star nor a user's name matches a reserved name by accident: for ``presence:``, ``user:`` and
+``listener:`` the pattern must spell the prefix out (``presence:chat.*``), and ``all`` must be named. Only listening to
+``all`` needs no pattern of its own: every listener receives it anyway.
 
-What a grant's ``publish`` list says of reserved names is what one may do to people: ``all`` is to broadcast, ``user:bob``
-is to send to Bob and to revoke his grants, ``listener:*`` is to send to single connections and to kick them.
-``listener:*`` in ``subscribe`` is to list them, ``presence:chat.*`` to see who is there.
+With reserved names, a grant's ``publish`` list says what the client may do to others: ``all`` allows it to broadcast,
+``user:bob`` to send to Bob and to revoke his grants, ``listener:*`` to send to single connections and to kick them. In
+``subscribe``, ``listener:*`` allows it to list connections, and ``presence:chat.*`` to see the members of those channels.
 
-An app may reserve prefixes of its own, by ``Simulcast(reserved=("jobs.",))``: then ``*`` does not mean ``jobs.1``, and ``presence:*``
-not ``presence:jobs.1``, but ``jobs.*`` and ``presence:jobs.*`` do.
+An app can reserve prefixes of its own with ``Simulcast(reserved=("jobs.",))``. Then ``*`` does not match ``jobs.1``, and
+``presence:*`` does not match ``presence:jobs.1``, but ``jobs.*`` and ``presence:jobs.*`` do.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ _SUBJECT = "{sub}"
 
 @dataclass(frozen=True, init=False)
 class Grant:
-    """What somebody may do, and until when.
+    """What a client may do, and until when.
 
-    Patterns may be given as one name or several, in a list or any other iterable; kept are tuples.
+    Give patterns as one name or several, in a list or any other iterable. They are kept as tuples.
 
     Attributes:
-        user: Who it is; empty for one without a name. Gets what is sent to this user, and is present under it.
-        subscribe: Patterns of channels that one may listen to.
-        publish: Patterns of channels that one may publish to.
-        meta: Told to others who see this listener, in presence and in lists. JSON.
-        expires_at: Unix seconds at which its streams end; None for one without an end.
-        issued_at: Unix seconds. A revocation ends what was issued before it; 0 is before all.
-        token_id: Names the token it came from, so that this one alone can be revoked. Empty for none.
-        ticket: Names the ticket it came through, which lets in one stream at a time. Empty for none.
-        redeemed_at: Unix seconds at which that was.
+        user: Name of the user; empty for none. The client receives what is sent to this user, and is present under this name.
+        subscribe: Patterns of channels that the client may listen to.
+        publish: Patterns of channels that the client may publish to.
+        meta: JSON data that others see of this listener, in presence and in lists.
+        expires_at: Unix seconds at which the client's streams end; None for no end.
+        issued_at: Unix seconds at which the grant was issued. A revocation ends grants issued before it; 0 is before all.
+        token_id: Id of the token that the grant came from, so that this token alone can be revoked. Empty for none.
+        ticket: Name of the ticket that the grant came through; a ticket lets in one stream at a time. Empty for none.
+        redeemed_at: Unix seconds at which the ticket was redeemed.
 
     Raises:
-        ChannelNameError: The user can't be somebody's name.
+        ChannelNameError: The user name is invalid.
     """
 
     user: str = ""
@@ -85,17 +86,18 @@ class Grant:
             object.__setattr__(self, name, value)
 
     def may_subscribe(self, channel: str, reserved: tuple[str, ...] = ()) -> bool:
-        """Whether one may listen to it, and read its history. ``all`` reaches every listener, so whoever may be one may name it.
+        """Tell whether the client may listen to a channel and read its history. Every listener receives ``all``, so a client
+        that may be one may name it.
 
         Args:
-            reserved: Prefixes that the app has reserved; `Simulcast.require_subscribe` knows them.
+            reserved: Prefixes that the app has reserved. `Simulcast.require_subscribe` passes them.
         """
         if channel == ALL and (self.subscribe or not self.is_anonymous):
             return True
         return matches_any(self.subscribe, channel, self.user, reserved)
 
     def may_publish(self, channel: str, reserved: tuple[str, ...] = ()) -> bool:
-        """Whether one may publish to it; for reserved names, what the module says.
+        """Tell whether the client may publish to a channel. The top of this module says what reserved names mean.
 
         Args:
             reserved: As in `may_subscribe`.
@@ -104,25 +106,25 @@ class Grant:
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether nobody knows who this is."""
+        """Whether the grant has no user, no token and no right to publish."""
         return not (self.user or self.token_id or self.publish)
 
     @property
     def revocable_as(self) -> tuple[str, ...]:
-        """The names under which a revocation ends it."""
+        """The names under which a revocation ends the grant."""
         return tuple(f"{kind}:{name}" for kind, name in (("user", self.user), ("token", self.token_id)) if name)
 
     def to_json(self, default: Default | None = None) -> str:
-        """For a ticket, which keeps it for a while.
+        """Return JSON text, to store with a ticket.
 
         Args:
-            default: As of `encode_data`: meta holds what the app's JSON can write.
+            default: As in `encode_data`. ``meta`` can hold anything that the app's JSON can write.
         """
         return encode_data(asdict(self), default)
 
     @classmethod
     def from_json(cls, text: str) -> Grant:
-        """What `to_json` wrote."""
+        """Read what `to_json` wrote."""
         return cls(**json.loads(text))
 
 
@@ -131,17 +133,17 @@ def _patterns(given: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def matches_any(patterns: Iterable[str], channel: str, user: str = "", reserved: tuple[str, ...] = ()) -> bool:
-    """Whether one of these patterns means this channel."""
+    """Tell whether one of these patterns matches a channel."""
     return any(matches(pattern, channel, user, reserved) for pattern in patterns)
 
 
 def matches(pattern: str, channel: str, user: str = "", reserved: tuple[str, ...] = ()) -> bool:
-    """Whether a pattern means this channel. Pure.
+    """Tell whether a pattern matches a channel. Pure.
 
-    A star counts only where the pattern itself ends with it: a user whose name is ``*`` gains nothing by it.
+    A star counts only at the end of the pattern itself: a user whose name is ``*`` gains nothing by it.
 
     Args:
-        reserved: Prefixes besides those of the extension.
+        reserved: Prefixes that the app has reserved, besides those of the extension.
     """
     is_open = pattern.endswith("*")
     text = pattern[:-1] if is_open else pattern
@@ -154,11 +156,12 @@ def matches(pattern: str, channel: str, user: str = "", reserved: tuple[str, ...
 
 
 def _is_spelled_out(pattern: str, channel: str, reserved: tuple[str, ...]) -> bool:
-    """A reserved name is meant only by a pattern that begins with its prefix as written, whoever the user is."""
+    """Tell whether a pattern may match this name: for a reserved name, the pattern as written must begin with its prefix,
+    whatever the user's name is."""
     if channel == ALL:
         return pattern == ALL
     if not all(pattern.startswith(prefix) for prefix in RESERVED_PREFIXES if channel.startswith(prefix)):
         return False
-    # Who comes and goes there is told on a channel of the same name with a prefix before it, which the pattern has, too.
+    # The presence channel of a reserved name is reserved, too. Both have the prefix ``presence:``, so compare what follows it.
     pattern, channel = pattern.removeprefix(PRESENCE_PREFIX), channel.removeprefix(PRESENCE_PREFIX)
     return all(pattern.startswith(prefix) for prefix in reserved if channel.startswith(prefix))

@@ -8,13 +8,13 @@
         from flask_simulcast.gunicorn import worker_int
         worker_int(worker)
 
-Imported inside the hooks, because gunicorn reads its configuration before the worker is patched.
+Import inside the hooks, because gunicorn reads its configuration before the worker is patched.
 
-Without them a stopping worker cuts its streams off without a word, after ``graceful_timeout``; a client
-that vanished from the network is noticed after fifteen minutes; and a second worker on a memory log is
-refused at its first use only. And gunicorn quotes a request line that it refuses, with the ticket in it.
+Without these hooks a stopping worker cuts its streams after ``graceful_timeout``, without a ``closed`` event; a client
+that vanished from the network is noticed only after fifteen minutes; a second worker on a memory log is refused only at
+its first use; and gunicorn's log quotes a request line that gunicorn refuses, with the ticket in it.
 
-The apps are found in the process, not in what the server was given: that may be a middleware.
+The hooks find the apps in the process, not in what the server was given: that can be a middleware.
 """
 
 from __future__ import annotations
@@ -36,10 +36,9 @@ _WATCH_SECONDS = 0.05
 
 
 def post_worker_init(worker: Any) -> None:
-    """Refuse a memory log with several workers; guard gunicorn's own log; set socket options; watch for the worker's end, to
-    drain it.
+    """Refuse a memory log with several workers; guard gunicorn's own log; set socket options; drain the worker when it stops.
 
-    TERM, HUP and ``max_requests`` all end in ``worker.alive`` turning false.
+    TERM, HUP and ``max_requests`` all set ``worker.alive`` to False, which a greenlet watches.
     """
     server_log.guard(worker.log)
     settings = settings_of_this_process() or [Settings()]
@@ -51,17 +50,17 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_int(worker: Any) -> None:
-    """On INT and QUIT the worker leaves at once; this hook is where it still can say goodbye."""
+    """Drain the worker on INT and QUIT. It exits right after this hook, so only here can it still send ``closed``."""
     _drain()
 
 
 def _set_options(listening: Any, keepalive: Keepalive) -> None:
-    """On the listening socket; accepted ones inherit them. TCP only: a unix socket knows none of these."""
+    """Set keepalive options on a listening socket; accepted ones inherit them. TCP only: a unix socket has none of them."""
     if listening.family not in (socket.AF_INET, socket.AF_INET6):
         return
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in keepalive.options.items():
-        if hasattr(socket, name):  # not every system has them all
+        if hasattr(socket, name):  # not every system has all of them
             listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
@@ -72,7 +71,7 @@ def _drain_at_end(worker: Any) -> None:
 
 
 def _drain() -> None:
-    """Streams and WebSockets at the same time: each has its own deadline."""
+    """Drain streams and WebSockets at the same time. Each has its own deadline."""
     gevent.joinall([gevent.spawn(drain_process), gevent.spawn(drain_websockets)])
 
 

@@ -1,26 +1,26 @@
-"""Keepalive: when the kernel gives up a TCP client that does not answer. Pure: the numbers follow from each other and from the
-heartbeat, and are all computed here.
+"""Keepalive: when the kernel gives up a TCP client that does not answer. Pure: all numbers are computed here, from each other
+and from the heartbeat.
 
 What Linux does with them (tcp(7); ``tcp_keepalive_timer`` and ``tcp_write_timeout`` of the kernel):
 
-- Nothing is on its way to the client, and nothing came from it for ``idle_seconds``: the kernel sends a probe, and another one
-  each ``interval_seconds`` until one is answered. With a user timeout the number of probes decides nothing: the connection ends
-  with the first interval at which the client has been silent for the user timeout, if a probe is unanswered.
-- Something is on its way (a heartbeat is enough): the kernel sends it again and again, and no probes. The connection ends when
-  it was not acknowledged for the user timeout.
+- If no data is in flight to the client, and nothing came from it for ``idle_seconds``, the kernel sends a probe, and another
+  one every ``interval_seconds`` until one is answered. With a user timeout the number of probes has no effect: if a probe is
+  unanswered, the connection ends at the first interval at which the client has been silent for the user timeout.
+- If data is in flight (a heartbeat is enough), the kernel sends it again and again, and sends no probes. The connection ends
+  when the data was not acknowledged within the user timeout.
 
-So the probes must fit between the idle time and the user timeout, several of them, or one lost packet ends a connection.
+So several probes must fit between the idle time and the user timeout. Otherwise one lost packet ends a connection.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: A client that vanished is gone within the heartbeat and this. A shorter time would cut clients in a tunnel.
+#: A vanished client is gone within the heartbeat plus this time. A shorter time would cut off clients in a tunnel.
 PATIENCE_SECONDS = 20
 
-# So many in a row must be lost to end a connection: with 30 % of all packets lost that befalls one question in 800, with 10 %
-# one in 16 million. Probes are repeated only while they are not answered, so a higher number costs the others nothing.
+# A connection ends only if this many probes in a row are lost: with 30 % of all packets lost that happens once in 800 checks,
+# with 10 % once in 16 million. A probe is repeated only if it is not answered, so a higher number costs other clients nothing.
 _PROBES = 10
 
 
@@ -29,13 +29,13 @@ class Keepalive:
     """Options of a TCP socket.
 
     Attributes:
-        idle_seconds: Nothing came for so long: ask.
-        interval_seconds: Not answered for so long: ask again.
-        probes: Questions without an answer, for systems that know no user timeout.
-        user_timeout_seconds: Silent for so long although asked, or although something was sent: gone.
+        idle_seconds: Seconds without data from the client, after which the kernel sends the first probe.
+        interval_seconds: Seconds after which an unanswered probe is repeated.
+        probes: Unanswered probes after which the connection ends, on systems without a user timeout.
+        user_timeout_seconds: Seconds of silence after which the connection ends, if a probe or data is unacknowledged.
 
     Raises:
-        ValueError: One lost probe would end a connection, or none would ever be sent.
+        ValueError: One lost probe would end a connection, or no probe would ever be sent.
     """
 
     idle_seconds: int
@@ -54,7 +54,7 @@ class Keepalive:
 
     @property
     def options(self) -> dict[str, int]:
-        """By the names that the module ``socket`` has for them."""
+        """The values, by their names in the module ``socket``."""
         return {
             "TCP_KEEPIDLE": self.idle_seconds,
             "TCP_KEEPINTVL": self.interval_seconds,
@@ -63,25 +63,25 @@ class Keepalive:
         }
 
     def gone_after_seconds(self, heartbeat_seconds: float) -> float:
-        """The longest time that a client which vanished keeps its place.
+        """Return the longest time for which a vanished client keeps its place.
 
-        It vanishes right after it has acknowledged something. The worst that can happen then is that something is sent just
-        before the probes would have ended it, at the latest a heartbeat: then the user timeout begins anew.
+        In the worst case the client vanishes right after it acknowledged data, and new data (at the latest a heartbeat) is
+        sent just before the probes would have ended the connection: then the user timeout begins anew.
         """
         return min(heartbeat_seconds, self.user_timeout_seconds) + self.user_timeout_seconds
 
 
 def keepalive_for(heartbeat_seconds: float) -> Keepalive:
-    """Options with which a vanished client is gone within the heartbeat and `PATIENCE_SECONDS`.
+    """Return options with which a vanished client is gone within the heartbeat plus `PATIENCE_SECONDS`.
 
-    A long heartbeat was chosen to have little on the wire: then the kernel asks less often, too.
+    With a long heartbeat the kernel probes less often, too: an app chooses one to have little traffic.
 
     Args:
-        heartbeat_seconds: After which an idle listener is sent something; of several apps, the shortest.
+        heartbeat_seconds: Seconds after which an idle listener is sent a heartbeat; the shortest of several apps.
     """
-    # No longer than both allow: see gone_after_seconds.
+    # The longest for which gone_after_seconds stays within the heartbeat plus PATIENCE_SECONDS.
     user_timeout = max(PATIENCE_SECONDS, int((heartbeat_seconds + PATIENCE_SECONDS) / 2))
-    interval = max(1, user_timeout // (2 * _PROBES))  # from half of the user timeout on
+    interval = max(1, user_timeout // (2 * _PROBES))  # the probes fill the second half of the user timeout
     return Keepalive(
         idle_seconds=user_timeout - _PROBES * interval,
         interval_seconds=interval,

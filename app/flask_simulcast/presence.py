@@ -1,11 +1,11 @@
-"""Presence: who listens on a channel, over all workers.
+"""Presence: the members of a channel, over all workers.
 
-Each listener has a **place** in a register that the workers share. A worker holds one lease for all its places; when it
-is killed or frozen, the lease ends, and the sweep of another worker lets its places go. A connection that ends only
-shortens its place to a short grace, so that a page that reloads has not left.
+Each listener has a **place** in a register that the workers share. A worker holds one lease for all its places. When the
+worker is killed or frozen, the lease ends, and the sweep of another worker removes its places. When a connection ends, its
+place is only shortened to a brief grace time, so a page that reloads does not count as having left.
 
-A **member** is whoever the places of a channel belong to: a user with three tabs is one member. ``join`` and ``leave``
-are events on ``presence:<channel>``, stored in the same transaction as the place that was the member's first or last.
+A **member** owns one or more places of a channel: a user with three tabs is one member. ``join`` and ``leave`` are events
+on ``presence:<channel>``, stored in the same transaction that adds the member's first place or removes its last one.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ JOIN = "join"
 LEAVE = "leave"
 
 Presence = tuple[str, str]
-"""A channel, and a member who is present on it."""
+"""A channel, and a member that is present on it."""
 
 
 class Place(NamedTuple):
     """One listener in the register.
 
     Attributes:
-        listener: Its id.
-        user: Whose it is; empty for one without a name.
-        member: As whom it is present; empty for nobody.
-        channels: What it listens to.
+        listener: Id of the listener.
+        user: Its user; empty for none.
+        member: Name under which it is present; empty if it is not.
+        channels: Channels that it listens to.
         present_on: Those of its channels on which it is present as ``member``.
-        meta: JSON text, told to others.
-        token_id: Of the token it came with; empty for none.
-        encoding: In which it listens.
-        since_ms: Unix time in ms at which it came.
+        meta: JSON text that others see.
+        token_id: Id of the token that it came with; empty for none.
+        encoding: Name of its encoding.
+        since_ms: Unix time in ms at which it connected.
     """
 
     listener: str
@@ -50,18 +50,18 @@ class Place(NamedTuple):
 
     @property
     def presences(self) -> list[Presence]:
-        """What it makes its member: present on so many channels."""
+        """One ``(channel, member)`` pair for each channel on which it is present."""
         return [(channel, self.member) for channel in self.present_on] if self.member else []
 
 
 class Member(NamedTuple):
-    """Somebody who is present on a channel.
+    """A member that is present on a channel.
 
     Attributes:
-        member: The name.
-        meta: JSON text, of the place that came first.
-        since_ms: Unix time in ms at which that came.
-        listeners: How many places are theirs.
+        member: Its name.
+        meta: JSON text of its earliest place.
+        since_ms: Unix time in ms at which its earliest place began.
+        listeners: Number of its places.
     """
 
     member: str
@@ -71,7 +71,7 @@ class Member(NamedTuple):
 
 
 def presences_of(places: Iterable[Place]) -> dict[Presence, Place]:
-    """Who is present through these places, each with the one that came first."""
+    """Map each presence of these places to the earliest of its places."""
     presences: dict[Presence, Place] = {}
     for place in sorted(places, key=lambda place: place.since_ms):
         for presence in place.presences:
@@ -80,12 +80,12 @@ def presences_of(places: Iterable[Place]) -> dict[Presence, Place]:
 
 
 def join_draft(channel: str, member: str, meta: str, time_ms: int) -> Draft:
-    """That somebody came: ``{"member", "meta", "time"}``."""
+    """Make the event that a member has joined: ``{"member", "meta", "time"}``."""
     return _draft(JOIN, channel, member, meta, time_ms)
 
 
 def leave_draft(channel: str, member: str, meta: str, time_ms: int) -> Draft:
-    """That the last place of somebody is gone."""
+    """Make the event that a member has left: its last place is gone."""
     return _draft(LEAVE, channel, member, meta, time_ms)
 
 

@@ -1,4 +1,4 @@
-"""Publishing: the verbs, for the extension and for programs that have no Flask app."""
+"""Publishing: the publish methods, for the extension and for programs without a Flask app."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FIELDS = frozenset({"channel", "channels", "data", "type", "idempotency_key"})
 
 
 class Publishing(ABC):
-    """Who can publish. Each verb says how far it reaches, returns once the log has the event, and may switch.
+    """The publish methods. The name of each says how far it reaches. Each returns once the log has the event, and may switch.
 
     All raise what `publish` raises.
     """
@@ -51,12 +51,12 @@ class Publishing(ABC):
     @property
     @abstractmethod
     def hub(self) -> Hub:
-        """Through which it goes, in this process."""
+        """The hub of this process, which appends the events."""
 
     @property
     @abstractmethod
     def _default(self) -> Default:
-        """Makes JSON of what JSON does not hold."""
+        """Converts values that JSON can't hold."""
 
     def publish(
         self, channel: str, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
@@ -71,12 +71,12 @@ class Publishing(ABC):
             data: Anything JSON can hold, bytes, and what ``app.json`` can write: dates, decimals, UUIDs, dataclasses.
                 Encoded here, once, for all transports.
             type: Event name for ``addEventListener``. No CR, LF or NUL.
-            idempotency_key: A second publish to this channel with the same key within 300 s is the same event; with another
-                type or other data it is refused. For a key that a client has chosen, an `IdempotencyKey`, which says whose.
+            idempotency_key: A second publish to this channel with the same key within 300 s is not stored again; with another
+                type or other data it is refused. Use an `IdempotencyKey` for a key that a client chose: it names the client.
 
         Raises:
-            InvalidEventError: Channel, type, data or key can't be used.
-            IdempotencyConflictError: The key is known, of another event. Certainly not stored.
+            InvalidEventError: Channel, type, data or key is invalid.
+            IdempotencyConflictError: The key was used for another event. Certainly not stored.
             EventTooLargeError: The encoded data exceeds ``SIMULCAST_MAX_EVENT_BYTES``.
             BrokerUnavailableError: Certainly not stored. Safe to try again.
             PublishUncertainError: Perhaps stored. Try again only with an idempotency key.
@@ -84,21 +84,21 @@ class Publishing(ABC):
         return self._append((check_publishable(channel),), data, type, idempotency_key)[0]
 
     def publish_many(self, events: Iterable[Mapping[str, Any]]) -> list[Event]:
-        """Append several events, to any channels, all or none, in this order.
+        """Append several events, to any channels, in this order: all or none.
 
         Args:
-            events: Mappings with ``channel``, ``data`` and, if wanted, ``type`` and ``idempotency_key``. Instead of
-                ``channel`` there may be ``channels``, several names: one event in each.
+            events: Mappings with ``channel``, ``data`` and optionally ``type`` and ``idempotency_key``. Use ``channels``, a
+                list of names, instead of ``channel`` to append the event to each of them.
 
         Raises:
-            InvalidEventError: One of them can't be published; its message says which. None is stored.
-            BrokerUnavailableError, PublishUncertainError: As `publish`.
+            InvalidEventError: One of the events is invalid; the message says which. None is stored.
+            BrokerUnavailableError, PublishUncertainError: As in `publish`.
         """
         hub, default = self.hub, self._default
         drafts: list[Draft] = []
         for number, event in enumerate(events):
             drafts += _drafts(event, number, hub.settings, default)
-            hub.breathe()  # thousands of events are encoded in one go
+            hub.breathe()  # encoding thousands of events would hold the loop
         return hub.publish(drafts)
 
     def publish_to_channels(
@@ -109,35 +109,35 @@ class Publishing(ABC):
         type: str = "message",
         idempotency_key: str | IdempotencyKey | None = None,
     ) -> list[Event]:
-        """Append the same to several channels, in all or none: a position in each, in the order of their names here."""
+        """Append the same event to several channels, to all or none. Return one event for each, in the order of the names."""
         return self._append(_publishable(channels), data, type, idempotency_key)
 
     def broadcast(
         self, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
     ) -> Event:
-        """Append an event that every listener of the fleet gets, whatever it listens to."""
+        """Append an event for every listener of the fleet, whatever channels it listens to."""
         return self._append((ALL,), data, type, idempotency_key)[0]
 
     def publish_to_user(
         self, user: str, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
     ) -> Event:
-        """Append an event for all listeners of one user, those that come back later included.
+        """Append an event for all listeners of one user, including those that reconnect later.
 
         Args:
-            user: As in `Grant`; need not be connected.
+            user: As in `Grant`. The user does not have to be connected.
         """
         return self._append((USER_PREFIX + check_user(user),), data, type, idempotency_key)[0]
 
     def publish_to_listener(
         self, listener: str, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
     ) -> Event:
-        """Append an event for one connection, in whichever worker it is.
+        """Append an event for one connection, in any worker.
 
         Args:
-            listener: Its id, as ``connected`` told it. A client that reconnects has another one.
+            listener: Its id, as in its ``connected`` event. A client that reconnects gets another id.
 
         Raises:
-            NoSuchListenerError: Nobody is connected under this id.
+            NoSuchListenerError: No listener is connected under this id.
         """
         if self.hub.find_place(listener) is None:
             raise NoSuchListenerError(f"No listener is connected as {listener[:64]!a}. Perhaps it has left already.")
@@ -151,29 +151,29 @@ class Publishing(ABC):
 
 
 class Publisher(Publishing):
-    """Publishes from outside of a worker: a job queue, a cron script, another service. Needs no app, and no patching.
+    """Publishes from outside a worker: a job queue, a cron script, another service. Needs no app and no patching.
 
     ::
 
         with Publisher.from_url("sqlite:////srv/app/instance/simulcast.db") as publisher:
             publisher.publish("orders", {"id": 7}, type="created")
 
-    May be used by several threads, and after a fork by the child too, which opens the log anew.
+    Several threads may use it. After a fork the child may use it, too: it opens the log anew.
 
     Args:
-        settings: Checked. A relative path of an SQLite log begins in the working directory.
+        settings: Checked settings. A relative path of an SQLite log starts in the working directory.
         create: See `from_url`.
 
     Raises:
-        SettingError, BrokerUnavailableError: As `from_url`.
+        SettingError, BrokerUnavailableError: As in `from_url`.
     """
 
     def __init__(self, settings: Settings, *, create: bool = False) -> None:
         check_url(settings)
         if settings.has_memory_log:
             raise SettingError(
-                "SIMULCAST_BROKER_URL=memory:// is a log of one process, and nobody would hear this one. Use the URL of the "
-                "workers' log, sqlite:///… or redis://…; within the app publish by simulcast.publish()."
+                "SIMULCAST_BROKER_URL=memory:// is a log of one process, so no listener would receive these events. Use the "
+                "URL of the workers' log, sqlite:///… or redis://…; inside the app, publish with simulcast.publish()."
             )
         self._settings = located(settings)
         self._create = create
@@ -184,23 +184,23 @@ class Publisher(Publishing):
 
     @classmethod
     def from_url(cls, url: str, *, create: bool = False, **settings: object) -> Publisher:
-        """On the same log as the workers.
+        """Make a publisher on the same log as the workers.
 
         Args:
-            url: As their ``SIMULCAST_BROKER_URL``. A relative path of an SQLite log begins in the working directory, since
-                there is no app whose instance folder it could begin in. Not ``memory://``, which no other process sees.
-            create: Make an SQLite log that is not there. Without this it is refused: nobody would listen to it.
-            settings: Others, in lower case and without the prefix; the same as the workers', where they are set.
+            url: Their ``SIMULCAST_BROKER_URL``. A relative path of an SQLite log starts in the working directory, since there
+                is no app with an instance folder. ``memory://`` is refused: no other process can read that log.
+            create: Create the SQLite log if it is missing. Otherwise a missing log is an error: no listener would read it.
+            settings: Other settings, in lower case and without the prefix. Give those that the workers set the same values.
 
         Raises:
-            SettingError: A setting can't be used.
-            BrokerUnavailableError: There is no file of this name. Names its absolute path.
+            SettingError: A setting is invalid.
+            BrokerUnavailableError: The file of the log does not exist. The message has its absolute path.
         """
         given = {PREFIX + name.upper(): value for name, value in settings.items()}
         return cls(Settings.from_config(given | {PREFIX + "BROKER_URL": url}), create=create)
 
     def close(self) -> None:
-        """Close the log; the next use opens it again."""
+        """Close the log. The next use opens it again."""
         with self._mutex:
             hub, self._hub = self._hub, None
         if hub is not None and hub.pid == os.getpid():
@@ -218,7 +218,7 @@ class Publisher(Publishing):
 
     @property
     def hub(self) -> Hub:
-        """In this process, made now if need be: files must not cross a fork."""
+        """The hub of this process, made at its first use: open files must not cross a fork."""
         with self._mutex:
             if self._hub is None or self._hub.pid != os.getpid():
                 self._hub = Hub(connect(self._settings, create=self._create), self._settings, Metrics(), self)
@@ -245,7 +245,7 @@ def _drafts(event: Mapping[str, Any], number: int, settings: Settings, default: 
 
 
 def _publishable(channels: object) -> tuple[str, ...]:
-    """Each name once, in the order given."""
+    """Check the names, and return each once, in the order given."""
     given = list(channels) if isinstance(channels, Iterable) and not isinstance(channels, str) else []
     if not 1 <= len(given) <= _MAX_CHANNELS:
         raise ChannelCountError(f"{len(given)} channels were named. Give a list of 1 to {_MAX_CHANNELS}.")
@@ -255,10 +255,10 @@ def _publishable(channels: object) -> tuple[str, ...]:
 def checked_drafts(
     channels: Sequence[str], data: object, type: str, key: object, settings: Settings, default: Default
 ) -> list[Draft]:
-    """Check and encode one event for channels that were checked already.
+    """Check and encode one event for channels that are checked already.
 
     Raises:
-        InvalidEventError: Type, data or key can't be used.
+        InvalidEventError: Type, data or key is invalid.
     """
     type, text = check_type(type), encode_data(data, default)
     size = byte_length(text)

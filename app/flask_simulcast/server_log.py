@@ -1,6 +1,6 @@
-"""What the server below writes about requests: no query string, no text of a request that it refused, one line a message.
+"""Filters of the server's log: no query string, no text of a refused request, one line a message.
 
-Query strings carry tickets. One in a request that the server refuses was never redeemed, so it is still worth something.
+Query strings carry tickets. A ticket in a request that the server refuses was never redeemed, so it is still valid.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-_QUERY = re.compile(r"\?.*(?= HTTP/[0-9.]+)|\?.*", re.DOTALL)  # a query may hold spaces and quotes of its own
+_QUERY = re.compile(r"\?.*(?= HTTP/[0-9.]+)|\?.*", re.DOTALL)  # a query can contain spaces and quotes
 _REFUSED = "Invalid request from ip="
 _OF_GUNICORN = "gunicorn.http.errors"
 
 
 def guard(log: Any) -> None:
-    """Keep clients' text out of this gunicorn's messages, and control characters out of its access log.
+    """Keep clients' text out of gunicorn's messages, and control characters out of its access log.
 
     Args:
-        log: gunicorn's ``Logger``, as a worker has it.
+        log: A worker's gunicorn ``Logger``.
     """
     log.error_log.addFilter(without_request)
     make_atoms = log.atoms_wrapper_class
@@ -28,9 +28,9 @@ def guard(log: Any) -> None:
 
 
 def without_request(record: logging.LogRecord) -> bool:
-    """A logging filter for gunicorn's own messages. Changes the record, and lets it pass.
+    """Clean a record of gunicorn's own log. A logging filter that changes the record and lets it pass.
 
-    gunicorn quotes the line that it refuses; in its place stands what was wrong with it, by the name of gunicorn's error.
+    gunicorn quotes a request line that it refuses. The name of gunicorn's error replaces that line here.
     """
     if isinstance(record.msg, str) and record.msg.startswith(_REFUSED):
         error = sys.exc_info()[0]
@@ -42,19 +42,19 @@ def without_request(record: logging.LogRecord) -> bool:
 
 
 def without_query(text: str) -> str:
-    """A message without what follows the first question mark, up to the version of HTTP where there is one."""
+    """Return a message without its first question mark and the text after it, up to the HTTP version if there is one."""
     return _QUERY.sub("", text, count=1)
 
 
 def visible(text: str) -> str:
-    """The same text with everything escaped that could end a line or drive a terminal."""
+    """Escape every character of a text that could end a line or control a terminal."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def visible_atoms(atoms: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a line of gunicorn's access log. Paths are UTF-8 that WSGI has decoded as latin-1 (PEP 3333)."""
+    """Escape the parts of a line of gunicorn's access log. Paths are UTF-8 that WSGI has decoded as latin-1 (PEP 3333)."""
     return {name: visible(_as_utf8(atom)) if isinstance(atom, str) else atom for name, atom in atoms.items()}
 
 
