@@ -12,7 +12,7 @@ from app.identity.tokens import mint
 from tests.docs.likeness import assert_alike
 from tests.docs.page import Page
 from tests.docs.reader import Reader, service_reader
-from tests.docs.test_readme import RUN_WITH_KEY
+from tests.docs.test_start import RUN_WITH_KEY
 from tests.serving import Server
 from tests.sockets import JSONSocket
 
