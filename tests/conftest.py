@@ -1,20 +1,8 @@
-"""Fixtures for all tests."""
+"""Settings for all tests."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 
 # The contract's asserts are shipped, and explained by pytest all the same.
 pytest.register_assert_rewrite("app.flask_simulcast.testing")
-
-
-def require(tool: str, path: str | None) -> str:
-    """The path of a tool that a test needs. Without it the test is skipped on a laptop, and fails in CI."""
-    if path is not None:
-        return path
-    message = f"{tool} is not installed; scripts/test installs it"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)

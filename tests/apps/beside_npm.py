@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, send_file
 
 from app import create_app
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 FOLDER = ROOT / "tests" / "parsers" / "node_modules"
 _PAGE = """<!doctype html><meta charset="utf-8"><title>npm</title><script type="importmap">

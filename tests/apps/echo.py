@@ -17,7 +17,7 @@ from flask import Blueprint, Flask, Response, jsonify, request
 
 from app.flask_simulcast import CloseReason, Connection, GuardedSock, Simulcast, UnauthorizedError, text_frame
 from app.flask_simulcast.encoding.websocket import BINARY, COMPRESSED, TEXT, frame
-from tests.living import living, living_greenlets
+from tests.tools.living import living, living_greenlets
 
 logging.basicConfig(level=logging.INFO)
 app = Flask(__name__)

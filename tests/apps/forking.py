@@ -10,7 +10,7 @@ from gevent import monkey
 
 from app.flask_simulcast.transports.stream import Stream
 from tests.apps.inspected import app
-from tests.living import living
+from tests.tools.living import living
 
 
 @app.get("/fork")

@@ -17,7 +17,7 @@ from flask import Response, jsonify, request
 
 from app import create_app
 from app.extensions import simulcast
-from tests.living import living_greenlets
+from tests.tools.living import living_greenlets
 
 app = create_app()
 

@@ -21,7 +21,7 @@ import gevent.queue
 from flask import Flask, Response, abort, jsonify, request
 
 from app.flask_simulcast import Simulcast
-from tests.living import living_greenlets
+from tests.tools.living import living_greenlets
 
 logging.basicConfig(level=logging.INFO)
 app = Flask(__name__)

@@ -12,7 +12,7 @@ from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock
-from tests.redis_server import Redis, serve_redis
+from tests.tools.redis_server import Redis, serve_redis
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.loop import is_patched
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import BrokerContract
-from tests.redis_server import Redis
+from tests.tools.redis_server import Redis
 
 
 class TestMemory(BrokerContract):

@@ -14,7 +14,7 @@ from flask import Flask
 from app.flask_simulcast import Publisher, Simulcast
 from app.flask_simulcast.brokers.sqlite.doorbell import Doorbell
 from app.flask_simulcast.loop import Offload, is_patched
-from tests.serving import wait_until
+from tests.tools.serving import wait_until
 
 simulcast = Simulcast()
 

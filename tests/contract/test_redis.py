@@ -17,8 +17,8 @@ from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.loop import is_patched
 from app.flask_simulcast.presence import Place
 from app.flask_simulcast.testing import FakeClock
-from tests.redis_server import Redis, serve_redis
-from tests.serving import wait_until
+from tests.tools.redis_server import Redis, serve_redis
+from tests.tools.serving import wait_until
 
 Open = Callable[..., RedisBroker]
 

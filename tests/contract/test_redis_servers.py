@@ -17,8 +17,8 @@ from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError, SettingError
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.settings import Settings
-from tests.redis_server import Redis, serve_redis
-from tests.serving import free_port, wait_until
+from tests.tools.redis_server import Redis, serve_redis
+from tests.tools.serving import free_port, wait_until
 
 from .test_redis import draft, read_all
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import yaml
 
-from tests.conftest import require
+from tests.tools.require import require
 
 
 def check_python(text: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.docs.untried import UNTRIED
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 PATHS = [
     "README.md",

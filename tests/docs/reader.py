@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.docs.page import Block
-from tests.serving import ROOT, Server, free_port, wait_until
+from tests.tools.serving import ROOT, Server, free_port, wait_until
 
 PAGE_PORT = 8000  # what the documents say; a test has another one, and that is all that it changes in a command
 _COMMAND_SECONDS = 60

@@ -11,7 +11,7 @@ import pytest
 from tests.docs.likeness import assert_alike
 from tests.docs.page import Page
 from tests.docs.wire import send
-from tests.serving import BEARER, KEY, Server, serve
+from tests.tools.serving import BEARER, KEY, Server, serve
 
 PAGE = Page("docs/api.md")
 PUBLISH = PAGE.take("Publishing", "http")

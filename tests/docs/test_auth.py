@@ -13,13 +13,13 @@ import pytest
 
 from app.identity.tokens import mint
 from tests.apps.beside_npm import FOLDER
-from tests.clients import SSEClient
-from tests.conftest import require
 from tests.docs.page import Page, program
 from tests.docs.reader import app_reader, service_reader
-from tests.e2e.chromium import Chromium, open_chromium
-from tests.e2e.chromium import Page as Tab
-from tests.serving import BEARER, Server, serve, wait_until
+from tests.tools.chromium import Chromium, open_chromium
+from tests.tools.chromium import Page as Tab
+from tests.tools.clients import SSEClient
+from tests.tools.require import require
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 PAGE = Page("docs/auth.md")
 COMMAND = PAGE.take("From the command line", "sh")

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.figure import HEADER
 from tests.docs.page import Page
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 PAGE = Page("docs/benchmarks.md")
 FIGURES = PAGE.take("The SQLite log", "text")

@@ -1,11 +1,11 @@
-"""docs/design.md: the drawing of the layers is that of tests/package/test_layers.py, and names modules that are there."""
+"""docs/design.md: the drawing of the layers is that of tests/tools/layers.py, and names modules that are there."""
 
 from __future__ import annotations
 
 import re
 
 from tests.docs.page import Page
-from tests.package.test_layers import EXTENSION, LAYERS, layer_of
+from tests.tools.layers import EXTENSION, LAYERS, layer_of
 
 PAGE = Page("docs/design.md")
 DRAWING = PAGE.take("Layers", "text")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.page import PATHS
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 
 @pytest.mark.parametrize("path", PATHS)

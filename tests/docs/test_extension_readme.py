@@ -7,10 +7,10 @@ import signal
 import tomllib
 from pathlib import Path
 
-from tests.clients import SSEClient
 from tests.docs.page import Block, Page
 from tests.docs.reader import app_reader
-from tests.serving import ROOT, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import ROOT, wait_until
 
 PAGE = Page("app/flask_simulcast/README.md")
 APP = PAGE.take("flask-simulcast", "python")

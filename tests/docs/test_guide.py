@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.clients import SSEClient
 from tests.docs.page import Page, program
 from tests.docs.reader import Reader, app_reader
 from tests.docs.test_extension_readme import assert_extra_is_there
-from tests.serving import Server, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import Server, wait_until
 
 PAGE = Page("docs/guide.md")
 INSTALL = PAGE.take_untried("A first stream", "sh")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 INDEX = (ROOT / "docs" / "index.md").read_text()
 

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from app import config
-from tests.clients import SSEClient
 from tests.docs.likeness import assert_alike
 from tests.docs.page import Page
 from tests.docs.reader import PAGE_PORT, Reader, service_reader
-from tests.serving import BEARER, KEY, ROOT, Server, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, KEY, ROOT, Server, wait_until
 
 PAGE = Page("docs/operations.md")
 SERVE = PAGE.take("gunicorn", "sh")

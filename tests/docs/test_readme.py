@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.clients import SSEClient
 from tests.docs.languages import check_shell
 from tests.docs.page import Page
 from tests.docs.reader import app_reader, service_reader
-from tests.serving import ROOT
+from tests.tools.clients import SSEClient
+from tests.tools.serving import ROOT
 
 PAGE = Page("README.md")
 RUN = PAGE.take("Two commands", "sh")

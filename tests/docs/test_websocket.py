@@ -8,7 +8,7 @@ from websockets.sync.client import connect
 
 from tests.docs.page import Page, program
 from tests.docs.reader import app_reader
-from tests.sockets import JSONSocket
+from tests.tools.sockets import JSONSocket
 
 PAGE = Page("docs/websocket.md")
 ECHO = PAGE.take("WebSocket: one connection, guarded", "python")

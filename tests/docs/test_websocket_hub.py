@@ -16,8 +16,8 @@ from tests.docs.likeness import assert_alike
 from tests.docs.page import Block, Page
 from tests.docs.reader import app_reader
 from tests.docs.wire import send
-from tests.serving import ROOT, Server, serve
-from tests.sockets import JSONSocket
+from tests.tools.serving import ROOT, Server, serve
+from tests.tools.sockets import JSONSocket
 
 PAGE = Page("docs/websocket-hub.md")
 HANDSHAKE = PAGE.take("Coming in", "http")

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from app.identity.tokens import mint
-from tests.clients import SSEClient
 from tests.docs.likeness import settled
 from tests.docs.page import Block, Page
-from tests.e2e.chromium import Chromium, open_chromium
-from tests.e2e.chromium import Page as Tab
-from tests.serving import BEARER, Server, serve, wait_until
+from tests.tools.chromium import Chromium, open_chromium
+from tests.tools.chromium import Page as Tab
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 PAGE = Page("docs/wire.md")
 STREAM = PAGE.take("A stream", "http")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs.page import Page, program
 from tests.docs.reader import app_reader
-from tests.serving import Server
+from tests.tools.serving import Server
 
 PAGE = Page("docs/writer.md")
 ANSWER = PAGE.take("The writer: a stream that one view writes itself", "python")

@@ -13,8 +13,8 @@ from tests.docs.likeness import assert_alike
 from tests.docs.page import Page
 from tests.docs.reader import Reader, service_reader
 from tests.docs.test_start import RUN_WITH_KEY
-from tests.serving import Server
-from tests.sockets import JSONSocket
+from tests.tools.serving import Server
+from tests.tools.sockets import JSONSocket
 
 PAGE = Page("docs/wukongs.md")
 AGENT = PAGE.take("The agent", "sh")

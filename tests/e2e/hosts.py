@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.e2e.net import FilteredWay, Net, make_net
-from tests.e2e.nginx import Nginx, serve_nginx
 from tests.e2e.page import Page
-from tests.integration.fleet import JWT_KEY
-from tests.redis_server import Redis, serve_redis
-from tests.relay import Relay
-from tests.serving import Server, serve
+from tests.tools.fleet import JWT_KEY
+from tests.tools.nginx import Nginx, serve_nginx
+from tests.tools.redis_server import Redis, serve_redis
+from tests.tools.relay import Relay
+from tests.tools.serving import Server, serve
 
 _PORT = 8000  # within a namespace
 # Four heartbeats, as deployed.

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
-from tests.serving import wait_until
+from tests.tools.serving import wait_until
 
 
 class Page(threading.Thread):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.identity.tokens import mint
-from tests.e2e.chromium import Chromium, Page, open_chromium
-from tests.integration.fleet import JWT_KEY
-from tests.serving import Server, serve
+from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.fleet import JWT_KEY
+from tests.tools.serving import Server, serve
 
 MARKUP = "<img src=x onerror=\"document.title='broken'\">\n<script>document.title='broken'</script>"
 

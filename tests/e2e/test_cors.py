@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.chromium import Chromium, Page, open_chromium
-from tests.e2e.nginx import serve_nginx
-from tests.serving import KEY, Server, serve
+from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.nginx import serve_nginx
+from tests.tools.serving import KEY, Server, serve
 
 LISTEN = """
   new Promise((resolve) => {

@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.clients import SSEClient
 from tests.e2e.hosts import Host, Site, serve_site
 from tests.e2e.net import FilteredWay
 from tests.e2e.page import Page
-from tests.integration.fleet import call, token
-from tests.serving import BEARER, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.fleet import call, token
+from tests.tools.serving import BEARER, wait_until
 
 _EVENTS = "/api/v1/events"
 _CUT_SECONDS = 10

@@ -18,9 +18,9 @@ import httpx
 import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
-from tests.conftest import require
-from tests.e2e.nginx import Nginx, serve_nginx
-from tests.serving import BEARER, Server, serve, wait_until
+from tests.tools.nginx import Nginx, serve_nginx
+from tests.tools.require import require
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 ORDERS = "/api/v1/stream?channel=orders"
 ROWS_A_BATCH = 64

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.nginx import Nginx, serve_nginx
-from tests.serving import Server, free_port, serve
+from tests.tools.nginx import Nginx, serve_nginx
+from tests.tools.serving import Server, free_port, serve
 
 STREAM = "/api/v1/stream?channel=a"
 PAGE = "https://app.example"

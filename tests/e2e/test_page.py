@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.chromium import Chromium, Page, open_chromium
-from tests.e2e.nginx import serve_nginx
-from tests.serving import Server, serve, wait_until
+from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.nginx import serve_nginx
+from tests.tools.serving import Server, serve, wait_until
 
 RETRY_MS = 200  # so that a test need not wait for the usual 2 s
 # Each state of the page's connection, in the order in which it was shown.

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.identity.tokens import mint
-from tests.e2e.chromium import Chromium, Page, open_chromium
 from tests.e2e.test_cors import serve_site
-from tests.serving import Server, serve
+from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.serving import Server, serve
 
 JWT_KEY = "j" * 32
 LISTEN = """

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.identity.tokens import mint
-from tests.e2e.chromium import Chromium, Page, open_chromium
-from tests.serving import Server, serve, wait_until
+from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.serving import Server, serve, wait_until
 
 JWT_KEY = "j" * 32
 RETRY_MS = 200  # so that a test need not wait for the usual 2 s

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.chromium import Chromium, Page, open_chromium
-from tests.e2e.nginx import serve_nginx
 from tests.e2e.test_cors import serve_site
-from tests.serving import Server, serve, wait_until
+from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.nginx import serve_nginx
+from tests.tools.serving import Server, serve, wait_until
 
 APP = "tests.apps.echo:app"
 OPEN = """

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.chromium import Chromium, Page, open_chromium
-from tests.integration.fleet import JWT_KEY, call, token
-from tests.serving import Server, serve
+from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.fleet import JWT_KEY, call, token
+from tests.tools.serving import Server, serve
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiers import Store, open_store
+from tests.tools.tiers import Store, open_store
 
 
 @pytest.fixture

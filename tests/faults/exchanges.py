@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tests.faults.checker import History
 from tests.faults.nemesis import Nemesis, Service
-from tests.redis_server import Redis
-from tests.relay import Relay
-from tests.serving import wait_until
-from tests.tiers import Store
+from tests.tools.redis_server import Redis
+from tests.tools.relay import Relay
+from tests.tools.serving import wait_until
+from tests.tools.tiers import Store
 
 
 class Exchange(Nemesis):

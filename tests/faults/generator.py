@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.clients import SSEClient
 from tests.faults.checker import SOURCE_BITS, Attempt, Chain, Gap, History, Outcome, order
-from tests.serving import BEARER, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, wait_until
 
 _sources = itertools.count()
 _PAUSE_SECONDS = 0.02  # before one tries again; shorter than any person or browser would

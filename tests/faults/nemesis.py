@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.redis_server import Redis
-from tests.serving import Server, free_port, serve, wait_until
+from tests.tools.redis_server import Redis
+from tests.tools.serving import Server, free_port, serve, wait_until
 
 _PATIENCE_SECONDS = 60  # while nothing moves
 

@@ -10,8 +10,8 @@ from tests.faults.checker import History, judge
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.nemesis import KillMaster, KillRedis, KillWorker, Nemesis, Service
 from tests.faults.sizes import SIZES
-from tests.serving import wait_until
-from tests.tiers import Store, on
+from tests.tools.serving import wait_until
+from tests.tools.tiers import Store, on
 
 LISTENERS = 3
 PUBLISHERS = 4

@@ -9,9 +9,9 @@ from tests.faults import report
 from tests.faults.checker import History, judge
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.sizes import SIZES
-from tests.relay import CuttingRelay, ForgetfulRelay
-from tests.serving import wait_until
-from tests.tiers import Store, on
+from tests.tools.relay import CuttingRelay, ForgetfulRelay
+from tests.tools.serving import wait_until
+from tests.tools.tiers import Store, on
 
 LISTENERS = 4
 MOST_BYTES = 32 << 10  # some hundred events; a chunk has up to twice as much

@@ -13,9 +13,9 @@ from websockets.exceptions import WebSocketException
 from tests.faults import report
 from tests.faults.checker import Chain, Gap, History, judge
 from tests.faults.generator import Publisher
-from tests.serving import Server, wait_until
-from tests.sockets import JSONSocket
-from tests.tiers import Store, on
+from tests.tools.serving import Server, wait_until
+from tests.tools.sockets import JSONSocket
+from tests.tools.tiers import Store, on
 
 EVENTS = 5_000  # in each channel
 CHANNELS = ("ka", "kb")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
-from tests.clients import SSEClient
 from tests.faults.checker import History
 from tests.faults.generator import Publisher
-from tests.serving import wait_until
-from tests.tiers import Store, on
+from tests.tools.clients import SSEClient
+from tests.tools.serving import wait_until
+from tests.tools.tiers import Store, on
 
 # Nothing younger than 10 s is trimmed, so the freeze must last longer.
 HISTORY = 100

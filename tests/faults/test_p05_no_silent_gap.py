@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import SSEClient
 from tests.faults import report
 from tests.faults.checker import History, judge, order
 from tests.faults.exchanges import Exchange, Flush, Forget, LoadDump, Promote, Restart, Restore, Wipe
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.nemesis import Service
 from tests.faults.sizes import SIZES
-from tests.relay import Relay
-from tests.serving import Server, wait_until
-from tests.tiers import Store, on, open_store
+from tests.tools.clients import SSEClient
+from tests.tools.relay import Relay
+from tests.tools.serving import Server, wait_until
+from tests.tools.tiers import Store, on, open_store
 
 LISTENERS = 4
 RATE = 200

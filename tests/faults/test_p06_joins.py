@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.clients import Crowd, SSEClient
 from tests.faults import report
 from tests.faults.checker import History, judge
 from tests.faults.generator import Follower, Publisher
 from tests.faults.sizes import SIZES
-from tests.tiers import Store, on
+from tests.tools.clients import Crowd, SSEClient
+from tests.tools.tiers import Store, on
 
 AT_ONCE = 20
 LIVE_EVENTS = 200

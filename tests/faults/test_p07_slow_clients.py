@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import Crowd, SSEClient
-from tests.serving import Server, wait_until
-from tests.tiers import Store, on
+from tests.tools.clients import Crowd, SSEClient
+from tests.tools.serving import Server, wait_until
+from tests.tools.tiers import Store, on
 
 READERS = 200
 STUCK = 20  # one in ten; promised for one in a hundred

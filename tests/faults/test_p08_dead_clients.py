@@ -16,11 +16,11 @@ from collections.abc import Callable
 import pytest
 
 from app.flask_simulcast.keepalive import keepalive_for
-from tests.clients import SSEClient
-from tests.e2e.nginx import Nginx, serve_nginx
 from tests.faults.sizes import SIZES
-from tests.serving import Server, wait_until
-from tests.tiers import Store, on
+from tests.tools.clients import SSEClient
+from tests.tools.nginx import Nginx, serve_nginx
+from tests.tools.serving import Server, wait_until
+from tests.tools.tiers import Store, on
 
 HEARTBEAT_SECONDS = 1
 CLONE_NEWNET = 0x40000000

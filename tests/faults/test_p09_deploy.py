@@ -12,8 +12,8 @@ from tests.faults.checker import History, judge
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.nemesis import Reload
 from tests.faults.sizes import SIZES
-from tests.serving import wait_until
-from tests.tiers import Store, on
+from tests.tools.serving import wait_until
+from tests.tools.tiers import Store, on
 
 RATE = 1000
 RETRY_MS = 1000

@@ -13,8 +13,8 @@ from tests.faults.checker import History, Outcome, judge
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.nemesis import FreezeRedis, KillRedis, Nemesis
 from tests.faults.sizes import SIZES
-from tests.serving import Server, wait_until
-from tests.tiers import Store, on
+from tests.tools.serving import Server, wait_until
+from tests.tools.tiers import Store, on
 
 STREAMS = 20
 REFUSAL_SECONDS = 3.0

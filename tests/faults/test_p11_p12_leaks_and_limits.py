@@ -11,13 +11,13 @@ import json
 import random
 from typing import Any
 
-from tests.clients import SSEClient
 from tests.faults.checker import History, judge
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.sizes import SIZES
-from tests.relay import CuttingRelay
-from tests.serving import BEARER, Server, wait_until
-from tests.tiers import Store, on
+from tests.tools.clients import SSEClient
+from tests.tools.relay import CuttingRelay
+from tests.tools.serving import BEARER, Server, wait_until
+from tests.tools.tiers import Store, on
 
 CHANNELS = [f"c{number}" for number in range(20)]
 FIGURES = ("listeners", "channels", "audiences", "greenlets", "descriptors")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import SSEClient
 from tests.faults import report
 from tests.faults.checker import History, judge
 from tests.faults.generator import Listeners, Publisher
-from tests.serving import BEARER, serve, wait_until
-from tests.tiers import Store, on
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, serve, wait_until
+from tests.tools.tiers import Store, on
 
 DISK = "size=12m"
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 import time
 
-from tests.conftest import require
 from tests.faults import report
 from tests.faults.checker import History, judge, order
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.nemesis import ShiftClock
 from tests.faults.sizes import SIZES
-from tests.relay import CuttingRelay
-from tests.serving import wait_until
-from tests.tiers import Store, on
+from tests.tools.relay import CuttingRelay
+from tests.tools.require import require
+from tests.tools.serving import wait_until
+from tests.tools.tiers import Store, on
 
 RATE = 1000
 LISTENERS = 4

@@ -7,10 +7,10 @@ import random
 from typing import Any
 
 from app.identity.tokens import mint
-from tests.clients import SSEClient
 from tests.faults.sizes import SIZES
-from tests.serving import BEARER, Server
-from tests.tiers import Store, on
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, Server
+from tests.tools.tiers import Store, on
 
 KEY = "j" * 32
 CHANNELS = ("mine", "secret.a", "secret.b")

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.clients import Block, SSEClient
-from tests.integration.fleet import Fleet, call, connect, fleet, listen, token
-from tests.serving import Server, wait_until
-from tests.tiers import open_store
+from tests.tools.clients import Block, SSEClient
+from tests.tools.fleet import Fleet, call, connect, fleet, listen, token
+from tests.tools.serving import Server, wait_until
+from tests.tools.tiers import open_store
 
 _LEASE_SECONDS = 8  # the default; ten are promised
 _WATCH = ["presence:room.*"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import Server, serve
+from tests.tools.serving import Server, serve
 
 
 @pytest.fixture(scope="module")

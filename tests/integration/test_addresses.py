@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from app.flask_simulcast import Settings
-from tests.clients import SSEClient
-from tests.serving import BEARER, Server, free_port, serve, wait_until
-from tests.ws_client import WSClient
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, Server, free_port, serve, wait_until
+from tests.tools.ws_client import WSClient
 
 STREAM = "/api/v1/stream?channel=a"
 # Documentation addresses (RFC 5737, RFC 3849): the same client, written by several kinds of proxies.

@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 
 from app.identity.tokens import mint
-from tests.agents import agent, agent_token
-from tests.clients import SSEClient
-from tests.integration.fleet import JWT_KEY, call, token
-from tests.redis_server import serve_redis
-from tests.relay import Relay
-from tests.serving import BEARER, Server, serve, wait_until
+from tests.tools.agents import agent, agent_token
+from tests.tools.clients import SSEClient
+from tests.tools.fleet import JWT_KEY, call, token
+from tests.tools.redis_server import serve_redis
+from tests.tools.relay import Relay
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 CARRIED_OUT = re.compile(r"Command (\w+) carried out")
 

@@ -1,6 +1,6 @@
 """Autobahn's cases, driven by kosoku, against an echo route: framing, fragments, UTF-8, closing, and big messages.
 
-Groups 12 and 13 are about compression, which is off: `tests/autobahn_compression.py`.
+Groups 12 and 13 are about compression, which is off: `tests/tools/autobahn_compression.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import serve
+from tests.tools.serving import serve
 
 GROUPS = (1, 2, 3, 4, 5, 6, 7, 9, 10)
 CASES = 301

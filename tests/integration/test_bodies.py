@@ -13,9 +13,9 @@ from typing import Any, Self
 import pytest
 
 from app.identity.tokens import mint
-from tests.integration.fleet import JWT_KEY, call, fleet, token
-from tests.redis_server import serve_redis
-from tests.serving import BEARER, Server, serve, wait_until
+from tests.tools.fleet import JWT_KEY, call, fleet, token
+from tests.tools.redis_server import serve_redis
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 PLACES = 100
 WRITES = [

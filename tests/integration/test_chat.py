@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.clients import Block, SSEClient
-from tests.integration.fleet import Fleet, call, connect, fleet, listen, token, wait_for_listeners
-from tests.serving import BEARER, Server, serve, wait_until
+from tests.tools.clients import Block, SSEClient
+from tests.tools.fleet import Fleet, call, connect, fleet, listen, token, wait_for_listeners
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 RIGHTS = ["chat.*"]
 NOBODY: dict[str, str] = {}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from werkzeug.routing import Rule
 
-from tests.clients import SSEClient
-from tests.serving import BEARER, KEY, Server, serve
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, KEY, Server, serve
 
 PAGE = "https://app.example"
 FOREIGN = "https://evil.example"

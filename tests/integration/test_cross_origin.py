@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import Server, serve
+from tests.tools.clients import SSEClient
+from tests.tools.serving import Server, serve
 
 PAGE = "https://app.example"
 ANN = {"Authorization": "Bearer ann"}

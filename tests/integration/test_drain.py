@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import BEARER, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, serve, wait_until
 
 # Promised: 0.5 s for the goodbye, `keepalive` (2) + 2 s for the worker; asserted at five times the promise.
 GOODBYE_SECONDS = 5 * 0.5

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from app.identity.tokens import mint
-from tests.clients import Block, SSEClient
-from tests.redis_server import serve_redis
-from tests.serving import BEARER, Server, serve
+from tests.tools.clients import Block, SSEClient
+from tests.tools.redis_server import serve_redis
+from tests.tools.serving import BEARER, Server, serve
 
 JWT_KEY = "j" * 32
 

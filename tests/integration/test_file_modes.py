@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import BEARER, Server, serve, wait_until
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 # An operator's umask may be any; this one takes nothing away.
 NO_UMASK = ["sh", "-c", 'umask 0; exec "$@"', "sh"]

@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from tests.serving import Server, serve, wait_until
+from tests.tools.serving import Server, serve, wait_until
 
 MIB = 1 << 20
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import Block, SSEClient
-from tests.serving import Server, serve
+from tests.tools.clients import Block, SSEClient
+from tests.tools.serving import Server, serve
 
 PATH = "/api/v1/stream?channel=a"
 

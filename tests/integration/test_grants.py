@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from app.identity.tokens import mint
-from tests.clients import SSEClient
-from tests.integration.fleet import call, token
-from tests.serving import BEARER, KEY, ROOT, Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.fleet import call, token
+from tests.tools.serving import BEARER, KEY, ROOT, Server, serve, wait_until
 
 JWT_KEY = "j" * 32
 COOKIE = "session"

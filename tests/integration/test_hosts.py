@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.identity.tokens import mint
-from tests.clients import SSEClient
-from tests.serving import BEARER, Server, serve
-from tests.ws_client import WSClient
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, Server, serve
+from tests.tools.ws_client import WSClient
 
 JWT_KEY = "j" * 32
 EVIL = "evil.example:8000"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import BEARER, KEY, Server, serve
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, KEY, Server, serve
 
 NDJSON = BEARER | {"Content-Type": "application/x-ndjson"}
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.integration.fleet import Fleet, call, connect, fleet, listed, listen, token, wait_for_listeners
-from tests.serving import BEARER, wait_until
-from tests.tiers import open_store
+from tests.tools.clients import SSEClient
+from tests.tools.fleet import Fleet, call, connect, fleet, listed, listen, token, wait_for_listeners
+from tests.tools.serving import BEARER, wait_until
+from tests.tools.tiers import open_store
 
 ALL_OF_IT = ["*", "all", "user:*", "listener:*"]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.fleet import JWT_KEY, call, connect, listen, token
 from tests.integration.test_agent import listener
-from tests.redis_server import serve_redis
-from tests.serving import BEARER, Server, serve
-from tests.sockets import JSONSocket
+from tests.tools.fleet import JWT_KEY, call, connect, listen, token
+from tests.tools.redis_server import serve_redis
+from tests.tools.serving import BEARER, Server, serve
+from tests.tools.sockets import JSONSocket
 
 ORDERS = {"publish": ["*", "all", "user:*", "listener:*"], "subscribe": ["*"]}
 COMMANDS = {"publish": ["wukong-agent.*"], "subscribe": ["wukong-replies.*", "wukong-agent.*"]}

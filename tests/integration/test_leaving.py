@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients import SSEClient
-from tests.conftest import require
-from tests.serving import Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.require import require
+from tests.tools.serving import Server, serve, wait_until
 
 APP = "tests.apps.inspected:app"
 GONE_SECONDS = 0.5

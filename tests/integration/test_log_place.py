@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import ROOT, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import ROOT, serve, wait_until
 
 APP = """
 import os

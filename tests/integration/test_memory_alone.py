@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import Server, serve, wait_until
 
 WRAPPED = ["bare", "proxied", "dispatched", "function", "slotted"]
 REFUSAL = "memory:// with several workers: each would have a log of its own"

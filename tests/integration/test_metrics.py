@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.clients import SSEClient
-from tests.serving import Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import Server, serve, wait_until
 
 APP = "tests.apps.operated:app"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"

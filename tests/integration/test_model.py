@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.testing import read_sse
-from tests.serving import serve, wait_until
+from tests.tools.serving import serve, wait_until
 
 
 class Model(BaseHTTPRequestHandler):

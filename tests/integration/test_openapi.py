@@ -18,8 +18,8 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
-from tests.integration.fleet import JWT_KEY, call, connect, listen, token, wait_for_listeners
-from tests.serving import BEARER, ROOT, Server, serve
+from tests.tools.fleet import JWT_KEY, call, connect, listen, token, wait_for_listeners
+from tests.tools.serving import BEARER, ROOT, Server, serve
 
 SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
 # The same requests in each run, one after the other, none of them twice.

@@ -19,8 +19,8 @@ import pytest
 
 from app.features.ops.figures import Figures
 from app.features.ops.folder import Folder
-from tests.clients import SSEClient
-from tests.serving import ROOT, Server, free_port, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import ROOT, Server, free_port, serve, wait_until
 
 APP = "tests.apps.operated:app"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.redis_server import serve_redis
-from tests.serving import KEY, ROOT, Server, serve, wait_until
+from tests.tools.redis_server import serve_redis
+from tests.tools.serving import KEY, ROOT, Server, serve, wait_until
 
 
 @pytest.fixture

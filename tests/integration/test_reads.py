@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.fleet import JWT_KEY, token
-from tests.serving import BEARER, Server, serve, wait_until
-from tests.sockets import JSONSocket
+from tests.tools.fleet import JWT_KEY, token
+from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.sockets import JSONSocket
 
 PAGE = "/api/v1/channels/open.big/history?limit=1000"
 RATE = 1 << 20

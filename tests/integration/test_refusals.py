@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.identity.tokens import mint
-from tests.serving import BEARER, Server, serve
+from tests.tools.serving import BEARER, Server, serve
 
 JWT_KEY = "j" * 32
 SETTINGS = {"jwt_key": JWT_KEY, "jwt_cookie": "token", "anonymous_channels": "open,chat.open", "retry_ms": 100}

@@ -1,6 +1,6 @@
 """Attacks by name, each against two real workers that share a log. None gets in, and none is a 500.
 
-What forges a token in other ways, without a server, is in `tests/unit/test_tokens.py`.
+What forges a token in other ways, without a server, is in `tests/unit/service/identity/test_tokens.py`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
 from app.identity.tokens import mint
-from tests.clients import SSEClient
-from tests.integration.fleet import JWT_KEY, Fleet, fleet
-from tests.serving import BEARER, KEY, Server, serve, wait_until
-from tests.sockets import JSONSocket
-from tests.ws_client import WSClient
+from tests.tools.clients import SSEClient
+from tests.tools.fleet import JWT_KEY, Fleet, fleet
+from tests.tools.serving import BEARER, KEY, Server, serve, wait_until
+from tests.tools.sockets import JSONSocket
+from tests.tools.ws_client import WSClient
 
 AUDIENCE = "simulcast"
 COOKIE = "session"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.integration.fleet import Fleet, call, connect, fleet, listed, listen, token, wait_for_listeners
-from tests.serving import BEARER, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.fleet import Fleet, call, connect, fleet, listed, listen, token, wait_for_listeners
+from tests.tools.serving import BEARER, serve, wait_until
 
 
 @pytest.fixture(scope="module")

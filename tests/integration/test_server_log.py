@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import Server, serve, wait_until
 
 SECRET = "T1CKET"
 HOST = b"Host: localhost\r\n"

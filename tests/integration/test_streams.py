@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import BEARER, KEY, Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, KEY, Server, serve, wait_until
 
 PATH = "/api/v1/stream?channel=a"
 

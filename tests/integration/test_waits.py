@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.features.wukongs.waits import MAX_WAITS, MAX_WAITS_EACH
-from tests.integration.fleet import JWT_KEY, call, token
 from tests.integration.test_agent import listener
-from tests.serving import BEARER, Server, serve, wait_until
-from tests.sockets import JSONSocket
+from tests.tools.fleet import JWT_KEY, call, token
+from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.sockets import JSONSocket
 
 PING = {"command": "ping"}
 

@@ -25,9 +25,9 @@ import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.sync.client import connect, unix_connect
 
-from tests.conftest import require
-from tests.serving import Server, serve, wait_until
-from tests.ws_client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WSClient, frame, handshake
+from tests.tools.require import require
+from tests.tools.serving import Server, serve, wait_until
+from tests.tools.ws_client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WSClient, frame, handshake
 
 APP = "tests.apps.echo:app"
 OFFER = {"Sec-WebSocket-Extensions": "permessage-deflate"}

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_websocket import APP, OFFER, closed, inspect, resident_bytes
-from tests.serving import Server, serve, wait_until
-from tests.ws_client import BINARY, CONTINUATION, PING, TEXT, WSClient, frame
+from tests.tools.serving import Server, serve, wait_until
+from tests.tools.ws_client import BINARY, CONTINUATION, PING, TEXT, WSClient, frame
 
 pytestmark = pytest.mark.alone
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import Server, serve, wait_until
 
 PLACES = 8
 CLIENTS = 10

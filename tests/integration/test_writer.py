@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import Server, serve, wait_until
 
 APP = "tests.apps.written:app"
 # Promised within 100 ms; asserted at five times that, because the machine has other things to do.

@@ -20,10 +20,10 @@ import websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.identity.tokens import mint
-from tests.clients import SSEClient
-from tests.integration.fleet import JWT_KEY, Fleet, call, connect, fleet, token, wait_for_listeners
-from tests.serving import Server, serve, wait_until
-from tests.sockets import JSONSocket
+from tests.tools.clients import SSEClient
+from tests.tools.fleet import JWT_KEY, Fleet, call, connect, fleet, token, wait_for_listeners
+from tests.tools.serving import Server, serve, wait_until
+from tests.tools.sockets import JSONSocket
 
 RIGHTS = ["chat.*"]
 

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.agents import agent
-from tests.integration.fleet import JWT_KEY, Fleet, call, fleet, token, wait_for_listeners
-from tests.serving import BEARER, Server, serve, wait_until
-from tests.sockets import JSONSocket
+from tests.tools.agents import agent
+from tests.tools.fleet import JWT_KEY, Fleet, call, fleet, token, wait_for_listeners
+from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.sockets import JSONSocket
 
 WATCHER = {"subscribe": ["wukong:*"]}
 OPERATOR = {"subscribe": ["wukong:*"], "publish": ["wukong-agent.*"]}

@@ -15,10 +15,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 
 from app.identity.tokens import mint
-from tests.integration.fleet import JWT_KEY, Fleet, call, fleet, listed, token, wait_for_listeners
-from tests.serving import BEARER, ROOT, Server, serve, wait_until
-from tests.sockets import JSONSocket
-from tests.ws_client import WSClient
+from tests.tools.fleet import JWT_KEY, Fleet, call, fleet, listed, token, wait_for_listeners
+from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
+from tests.tools.sockets import JSONSocket
+from tests.tools.ws_client import WSClient
 
 SCHEMA = json.loads((ROOT / "docs" / "websocket-hub.schema.json").read_text())
 MESSAGE = jsonschema_rs.validator_for({"$ref": "#/$defs/Message", "$defs": SCHEMA["$defs"]})

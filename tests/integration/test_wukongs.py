@@ -20,8 +20,8 @@ import pytest
 import sqlalchemy
 
 from app.features.wukongs.store import Wukong
-from tests.clients import SSEClient
-from tests.serving import BEARER, Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 HOST_STREAM = "/api/v1/wukongs/host/stream"
 

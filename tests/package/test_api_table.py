@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
 

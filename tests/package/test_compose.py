@@ -13,8 +13,8 @@ import yaml
 
 from app import config
 from app.flask_simulcast import SettingError
-from tests.redis_server import serve_redis
-from tests.serving import KEY, ROOT
+from tests.tools.redis_server import serve_redis
+from tests.tools.serving import KEY, ROOT
 
 FILE = ROOT / "deploy" / "compose.yaml"
 HOSTS = ("one", "two")

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import require
-from tests.serving import ROOT
+from tests.tools.require import require
+from tests.tools.serving import ROOT
 
 DOCKERFILE = ROOT / "Dockerfile"
 

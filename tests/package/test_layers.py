@@ -8,26 +8,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-EXTENSION = ROOT / "app" / "flask_simulcast"
-SERVICE = ROOT / "app"
+from tests.tools.layers import EXTENSION, layer_of
+from tests.tools.serving import ROOT
 
-# From the ground up. A module may import those of lower layers and, where it is a package, its own parts.
-LAYERS = [
-    {"event", "settings", "errors", "loop", "url", "server_log", "keepalive"},
-    {"encoding", "grant", "presence"},
-    {"listener", "audience", "signals"},
-    {"brokers"},
-    {"channel", "metrics"},
-    {"hub"},
-    {"transports"},
-    {"publisher", "tickets", "on_commit"},
-    {"redemption"},
-    {"access"},
-    {"extension"},
-    {"gunicorn", "testing"},
-    {"__init__"},
-]
+SERVICE = ROOT / "app"
+TESTS = ROOT / "tests"
+
 # The order of the parts of a package, where it matters. A part may hold those that stand before it.
 PARTS = {
     "hub": [
@@ -49,10 +35,6 @@ PARTS = {
 # Within a layer, as far as it goes: an event's errors, an audience's listeners.
 WITHIN = {("event", "errors"), ("settings", "errors"), ("settings", "url"), ("audience", "listener")}
 FLASK_FROM = "transports"
-
-
-def layer_of(name: str) -> int:
-    return next(number for number, names in enumerate(LAYERS) if name in names)
 
 
 def imports_of(file: Path) -> Iterator[tuple[int, str]]:
@@ -141,6 +123,15 @@ def test_every_feature_of_the_service_has_the_same_shape() -> None:
         if (folder / "__init__.py").exists():
             assert (folder / "routes.py").exists(), folder
             assert "def init_app(app: Flask)" in (folder / "__init__.py").read_text(), folder
+
+
+def test_a_suite_knows_no_other_suite() -> None:
+    """What two suites need is a module of `tests/tools`, which knows no suite itself."""
+    suites = {folder.name for folder in TESTS.iterdir() if (folder / "__init__.py").exists()} - {"tools", "apps"}
+    for file in files_of(TESTS):
+        own = file.relative_to(TESTS).parts[0]
+        for _, name in imports_of(file):
+            assert not name.startswith("tests.") or name.split(".")[1] not in suites - {own}, f"{file} imports {name}"
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -6,7 +6,7 @@ import re
 
 from app.flask_simulcast.keepalive import keepalive_for
 from app.flask_simulcast.settings import Settings
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 
 def test_every_variable_of_gunicorn_conf_py_is_documented() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 # Files are looked for by `test_exports.py`.
 PAGE = (ROOT / "docs" / "promises.md").read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 
 def test_the_examples_of_the_guide_pass_mypy_strict() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import SSEClient
-from tests.serving import free_port, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.flask_simulcast.encoding import sse
 from app.flask_simulcast.event import Event, Position
-from tests.conftest import require
+from tests.tools.require import require
 
 FOLDER = Path(__file__).parent
 POSITION = Position(5 << 20 | 3, 0x9F3A2C1B)

@@ -17,7 +17,7 @@ from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.hub import pump as pump_module
 from app.flask_simulcast.hub.hub import Hub
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 from tests.unit.readers import Reader, publish, settle
 
 # What the docstring of the module promises, and the guide: each signal with its arguments.

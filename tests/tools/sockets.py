@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close
 from websockets.sync.client import connect
 
-from tests.serving import Server
+from tests.tools.serving import Server
 
 _SECONDS = 15
 

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from app.features.hub_api.ws import commands, messages, schema
 from app.features.hub_api.ws.commands import BadCommandError
 from app.web.errors import ApiError
-from tests.serving import ROOT
+from tests.tools.serving import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "websocket-hub.schema.json").read_text())
 VALUES = st.recursive(

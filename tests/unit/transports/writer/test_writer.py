@@ -38,9 +38,8 @@ from app.flask_simulcast.metrics import COUNTERS, Metrics
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import read_sse
 from app.flask_simulcast.transports.writer.writer import Writer, WriterEvent, keep_start_response
+from tests.tools.serving import ROOT
 from tests.unit.conftest import running
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass

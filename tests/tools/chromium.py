@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import require
-from tests.serving import wait_until
+from tests.tools.require import require
+from tests.tools.serving import wait_until
 
 _FLAGS = [
     "--headless",

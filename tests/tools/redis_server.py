@@ -10,8 +10,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.conftest import require
-from tests.serving import free_port, wait_until
+from tests.tools.require import require
+from tests.tools.serving import free_port, wait_until
 
 
 class Redis:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from app.identity.tokens import mint
-from tests.integration.fleet import JWT_KEY
-from tests.serving import ROOT, wait_until
+from tests.tools.fleet import JWT_KEY
+from tests.tools.serving import ROOT, wait_until
 
 
 class AgentProcess:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.redis_server import Redis, serve_redis
-from tests.serving import Server, serve
+from tests.tools.redis_server import Redis, serve_redis
+from tests.tools.serving import Server, serve
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Store:
     redis: Redis | None = None
 
     def serve(self, name: str = "server", **options: Any) -> contextlib.AbstractContextManager[Server]:
-        """A server on this log, in a folder of its own; options as `tests.serving.serve` has them."""
+        """A server on this log, in a folder of its own; options as `tests.tools.serving.serve` has them."""
         return serve(self.folder / name, **{"broker_url": self.url, "workers": self.workers} | options)
 
 

@@ -16,8 +16,8 @@ from types import MappingProxyType
 
 import httpx
 
-from tests.conftest import require
-from tests.serving import BEARER, ROOT, free_port, wait_until
+from tests.tools.require import require
+from tests.tools.serving import BEARER, ROOT, free_port, wait_until
 
 _SOCKET = "/run/simulcast/gunicorn.sock"
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.serving import Server, serve
+from tests.tools.serving import Server, serve
 
 CASES = ["12.*", "13.*"]
 OF_KOSOKU = "Strings must be encoded before hashing"

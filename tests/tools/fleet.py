@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.identity.tokens import mint
-from tests.clients import SSEClient
-from tests.serving import BEARER, Server, serve, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 JWT_KEY = "j" * 32
 
