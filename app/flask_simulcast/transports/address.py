@@ -1,4 +1,4 @@
-"""Where a client is: for limits. One parser, and one function that everything asks that limits by address."""
+"""The client's address, for limits. One parser, and one function for every limit by address."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from flask import Request
 
 from ..settings import Settings
 
-#: What all clients share whose address can't be read, such as ``unknown`` from a proxy (RFC 7239, 6.3): a limit of its own
-#: for each text would be none, as the client may choose the text.
+#: Stands for every address that can't be read, such as ``unknown`` from a proxy (RFC 7239, 6.3). These clients share one
+#: limit: a limit for each text would be no limit, as the client may choose the text.
 UNREADABLE = "unreadable"
 
-_PREFIX_BITS = 64  # an IPv6 client has the 2⁶⁴ addresses beside its own, too (RFC 6177)
+_PREFIX_BITS = 64  # an IPv6 client has all 2⁶⁴ addresses of its network (RFC 6177)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, 2.1
 _IPV4_WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}", re.ASCII)
 _IPV6_IN_BRACKETS = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?", re.ASCII)
@@ -24,12 +24,12 @@ _said: set[tuple[str, str]] = set()
 
 
 def address_of(request: Request, setting: str) -> str:
-    """The client's address as far as a limit is concerned, as `canonical` writes it. Empty where the request has none, as
-    behind a unix socket without ProxyFix: the limit does nothing then. That, and an address that can't be read, is logged
-    once a process.
+    """Return the client's address for a limit, as `canonical` writes it. Empty if the request has none, as behind a unix
+    socket without ProxyFix: then the limit does nothing. A missing address, and one that can't be read, is logged once a
+    process.
 
     Args:
-        setting: That makes the limit, for the log.
+        setting: Name of the limit's setting, for the log.
     """
     text = request.remote_addr
     if not text:
@@ -50,15 +50,15 @@ def address_of(request: Request, setting: str) -> str:
 
 
 def limited_address(request: Request, settings: Settings) -> str:
-    """The same for the limit of connections; empty where there is none."""
+    """Return the same for the limit of connections; empty if there is no such limit."""
     return address_of(request, "SIMULCAST_MAX_LISTENERS_PER_ADDRESS") if settings.max_listeners_per_address else ""
 
 
 def canonical(text: str) -> str:
-    """One text for each client, however the server or a proxy writes its address. Pure.
+    """Return one text for each client, however the server or a proxy writes its address. Pure.
 
-    A port and a zone are left out. An IPv6 address is its network, /64; one that stands for an IPv4 address is that one.
-    What is no address is `UNREADABLE`.
+    A port and a zone are removed. An IPv6 address becomes its network, /64; one that stands for an IPv4 address becomes that
+    address. Any other text becomes `UNREADABLE`.
     """
     text = text.strip()
     match = _IPV4_WITH_PORT.fullmatch(text) or _IPV6_IN_BRACKETS.fullmatch(text)
@@ -75,8 +75,9 @@ def canonical(text: str) -> str:
 
 
 def _ipv4_within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that this one stands for: a client of a dual-stack socket (RFC 4291, 2.5.5.2), of NAT64, of 6to4
-    (RFC 3056: one IPv4 address has 2¹⁶ networks of /64), of Teredo (RFC 4380: all clients of a server share one /64)."""
+    """Return the IPv4 address that this one stands for: of a client of a dual-stack socket (RFC 4291, 2.5.5.2), of NAT64, of
+    6to4 (RFC 3056: one IPv4 address has 2¹⁶ networks of /64), or of Teredo (RFC 4380: all clients of a server share one
+    /64)."""
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address in _NAT64:

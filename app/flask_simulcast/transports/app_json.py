@@ -1,4 +1,4 @@
-"""How an app writes what JSON has no form for: dates, decimals, UUIDs, dataclasses, and what the app has added."""
+"""How an app writes values that JSON has no form for: dates, decimals, UUIDs, dataclasses, and types that the app added."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from ..event import Default
 
 
 def default_of(app: Flask | None = None) -> Default:
-    """The function that ``app.json`` asks; for a provider that has none, what it writes. Flask's own without an app."""
+    """Return the function that ``app.json`` calls for such values; Flask's own without an app. For a provider that has no such
+    function, return one that asks the provider to write the value."""
     if app is None:
         return DefaultJSONProvider.default
     default: Default | None = getattr(app.json, "default", None)
     return _written_by(app.json) if default is None else default
 
 
-@lru_cache(maxsize=8)  # one function for each provider, as encoders are kept by it
+@lru_cache(maxsize=8)  # one function for each provider, as it is the key under which encoders are cached
 def _written_by(provider: JSONProvider) -> Default:
     def default(value: object) -> object:
         try:

@@ -1,11 +1,12 @@
-"""Notices at once that a client has left, not at the next write.
+"""Notices at once that a client has left, not only at the next write.
 
-A generator that waits for its next event sees nothing of its client; after a FIN it takes two writes to notice. So the kernel is
-asked to tell: by epoll, which tells the end of what a client sends (FIN, RST, a half-close) apart from bytes that nobody reads:
-a body, a line end after the request, a pipelined request. Measured: 1 ms after FIN or RST when the worker has nothing else to do.
+A generator that waits for its next event sees nothing of its client; after a FIN it takes two writes to notice. So epoll
+watches the socket. epoll distinguishes the end of the client's data (FIN, RST, a half-close) from bytes that the server does
+not read: a body, a line end after the request, a pipelined request. Measured: 1 ms after FIN or RST in an otherwise idle
+worker.
 
-Where there is no epoll (macOS, the BSDs) the socket is watched for reading, and peeked at: there bytes that nobody reads hide
-that a client left, and so does TLS.
+Without epoll (macOS, the BSDs) the socket is watched for reading, and peeked at. There unread bytes hide that a client left,
+and so does TLS.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from gevent.hub import Hub
 from ..loop import is_patched
 
 _READ = 1
-# What came in one turn of the loop; the rest is told in the next one, after everybody else had theirs.
+# Clients handled in one turn of the loop. The rest wait for the next turn, so that other greenlets run in between.
 _CLIENTS_A_TURN = 64
 
 
 class ClientWatch:
-    """One client that is watched. Make it by `watch_client`.
+    """One client that is watched. Make it with `watch_client`.
 
     Attributes:
-        fd: Of the client's socket.
+        fd: Descriptor of the client's socket.
         on_gone: Called when the client has left.
     """
 
@@ -46,15 +47,15 @@ class ClientWatch:
         lookout.add(self)
 
     def stop(self) -> None:
-        """Watch no more. May be called twice, and after the server has closed the socket."""
+        """Stop watching. May be called twice, and after the server has closed the socket."""
         self._lookout.remove(self)
 
 
 class Lookout:
-    """All watched clients of one event loop: one epoll, of whose descriptor the loop has one watcher.
+    """All watched clients of one event loop. They share one epoll, and the loop watches its descriptor.
 
     Args:
-        loop: Of gevent.
+        loop: The gevent loop.
     """
 
     def __init__(self, loop: Any) -> None:
@@ -65,34 +66,34 @@ class Lookout:
 
     @property
     def is_ours(self) -> bool:
-        """False in a child: it shares the epoll with its parent, and would take away what the parent is to be told."""
+        """Whether this process made it. A child shares the epoll with its parent, and would take reports away from it."""
         return self._pid == os.getpid()
 
     def add(self, watch: ClientWatch) -> None:
-        """Tell it once when its client leaves. A watch of the same descriptor is told nothing any more: its socket was closed,
-        or has another request now."""
-        # Edge-triggered: of a socket that a child still has open after we closed it, we are told once and not without end.
-        mask = select.EPOLLRDHUP | select.EPOLLET  # EPOLLHUP and EPOLLERR are always told
+        """Call a watch once when its client leaves. It replaces an earlier watch of the same descriptor, whose socket was
+        closed or has another request now."""
+        # Edge-triggered: a socket that a child still has open after we closed it is reported once, not endlessly.
+        mask = select.EPOLLRDHUP | select.EPOLLET  # EPOLLHUP and EPOLLERR are always reported
         try:
             self._epoll.register(watch.fd, mask)
         except FileExistsError:
             self._epoll.modify(watch.fd, mask)
         if not self._watches:
-            self._watcher.start(self._look)  # not before: it keeps a loop alive that has nothing else to wait for
+            self._watcher.start(self._look)  # not earlier: it keeps a loop alive that has nothing else to wait for
         self._watches[watch.fd] = watch
 
     def remove(self, watch: ClientWatch) -> None:
-        """Tell it nothing any more. The descriptor may be another connection's by now."""
+        """Stop calling a watch. Its descriptor may belong to another connection by now."""
         if not self.is_ours or self._watches.get(watch.fd) is not watch:
             return
         del self._watches[watch.fd]
-        with suppress(OSError):  # closed: then the kernel has taken it out already
+        with suppress(OSError):  # closed: the kernel has removed it already
             self._epoll.unregister(watch.fd)
         if not self._watches:
             self._watcher.stop()
 
     def close(self) -> None:
-        """For a child, which needs one of its own. The parent's watches stay."""
+        """Close it in a child, which needs a lookout of its own. The parent's watches stay."""
         self._watcher.stop()
         self._watcher.close()
         self._epoll.close()
@@ -109,11 +110,11 @@ class Lookout:
 
 
 class PeekWatch:
-    """The same without epoll.
+    """One client that is watched without epoll.
 
     Args:
         client: A gevent socket without TLS.
-        on_gone: As of `watch_client`.
+        on_gone: As in `watch_client`.
     """
 
     __slots__ = ("_on_gone", "_socket", "_watcher")
@@ -131,13 +132,13 @@ class PeekWatch:
             return
         except OSError:
             is_gone = True
-        # With bytes there (a client that pipelines) a level-triggered watcher would fire without end.
+        # With unread bytes (a client that pipelines) a level-triggered watcher would fire endlessly.
         self._watcher.stop()
         if is_gone:
             self._on_gone()
 
     def stop(self) -> None:
-        """Watch no more. May be called twice."""
+        """Stop watching. May be called twice."""
         self._watcher.stop()
         self._watcher.close()
 
@@ -146,11 +147,12 @@ def watch_client(client: Any, on_gone: Callable[[], object]) -> ClientWatch | Pe
     """Watch a WSGI server's client.
 
     Args:
-        client: A gevent socket; the server keeps owning it.
+        client: A gevent socket. The server still owns it.
         on_gone: Called from the loop, once, when the client has left. Must not switch or raise.
 
     Returns:
-        Stop it on every path. None for a TLS socket where there is no epoll: there a heartbeat that can't be written tells.
+        The watch; stop it on every path. None for a TLS socket without epoll: there only a failed heartbeat shows that the
+        client left.
     """
     if HAS_EPOLL:
         return ClientWatch(_lookout(), client.fileno(), on_gone)
@@ -159,7 +161,7 @@ def watch_client(client: Any, on_gone: Callable[[], object]) -> ClientWatch | Pe
 
 @contextmanager
 def client_gone(environ: dict[str, Any]) -> Iterator[Flag]:
-    """A flag that is set when the client of a request leaves; never where that can't be seen."""
+    """Yield a flag that is set when the client of a request leaves. It is never set where that can't be seen."""
     gone = Flag()
     client = environ.get("gunicorn.socket")
     watch = watch_client(client, gone.set) if hasattr(client, "_sock") and is_patched() else None
@@ -171,7 +173,8 @@ def client_gone(environ: dict[str, Any]) -> Iterator[Flag]:
 
 
 def _original(name: str) -> Any:
-    """Of the module `select`: gevent takes these away, for they can't wait under it. Here they never wait."""
+    """Return an original of the module `select`. gevent removes these, because they would block the loop; here they never
+    wait."""
     return monkey.get_original("select", name)
 
 
@@ -187,7 +190,7 @@ _lookouts: WeakKeyDictionary[Hub, Lookout] = WeakKeyDictionary()
 
 
 def _lookout() -> Lookout:
-    """Of this thread's loop, in this process."""
+    """Return the lookout of this thread's loop, in this process."""
     hub = get_hub()
     lookout = _lookouts.get(hub)
     if lookout is not None and not lookout.is_ours:
@@ -199,7 +202,7 @@ def _lookout() -> Lookout:
 
 
 def _has_left(fd: int) -> bool:
-    """What epoll told may be of a socket that we closed, whose number is another one's now."""
+    """Tell whether the client has left. epoll may report a socket that we closed, whose number another one has now."""
     poll = _original("poll")()
     poll.register(fd, select.POLLRDHUP)
     return bool(poll.poll(0))

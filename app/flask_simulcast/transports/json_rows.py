@@ -11,24 +11,24 @@ from ..errors import EventDataError
 from ..event import Default
 from ..loop import is_patched, let_others_in
 
-# 3.5 to 12 times the rows per second of one write a row (measured).
+# 3.5 to 12 times as many rows per second as with a write for each row (measured).
 _BATCH_BYTES = 16 << 10
 _BATCH_SECONDS = 0.05
 _BATCH_ROWS = 64
 
 
 class JSONRows:
-    """The document as chunks of about 16 KiB, or what came in 50 ms. Lets others in after each. Switches.
+    """The document as chunks of about 16 KiB, or of the rows that came within 50 ms. Lets others in after each. Switches.
 
     A row that fails, in the iterator or because JSON can't hold it, ends the body without its last chunk,
     so that no client takes half a list for a whole one.
 
-    A class, not a generator: one that was never started (HEAD) would leave the rows open.
+    A class, not a generator: a generator that was never started (HEAD) would leave the rows open.
 
     Args:
-        name: Of the list in the document.
-        rows: Taken one at a time; its own ``close`` is called however this ends.
-        default: Makes JSON of what JSON does not hold; an app's ``app.json.default``.
+        name: Name of the list in the document.
+        rows: Taken one at a time. Their own ``close`` is called, however the document ends.
+        default: Converts values that JSON can't hold; an app's ``app.json.default``.
 
     Raises:
         EventDataError: JSON can't hold a row.
@@ -45,7 +45,7 @@ class JSONRows:
         return next(self._chunks)
 
     def close(self) -> None:
-        """Close the rows. A second call does nothing; without any the end does it, or that nobody holds this any more."""
+        """Close the rows. A second call does nothing. Without a call they are closed at the end, or when this is collected."""
         is_untouched = getgeneratorstate(self._chunks) == GEN_CREATED
         self._chunks.close()
         if is_untouched:
@@ -77,7 +77,7 @@ def _close(rows: Iterator[object]) -> None:
 
 
 def _next_rows(iterator: Iterator[object]) -> list[object]:
-    """Up to 64 rows, fewer when they come slowly; none at the end."""
+    """Return up to 64 rows, fewer if they come slowly; none at the end."""
     rows = []
     deadline = time.monotonic() + _BATCH_SECONDS
     for row in iterator:
@@ -97,4 +97,4 @@ def _encode_rows(rows: list[object], encode: Callable[[object], str]) -> str:
 
 
 def _stay() -> None:
-    """Nobody else to let in."""
+    """Do nothing: an unpatched process has no other greenlets to let in."""

@@ -1,4 +1,4 @@
-"""The same listener as one JSON object a line."""
+"""NDJSON as a Flask response: one JSON object a line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .stream import Stream
 
 
 def respond(body: Stream) -> Response:
-    """A body of lines as a response."""
+    """Return a response with a body of lines."""
     response = Response(body, content_type=NDJSON.content_type, headers=HEADERS)
     response.direct_passthrough = True
     return response
 
 
 def is_wanted(request: Request) -> bool:
-    """Whether the client asks for lines."""
+    """Tell whether the client asks for lines."""
     accept = request.accept_mimetypes
     return "application/x-ndjson" in request.headers.get("Accept", "") and (
         accept["application/x-ndjson"] >= accept["text/event-stream"]

@@ -1,7 +1,8 @@
-"""Preflights in an app of one's own: a browser asks whether a page of another origin may send a stream's request.
+"""Preflights in a user's own app: a browser asks whether a page of another origin may send a stream's request.
 
-Whether a view streams is not known before it has run. So a GET is allowed for every view: any page could send one without
-asking, and reads no answer but a stream's, which alone has the headers for it. What may change something is for views that say so.
+Whether a view streams is unknown before it has run. So a GET is allowed for every view: any page could send one without
+asking, and it can read only a stream's answer, which alone has the headers for it. Methods that can change something are
+allowed only for marked views.
 """
 
 from __future__ import annotations
@@ -23,17 +24,18 @@ _READING = frozenset({"GET", "HEAD"})
 
 
 def marked(view: ViewFunction) -> ViewFunction:
-    """The same view, for which other methods than GET are allowed, too."""
+    """Mark a view, so that methods other than GET are allowed, too. Return the view."""
     setattr(view, _MARK, True)
     return view
 
 
 def answered(response: Response, allowed: Collection[str]) -> Response:
-    """After each request: the answer to a preflight of an allowed origin in place of Flask's, or of a login's that can't know
-    who asks, as a preflight carries no cookie and no token.
+    """Answer a preflight of an allowed origin. Called after each request. The answer replaces Flask's, or a login's: the login
+    can't know the user, as a preflight carries no cookie and no token.
 
     Args:
-        response: To the current request; returned as it is if it is no such preflight, or the app has answered it.
+        response: The answer to the current request. Returned unchanged if the request is no such preflight, or if the app has
+            answered it with CORS headers.
         allowed: Origins besides the app's own.
     """
     method = request.headers.get("Access-Control-Request-Method", "")
@@ -47,11 +49,11 @@ def answered(response: Response, allowed: Collection[str]) -> Response:
 
 
 def _may_be_sent(method: str) -> bool:
-    """Whether the view of this URL and method takes requests of other origins."""
+    """Tell whether the view of this URL and method accepts requests of other origins."""
     adapter = request_ctx.url_adapter
     assert adapter is not None
     try:
         endpoint, _ = adapter.match(method=method)
     except (HTTPException, RequestRedirect):
-        return False  # there is none
+        return False  # there is no such view
     return method in _READING or hasattr(current_app.view_functions[endpoint], _MARK)

@@ -1,4 +1,4 @@
-"""A refusal by who asks (401, 403): counted, logged, and told so that a native EventSource can read it.
+"""Refusals because of the client's grant (401, 403): counted, logged, and answered so that a native EventSource can read them.
 
 Any status but 200 ends an EventSource for good and shows its page nothing, so "log in again" looks like "the server is down".
 """
@@ -27,8 +27,9 @@ def refuse(request: Request, error: GrantError, settings: Settings, metrics: Met
     """Count and log a refusal.
 
     Returns:
-        What a native EventSource is told: 200 with ``closed``, and 204 once it has come back for that, which ends it without
-        another line in the log. None for every other client, and where the settings say so: it gets the status.
+        The answer for a native EventSource: 200 with ``closed``; and 204 when it reconnects after that, which ends it without
+        another line in the log. None for every other client, and if the settings turn this off: then the client gets the
+        status.
     """
     told = None
     if settings.eventsource_refusals and error.status in _REASONS and is_native_event_source(request):
@@ -38,7 +39,7 @@ def refuse(request: Request, error: GrantError, settings: Settings, metrics: Met
         told = sse.respond(spread_retry(SSE, settings.retry_ms) + goodbye)
     metrics.count("grants_refused_total", label=error.code)
     if _log.isEnabledFor(logging.INFO):
-        # The route's name, not the URL: that is the client's text, as long as it likes.
+        # The route's name, not the URL: the client chooses the URL's text and length.
         line = {
             "refused": error.code,
             "status": error.status,
@@ -50,11 +51,11 @@ def refuse(request: Request, error: GrantError, settings: Settings, metrics: Met
 
 
 def is_native_event_source(request: Request) -> bool:
-    """Whether an EventSource asks that a browser brings along.
+    """Tell whether the request comes from a browser's built-in EventSource.
 
-    It names its type and no other, and can send no header of its page's, so not ``Authorization``. ``Sec-Fetch-Mode`` is set
-    by browsers alone, and by no script; of an EventSource it is ``cors``, to its own origin too. They leave it out over plain
-    HTTP to any host but localhost.
+    An EventSource accepts its own type and no other. Its page can't add headers to its request, so it has no
+    ``Authorization``. Only browsers set ``Sec-Fetch-Mode``; scripts can't. For an EventSource it is ``cors``, also to its own
+    origin. Browsers leave it out over plain HTTP to any host but localhost.
 
     Source: WHATWG HTML, 9.2.2; W3C Fetch Metadata Request Headers, 2.3 and 3.
     """

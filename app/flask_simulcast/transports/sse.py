@@ -15,14 +15,16 @@ HEADERS = {
 
 
 def respond(body: Stream | bytes) -> Response:
-    """A body of events as a response. Straight through: one layer of generators less for each chunk."""
+    """Return a response with a body of events. A stream is passed through directly: one layer of generators less for each
+    chunk."""
     response = Response(body, content_type=SSE.content_type, headers=HEADERS)
     response.direct_passthrough = isinstance(body, Stream)
     return response
 
 
 def resume_of(request: Request) -> str | None:
-    """What the client says it has. The header first: a browser that reconnects knows better than the page's URL."""
+    """Return the position that the client says it has. The header comes first: when a browser reconnects, it is newer than the
+    page's URL."""
     header = request.headers.get("Last-Event-ID")
     if header:
         return header
@@ -30,16 +32,16 @@ def resume_of(request: Request) -> str | None:
 
 
 def is_over(resume: str | None) -> bool:
-    """Whether this client was told that there is nothing more to come."""
+    """Tell whether this client was told that its stream has ended for good."""
     return resume == END_ID
 
 
 def is_event_source(request: Request) -> bool:
-    """Whether a browser's EventSource asks: it gets, names the type, and takes no other."""
+    """Tell whether the request comes from a browser's EventSource: a GET that accepts ``text/event-stream`` first of all."""
     return request.method == "GET" and request.headers.get("Accept", "").startswith("text/event-stream")
 
 
 def turned_away(retry_ms: int, code: str) -> Response:
-    """For an EventSource that can't be taken on now. Any status but 200 would end it for ever."""
+    """Return the answer for an EventSource that can't be accepted now. Any status but 200 would end it for good."""
     goodbye = SSE.notice("closed", closed_data(code, reconnect=True), "")
     return respond(spread_retry(SSE, retry_ms) + goodbye)

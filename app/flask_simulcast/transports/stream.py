@@ -1,12 +1,12 @@
-"""Stream: the body of a streaming response. SSE and NDJSON differ in their encoding alone.
+"""Stream: the body of a streaming response. SSE and NDJSON differ only in their encoding.
 
 It is a class with ``close()``, not a generator: a generator that was never started runs no ``finally``
 (HEAD, an error in ``after_request``). It takes its place at the first ``next()``, not in the view, so that
 there is nothing to give back before.
 
-The server calls ``close()`` on what it was given; what stands between (a WSGI middleware, an ``after_request`` that wraps the
-response) must hand that on (PEP 3333), and often does not. So there are three more ways to give the place back, and each is enough:
-the stream ends, its client leaves, or nobody holds it any more.
+The server calls ``close()`` on the body that it was given. A wrapper in between (a WSGI middleware, an ``after_request``
+function) must pass that call on (PEP 3333), and often does not. So there are three more ways to give the place back, and each
+is enough: the stream ends, its client leaves, or the stream is collected.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from ..listener import CloseReason, Listener
 from .client_socket import cut, socket_of
 from .client_watch import ClientWatch, PeekWatch, watch_client
 
-#: The id of a goodbye for good. An EventSource reconnects even then; with this as its
-#: ``Last-Event-ID`` it is answered 204, which ends it.
+#: The id of the last ``closed`` of a stream that has ended for good. An EventSource reconnects even then; with this as
+#: its ``Last-Event-ID`` it is answered 204, which ends it.
 END_ID = "end"
 
-# What the kernel may hold for one slow reader. Without a bound it is 4 MB a client (189 MB for 50 of them).
+# The kernel's send buffer for one client. Without this bound a slow reader takes up to 4 MB (50 of them took 189 MB).
 _SEND_BUFFER_BYTES = 64 << 10
 _SILENT_REASONS = frozenset({CloseReason.CLIENT_GONE, CloseReason.STALLED})
 
 
 class Stream:
-    """Iterates over chunks of bytes. Each holds whole frames, all that was queued, as one write.
+    """Iterates over chunks of bytes. Each chunk holds all whole frames that were queued, as one write.
 
     Args:
-        hub: Takes the listener on.
+        hub: Accepts the listener.
         make_listener: Called with the function that cuts the connection.
-        environ: Of the request. Nothing else of it is kept.
+        environ: The request's. Only its socket is kept.
         prelude: Frames that follow ``connected``.
     """
 
@@ -73,7 +73,7 @@ class Stream:
             if listener is None:
                 return self._open()
             return self._hub.next_chunk(listener) or self._goodbye(listener)
-        except BaseException:  # StopIteration, too: whatever wraps this may never call close()
+        except BaseException:  # StopIteration, too: a wrapper may never call close()
             self.close()
             raise
 
@@ -85,21 +85,22 @@ class Stream:
         _give_back(self._hub, listener, watch)
 
     def __del__(self) -> None:
-        """Nobody asks for the rest, and nobody called `close`. Whatever thread this is, it may be in the middle of anything."""
+        """Give the place of a stream back that was dropped without `close`. Runs in any thread, between any two
+        instructions."""
         if self._listener is not None:
             self._hub.reclaim(partial(_give_back, self._hub, self._listener, self._watch))
 
     def _open(self) -> bytes:
         assert self._make_listener is not None
-        # Not a method of ours: the hub holds the listener, and would hold a stream that nobody else holds any more.
+        # Not a method of this stream: the hub holds the listener, and through it would hold a stream that was dropped.
         listener = self._make_listener(partial(cut, self._socket))
-        self._make_listener = None  # and with it what it holds of the request: half a kilobyte an idle listener
+        self._make_listener = None  # it holds parts of the request: half a kilobyte for an idle listener
         encoding = listener.encoding
         retry_ms = self._hub.settings.retry_ms
-        self._listener = listener  # before it is taken on: a greenlet that is killed meanwhile gives it back
+        self._listener = listener  # before the hub accepts it, so that a greenlet that is killed gives it back
         try:
             first = self._hub.add_listener(listener)
-        except SimulcastError as error:  # the last place was taken since the view looked, or the log is away
+        except SimulcastError as error:  # the last place was taken since the view's check, or the log can't be read
             self._listener = None
             self._is_over = True
             return spread_retry(encoding, retry_ms) + encoding.notice(
@@ -112,7 +113,7 @@ class Stream:
         return self._written(listener, encoding.retry(retry_ms) + first + prelude)
 
     def _goodbye(self, listener: Listener) -> bytes:
-        """The last chunk: why, and whether and when to come back."""
+        """Return the last chunk: the reason, and whether and when to reconnect."""
         self._is_over = True
         reason = listener.close_reason
         if reason is None or reason in _SILENT_REASONS:
@@ -125,7 +126,7 @@ class Stream:
 
     @staticmethod
     def _written(listener: Listener, chunk: bytes) -> bytes:
-        """The first chunk and the last one; the hub counts those between."""
+        """Count the first or the last chunk, and return it. The hub counts the chunks in between."""
         listener.writes()
         listener.bytes += len(chunk)
         return chunk
@@ -139,18 +140,20 @@ def _give_back(hub: Hub, listener: Listener | None, watch: ClientWatch | PeekWat
 
 
 def _client_left(hub: Hub, listener: Listener) -> None:
-    """From the loop. A stream that waits in the hub is woken, ends, and gives its place back. One whose chunk is outside may
-    never be asked for another one."""
+    """Close the listener of a client that left. Called from the loop. A stream that waits in the hub wakes, ends, and gives
+    its place back. If the server has a chunk of it, it may never ask for the next one: then a greenlet gives the place
+    back."""
     listener.close(CloseReason.CLIENT_GONE)
     if listener.is_writing:
         gevent.spawn(hub.remove_listener, listener)
 
 
 def closed_data(reason: str, *, reconnect: bool) -> str:
-    """Data of a ``closed`` event."""
+    """Return the data of a ``closed`` event."""
     return json.dumps({"reason": reason, "reconnect": reconnect}, separators=(",", ":"))
 
 
 def spread_retry(encoding: Encoding, retry_ms: int) -> bytes:
-    """A wait between half and one and a half times the usual one, so that those who leave together do not come back together."""
+    """Return a retry of half to one and a half times the usual wait, so that clients that leave together do not return
+    together."""
     return encoding.retry(round(retry_ms * random.uniform(0.5, 1.5)))
