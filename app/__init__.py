@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask
@@ -15,6 +15,16 @@ from .features import chat, hub_api, ops, wukongs
 from .identity import requests as auth
 from .web import answers, bodies, cors, errors, hosts, limits, openapi, proxies
 
+Function = Callable[..., Any]
+
+
+class Service(Flask):
+    """The app. None of its functions is a coroutine, and to look at each of them again takes 8 µs a request."""
+
+    def ensure_sync(self, func: Function) -> Function:
+        """Return the function as it is."""
+        return func
+
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Make the app.
@@ -25,7 +35,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     Raises:
         SettingError: A setting can't be used.
     """
-    app = Flask(__name__, instance_path=os.path.abspath("instance"))
+    app = Service(__name__, instance_path=os.path.abspath("instance"))
     app.config.from_mapping(configuration.read(os.environ, config))
     log.init_app(app)
     app.json.compact = True  # type: ignore[attr-defined]

@@ -57,11 +57,12 @@ class Access(ABC):
         Raises:
             UnauthorizedError: The grant has ended, or was revoked. Errors that the authorizer raises pass through.
         """
-        if "simulcast_grant" not in g:
+        grant: Grant | None = g.get("simulcast_grant")
+        if grant is None:
             grant = (self._authorizer() if self._authorizer else None) or _NOBODY
             self._check_grant(grant)
             g.simulcast_grant = grant
-        return g.simulcast_grant  # type: ignore[no-any-return]
+        return grant
 
     def check_grant(self) -> None:
         """Check again that the current request's grant is valid. Call it after a wait, right before the action that the grant
@@ -70,8 +71,9 @@ class Access(ABC):
         Raises:
             UnauthorizedError: The grant has ended, or was revoked.
         """
-        if "simulcast_grant" in g:
-            self._check_grant(g.simulcast_grant)
+        grant: Grant | None = g.get("simulcast_grant")
+        if grant is not None:
+            self._check_grant(grant)
 
     def require_subscribe(self, channels: Iterable[str]) -> Grant:
         """Require that the current request may listen to all of these channels; return its grant. Spends its ticket, if it

@@ -160,8 +160,15 @@ def _is_spelled_out(pattern: str, channel: str, reserved: tuple[str, ...]) -> bo
     whatever the user's name is."""
     if channel == ALL:
         return pattern == ALL
-    if not all(pattern.startswith(prefix) for prefix in RESERVED_PREFIXES if channel.startswith(prefix)):
+    if not _begin_alike(pattern, channel, RESERVED_PREFIXES):
         return False
     # The presence channel of a reserved name is reserved, too. Both have the prefix ``presence:``, so compare what follows it.
     pattern, channel = pattern.removeprefix(PRESENCE_PREFIX), channel.removeprefix(PRESENCE_PREFIX)
-    return all(pattern.startswith(prefix) for prefix in reserved if channel.startswith(prefix))
+    return _begin_alike(pattern, channel, reserved)
+
+
+def _begin_alike(pattern: str, channel: str, prefixes: tuple[str, ...]) -> bool:
+    """Whether the pattern begins with those of the prefixes that the channel begins with: with none, for nearly all channels."""
+    return not channel.startswith(prefixes) or all(
+        pattern.startswith(prefix) for prefix in prefixes if channel.startswith(prefix)
+    )

@@ -27,7 +27,7 @@ def is_api() -> bool:
 def _add_headers(response: Response) -> Response:
     """Forbid browsers to guess another type (an event's data may look like a script), and caches to keep what only one client
     may see: a ticket, history, lists of members."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    if is_api():
-        response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.add("X-Content-Type-Options", "nosniff")
+    if is_api() and "Cache-Control" not in response.headers:
+        response.headers.add("Cache-Control", "no-store")
     return response

@@ -12,13 +12,15 @@ from contextlib import suppress
 from typing import Any
 
 import gevent
-from flask import Flask, Request, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..extensions import simulcast
 from .errors import ApiError
 
 _KEY = "bodies"
+# In the environ of a request: whether its body was read to the end, and how many of its bytes are held.
+_IS_READ, _HELD = "simulcast.body_is_read", "simulcast.body_bytes"
 # A small body comes with its head. A large one may take longer, as long as it keeps coming at this rate: 256 kbit/s.
 _SECONDS = 5.0
 _LEAST_BYTES_PER_SECOND = 32 << 10
@@ -44,8 +46,8 @@ class Bodies:
         self.reading = 0
         self.bytes = 0
 
-    def hold(self, size: int) -> None:
-        """Account for bytes that have come. They count until the request ends.
+    def hold(self, size: int, environ: dict[str, Any]) -> None:
+        """Count bytes that this request has sent, until it ends.
 
         Raises:
             ApiError: 503 ``too_many_bodies``.
@@ -55,11 +57,11 @@ class Bodies:
                 f"The bodies that this worker holds have more than {_MOST_BYTES_AT_ONCE >> 20} MiB together"
             )
         self.bytes += size
-        g.body_bytes = g.get("body_bytes", 0) + size
+        environ[_HELD] = environ.get(_HELD, 0) + size
 
-    def let_go(self) -> None:
-        """The request has ended."""
-        self.bytes -= g.pop("body_bytes", 0)
+    def let_go(self, environ: dict[str, Any]) -> None:
+        """Count the bytes of a request that has ended no longer."""
+        self.bytes -= environ.pop(_HELD, 0)
 
     def begin(self) -> None:
         """One more is about to arrive; count it off `reading` when it has.
@@ -76,7 +78,7 @@ def init_app(app: Flask) -> None:
     """Account for bodies, and see to it that one that is not wanted holds no connection."""
     bodies = app.extensions[_KEY] = Bodies()
     app.after_request(_leave_unread)
-    app.teardown_request(lambda error: bodies.let_go())
+    app.teardown_request(lambda error: bodies.let_go(request.environ))
 
 
 def read(most_bytes: int | None = None) -> bytes:
@@ -112,7 +114,7 @@ def read(most_bytes: int | None = None) -> bytes:
         ) from None
     finally:
         bodies.reading -= 1
-    g.body_is_read = True
+    here.environ[_IS_READ] = True
     simulcast.check_grant()  # it was asked for before the body, which may have taken long
     return whole
 
@@ -142,7 +144,7 @@ def _arrived(here: Request, bodies: Bodies, limit: int) -> bytes:
         came += len(piece)
         if came > limit:
             raise RequestEntityTooLarge
-        bodies.hold(len(piece))
+        bodies.hold(len(piece), here.environ)
         pieces.append(piece)
     return b"".join(pieces)
 
@@ -172,9 +174,9 @@ def _is_framing(error: Exception) -> bool:
 
 def _leave_unread(response: Response) -> Response:
     """A body that was not read is taken for a moment; if more is to come, the connection ends with this answer."""
-    if g.get("body_is_read") or response.is_streamed:
-        return response
     here: Request = request._get_current_object()  # type: ignore[attr-defined]
+    if _IS_READ in here.environ or response.is_streamed:
+        return response
     if (here.content_length or "HTTP_TRANSFER_ENCODING" in here.environ) and not _is_taken_in_passing(here):
         _close_afterwards(here.environ)
     return response
@@ -184,7 +186,7 @@ def _is_taken_in_passing(here: Request) -> bool:
     """Whether the rest of the body is there, and was thrown away. Never asks for more than the head announces: not every
     server ends its input there."""
     length = _length(here)
-    left = _LINGER_BYTES if length is None else length - g.get("body_bytes", 0)
+    left = _LINGER_BYTES if length is None else length - here.environ.get(_HELD, 0)
     if left > _LINGER_BYTES:
         return False
     with gevent.Timeout(_LINGER_SECONDS, False):  # type: ignore[arg-type]

@@ -29,8 +29,9 @@ def _answer_preflight() -> Response | None:
 
 
 def _add_headers(response: Response) -> Response:
-    if is_api():
-        headers = cors.headers_for(request.headers.get("Origin"), simulcast.settings.allowed_origins)
+    allowed = simulcast.settings.allowed_origins
+    if allowed and is_api():
+        headers = cors.headers_for(request.headers.get("Origin"), allowed)
         if headers.pop("Vary", None):
             response.vary.add("Origin")
         response.headers.update(headers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flask import Flask, request
 
@@ -17,6 +18,7 @@ from .errors import ApiError
 # Balancers and Prometheus ask for these by address. The answers have only numbers.
 _ANY_HOST = frozenset({"/healthz", "/readyz", "/metrics"})
 _MAX_SHOWN_CHARACTERS = 80
+_MAX_KNOWN = 64  # hosts whose check is remembered: it takes 6 µs
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +61,7 @@ def is_among(host: str, names: Sequence[str]) -> bool:
     return any(name == each.removeprefix(".") or (each[0] == "." and name.endswith(each)) for each in names)
 
 
+@lru_cache(_MAX_KNOWN)
 def is_local(host: str) -> bool:
     """Tell whether this is the machine's name for itself, which no page from elsewhere can have."""
     name = _name_of(host)

@@ -91,7 +91,7 @@ def read_events(
         mimetype: ``application/x-ndjson``, or another of its names, for lines; all else is taken as JSON.
         key: The idempotency key of the header, for a single event; None without one.
         bounds: What is refused before it is parsed.
-        breathe: Called after each event: a body of 4 MB is parsed for longer than others should wait.
+        breathe: Called between events: a body of 4 MB is parsed for longer than others should wait.
 
     Raises:
         ApiError: 400, naming the first that is wrong; 413 for too many.
@@ -103,6 +103,8 @@ def read_events(
     if sum(map(_channel_count, events)) > bounds.events:
         raise _too_many(bounds.events)
     for number, event in enumerate(events):
+        if number:
+            breathe()
         _fill_in_channels(event, number)
         if (event.channel is UNSET) == (event.channels is UNSET):
             raise ApiError(
@@ -111,7 +113,6 @@ def read_events(
                 f"Event {number} must have either channel or channels. Send one of the two, and data.",
             )
         _fill_in_data(event, f"Event {number}", bounds.event_bytes)
-        breathe()
     copied = sum(_stored_bytes(event) for event in events if event.channels is not UNSET)
     if copied > bounds.copied_bytes:
         raise ApiError(
