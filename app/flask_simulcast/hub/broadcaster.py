@@ -1,4 +1,4 @@
-"""Broadcaster: makes a pass whenever something is pending; between passes it sees to those who are idle or stuck."""
+"""Broadcaster: makes a pass whenever frames are pending. Between passes it sends heartbeats and closes stuck listeners."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _LISTENERS_A_TURN = 64
 
 # A grant that has ended must end its stream within a second.
 _LOOK_SECONDS = 0.5
-# Who was closed and does not take its goodbye is cut after so long.
+# A closed listener whose client does not take its last message within this time is cut.
 _GOODBYE_SECONDS = 1.0
 
 _log = logging.getLogger("flask_simulcast")
 
 
 class Broadcaster:
-    """One greenlet. Nothing is delayed on purpose: what arrives during a pass rides on the next one.
+    """One greenlet that makes the passes. Nothing is delayed on purpose: frames that arrive during a pass leave with the next.
 
     Args:
-        pump: Where the hub stands.
-        switchboard: Which audiences have something pending, and where each stands.
-        listeners: All of this worker, catching up or live.
-        settings: When a live listener gets a heartbeat, and when one that takes nothing is closed.
+        pump: Has the hub's position.
+        switchboard: Has the audiences with pending frames, and the position of each.
+        listeners: All listeners of this worker, catching up or live.
+        settings: Seconds until a live listener gets a heartbeat, and until one that takes nothing is closed.
         metrics: Counts deliveries.
         on_behind: Called with a listener whose queue was full.
-        on_failure: Called when a pass broke off: some members may not have been handed what others were.
+        on_failure: Called when a pass broke off, so that only some members may have been handed the frames.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Broadcaster:
             self._greenlet.kill()
 
     def wait_for_pass(self, seconds: float) -> None:
-        """Return after the next pass, or after so long. Switches."""
+        """Wait for the end of the next pass, for at most ``seconds``. Switches."""
         self._waiting += 1
         try:
             self._passed.wait(seconds)
@@ -89,7 +89,7 @@ class Broadcaster:
             self._waiting -= 1
 
     def read_on(self) -> None:
-        """The hub has read on: who waits to be reached gets a pass, even if nobody here wanted what came."""
+        """Make a pass for listeners that wait for one: the hub has read on, perhaps events that no audience wanted."""
         if self._waiting:
             self._wake.set()
 
@@ -102,13 +102,13 @@ class Broadcaster:
                 if time.monotonic() >= self._look_at:
                     self._look_after()
                     self._look_at = time.monotonic() + self._look_seconds
-            except Exception:  # whatever it is, the next pass must still come, and nobody may miss this one
+            except Exception:  # the next pass must still come, and no listener may miss this one
                 _log.exception("A broadcast pass failed. All listeners of this worker go back to history.")
                 self._on_failure()
 
     def _pass(self) -> None:
         for audience in self._switchboard.take_pending():
-            if audience.is_pending:  # else its members were sent to history in the meantime
+            if audience.is_pending:  # else its members were sent back to history meanwhile
                 self._hand_out(audience)
         passed, self._passed = self._passed, Flag()
         passed.set()
@@ -126,14 +126,14 @@ class Broadcaster:
             if not delivered % _LISTENERS_A_TURN:
                 let_others_in()
                 if not audience.members:
-                    break  # all were sent to history meanwhile: what is left of this pass is of an old log
+                    break  # all were sent back to history meanwhile: the rest of this pass is of an old log
         self._metrics.count("deliveries_total", delivered)
         self._metrics.count("events_delivered_total", delivered_events)
         self._metrics.observe("delivery_seconds", max(time.time() - oldest_ms / 1000, 0))
 
     def _look_after(self) -> None:
-        """Heartbeats, one shared frame for all who stand at the same position; and an end for those whose grant has ended,
-        and for those who are stuck."""
+        """Send heartbeats, with one shared frame for all listeners at the same position. Close listeners whose grant has
+        ended, and those whose clients take nothing."""
         now = time.monotonic()
         frames: dict[tuple[Encoding, bool, Position], bytes] = {}
         for listener in list(self._listeners):
@@ -150,7 +150,7 @@ class Broadcaster:
                 listener.deliver_heartbeat(frame, position)
 
     def _look_after_writer(self, listener: Listener, seconds: float) -> None:
-        """A chunk of it has been on its way for so long."""
+        """Close or cut a listener whose current chunk has been on its way for ``seconds``."""
         if seconds >= self._stall_seconds:
             listener.close(CloseReason.STALLED)
         if listener.close_reason is not None and seconds >= _GOODBYE_SECONDS:

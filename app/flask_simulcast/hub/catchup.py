@@ -1,8 +1,8 @@
-"""Catching up: how a listener gets from where it stands to where its audience stands, and joins it.
+"""Catching up: how a listener gets from its own position to its audience's position, and joins the audience.
 
-First connect with replay, reconnect, and slow reader all come this way, each in its own greenlet, at its
-own pace, a page at a time. Where the broker's reads switch, anything may have happened when one is back: what was read is used
-only if the listener still wants it, and the last stretch before a join comes from memory.
+First connect with replay, reconnect, and slow reader all take this path, each in its own greenlet, at its own pace, a page
+at a time. If the broker's reads switch, anything can happen during a read: its result is used only if the listener still
+needs it, and the last stretch before a join comes from memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .ttl_cache import TTLCache
 _log = logging.getLogger("flask_simulcast")
 
 _WAIT_SECONDS = 1.0
-# A herd that comes back after a restart asks for the same pages: 0.2 µs an event instead of 2.5.
+# A herd that reconnects after a restart asks for the same pages: 0.2 µs an event instead of 2.5.
 _SHARED = 64
 _SHARED_SECONDS = 1.0
 
@@ -39,7 +39,7 @@ class _Written(NamedTuple):
     """A page in one encoding.
 
     Attributes:
-        is_full: It was cut at its bound, and is the same for every goal further on.
+        is_full: Whether the page was cut at its bound. Then it is the same for every later goal.
     """
 
     chunk: bytes
@@ -50,19 +50,19 @@ class _Written(NamedTuple):
 
 
 class CatchUp:
-    """Steps of listeners that are not live.
+    """The steps of listeners that are catching up.
 
     Args:
-        broker: History, and verdicts.
-        ring: The last stretch of it, in memory.
-        pump: How far the hub has read, and whether what the broker answers is of the log that it reads.
-        switchboard: Where a listener's audience stands, and how a listener joins it.
-        broadcaster: Its passes are waited for.
-        control: Closes a listener that was revoked while the log went on without us.
+        broker: Reads history and verdicts.
+        ring: The last stretch of history, in memory.
+        pump: Has the hub's position, and knows whether the broker's answers are of the log that it reads.
+        switchboard: Has the position of a listener's audience, and joins a listener to it.
+        broadcaster: Makes the passes that a listener waits for.
+        control: Closes a listener that was revoked in a part of the log that this worker skipped.
         single_flight: Reads that listeners share.
         page_bytes: Bound of a page.
-        metrics: Counts gaps, what was read, and what was shared.
-        on_gap: Called with a listener that was told that it misses something, and the reason. Must not switch.
+        metrics: Counts gaps, events and shared reads.
+        on_gap: Called with a listener that was sent a gap, and the reason. Must not switch.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class CatchUp:
         self._verdicts: TTLCache[Verdict] = TTLCache(_SHARED, _SHARED_SECONDS)
 
     def begin(self, listener: Listener, hub_position: Position) -> bytes:
-        """Where a listener starts, as its first chunk: ``connected``, after a gap if there is one. May switch.
+        """Set where a listener starts, and return its first chunk: ``connected``, after a gap if there is one. May switch.
 
-        ``connected`` has as its id the position before the first event that follows: a client that dies
-        during its replay must not come back further on. The gap stands before it, and has none: a client
-        that dies right after it asks again from where it was.
+        The id of ``connected`` is the position before the first event that follows: a client that dies during
+        its replay must not resume after it. The gap comes before ``connected`` and has no id: a client that
+        dies right after the gap resumes from where it was.
 
         Raises:
             BrokerError: The log can't be read.
@@ -117,13 +117,13 @@ class CatchUp:
         return gap + listener.encoding.notice("connected", data, str(listener.position))
 
     def step(self, listener: Listener) -> bytes:
-        """One page towards the goal. Switches.
+        """Move a listener one page towards its goal. Switches.
 
         Returns:
-            The page's frames; nothing when the listener has joined, was closed, or the page held nothing for it.
+            The page's frames; empty if the listener has joined or was closed, or if the page has nothing for it.
 
         Raises:
-            BrokerError: The log can't be read. The listener stands where it stood.
+            BrokerError: The log can't be read. The listener keeps its position.
         """
         let_others_in()
         if listener.close_reason is not None:
@@ -137,21 +137,22 @@ class CatchUp:
             return b"" if self._joins(listener) else self._wait_to_be_reached(listener)
         written = self._next_page(listener, goal)
         if listener.close_reason is not None or listener.needs_verdict or not self._pump.is_sure:
-            return b""  # while it was read, the log went on without us: it may be a page of another one
+            return b""  # the log changed during the read: the page may be of another log
         gap = self._gap_of_marks(listener, written.marks)
         listener.position = written.covered_to
         listener.events += written.events
         self._metrics.count("events_delivered_total", written.events)
-        # Joined at once where that was the last page: on a busy log the goal has moved on by the next step.
+        # Join at once if that was the last page: on a busy log the goal has moved on by the next step.
         self._joins(listener)
         return gap + written.chunk
 
     def verdict(self, position: Position, channels: tuple[str, ...]) -> Verdict:
-        """As `Broker.verdict`; where that switches, one for all who ask the same within a second. May switch.
+        """Return the verdict of `Broker.verdict`. If that switches, all callers that ask the same within a second share one.
+        May switch.
 
-        One of a second ago is as good. What trimming takes meanwhile is told by the marks of the next page, and where the next
-        page comes from memory nothing is missing. A log that was replaced has another generation. And a position that was not
-        in the log does not come back into it.
+        A verdict one second old is still valid. The marks of the next page report anything trimmed since; a next page from
+        memory misses nothing. A log that was replaced has another generation. And a position that was not in the log does not
+        come back into it.
         """
         if self._broker.reads_at_once:
             return self._broker.verdict(position, channels)
@@ -163,18 +164,18 @@ class CatchUp:
         return self._single_flight.fetch(key, lambda: self._read_verdict(position, channels))
 
     def forget_pages(self) -> None:
-        """The log may be another one now; so may be what is still being read."""
+        """Drop all pages, verdicts and reads in progress, because they may be of another log."""
         self._scatters += 1
         self._pages.clear()
         self._verdicts.clear()
         self._single_flight.forget()
 
-    # Joining. Nothing here switches but the waits
+    # Joining. Only the waits switch here
 
     def _joins(self, listener: Listener) -> bool:
-        """Make it live, if it stands where its audience stands, and nothing for it alone lies between there and the hub:
-        that is only handed to those who were members when it came. From the look at the goal to the join nothing switches:
-        where the two positions are equal, nothing can come between."""
+        """Make a listener live if its position is its audience's, and if nothing for it alone lies between there and the hub's
+        position: such an event was handed only to those that were members when it came. Nothing switches between the look at
+        the goal and the join, so the positions stay equal. Return whether it joined."""
         if listener.position.key != self._switchboard.goal(listener).key:
             return False
         if self._has_personal(listener, self._pump.position, in_memory=not self._broker.reads_at_once):
@@ -183,14 +184,15 @@ class CatchUp:
         return True
 
     def _wait_to_be_reached(self, listener: Listener) -> bytes:
-        """It comes from a faster worker, or its audience has not handed out what it has read in history already."""
+        """Wait for the audience of a listener that is ahead of it: the listener comes from a faster worker, or it has read in
+        history what its audience has not handed out yet."""
         self._pump.catch_up()
         if not (listener.position.key < self._switchboard.goal(listener).key or self._joins(listener)):
             self._broadcaster.wait_for_pass(_WAIT_SECONDS)
         return b""
 
     def _wait_for_judgement(self) -> bytes:
-        """The log was opened anew, and the pump has not found out yet whether it is still the same."""
+        """Wait until the pump has found out whether a log that was opened anew is still the same."""
         self._pump.catch_up()
         if not self._pump.is_sure:
             self._broadcaster.wait_for_pass(_WAIT_SECONDS)
@@ -199,13 +201,14 @@ class CatchUp:
     # Pages
 
     def _next_page(self, listener: Listener, goal: Position) -> _Written:
-        """What its audience gets, and in between what is for it alone. Switches where the ring does not reach back."""
+        """Return the next page of its audience's events, with those for the listener alone in between. Switches if the ring
+        does not reach back."""
         written = self._shared_page(listener, goal)
         return self._own_page(listener, goal) if self._has_personal(listener, written.covered_to) else written
 
     def _shared_page(self, listener: Listener, goal: Position) -> _Written:
-        """What all get who listen to the same. A goal never goes back but by a scatter, which forgets these pages: one that
-        was written for somebody before is good for whoever comes later."""
+        """Return a page that is the same for all listeners with this audience key. A goal only moves forward, except at a
+        scatter, which forgets these pages. So a page that was written for one listener is valid for later ones."""
         position, ring = listener.position, self._ring
         key = ("page", listener.audience_key, position)
         known = self._pages.get(key)
@@ -217,7 +220,7 @@ class CatchUp:
             written = self._written(listener, page, goal)
             self._pages.put(key, written)
             return written
-        # Only with the rest in the ring: a chain of short pages would grow as fast as it is read.
+        # Reuse a short page only if the ring covers the rest. Otherwise the log grows as fast as short pages catch up.
         if known is not None and ring.reaches(known.covered_to):
             self._shares()
             return known
@@ -242,11 +245,11 @@ class CatchUp:
         return self._written(listener, page, goal)
 
     def _has_personal(self, listener: Listener, up_to: Position, *, in_memory: bool = False) -> bool:
-        """Whether there is, or was, something for this listener alone between where it stands and there. Its own channel can
-        hold nothing from before it began: its id is random, and nobody knew it.
+        """Tell whether an event for this listener alone is, or was, between its position and ``up_to``. Its own channel can't
+        hold an event from before it started: its id is random, and was unknown.
 
         Args:
-            in_memory: Do not switch. What the ring does not tell may be there.
+            in_memory: Do not switch. If the ring does not reach back, answer True.
         """
         position, own_after = listener.position, listener.own_after
         if position.key >= up_to.key:
@@ -282,7 +285,7 @@ class CatchUp:
                 if seen is not None:
                     frames.append(encode(seen))
             except Exception as error:
-                # As live: a view that raises costs its audience one event. Told by another greenlet: here nothing may switch.
+                # As when live, a view that raises costs one event. Another greenlet logs it: nothing may switch here.
                 self._metrics.count("receiver_errors_total")
                 gevent.spawn(_log.error, "A view could not take %s. Repair it.", event, exc_info=error)
         return frames
@@ -291,7 +294,7 @@ class CatchUp:
 
     @property
     def _stamp(self) -> tuple[int, int]:
-        """Of the log as it is known now: what was asked for under another one may be of another log."""
+        """Identifies the log as it is known now. An answer to a question under another stamp may be of another log."""
         return self._scatters, self._broker.generation
 
     def _read_verdict(self, position: Position, channels: tuple[str, ...]) -> Verdict:
@@ -302,7 +305,7 @@ class CatchUp:
         return verdict
 
     def _verdict_on_resume(self, listener: Listener, hub_position: Position) -> Verdict:
-        """Without its own channel, which is new: then it is the same for all of a herd."""
+        """Return the verdict on a resume. It leaves out the listener's own channel, which is new, so that a herd shares it."""
         assert listener.resume is not None
         _, *of_user = listener.personal
         channels = (*listener.shared, *of_user)
@@ -312,26 +315,27 @@ class CatchUp:
         return self.verdict(position, channels)
 
     def _judge_again(self, listener: Listener) -> bytes:
-        """The log went on without this worker: does history still cover where the listener stands?"""
+        """Ask whether history still covers the listener's position, after this worker skipped a part of the log. Return the
+        gap event, if any."""
         stamp = self._stamp
         self._control.check(listener)
         verdict = self.verdict(listener.position, listener.shared + listener.personal)
         if stamp != self._stamp:
-            return b""  # once more meanwhile: it is still to be judged
+            return b""  # it happened again meanwhile: the next step asks again
         listener.needs_verdict = False
         gap = self._gap(listener, verdict, str(listener.position))
         listener.position = verdict.resume_at
         return gap
 
     def _gap_of_marks(self, listener: Listener, marks: dict[str, Position]) -> bytes:
-        """Trimming may pass a slow reader by while it reads."""
+        """Return the gap event for events that were trimmed while a slow listener was reading."""
         if not marks:
             return b""
         verdict = Verdict("trimmed", tuple(sorted(marks)), listener.position, max(marks.values()))
         return self._gap(listener, verdict, str(listener.position))
 
     def _gap(self, listener: Listener, verdict: Verdict, wanted: str) -> bytes:
-        """The gap event; nothing if nothing is missing, or if this listener was told already."""
+        """Return the gap event; empty if nothing is missing, or if this listener was sent that gap already."""
         reason, channels, _, to = verdict
         if reason is None:
             return b""

@@ -1,7 +1,7 @@
-"""Control: what workers tell each other over the log itself: who was revoked, who was kicked.
+"""Control: revocations and kicks, which workers send each other through the log itself.
 
-As an event it has its place in the order: nothing that was published after it reaches who it ends. A worker that was
-passed by, and a client that connects meanwhile, find the same fact in the broker.
+A revocation is an event too, so it is ordered: the listeners that it closes receive nothing published after it. The broker
+also stores it, for a worker that skipped a part of the log, and for a client that connects later.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _REVOKE = "revoke"
 _USER = "user:"
 _TOKEN = "token:"
 _TICKET = "ticket:"
-# A single token or connection is ended whenever it began: no clock of whoever issued it can save it.
+# For a single token or connection: revoke it regardless of its issue time. A wrong clock at the issuer must not exempt it.
 _WHENEVER_MS = 1 << 52
-# Longer than any worker stays frozen before it is killed.
+# Longer than a worker stays frozen before it is killed.
 _KICK_SECONDS = 600
 
 
 class Control:
-    """Ends what was revoked.
+    """Sends revocations and kicks, and carries out those of all workers.
 
     Args:
-        broker: Remembers it.
+        broker: Stores them.
         listeners: The listeners of this worker.
-        single_flight: Of this worker.
+        single_flight: The shared reads of this worker.
     """
 
     def __init__(self, broker: Broker, listeners: Listeners, single_flight: SingleFlight) -> None:
@@ -40,20 +40,20 @@ class Control:
         self._single_flight = single_flight
 
     def revoke_user(self, user: str, now_ms: int, seconds: float) -> None:
-        """All that was issued to a user before now. May switch."""
+        """Revoke all grants that were issued to a user before now. May switch."""
         self._revoke(_USER + user, now_ms, seconds, reconnect=False)
 
     def revoke_token(self, token_id: str, seconds: float) -> None:
-        """One token. May switch."""
+        """Revoke one token. May switch."""
         self._revoke(_TOKEN + token_id, _WHENEVER_MS, seconds, reconnect=False)
 
     def displace(self, grant: Grant) -> None:
-        """End the streams that the ticket of this grant let in before: an EventSource that comes back leaves one behind. May switch."""
+        """End the earlier streams of this grant's ticket: an EventSource that reconnects leaves one behind. May switch."""
         before_ms = round(grant.redeemed_at * 1000)
         self._revoke(_TICKET + grant.ticket, before_ms, _KICK_SECONDS, reconnect=False)
 
     def kick(self, listener_id: str, *, reconnect: bool) -> None:
-        """One connection, in whichever worker it is. May switch."""
+        """Close one connection, in any worker. May switch."""
         self._revoke(LISTENER_PREFIX + listener_id, _WHENEVER_MS, _KICK_SECONDS, reconnect=reconnect)
 
     def _revoke(self, name: str, before_ms: int, seconds: float, *, reconnect: bool) -> None:
@@ -61,7 +61,7 @@ class Control:
         self._broker.revoke(name, before_ms, seconds, Draft(CONTROL, _REVOKE, data))
 
     def is_revoked(self, grant: Grant) -> bool:
-        """Whether what this grant was made from no longer counts. May switch.
+        """Tell whether this grant was revoked, through its user or its token. May switch.
 
         Raises:
             BrokerUnavailableError: The log can't be read.
@@ -70,18 +70,18 @@ class Control:
         return bool(names) and self._revoked_before(names) > grant.issued_at * 1000
 
     def is_displaced(self, grant: Grant) -> bool:
-        """Whether the ticket that this grant came through has let in a later stream. May switch."""
+        """Tell whether the ticket of this grant has let in a later stream. May switch."""
         return bool(grant.ticket) and self._revoked_before((_TICKET + grant.ticket,)) > round(grant.redeemed_at * 1000)
 
     def check_new(self, listener: Listener) -> None:
-        """Close a listener that was revoked while it was being taken on. Nobody can have kicked it yet. May switch."""
+        """Close a new listener that was revoked while it was being added. It can't have been kicked yet. May switch."""
         if self.is_revoked(listener.grant):
             listener.close(CloseReason.REVOKED)
         elif self.is_displaced(listener.grant):
             listener.close(CloseReason.FINISHED)
 
     def check(self, listener: Listener) -> None:
-        """Close a listener that was revoked or kicked while the log went on without us. May switch."""
+        """Close a listener that was revoked or kicked in a part of the log that this worker skipped. May switch."""
         self.check_new(listener)
         if self._revoked_before((LISTENER_PREFIX + listener.id,)):
             listener.close(CloseReason.KICKED)
@@ -90,9 +90,9 @@ class Control:
         return self._single_flight.alone(lambda: self._broker.revoked_before(names))
 
     def obey(self, event: Event) -> None:
-        """From the pump, in the order of the log. Does not switch."""
+        """Carry out an order from the log. Called by the pump, in the order of the log. Does not switch."""
         if event.type != _REVOKE:
-            return  # of a later version
+            return  # an order of a later version
         order = json.loads(event.data)
         name, reason = order["name"], CloseReason.KICKED if order["reconnect"] else CloseReason.REVOKED
         if name.startswith(_USER):

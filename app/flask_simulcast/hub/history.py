@@ -1,4 +1,4 @@
-"""History on its own: a page of it, for who asks once and does not listen."""
+"""History on its own: one page, for a caller that asks once and does not listen."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _PAGE_BYTES = 64 << 10
 
 
 class History(NamedTuple):
-    """A page of what some channels have kept.
+    """A page of the history of some channels.
 
     Attributes:
-        events: In order.
-        gap: ``{"reason", "channels", "from", "to"}`` if something between the asked position and these is missing; else None.
-        position: Where the next page, or a stream, goes on.
-        has_more: Whether these channels have more after that.
+        events: In the order of the log.
+        gap: ``{"reason", "channels", "from", "to"}`` if events are missing after the requested position; else None.
+        position: Position after which the next page, or a stream, continues.
+        has_more: Whether these channels have events after that position.
     """
 
     events: list[Event]
@@ -28,7 +28,7 @@ class History(NamedTuple):
 
 
 def read_history(broker: Broker, channels: tuple[str, ...], after: str | None, limit: int) -> History:
-    """Read at most so many events, or 1 MiB of them.
+    """Read at most ``limit`` events, or 1 MiB of them.
 
     Args:
         after: The text of a position; None for the newest events.

@@ -1,4 +1,4 @@
-"""Listeners: the listeners of this worker, and how to find one: by id, by user; and whether there is room for another."""
+"""Listeners: the listeners of this worker, indexed by id, user, ticket and address; and the limits on their number."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..settings import Settings
 
 
 class Listeners:
-    """Who listens here.
+    """The listeners of this worker.
 
     Args:
-        settings: For the limits.
+        settings: The limits.
 
     Attributes:
-        all: All of them, in the order in which they came.
+        all: All listeners, in the order in which they were added.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -30,7 +30,7 @@ class Listeners:
         self._by_address: Counter[str] = Counter()
 
     def add(self, listener: Listener) -> None:
-        """It is there now."""
+        """Add a listener to the indexes."""
         self.all[listener] = None
         self._by_id[listener.id] = listener
         if listener.grant.user:
@@ -41,7 +41,7 @@ class Listeners:
             self._by_address[listener.address] += 1
 
     def remove(self, listener: Listener) -> None:
-        """It is gone."""
+        """Remove a listener from the indexes."""
         del self.all[listener]
         del self._by_id[listener.id]
         address = listener.address
@@ -53,19 +53,19 @@ class Listeners:
                 del self._by_address[address]
 
     def find(self, id: str) -> Listener | None:
-        """The one with this id."""
+        """Return the listener with this id, or None."""
         return self._by_id.get(id)
 
     def of_user(self, user: str) -> Iterable[Listener]:
-        """Those of one user."""
+        """Return the listeners of one user."""
         return list(self._by_user.get(user, ()))
 
     def of_ticket(self, ticket: str) -> Iterable[Listener]:
-        """Those that one ticket has let in."""
+        """Return the listeners that one ticket has let in."""
         return list(self._by_ticket.get(ticket, ()))
 
     def of_channel(self, personal: str) -> Iterable[Listener]:
-        """Those to whom an event on a personal channel goes, but for who named that channel."""
+        """Return the listeners that an event on a personal channel is for, without those that named the channel themselves."""
         if personal.startswith(LISTENER_PREFIX):
             one = self._by_id.get(personal.removeprefix(LISTENER_PREFIX))
             found: Iterable[Listener] = () if one is None else (one,)
@@ -74,11 +74,11 @@ class Listeners:
         return [listener for listener in found if personal not in listener.channels]
 
     def check_capacity(self, user: str = "", address: str = "") -> None:
-        """Whether there is room for one more, of this user and from this address.
+        """Check that the limits allow one more listener, of this user and from this address.
 
         Raises:
             ListenerLimitError: The worker is full.
-            TooManyListenersError: The user or the address has as many as allowed.
+            TooManyListenersError: The user or the address has its maximum.
         """
         settings = self._settings
         if len(self.all) >= settings.max_listeners:
@@ -98,7 +98,7 @@ class Listeners:
 
 
 def _drop(index: dict[str, dict[Listener, None]], name: str, listener: Listener) -> None:
-    """From one of the indexes; one without a name is in none."""
+    """Remove a listener from one index. A listener without a name is in none."""
     if name:
         del index[name][listener]
         if not index[name]:

@@ -1,4 +1,4 @@
-"""Maintenance: has the log maintained now and then: by a greenlet, or where there is no loop, by whoever publishes."""
+"""Maintenance: calls `broker.maintain` periodically: in a greenlet, or, in an unpatched process, during publish."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _log = logging.getLogger("flask_simulcast")
 
 
 class Maintenance:
-    """One for each hub. Its greenlet does not keep it: a hub that is dropped lets its log go.
+    """The maintenance of one hub's log. Its greenlet holds only a weak reference, so a hub that is dropped frees its log.
 
     Args:
         broker: The log.
-        metrics: Told how large its write-ahead log is.
+        metrics: Gets the size of the write-ahead log.
     """
 
     def __init__(self, broker: Broker, metrics: Metrics) -> None:
@@ -34,7 +34,8 @@ class Maintenance:
         self._has_failed = False
 
     def run_if_due(self) -> None:
-        """Called with whatever the hub is used for. May switch in a process without a loop only."""
+        """Start the greenlet if it does not run; in an unpatched process, maintain the log if it is time. Called whenever the
+        hub is used. Does not switch in a patched process."""
         if is_patched():
             if self._greenlet is None:
                 self._greenlet = gevent.spawn(_run, weakref.ref(self))
@@ -48,17 +49,17 @@ class Maintenance:
             self._greenlet.kill()
 
     def maintain(self) -> None:
-        """One round. What goes wrong is logged, once. May switch."""
+        """Maintain the log once. An error is logged, not raised. May switch."""
         try:
             self._broker.maintain()
             self._metrics.set("write_ahead_bytes", self._broker.write_ahead_bytes)
             self._has_failed = False
         except BrokerError as error:
-            if not self._has_failed:  # once an outage
+            if not self._has_failed:  # log once per outage
                 _log.warning("%s", error)
             self._has_failed = True
-        except Exception:  # the log must be trimmed again some time
-            _log.exception("The log could not be maintained. It is tried again.")
+        except Exception:  # go on, so that the log is trimmed when the fault is over
+            _log.exception("The log could not be maintained. The next attempt follows.")
 
 
 def _run(keeper: weakref.ref[Maintenance]) -> None:

@@ -1,7 +1,7 @@
-"""PlaceReporter: tells the broker which listeners this worker has, so that all workers know.
+"""PlaceReporter: writes the places of this worker's listeners to the broker, so that all workers can read them.
 
-One greenlet, off the way of connects and events. Who comes or goes is written at once, but not more often than each
-20 ms: in a storm of connects a transaction for each would cost 100 µs a connect.
+One greenlet, so that neither connects nor events wait for it. Changes are written at once, but at most every 20 ms: in a
+storm of connects, a transaction for each would cost 100 µs a connect.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..listener import Listener
 from ..metrics import Metrics
 from ..settings import Settings
 
-# One transaction holds the turn, and with it every publisher: about a millisecond.
+# One transaction holds the write lock, and with it every publisher, for about a millisecond.
 _PLACES_AT_ONCE = 250
 _PAUSE_SECONDS = 0.02
 _RETRY_SECONDS = 1.0
@@ -27,15 +27,15 @@ _log = logging.getLogger("flask_simulcast")
 
 
 class PlaceReporter:
-    """Reports comings and goings, and renews the worker's lease.
+    """Reports listeners that were added or removed, and renews the worker's lease.
 
     Args:
-        broker: Keeps the places.
-        worker: The id under which.
-        listeners: All that are here now.
-        settings: Lease and grace.
+        broker: Stores the places.
+        worker: Id of the worker, which holds the lease.
+        listeners: All current listeners of the worker.
+        settings: Duration of the lease and of the grace time.
         metrics: Counts reports that failed.
-        on_written: Called after each report: there may be new events, of presence.
+        on_written: Called after each report, because it may have stored presence events.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PlaceReporter:
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
-        """Kill the greenlet, and have all places end after the grace. Switches."""
+        """Kill the greenlet, and let all places end after the grace time. Switches."""
         if self._greenlet is None:
             return
         self._greenlet.kill()
@@ -78,12 +78,12 @@ class PlaceReporter:
             _log.warning("The places of this worker end with its lease: %s", error)
 
     def add(self, listener: Listener) -> None:
-        """It came."""
+        """Report a listener that was added."""
         self._come[listener] = None
         self._wake.set()
 
     def remove(self, listener: Listener) -> None:
-        """It went. One that was not reported yet was never there."""
+        """Report a listener that was removed. A listener that is not reported yet is just forgotten."""
         if listener in self._come:
             del self._come[listener]
         else:
@@ -100,19 +100,20 @@ class PlaceReporter:
                 gevent.sleep(_PAUSE_SECONDS)
             except BrokerError as error:
                 self._metrics.count("register_failed_total")
-                if not self._has_failed:  # once an outage
-                    _log.warning("Who listens here could not be told to other workers; it is tried again. %s", error)
+                if not self._has_failed:  # log once per outage
+                    _log.warning("The places of this worker could not be stored. The next attempt follows. %s", error)
                 self._has_failed = True
                 self._wake.set()
                 gevent.sleep(_RETRY_SECONDS)
 
     def _report(self) -> None:
-        """Everything that waits, transaction by transaction; at least the lease, while there is anybody."""
+        """Write all changes that wait, in several transactions if necessary; without changes, renew the lease while the worker
+        has listeners."""
         while self._come or self._gone or self._listeners:
             come = list(self._come)[:_PLACES_AT_ONCE]
             gone, self._gone = self._gone, {}
             for listener in come:
-                del self._come[listener]  # from here on one that goes must be written as gone
+                del self._come[listener]  # if it is removed from here on, its end must be written
             try:
                 holds = self._check_in(come, list(gone))
             except BrokerError:
@@ -139,6 +140,7 @@ class PlaceReporter:
         return self._renews
 
     def _begin_anew(self) -> None:
-        """The lease had ended: this worker was frozen, or nobody listened for a while. Those who are here come again."""
+        """Report all current listeners again, because the lease had ended: the worker was frozen, or had no listener for a
+        while."""
         self._gone.clear()
         self._come = dict.fromkeys(one for one in self._listeners if one.is_known)

@@ -1,4 +1,4 @@
-"""Pump: reads the log in order, from its own position. One path, one order, no local shortcut."""
+"""Pump: reads the log in order, from its own position. Events that this worker published take the same path."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from ..event import Event, Position
 from ..loop import let_others_in
 from ..metrics import Metrics
 
-# A hint that was lost costs so much.
+# The longest delay if a wake-up was lost.
 _POLL_SECONDS = 0.25
-# Spread down to half of it: workers that lost their log together do not ask for it together.
+# Spread down to half of it, so that workers that lost their log together do not retry together.
 _RETRY_SECONDS = 0.4
-# Of 1024 events: nobody rings our own bell for what we have published ourselves.
+# Batches of 1024 events. No wake-up comes for events of this worker, so the publisher reads them itself.
 _BATCHES_AT_ONCE = 16
 
 _log = logging.getLogger("flask_simulcast")
 
 
 class Pump:
-    """Follows the log and hands on what it reads. Where reads switch, its own greenlet alone does: a second one that reads on
+    """Follows the log and hands on the events. If reads switch, only its own greenlet reads: a second greenlet that reads
     meanwhile would hand on the same events twice.
 
     Args:
         broker: The log.
         metrics: Counts jumps and losses.
-        sender: Of the signals.
-        on_events: Gets each batch, in order. Must not switch.
-        on_jump: Called when the log went on without us: what lies between is for each listener's verdict.
+        sender: Sender of the signals.
+        on_events: Called with each batch, in order. Must not switch.
+        on_jump: Called when the pump skipped a part of the log. Each listener then needs a verdict about that part.
 
     Attributes:
-        position: Everything up to here has been handed on.
-        is_lost: The log could not be read when it was tried last.
+        position: Position up to which all events have been handed on.
+        is_lost: Whether the last attempt to read the log failed.
     """
 
     def __init__(
@@ -65,20 +65,20 @@ class Pump:
 
     @property
     def is_running(self) -> bool:
-        """Whether `start` has come to its end."""
+        """Whether `start` has completed."""
         return self._greenlet is not None
 
     @property
     def is_sure(self) -> bool:
-        """Whether what the broker answers is of the log that is being read here: it was not opened anew, or was judged."""
+        """Whether the broker's answers are of the log that the pump reads: it was not opened anew, or was judged since."""
         return self._broker.generation == self._generation
 
     def start(self) -> None:
-        """Begin at the head of the log. May switch; call it once at a time.
+        """Start reading at the head of the log. May switch. Two calls must not run at the same time.
 
         Raises:
-            BrokerError: The log can't be read. May be called again.
-            DrainingError: It was stopped, before or meanwhile.
+            BrokerError: The log can't be read. Safe to call again.
+            DrainingError: The pump was stopped, before or meanwhile.
         """
         self._check_open()
         generation = self._broker.generation
@@ -92,17 +92,17 @@ class Pump:
             raise DrainingError("This worker's hub was closed. Reconnect, and another one answers.")
 
     def stop(self) -> None:
-        """Read no more, for good. Switches."""
+        """Stop reading, for good. Switches."""
         self._is_stopped = True
         if self._greenlet is not None:
             self._greenlet.kill()
             self._greenlet = None
 
     def advance(self) -> bool:
-        """Read one batch. Switches where the broker's reads do: then for the pump's own greenlet alone.
+        """Read one batch. Switches if the broker's reads do: then only the pump's own greenlet may call it.
 
         Returns:
-            Whether there may be more.
+            Whether the log may have more events.
 
         Raises:
             BrokerError: The log can't be read.
@@ -111,7 +111,7 @@ class Pump:
             return self._judge_itself()
         events, passed = self._broker.read(self.position)
         if not self.is_sure:
-            return True  # opened anew meanwhile: what was read may be of another log
+            return True  # opened anew meanwhile: these events may be of another log
         if passed:
             self._jump()
             return True
@@ -122,11 +122,11 @@ class Pump:
         return True
 
     def catch_up(self, until: Position | None = None) -> None:
-        """Read on for somebody who waits for it, where the broker answers at once: the publisher's own greenlet, say. Else the
-        pump's greenlet does, which the broker wakes. A log that can't be read is its business, too. Does not switch.
+        """Read on in the caller's greenlet (a publisher's, for example) if the broker's reads do not switch. Otherwise do
+        nothing: the broker wakes the pump's greenlet. That greenlet also handles a log that can't be read. Does not switch.
 
         Args:
-            until: Far enough; None for all there is. What lies beyond is of others, who ring.
+            until: Position to stop at; None for the head. Events after it are of other workers, which wake the pump.
         """
         if not self._broker.reads_at_once:
             return
@@ -138,7 +138,8 @@ class Pump:
             _log.debug("Left to the pump.", exc_info=True)
 
     def _judge_itself(self) -> bool:
-        """The log was opened anew: is it the one that we were reading? One that can't be asked is asked again."""
+        """Find out whether a log that was opened anew is the same log, and jump if not. If it can't be read, the next call
+        tries again."""
         generation = self._broker.generation
         if self._broker.verdict(self.position, ()).reason is not None:
             self._jump()
@@ -146,9 +147,11 @@ class Pump:
         return True
 
     def _jump(self) -> None:
-        """To the head first, then the listeners: going on from here, they would rejoin at the old position (10 000 events lost).
+        """Go to the head first, then send the listeners back to history. In the other order they would rejoin at the old
+        position (10 000 events lost).
 
-        Who joins the old position while the head is asked for is sent back with the rest: from the answer on nothing switches.
+        A listener that joins at the old position during the read of the head is sent back, too: after that read nothing
+        switches.
         """
         self.position = self._broker.head()
         self._metrics.count("pump_jumps_total")
@@ -160,13 +163,13 @@ class Pump:
                 has_more = self._read()
                 if has_more:
                     let_others_in()
-                # A broker that brings its events need not be asked between two of them.
+                # If reads switch, wait() fetches the next events itself, and returns at once if there are any.
                 if not has_more or not self._broker.reads_at_once:
                     self._broker.wait(_POLL_SECONDS)
             except BrokerError as error:
                 self._lost(error)
                 gevent.sleep(_RETRY_SECONDS * random.uniform(0.5, 1))
-            except Exception:  # a worker whose pump is dead would be deaf for ever
+            except Exception:  # a worker whose pump has ended would never receive an event again
                 _log.exception("The pump failed. It tries again from where it was.")
                 gevent.sleep(_RETRY_SECONDS)
 

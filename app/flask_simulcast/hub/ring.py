@@ -1,4 +1,4 @@
-"""Ring: the newest events that this worker's pump has read, for listeners about to go live."""
+"""Ring: the newest events that this worker's pump has read, for listeners that are about to go live."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Iterable, Sequence
 from ..brokers.base import Page
 from ..event import Event, Position, byte_length
 
-_EVENT_BYTES = 200  # what an event costs beside its data
+_EVENT_BYTES = 200  # memory of an event besides its data
 
 
 class Ring:
-    """All events after one position, in order, of all channels. Bounded by count and bytes; the oldest go first.
+    """All events after one position, in order, of all channels. Bounded by count and bytes; the oldest are dropped first.
 
     Args:
-        max_events: 0 keeps none, and every page is read from the broker.
-        max_bytes: Of data.
+        max_events: Maximum number of events. With 0 every page is read from the broker.
+        max_bytes: Maximum size in bytes: the data, and 200 for each event.
     """
 
     def __init__(self, max_events: int, max_bytes: int) -> None:
@@ -30,14 +30,14 @@ class Ring:
         self._complete_after = 0
 
     def restart(self, position: Position) -> None:
-        """Forget everything; from here on it is complete after ``position``."""
+        """Drop all events. From here on the ring is complete after ``position``."""
         self._events.clear()
         self._of_channel.clear()
         self._bytes = 0
         self._complete_after = position.key
 
     def extend(self, events: Sequence[Event]) -> None:
-        """Add what the pump has just read."""
+        """Add events that the pump has just read."""
         self._events.extend(events)
         for event in events:
             self._of_channel.setdefault(event.channel, []).append(event)
@@ -46,11 +46,11 @@ class Ring:
             self._shorten()
 
     def reaches(self, position: Position) -> bool:
-        """Whether everything after it is here."""
+        """Tell whether the ring has all events after a position."""
         return position.key >= self._complete_after
 
     def page(self, channels: Iterable[str], after: Position, up_to: Position, max_bytes: int) -> Page | None:
-        """Like `Broker.page`, from memory; None when it does not reach back to ``after``."""
+        """Return a page as `Broker.page` does, from memory; None if the ring does not reach back to ``after``."""
         if not self.reaches(after):
             return None
         events: list[Event] = []
@@ -63,7 +63,7 @@ class Ring:
         return Page(events, up_to, {})
 
     def _between(self, channels: Iterable[str], after: int, up_to: int) -> Iterable[Event]:
-        """Events of these channels in this stretch, in order."""
+        """Return the events of these channels between two keys, in order."""
         stretches = []
         for channel in channels:
             events = self._of_channel.get(channel)
@@ -72,7 +72,7 @@ class Ring:
         return stretches[0] if len(stretches) == 1 else heapq.merge(*stretches, key=_key)
 
     def _shorten(self) -> None:
-        """Drop down to seven eighths of the bounds, so that it is not done for every event."""
+        """Drop the oldest events, down to seven eighths of the bounds, so that this does not happen at every event."""
         surplus = max(len(self._events) - self._max_events * 7 // 8, 0)
         size = self._bytes - sum(byte_length(e.data) + _EVENT_BYTES for e in self._events[:surplus])
         while surplus < len(self._events) and size > self._max_bytes * 7 // 8:

@@ -1,5 +1,5 @@
-"""SingleFlight: reads that are under way. Whoever asks for what is being read already waits for that answer; whoever asks for
-something else waits for a turn, so that a herd does not stand in the way of the pump.
+"""SingleFlight: reads in progress. A caller that asks for a read already in progress shares its result. A caller that asks for
+another read waits for a free slot, so that a herd does not delay the pump.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from ..loop import is_patched
 from ..metrics import Metrics
 from .pump import Pump
 
-# Half of what a broker takes on at once: the rest is for the pump, the register, and requests.
+# Half of the calls that a broker handles at once. The other half is for the pump, the register, and requests.
 _AT_ONCE = 8
 
 T = TypeVar("T")
 
 
 class SingleFlight:
-    """Of one worker. A herd that asks the same at once costs one read, and eight are under way at most.
+    """The shared reads of one worker. A herd that asks the same at once costs one read; at most eight run at the same time.
 
     Args:
-        broker: Whether its reads switch; else none is ever found under way.
-        pump: Whether it is known that the log can't be read: a caller that has waited for a turn need not find out, too.
+        broker: If its reads do not switch, no read is ever found in progress, and nothing is shared.
+        pump: If it knows that the log can't be read, a caller that has waited for a slot fails at once.
         metrics: Counts each read that was saved.
     """
 
@@ -39,10 +39,10 @@ class SingleFlight:
         self._under_way: dict[Hashable, _Flight] = {}
 
     def fetch(self, key: Hashable, read: Callable[[], T]) -> T:
-        """What ``read`` returns, or the one that is under way under this key. Switches if that does.
+        """Return the result of ``read``, or of the read in progress under this key. Switches if ``read`` does.
 
-        One that fails fails all who wait for it, and is not kept. One whose greenlet is killed, or that has a bug, is begun
-        anew by somebody who waits.
+        A read that fails makes all its waiting callers fail, and is not kept. If its greenlet is killed, or if it raises
+        another error, one of the waiting callers starts it anew.
 
         Raises:
             BrokerError, ListenError: As ``read``.
@@ -57,14 +57,14 @@ class SingleFlight:
             if flight.error is not None:
                 raise type(flight.error)(
                     *flight.error.args
-                ) from flight.error  # one for all would grow a traceback for each
+                ) from flight.error  # a shared error object would grow with each caller's traceback
             if flight.has_answer:
                 self._metrics.count("catchup_reads_shared_total")
                 answer: T = flight.answer
                 return answer
 
     def alone(self, read: Callable[[], T]) -> T:
-        """What ``read`` returns, which is of no use to anybody else. Switches if that does.
+        """Return the result of ``read``, which no other caller can share. Switches if ``read`` does.
 
         Raises:
             BrokerError: As ``read``.
@@ -77,7 +77,7 @@ class SingleFlight:
             return read()
 
     def forget(self) -> None:
-        """What is under way may be of another log: whoever asks from now on has it read anew."""
+        """Forget the reads in progress, which may be of another log. Callers that ask from now on start a new read."""
         self._under_way.clear()
 
     def _fly(self, key: Hashable, read: Callable[[], T]) -> T:
@@ -96,7 +96,7 @@ class SingleFlight:
 
 
 class _Flight:
-    """One read."""
+    """One read in progress."""
 
     __slots__ = ("answer", "error", "has_answer", "landed")
 

@@ -1,4 +1,4 @@
-"""One line a stream, at its end, as JSON: no query string, no data."""
+"""The log of streams: one line of JSON at the end of each stream, without a query string and without data."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from itertools import accumulate
 
 from ..listener import CloseReason, Listener
 
-# Of all names in one line. A client chooses them, and 32 of 128 characters were 4.4 kB each time that it came and went.
+# For all channel names of one line. The client chooses them: 32 names of 128 characters made 4.4 kB at each reconnect.
 _MAX_CHANNELS_CHARACTERS = 256
 
 _log = logging.getLogger("flask_simulcast.streams")
 
 
 def log_end(listener: Listener, reason: CloseReason) -> None:
-    """Say how long it lasted, what it was handed, and why it ended. Costs nothing where nobody wants to know."""
+    """Log how long a stream lasted, what it was handed, and why it ended. Costs nothing if the logger is off."""
     if not _log.isEnabledFor(logging.INFO):
         return
     channels = listener.channels

@@ -1,4 +1,4 @@
-"""Switchboard: the channels and audiences of this worker: who hears what, and where each stands."""
+"""Switchboard: the channels and audiences of this worker: which audience listens to which channel, and its position."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .pump import Pump
 
 
 class Switchboard:
-    """Made of what live listeners want; a channel and an audience go with the last of them. Nothing here switches.
+    """The channels and audiences of the live listeners. Each is removed with its last listener. Nothing here switches.
 
     Args:
         pump: How far this worker has read.
 
     Attributes:
-        channels: By name.
-        audiences: By what makes two listeners get the same bytes.
+        channels: Channels by name.
+        audiences: Audiences by key: listeners with the same key get the same bytes.
         pass_due: Set when an audience has its first frame for the next pass, or a listener waits for one.
     """
 
@@ -31,13 +31,14 @@ class Switchboard:
         self.pass_due = Flag()
 
     def goal(self, listener: Listener) -> Position:
-        """What this listener's audience has handed out; for one that does not exist yet, the hub's position."""
+        """Return the position up to which this listener's audience has handed out events. Without an audience, it is the
+        hub's."""
         audience = self.audiences.get(listener.audience_key)
         position = self._pump.position
         return position if audience is None else audience.position(position)
 
     def join(self, listener: Listener) -> None:
-        """Make it live. Only where it stands is where its audience stands."""
+        """Make a listener live. Its position must be its audience's."""
         audience = self.audiences.get(listener.audience_key)
         if audience is None:
             audience = self._make_audience(listener)
@@ -45,7 +46,7 @@ class Switchboard:
         listener.go_live(audience.position(self._pump.position))
 
     def leave(self, listener: Listener) -> None:
-        """Take it out of its audience, if it is in."""
+        """Remove a listener from its audience, if it is a member."""
         audience = self.audiences.get(listener.audience_key)
         if audience is not None:
             audience.members.discard(listener)
@@ -56,12 +57,12 @@ class Switchboard:
         self.audiences[listener.audience_key].offer_to(listener, event)
 
     def take_pending(self) -> list[Audience]:
-        """The audiences that have something for this pass; what comes from now on is for the next one."""
+        """Return the audiences with pending frames for this pass. Those that become pending from now on are for the next."""
         pending, self._pending = self._pending, []
         return pending
 
     def scatter(self) -> None:
-        """Drop what is pending, and let everybody go."""
+        """Drop all pending frames, all members and all audiences."""
         for audience in list(self.audiences.values()):
             audience.scatter()
             self._drop_if_empty(audience)
@@ -78,7 +79,7 @@ class Switchboard:
         return audience
 
     def _becomes_pending(self, audience: Audience) -> None:
-        """An audience has its first frame for the next pass, and stands where the hub stood before it."""
+        """Note an audience that has its first frame for the next pass. Its position is the hub's before that frame's event."""
         audience.stand_at(self._pump.position)
         self._pending.append(audience)
         self.pass_due.set()

@@ -1,4 +1,4 @@
-"""TTLCache: answers that others are about to ask for as well."""
+"""TTLCache: answers that other callers are likely to ask for within a short time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class TTLCache(Generic[T]):
-    """Bounded by count and age; the oldest go first.
+    """A cache that is bounded by count and age. The oldest answers are dropped first.
 
     Args:
-        places: For so many.
-        seconds: Nothing older is found.
+        places: Maximum number of answers.
+        seconds: Maximum age of an answer.
     """
 
     def __init__(self, places: int, seconds: float) -> None:
@@ -24,17 +24,17 @@ class TTLCache(Generic[T]):
         self._answers: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
 
     def get(self, key: Hashable) -> T | None:
-        """What was put there, if it was less than so many seconds ago."""
+        """Return the answer under this key if it is not too old; else None."""
         found = self._answers.get(key)
         return found[1] if found is not None and found[0] > time.monotonic() else None
 
     def put(self, key: Hashable, answer: T) -> None:
-        """A later one replaces it."""
+        """Store an answer; it replaces an earlier one under this key."""
         self._answers[key] = (time.monotonic() + self._seconds, answer)
         self._answers.move_to_end(key)
         while len(self._answers) > self._places:
             self._answers.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all answers."""
         self._answers.clear()
