@@ -25,8 +25,8 @@ from typing import Any
 import gevent
 
 from . import server_log
+from .app_state import settings_of_this_process
 from .errors import SettingError
-from .extension import settings_of_this_process
 from .hub.hub import drain_process
 from .keepalive import Keepalive, keepalive_for
 from .settings import Settings

@@ -14,6 +14,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flask import Flask
+
 from .errors import BrokerError, IdempotencyConflictError
 from .event import Draft
 
@@ -80,6 +82,19 @@ def publish_on_commit(session: Any, make_drafts: MakeDrafts, publish: Publish, *
     for name, listener in _LISTENERS.items():
         if not event.contains(own, name, listener):
             event.listen(own, name, listener)
+
+
+def session_of_app(app: Flask) -> Any:
+    """Return Flask-SQLAlchemy's session.
+
+    Raises:
+        RuntimeError: The app has no Flask-SQLAlchemy.
+    """
+    if "sqlalchemy" not in app.extensions:
+        raise RuntimeError(
+            "This app has no Flask-SQLAlchemy, so there is no session to wait for. Give publish_on_commit yours: session=…"
+        )
+    return app.extensions["sqlalchemy"].session
 
 
 def _before_commit(session: Any) -> None:
