@@ -1,4 +1,4 @@
-"""Brokers by URL."""
+"""Open the broker that a URL names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _REDIS = ("redis", "rediss", "unix", "sentinel")
 
 
 def check_url(settings: Settings) -> None:
-    """Whether a broker has this URL, without opening it.
+    """Check that a broker serves this URL, without opening it.
 
     Raises:
-        SettingError: None has.
+        SettingError: No broker serves it, or its package is not installed.
     """
     scheme, _, rest = settings.broker_url.partition("://")
     if scheme == "memory" or sqlite_path(settings.broker_url) is not None:
@@ -42,11 +42,11 @@ def check_url(settings: Settings) -> None:
 
 
 def located(settings: Settings, instance_folder: str | None = None) -> Settings:
-    """These settings, with the absolute path of an SQLite log. Looks at the disk, and opens nothing.
+    """Return these settings with the absolute path of an SQLite log. Looks at the disk, but opens nothing.
 
     Args:
-        instance_folder: Of an app: there a relative path begins, or where an earlier version left the log. None for a
-            program without an app: a relative path begins in the working directory.
+        instance_folder: The app's instance folder. A relative path begins there, unless an earlier version left the log
+            elsewhere. None for a program without an app: a relative path begins in the working directory.
     """
     path = sqlite_path(settings.broker_url)
     if path is None:
@@ -58,10 +58,10 @@ def located(settings: Settings, instance_folder: str | None = None) -> Settings:
 
 
 def check_log(settings: Settings) -> None:
-    """Whether there is a log already, as far as that can be told without asking a server.
+    """Check that the log exists, as far as the disk shows it. Never asks a server.
 
     Raises:
-        BrokerUnavailableError: The file is not there. Names its absolute path.
+        BrokerUnavailableError: The file does not exist. The message names its absolute path.
     """
     path = sqlite_path(settings.broker_url)
     if path is not None and not os.path.exists(path):
@@ -72,10 +72,10 @@ def check_log(settings: Settings) -> None:
 
 
 def check_alone(settings: Settings) -> None:
-    """Whether this process may have this log, although others of the same server are there. May switch.
+    """Check that no other worker of this server has a log in memory, if this log is in memory. May switch.
 
     Raises:
-        SettingError: It is in memory, and another worker has one.
+        SettingError: The log is in memory, and another worker has one too.
     """
     if settings.has_memory_log:
         from .memory import alone
@@ -87,7 +87,7 @@ def connect(settings: Settings, clock: Clock | None = None, *, create: bool = Tr
     """Open the log that ``SIMULCAST_BROKER_URL`` names.
 
     Args:
-        create: Make a file that is not there, with its folder.
+        create: Make a missing file and its folder.
 
     Raises:
         SettingError: No broker has this scheme.

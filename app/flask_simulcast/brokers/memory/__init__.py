@@ -1,1 +1,1 @@
-"""The log in deques."""
+"""The log in this process's memory."""

@@ -1,12 +1,12 @@
-"""Whether this worker is the only one of its server that has a log in its memory.
+"""Make sure that one worker of a server at most has a log in memory.
 
-A second one would have a log of its own, and each listener would miss what the other one publishes. What a server is given may
-hide the app (a middleware), and how many workers there are may change (TTIN). So the workers find each other, with nothing but
-what the kernel shows of processes: those of one server have the same parent and accept on the same socket, and one that has a
-log has a mark among its open files. Both go with the process, however it ends. A worker that was told to stop accepts no more,
-and counts no longer.
+A second worker would have a log of its own, and each listener would miss what the other worker publishes. The server can't
+check this itself: a middleware might hide the app from it, and the number of workers might change (TTIN). So the workers find
+each other through what the kernel shows of processes: workers of one server have the same parent and accept on the same
+socket, and a worker that has a log has a mark among its open files. Both vanish with the process, however it ends. A worker
+that was told to stop has stopped accepting, so it does not count.
 
-Linux only; elsewhere, and where the kernel does not show it (a worker that has changed its user), nobody is found.
+This works on Linux only. Elsewhere, and where the kernel hides it (a worker that has changed its user), no worker is found.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gevent import monkey
 from ...errors import SettingError
 
 _MARK = "simulcast-memory-log"
-# A worker that has to stop (HUP, TERM) looks for that once a second, and its successor may be there before.
+# A worker that is told to stop (HUP, TERM) checks once a second, so its successor might start before it stops.
 _PATIENCE_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
 _PROCESSES = Path("/proc")
@@ -33,12 +33,12 @@ _was_refused = False
 
 
 def check_alone() -> None:
-    """Mark this process as one that has a log. Called before the log is made. Waits up to 3 s for a predecessor; may switch.
+    """Mark this process as one that has a log. Call it before the log is made. Waits up to 3 s for a predecessor; may switch.
 
     Raises:
-        SettingError: Another worker has one.
+        SettingError: Another worker of the same server has a log in memory.
     """
-    global _was_refused  # noqa: PLW0603 - it is the process that is refused
+    global _was_refused  # noqa: PLW0603 - the whole process is refused
     listening = _listening()
     if not listening or not hasattr(os, "memfd_create"):
         return
@@ -57,13 +57,13 @@ def check_alone() -> None:
 
 
 def _leave_mark() -> None:
-    global _mark  # noqa: PLW0603 - it is the process that has it
+    global _mark  # noqa: PLW0603 - the whole process has the mark
     if _mark is None:
         _mark = os.memfd_create(_MARK)
 
 
 def _take_mark_away() -> None:
-    """Also in a child: it has no log."""
+    """Remove the mark. Runs in a forked child too, because it has no log."""
     global _mark
     mark, _mark = _mark, None
     if mark is not None:
@@ -74,7 +74,7 @@ os.register_at_fork(after_in_child=_take_mark_away)
 
 
 def _listening() -> set[str]:
-    """The sockets on which this process accepts, as the kernel names them."""
+    """Return the sockets on which this process accepts, as the kernel names them."""
     found = set()
     for number, target in _open_files(os.getpid()):
         if target.startswith("socket:"):
@@ -85,7 +85,7 @@ def _listening() -> set[str]:
 
 
 def _others(listening: set[str]) -> Iterator[int]:
-    """Workers of the same server that have a log."""
+    """Find the other workers of the same server that have a log in memory."""
     me, parent = os.getpid(), os.getppid()
     for path in _PROCESSES.glob("[0-9]*"):
         pid = int(path.name)
@@ -96,8 +96,8 @@ def _others(listening: set[str]) -> Iterator[int]:
 
 
 def _parent_of(pid: int) -> int | None:
-    with suppress(OSError):  # it has ended
-        # The name, in brackets, may hold anything (proc(5)).
+    with suppress(OSError):  # the process has ended
+        # The process name, in brackets, can contain any character (proc(5)).
         return int((_PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
     return None
 
@@ -106,7 +106,7 @@ def _open_files(pid: int) -> Iterator[tuple[int, str]]:
     folder = f"{_PROCESSES}/{pid}/fd"
     try:
         names = os.listdir(folder)
-    except OSError:  # it has ended, or is not ours to look into
+    except OSError:  # the process has ended, or this user must not look into it
         return
     for name in names:
         with suppress(OSError):  # closed meanwhile

@@ -1,4 +1,4 @@
-"""The log in this process's memory: for tests, and for one worker that may forget everything when it ends."""
+"""The log in this process's memory: for tests, and for a single worker. It is lost when the process ends."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .register import Register
 
 
 class MemoryBroker(Broker):
-    """Nothing here switches but `wait`.
+    """A log in memory. Only `wait` switches.
 
     Args:
-        settings: History bounds.
-        clock: Wall and monotonic.
+        settings: The history bounds.
+        clock: The wall clock and the monotonic clock.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Histories and tail in memory. Handed the time where it matters; one caller at a time."""
+"""Histories and tail in memory. `maintain` is passed the time. The caller allows one call at a time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Log:
         self._promised = PastHead(IDEMPOTENCY_SECONDS)
         birth = self._next_position(0)
         self._birth = self.head = birth
-        # The tail: three lists in step, one row an event of any channel; None where it was trimmed.
+        # The tail: three parallel lists with one row per event of any channel; the event is None once it was trimmed.
         self._floor = birth.key
         self._keys = [birth.key]
         self._tags = [birth.tag]
@@ -52,13 +52,13 @@ class Log:
         self._bytes = 0
         self._marks: dict[str, Position] = {}
         self._common_marks: dict[str, Position] = {}
-        self._known: OrderedDict[str, tuple[Position, str]] = OrderedDict()  # with the fingerprint of what was stored
+        self._known: OrderedDict[str, tuple[Position, str]] = OrderedDict()  # with the fingerprint of the stored event
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
-        """Store all of which the key is not known, or none.
+        """Store the drafts whose key is not known yet, and return the positions of all.
 
         Raises:
-            IdempotencyConflictError: A key is known with another fingerprint.
+            IdempotencyConflictError: A key is known with another fingerprint. Nothing is stored.
         """
         self._check_keys([draft for draft in drafts if draft.key is not None])
         return [self._append(draft) for draft in drafts]
@@ -86,13 +86,13 @@ class Log:
         return position
 
     def read(self, after: Position) -> Batch:
-        """Events of all channels, up to 1024 of them."""
+        """Return events of all channels after a position, up to 1024 of them."""
         start = bisect_right(self._keys, after.key)
         rows = self._events[start : start + _READ_EVENTS]
         return Batch([e for e in rows if e is not None], passed=None in rows or self._floor > after.key + 1)
 
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
-        """Events of these channels, and their marks."""
+        """Return events of these channels, and their marks."""
         wanted = frozenset(channels)
         marks = self._marks_after(after, channels)
         events: list[Event] = []
@@ -108,28 +108,28 @@ class Log:
         return Page(events, up_to, marks)
 
     def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
-        """Whether this position misses nothing."""
+        """Judge whether a listener at this position can get exactly what it missed."""
         row = bisect_right(self._keys, position.key) - 1
         is_known = position.key < self._floor or (self._keys[row], self._tags[row]) == position
         marks = self._marks_after(position, channels)
         return judge(position, channels, birth=self._birth, head=self.head, is_known=is_known, marks=marks)
 
     def newest(self, channels: Sequence[str], count: int) -> Position:
-        """Where a replay of so many begins. Takes as many steps."""
+        """Return the position where a replay of ``count`` events begins. Takes ``count`` steps."""
         histories = [reversed(self._histories[channel]) for channel in set(channels) if channel in self._histories]
         newest_first = heapq.merge(*histories, key=lambda event: event.position.key, reverse=True)
         oldest = next(iter(deque(islice(newest_first, count), maxlen=1)), None)
         if oldest is None:
             return self.head
         row = bisect_left(self._keys, oldest.position.key) - 1
-        # The row before may have been swept. What is below the floor is known by its key alone.
+        # The row before might have been swept. A position below the floor is recognised by its key alone.
         before = Position(self._keys[row], self._tags[row]) if row >= 0 else Position(self._floor - 1, 0)
         return max(before, *(self._mark_of(channel) for channel in channels))
 
     # Trimming
 
     def maintain(self, now: float, now_ms: int) -> None:
-        """Trim, sweep, forget."""
+        """Trim channels, sweep the tail, and forget old marks and idempotency keys."""
         ceiling = self._settled.look(now, self.head.key)
         for channel in list(self._histories):
             self._trim(channel, ceiling, now_ms)
@@ -151,8 +151,8 @@ class Log:
             self._drop(bisect_left(self._keys, history[0].position.key))
 
     def _sweep(self, up_to: int, enough_bytes: int = -1) -> None:
-        """Take the oldest entries out of the tail, events that are still there included, until there are few enough
-        bytes; never the newest entry."""
+        """Remove the oldest entries of the tail, with their events, until ``enough_bytes`` of data or less are left. Never
+        removes the newest entry."""
         end = min(bisect_right(self._keys, up_to), len(self._keys) - 1)
         row = 0
         while row < end and self._bytes > enough_bytes:
@@ -160,12 +160,12 @@ class Log:
                 self._drop(row)
             row += 1
         if row:
-            # All at once: each cut moves all rows that stay.
+            # One cut for all: each cut moves all rows that stay.
             self._floor = self._keys[row - 1] + 1
             del self._keys[:row], self._tags[:row], self._events[:row]
 
     def _drop(self, row: int) -> None:
-        """Empty a row, which has the oldest event of its channel."""
+        """Empty a row. It must hold the oldest event of its channel."""
         event = self._events[row]
         assert event is not None
         self._events[row] = None

@@ -1,4 +1,4 @@
-"""The register of places in memory. Handed the time; answers the events that tell of what it did."""
+"""The register of places in memory. The caller passes the time, and gets the events to append."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Entry:
 
 
 class Register:
-    """Places, the leases they stand under, and who is present through them."""
+    """Places, the workers' leases on them, and the members that they make present."""
 
     def __init__(self) -> None:
         self._workers: dict[str, float] = {}
@@ -26,22 +26,22 @@ class Register:
         self._present: dict[str, dict[str, dict[str, Place]]] = {}  # channel, member, listener
 
     def has_lease(self, worker: str, now: float) -> bool:
-        """Whether it has checked in in time."""
+        """Tell whether the worker's lease still holds."""
         return self._workers.get(worker, now) > now
 
     def renew(self, worker: str, until: float) -> None:
-        """Take or renew the lease."""
+        """Take or renew the worker's lease."""
         self._workers[worker] = until
 
     def end(self, worker: str, until: float) -> None:
-        """The lease is no more; its places have an end of their own."""
+        """End the worker's lease. Each of its places gets an end of its own."""
         self._workers.pop(worker, None)
         for entry in self._entries.values():
             if entry.worker == worker:
                 entry.until = until if entry.until is None else min(entry.until, until)
 
     def add(self, worker: str, come: Sequence[Place], now_ms: int) -> list[Draft]:
-        """Add places or replace them."""
+        """Add or replace places; return the join and leave events."""
         places = {place.listener: place for place in come}
         coming = presences_of(places.values())
         joining = self._absent(coming)
@@ -54,14 +54,14 @@ class Register:
         return drafts + [join_draft(*presence, coming[presence].meta, now_ms) for presence in joining]
 
     def shorten(self, worker: str, gone: Sequence[str], until: float) -> None:
-        """Their listeners are gone; what has an end already keeps it."""
+        """Set the end of the places of gone listeners. A place that has an end already keeps it."""
         for listener in gone:
             entry = self._entries.get(listener)
             if entry is not None and entry.worker == worker and entry.until is None:
                 entry.until = until
 
     def sweep(self, now: float, now_ms: int) -> list[Draft]:
-        """Remove the places that have ended: with their grace, or with the lease of their worker."""
+        """Remove the places that have ended, by their grace or by the lease of their worker; return the leave events."""
         ended = {worker for worker, until in self._workers.items() if until <= now}
         over = [
             listener
@@ -74,12 +74,12 @@ class Register:
         return [leave_draft(*presence, leaving[presence].meta, now_ms) for presence in self._absent(leaving)]
 
     def place(self, listener: str, now: float) -> Place | None:
-        """One place, while its listener is connected."""
+        """Return the place of a connected listener."""
         entry = self._entries.get(listener)
         return entry.place if entry is not None and self._is_connected(entry, now) else None
 
     def places(self, after: str, limit: int, channel: str, user: str, now: float) -> list[Place]:
-        """Those of a channel or user, in the order of ids."""
+        """Return places of a channel or user, in the order of ids."""
         found = (
             entry.place
             for listener, entry in self._entries.items()
@@ -91,7 +91,7 @@ class Register:
         return heapq.nsmallest(limit, found, key=lambda place: place.listener)
 
     def members(self, channel: str, after: str, limit: int) -> list[Member]:
-        """Whoever was told to be present, in the order of names."""
+        """Return the members that are present, in the order of names."""
         present = self._present.get(channel, {})
         names = heapq.nsmallest(limit, (name for name in present if name > after))
         members = []
@@ -104,11 +104,11 @@ class Register:
         return entry.until is None and self.has_lease(entry.worker, now)
 
     def _absent(self, presences: Iterable[Presence]) -> list[Presence]:
-        """Those of which there is no place."""
+        """Return the presences that have no place."""
         return [(channel, member) for channel, member in presences if member not in self._present.get(channel, {})]
 
     def _remove(self, listeners: Iterable[str]) -> list[Place]:
-        """Take these out, where they are there; answer what was."""
+        """Remove the places of these listeners; return the removed places."""
         removed = []
         for listener in listeners:
             entry = self._entries.pop(listener, None)

@@ -1,6 +1,6 @@
 """The log in one SQLite file: any number of workers on one machine, nothing to install.
 
-An acknowledged event survives any worker that is killed. Power loss may take the last ones:
+An acknowledged event survives the kill of any worker. A power failure might lose the last events, because
 ``synchronous=NORMAL`` does not wait for the disk.
 """
 
@@ -29,9 +29,9 @@ class SQLiteBroker(Broker):
     """Reads on the loop (8 µs and up), writes through a `Committer`, maintains in a thread.
 
     Args:
-        path: The file; made if it is missing, with its folder, for this user only.
-        settings: History bounds and waits.
-        clock: Wall and monotonic.
+        path: The file. A missing file is made, with its folder, for this user only.
+        settings: The history bounds and timeouts.
+        clock: The wall clock and the monotonic clock.
 
     Raises:
         BrokerUnavailableError: The file can't be opened or made.
@@ -87,7 +87,7 @@ class SQLiteBroker(Broker):
             if lease[0] != holder:
                 return False
             if lease[1] - now > seconds / 2:
-                return True  # no need to write it every time
+                return True  # renewed recently, so nothing is written
 
         def take(store: Store) -> bool:
             now = self._clock.monotonic()
@@ -171,7 +171,7 @@ class SQLiteBroker(Broker):
 
     def pop_text(self, name: str) -> str | None:
         if self.get_text(name) is None:
-            return None  # what is unknown costs no write
+            return None  # an unknown name costs no write
         return self._log.change(lambda store: store.agreements.pop_text(name, self._clock.monotonic()))
 
     # Revocation
@@ -193,7 +193,7 @@ class SQLiteBroker(Broker):
     # Maintenance
 
     def maintain(self) -> None:
-        """Notice a file that was swapped under us; then one round of maintenance, in one process at a time."""
+        """Reopen the log if its file was replaced; then do one round of maintenance, in one process at a time."""
         try:
             if self._log.is_swapped():
                 let_go = self._log.reopen()
@@ -210,7 +210,7 @@ class SQLiteBroker(Broker):
             self.write_ahead_bytes = wal_bytes(self._log.path)
         except (sqlite3.Error, OSError) as error:
             raise BrokerUnavailableError(
-                f"The log could not be maintained: {error}. It grows until that is possible again; look at the disk."
+                f"The log could not be maintained: {error}. It grows until maintenance works again; look at the disk."
             ) from error
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""How events get into the file: in groups, and where the publisher stands if its turn is free.
+"""Write events to the file: in the publisher's greenlet if the write lock is free, else as a group in a thread.
 
 Each greenlet hop of a publish (caller, committer, pump, caller) queues behind up to N pending socket
-writes, so that every write carries one event: 25 µs a delivery. Committing in the caller's own greenlet
-leaves no hop: 5 µs. When another process writes, the callers' events pile up and one native thread
+writes, so that every write carries one event: 25 µs a delivery. A commit in the caller's own greenlet
+has no hop: 5 µs. While another process writes, the callers' events pile up, and one native thread
 stores them all as one group.
 """
 
@@ -28,21 +28,21 @@ _GROUP_EVENTS = 1024
 
 _CERTAIN = (
     "The log did not take the event: {}. It is certainly not stored; try again, "
-    "and look at the disk and at who else has the file open if it goes on."
+    "and look at the disk and at other processes that have the file open if it goes on."
 )
 
 
-# With these the last frame, which makes a commit one, was not written.
+# After these errors the commit's last frame was not written, so the transaction certainly did not commit.
 _NOT_COMMITTED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
 
 
 class Appender:
-    """A connection to write with, and a place in the line of writers.
+    """A connection for writing, with its own handle on the write lock.
 
     Args:
         store: The connection.
-        write_lock: Its place in the line.
-        seconds: How long to wait for it.
+        write_lock: The write lock that it takes before it writes.
+        seconds: Seconds to wait for the write lock.
     """
 
     def __init__(self, store: Store, write_lock: WriteLock, seconds: float) -> None:
@@ -51,19 +51,19 @@ class Appender:
         self._seconds = seconds
 
     def take_turn(self) -> None:
-        """Wait in line. Blocks the thread; `write_lock.release` it afterwards.
+        """Wait for the write lock. Blocks the thread. The caller must call `write_lock.release` afterwards.
 
         Raises:
-            BrokerUnavailableError: It did not come in time.
+            BrokerUnavailableError: The lock was not free in time.
         """
         if not self.write_lock.take(self._seconds):
             raise BrokerUnavailableError(
-                f"The log was busy for {self._seconds:g} s. It is certainly not stored; try again, "
-                "and look for a process that is frozen while it writes if it goes on."
+                f"The log was busy for {self._seconds:g} s. The change is certainly not stored; try again, "
+                "and look for a process that froze during a write if it goes on."
             )
 
     def write(self, work: Callable[[Store], T]) -> T:
-        """Run ``work`` in a transaction, with the turn held already. All of it is stored, or none.
+        """Run ``work`` in a transaction that is stored completely or not at all. The caller must hold the write lock.
 
         Raises:
             BrokerUnavailableError: Certainly not stored.
@@ -91,13 +91,13 @@ class Appender:
         return result
 
     def close(self) -> None:
-        """Close both."""
+        """Close the connection and the write lock."""
         self.store.close()
         self.write_lock.close()
 
 
 class _Pending:
-    """One caller's events in the line for the thread. Either the thread begins it or the caller gives it up, never both."""
+    """One caller's events that wait for the thread. Either the thread claims them or the caller gives up, never both."""
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self.drafts = drafts
@@ -105,7 +105,7 @@ class _Pending:
         self._chance = [None]
 
     def claim(self) -> bool:
-        """True for the one who comes first. Popping from a list is atomic between threads."""
+        """Claim these events; return True for the first call only. Popping from a list is atomic between threads."""
         try:
             self._chance.pop()
         except IndexError:
@@ -114,14 +114,14 @@ class _Pending:
 
 
 class Committer:
-    """Appends drafts.
+    """Appends drafts to the file.
 
     Args:
-        inline: Commits on the loop. Its store waits for nobody.
-        threaded: Commits in the thread. Its store waits a while for those who do not take turns.
+        inline: Commits on the loop. Its store never waits for another writer.
+        threaded: Commits in the thread. Its store waits for a writer that does not take the write lock.
         time_ms: The wall clock.
-        seconds: How long an append waits for its turn.
-        always_in_thread: Never on the loop.
+        seconds: Seconds that an append waits for the write lock.
+        always_in_thread: If True, nothing commits on the loop.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Committer:
         self._group: gevent.Greenlet[[], None] | None = None
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
-        """Store all or none. Switches only when it is not its turn at once.
+        """Store all drafts or none. Switches only if it can't commit at once.
 
         Raises:
             IdempotencyConflictError: As `Broker.append`.
@@ -158,7 +158,7 @@ class Committer:
         return self._append_in_thread(drafts)
 
     def _append_here(self, drafts: Sequence[Draft]) -> list[Position]:
-        """In a process without a loop: wait in line, then commit."""
+        """Wait for the write lock, then commit. For a process without a loop."""
         self._threaded.take_turn()
         try:
             return self._commit_one(self._threaded, drafts)
@@ -172,7 +172,7 @@ class Committer:
             self._group = gevent.spawn(self._commit_waiting)
         if not pending.done.wait(self._seconds) and pending.claim():
             raise BrokerUnavailableError(
-                "Too many wait for the log. The event is certainly not stored; try again later."
+                "Too many callers wait for the log. The event is certainly not stored; try again later."
             )
         if not pending.done.ready():
             pending.done.wait(self._seconds)
@@ -183,7 +183,7 @@ class Committer:
         return pending.done.get() or []
 
     def _commit_waiting(self) -> None:
-        """Store what has piled up, group by group, until nobody waits."""
+        """Store the waiting events, group by group, until no caller waits."""
         try:
             while self._waiting:
                 group = self._take_group()
@@ -197,7 +197,7 @@ class Committer:
             self._group = None
 
     def _take_group(self) -> dict[_Pending, list[Position] | BaseException | None]:
-        """Tickets from the head of the line: one, and more while they are not too many events."""
+        """Take callers from the head of the line: one, and more until they have too many events."""
         events = 0
         group: list[_Pending] = []
         while self._waiting and events < _GROUP_EVENTS:
@@ -207,7 +207,7 @@ class Committer:
         return dict.fromkeys(group)
 
     def _commit_group(self, group: dict[_Pending, list[Position] | BaseException | None]) -> None:
-        """In the thread. Fills in what became of each pending."""
+        """Commit a group and fill in the outcome of each caller. Runs in the thread."""
         appender = self._threaded
         try:
             appender.take_turn()
@@ -220,7 +220,7 @@ class Committer:
                 return
             try:
                 outcomes = self._commit(appender, [pending.drafts for pending in tickets])
-            except Exception as error:  # handed to each caller, who raises it
+            except Exception as error:  # passed to each caller, which raises it
                 group.update(dict.fromkeys(tickets, error))
                 return
             group.update(zip(tickets, outcomes, strict=True))
@@ -232,20 +232,20 @@ class Committer:
         return appender.write(lambda store: store.append(drafts, now_ms, in_thread=False))
 
     def _commit(self, appender: Appender, batches: Sequence[Sequence[Draft]]) -> list[Outcome]:
-        """In the thread: the batches of several callers as one transaction."""
+        """Commit the batches of several callers as one transaction. Runs in the thread."""
         now_ms = self._time_ms()
         return appender.write(lambda store: store.append_each(batches, now_ms, in_thread=True))
 
     def close(self) -> None:
-        """Finish what waits, then end the thread. May switch."""
+        """Store the events that wait, then end the thread. May switch."""
         if self._group is not None:
             self._group.join()
         self._thread.close()
 
 
 def primary_code(error: sqlite3.Error) -> int:
-    """What kind of error it is: SQLITE_BUSY for SQLITE_BUSY_RECOVERY and SQLITE_BUSY_SNAPSHOT too. 0 for one that is
-    not SQLite's own, of a connection that is closed, say.
+    """Return the primary result code of an error: SQLITE_BUSY for SQLITE_BUSY_RECOVERY and SQLITE_BUSY_SNAPSHOT too. 0 for
+    an error that SQLite did not report itself, such as a closed connection.
 
     Source: https://sqlite.org/rescode.html, "Primary Result Codes versus Extended Result Codes".
     """
@@ -253,6 +253,6 @@ def primary_code(error: sqlite3.Error) -> int:
 
 
 def _is_busy(error: BrokerUnavailableError) -> bool:
-    """Somebody writes who does not take turns; the thread can wait for them."""
+    """Tell whether a writer that does not take the write lock is writing. The thread can wait for it."""
     cause = error.__cause__
     return isinstance(cause, sqlite3.Error) and primary_code(cause) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

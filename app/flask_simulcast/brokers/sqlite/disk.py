@@ -1,13 +1,13 @@
-"""Room on the disk. On a full one not even a delete goes through, so the log must stop before that."""
+"""Room on the disk. On a full disk even a delete fails, so the log must stop growing before that."""
 
 from __future__ import annotations
 
 import os
 import time
 
-# For whoever trims, and for whoever else writes here. A smaller disk keeps a quarter of itself.
+# Kept free for trimming and for other programs that write to this disk; on a small disk, a quarter of the disk at most.
 _SPARE_BYTES = 64 << 20
-# Asking costs 3 µs. Not asked again for so long, or until so much has been written.
+# A look costs 3 µs. The result is reused for this time, or until this many bytes were written.
 _LOOK_SECONDS = 0.05
 _LOOK_BYTES = 256 << 10
 
@@ -16,8 +16,8 @@ class Disk:
     """The file system that a log is on.
 
     Args:
-        path: Of the log.
-        most_bytes: Its file never grows beyond this.
+        path: Path of the log.
+        most_bytes: Size that the log's file never exceeds.
     """
 
     def __init__(self, path: str, most_bytes: int) -> None:
@@ -28,10 +28,10 @@ class Disk:
         self._is_low = False
 
     def is_low(self, about_to_write: int = 0) -> bool:
-        """Whether less is left than the log keeps spare, once its write-ahead log has moved into the file.
+        """Tell whether the disk would have less than the spare bytes left once the write-ahead log moved into the file.
 
         Args:
-            about_to_write: Bytes that the caller is going to write if not.
+            about_to_write: Bytes that the caller is going to write if the disk is not low.
         """
         now = time.monotonic()
         self._unseen += about_to_write
@@ -47,13 +47,14 @@ class Disk:
         return disk.f_bavail * disk.f_frsize < spare + self._growth()
 
     def _growth(self) -> int:
-        """By how much the file may grow when its write-ahead log moves into it. A reader that stays can make that larger than
-        the file can ever be: what is in it then is the same pages again and again. (The -shm is 1/500 of it.)"""
+        """Return how many bytes the file might grow when its write-ahead log moves into it. A reader that stays can make the
+        write-ahead log larger than the file can ever be: it then holds many versions of the same pages. (The -shm is 1/500
+        of it.)"""
         return min(wal_bytes(self._path), max(self._most_bytes - _bytes(self._path), 0))
 
 
 def wal_bytes(path: str) -> int:
-    """How large the write-ahead log of a log is on the disk; 0 where there is none."""
+    """Return the size of a log's write-ahead log on the disk; 0 if there is none."""
     return _bytes(path + "-wal")
 
 

@@ -1,7 +1,7 @@
-"""How one worker tells the others that the log has grown: a datagram to each, through a folder of sockets.
+"""Tell the other workers that the log has grown: one datagram to each, through a folder of sockets.
 
-A ring is a hint to read, never data, and it is never waited for: a frozen worker whose socket is full
-must not stall a publisher. A hint that is lost costs the reader one slow poll.
+A ring is a hint to read and carries no data. Sending never waits: a frozen worker whose socket is full
+must not stall a publisher. A lost hint costs the reader one slow poll.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from secrets import token_hex
 
 from gevent import monkey
 
-# A sun_path holds 108 bytes, and a project's folder may be longer. Through the open folder it is short.
+# A sun_path holds 108 bytes, and a project's folder might have a longer path. The path through the open folder is short.
 _SELF_FD = "/proc/self/fd"
 _TICK_NS = 50_000_000
 _GONE = (errno.ECONNREFUSED, errno.ENOENT)
-# Never waited for by itself; and the collector may close it in any thread, which a patched one does not allow.
+# No greenlet waits on this object; and the garbage collector might close it in any thread, which a patched socket forbids.
 _socket = monkey.get_original("socket", "socket")
 
 
 class Doorbell:
-    """This process's own bell, and the bells of all others in the same folder.
+    """The bell of this process, and the bells of the other processes in the same folder.
 
-    One that is dropped takes its bell down and gives its descriptors back.
+    When the object is collected, it removes its bell and closes its descriptors.
 
     Args:
-        folder: Made if it is missing, for this user only.
+        folder: The folder of sockets. A missing folder is made, for this user only.
     """
 
     def __init__(self, folder: str) -> None:
@@ -40,14 +40,14 @@ class Doorbell:
         self._prefix = f"{_SELF_FD}/{self._folder}" if os.path.isdir(_SELF_FD) else folder
         self._socket = _socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._names: list[str] = []  # one, once it hangs
+        self._names: list[str] = []  # one name, once this process listens
         self._take_down = weakref.finalize(self, _take_down, self._folder, self._socket, self._names, os.getpid())
         self._take_down.atexit = False
         self._others: list[str] = []
         self._listed_at = -1
 
     def listen(self) -> None:
-        """Hang up a bell of one's own: from now on `wait` returns when another process rings."""
+        """Bind this process's bell: from now on `wait` returns when another process rings."""
         if not self._names:
             name = f"{os.getpid()}-{token_hex(4)}"
             self._socket.bind(f"{self._prefix}/{name}")
@@ -55,35 +55,39 @@ class Doorbell:
             self._listed_at = -1
 
     def ring(self, everybody: bool = False) -> None:
-        """Tell all others, and if need be this process too. Never blocks, never switches, never fails."""
+        """Ring the bells of all other processes; with ``everybody``, this process's own too. Never blocks, switches or
+        fails."""
         changed_at = os.fstat(self._folder).st_mtime_ns
         if changed_at != self._listed_at:
             self._others = [name for name in os.listdir(self._folder) if name not in self._names]
-            # That time is as coarse as the kernel's tick: right after a change another one may show the same.
+            # The modification time is as coarse as the kernel's tick, so two changes in a row might show the same time.
             self._listed_at = changed_at if time.time_ns() - changed_at > _TICK_NS else -1
         for name in [*self._others, *self._names] if everybody else self._others:
             try:
                 self._socket.sendto(b"!", socket.MSG_DONTWAIT, f"{self._prefix}/{name}")
             except OSError as error:
-                if error.errno in _GONE:  # its process was killed; otherwise it is full, and knows already
+                if (
+                    error.errno in _GONE
+                ):  # its process was killed; with another error its socket is full, a hint already
                     with suppress(OSError):
                         os.unlink(name, dir_fd=self._folder)
 
     def wait(self, seconds: float) -> None:
-        """Return when somebody rings, or after so long. Switches in a patched process."""
+        """Return when another process rings, or after ``seconds``. Switches in a patched process."""
         self.listen()
-        with suppress(OSError):  # nothing more to read; or closed, because the folder is a new one
+        with suppress(OSError):  # all hints are read; or the socket is closed, because the folder was replaced
             select.select([self._socket], [], [], seconds)
             while True:
                 self._socket.recv(16, socket.MSG_DONTWAIT)
 
     def close(self) -> None:
-        """Take one's own bell down."""
+        """Remove this process's bell."""
         self._take_down()
 
 
 def _take_down(folder: int, own: socket.socket, names: list[str], pid: int) -> None:
-    """Never switches. In a child after a fork the bell is the parent's, and stays."""
+    """Remove the bell and close its descriptors. Never switches. In a forked child the bell belongs to the parent, and
+    stays."""
     if pid == os.getpid():
         for name in names:
             with suppress(OSError):

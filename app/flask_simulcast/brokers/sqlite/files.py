@@ -1,4 +1,4 @@
-"""All that a worker has open on one log: a connection to read with, three to write with, and their places in line."""
+"""All that a worker has open on one log: one connection for reading, three for writing, and their write locks."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _log = logging.getLogger("flask_simulcast")
 
 
 class Files:
-    """One file, opened; made if it is missing.
+    """The open connections to one file. A missing file is made.
 
     Raises:
-        BrokerUnavailableError: It is no log, or none can be there.
-        sqlite3.Error, OSError: It can't be opened.
+        BrokerUnavailableError: The file is not a log, or its file system can't hold one.
+        sqlite3.Error, OSError: The file can't be opened.
     """
 
     def __init__(self, path: str, settings: Settings, clock: Clock) -> None:
@@ -41,7 +41,7 @@ class Files:
         wait = settings.append_seconds
         creator = WriteLock(lock)
         try:
-            creator.take(wait)  # without it, two that create at once may collide; then the error says so
+            creator.take(wait)  # if it times out, two processes might create the file at once; then SQLite raises
             create(path, Position(next_key(0, clock.time_ms()), secrets.randbits(32)))
         finally:
             creator.close()
@@ -59,7 +59,7 @@ class Files:
         self._id = (stat.st_dev, stat.st_ino)
 
     def are_of(self, path: str) -> bool:
-        """Whether this is still the file of that name."""
+        """Tell whether the file at this path is still the open one."""
         try:
             stat = os.stat(path)
         except FileNotFoundError:
@@ -74,19 +74,19 @@ class Files:
 
 
 class LogFile:
-    """A log by its name, whatever file has that name now; read on the loop, written to from one thread.
+    """A log by its path. It follows the path when the file is replaced. Reads run on the loop, writes in one thread.
 
     Args:
-        path: The file; made if it is missing, with its folder, for this user only.
-        settings: History bounds and waits.
-        clock: Wall and monotonic.
+        path: The file. A missing file is made, with its folder, for this user only.
+        settings: The history bounds and timeouts.
+        clock: The wall clock and the monotonic clock.
 
     Attributes:
-        path: Absolute.
-        mutex: Between the threads of a process without a loop.
-        files: What is open.
-        doorbell: Of this process.
-        disk: That the file is on.
+        path: The absolute path.
+        mutex: Guards the connections between the threads of a process without a loop.
+        files: The open connections.
+        doorbell: The doorbell of this process.
+        disk: The disk that the file is on.
 
     Raises:
         BrokerUnavailableError: The file can't be opened or made.
@@ -123,22 +123,22 @@ class LogFile:
 
     @contextmanager
     def reading(self) -> Iterator[Store]:
-        """A connection to read with, here and now. Never switches."""
+        """Lend the connection for reading to the caller. Never switches."""
         with self.mutex:
             try:
                 yield self.files.reader
             except sqlite3.Error as error:
                 raise BrokerUnavailableError(
-                    f"The log can't be read: {error}. Look at {self.path} and at the disk; reading goes on by itself."
+                    f"The log can't be read: {error}. Look at {self.path} and at the disk; the worker retries by itself."
                 ) from error
 
     def change(self, work: Callable[[Store], T]) -> T:
-        """Run it off the loop, in its turn, as one transaction. Switches in a patched process."""
+        """Run ``work`` off the loop, with the write lock, as one transaction. Switches in a patched process."""
         result: T = self.off_loop(self._write, work)
         return result
 
     def _write(self, work: Callable[[Store], T]) -> T:
-        """With the maintainer's connection. In the thread."""
+        """Run ``work`` with the maintainer's connection. Runs in the thread."""
         maintainer = self.files.maintainer
         maintainer.take_turn()
         try:
@@ -147,44 +147,46 @@ class LogFile:
             maintainer.write_lock.release()
 
     def off_loop(self, function: Callable[..., T], *arguments: object) -> T:
-        """Call it in the thread, one at a time. Switches in a patched process."""
+        """Call a function in the thread, one at a time. Switches in a patched process."""
         return self._thread.run(function, *arguments)
 
     def check_space(self, bytes: int) -> None:
-        """Refuse what is new on a disk that is nearly full: a lease must still be renewed there, and history be dropped."""
+        """Refuse new data on a disk that is nearly full, so that leases can still be renewed and history be dropped."""
         if self.disk.is_low(about_to_write=bytes):
             raise BrokerUnavailableError(
-                f"The disk of {self.path} is nearly full. It is certainly not stored; make room on the disk, "
+                f"The disk of {self.path} is nearly full. The change is certainly not stored; make room on the disk, "
                 "or lower SIMULCAST_HISTORY_BYTES. The oldest events are being dropped meanwhile."
             )
 
     def is_swapped(self) -> bool:
-        """Whether the file of this name is another one now."""
+        """Tell whether another file has this path now."""
         return not self.files.are_of(self.path)
 
     def reopen(self) -> Callable[[], None]:
-        """Open the new file off the loop, which switches; nobody else has a turn between that and the return.
+        """Open the new file off the loop, which switches. Between that and the return nothing switches.
 
         Returns:
-            Lets the old one go. Switches.
+            A function that closes the old file. It switches.
         """
-        _log.warning("The log %s was replaced under this worker. It reads the new one; listeners are told.", self.path)
+        _log.warning(
+            "The log %s was replaced under this worker. It reads the new file, and tells listeners.", self.path
+        )
         files, doorbell = self.files, self.doorbell
         self.files = self.off_loop(self._open_files)
         self.doorbell = self._hang_doorbell()
 
         def let_go() -> None:
-            self.off_loop(lambda: None)  # a lease that was being written when the files changed
+            self.off_loop(lambda: None)  # waits for a write to the old file that began before the change
             files.close()
             doorbell.close()
 
         return let_go
 
     def close(self) -> None:
-        """Close all, once what is under way is done. May switch."""
+        """Finish the work under way, then close everything. May switch."""
         if self._is_closed:
             return
         self._is_closed = True
-        self._thread.close()  # first: what it is doing needs the files
+        self._thread.close()  # first, because its work needs the files
         self.files.close()
         self.doorbell.close()

@@ -1,6 +1,6 @@
-"""Where the file of an app's log is: a relative path begins in the instance folder, as Flask-SQLAlchemy's does.
+"""Find the file of an app's log: a relative path begins in the instance folder, as Flask-SQLAlchemy's does.
 
-Earlier versions let it begin in the working directory. A log that one of them left there is still used. Without that, its
+In earlier versions it began in the working directory. A log that an earlier version left there is still used. Otherwise its
 listeners would be told that everything they had is lost.
 """
 
@@ -16,11 +16,11 @@ _log = logging.getLogger("flask_simulcast")
 
 
 def locate(path: str, instance_folder: str) -> str:
-    """The absolute path of a log. All workers get the same answer: none of them ever makes a file at the old place.
+    """Return the absolute path of a log. All workers get the same path, because none ever makes a file at the old place.
 
     Args:
-        path: Of ``SIMULCAST_BROKER_URL``, relative or absolute.
-        instance_folder: Of the app, absolute.
+        path: The path in ``SIMULCAST_BROKER_URL``, relative or absolute.
+        instance_folder: The absolute path of the app's instance folder.
     """
     file = os.path.normpath(os.path.join(instance_folder, path))
     if os.path.isabs(path) or os.path.exists(file):

@@ -1,4 +1,4 @@
-"""Trimming, sweeping, checkpoints: what one process at a time does for the log, now and then, off the loop."""
+"""Maintain the log: trim, sweep, checkpoint. One process at a time does it, periodically and off the loop."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .committer import Appender
 from .disk import Disk, wal_bytes
 from .store import WAL_LIMIT_BYTES
 
-# One transaction holds the turn, and with it every publisher, for so many rows: about a millisecond.
+# Rows of one transaction. It holds the write lock, and so stops every publisher, for about a millisecond.
 _ROWS = 500
 _PLACES = 100  # about two milliseconds
 _CHANNELS_A_ROUND = 64
 _BATCHES_A_ROUND = 200
 _FORGET_SECONDS = 30
-# Beyond this the write-ahead log is begun anew (measured: 84 MB after 6 400 commits without, 11 MB with).
+# Beyond this the write-ahead log starts over (measured: 84 MB after 6 400 commits without, 11 MB with).
 _WAL_BYTES = 4 << 20
-# A reader that stays keeps it from that. It is told of once the file is so large, and has been held up for so long.
+# A reader that stays prevents that. A warning is logged once the file is this large and was held for this time.
 _WAL_TOLD_BYTES = 2 * WAL_LIMIT_BYTES
 _WAL_TOLD_SECONDS = 5
 
@@ -31,11 +31,11 @@ _log = logging.getLogger("flask_simulcast")
 
 
 class Maintenance:
-    """Bounded rounds of work. Blocks: not for the loop."""
+    """Bounded rounds of maintenance. They block, so they must not run on the loop."""
 
     def __init__(self, path: str, appender: Appender, settings: Settings, clock: Clock) -> None:
         self._path = path
-        self._held_since: float | None = None  # that not all of the write-ahead log could be moved, by this process
+        self._held_since: float | None = None  # since when this process could not move all of the write-ahead log
         self._has_told = False
         self._appender = appender
         self._store = appender.store
@@ -52,21 +52,22 @@ class Maintenance:
         self._batches_left = 0
 
     def look(self) -> int:
-        """Note how far the log is, and answer the key above which nothing is trimmed: its head of 10 s ago, which this process must have seen."""
+        """Note the head of the log and return the key above which nothing is trimmed: the head of 10 s ago, which this
+        process must have seen."""
         now, head = self._clock.monotonic(), self._store.head().key
         self._forgettable = self._promised.look(now, head)
         return self._settled.look(now, head)
 
     def give_back(self) -> None:
-        """Space that was freed, to the disk, and that of the write-ahead log: first, because on a disk that is full
-        nothing else can be written, and last, because giving back writes as well."""
+        """Give freed space back to the disk. The write-ahead log is cut first, because a full disk takes no other write, and
+        again at the end, because giving back writes to it."""
         with self._turn():
             self._store.checkpoint("TRUNCATE")
             self._store.shrink()
             self._store.checkpoint("TRUNCATE")
 
     def work(self) -> bool:
-        """One round. Answers whether it appended events."""
+        """Do one round; return whether it appended events."""
         ceiling = self.look()
         now_ms = self._clock.time_ms()
         self._batches_left = _BATCHES_A_ROUND
@@ -90,11 +91,11 @@ class Maintenance:
         return has_told
 
     def _sweep_places(self) -> bool:
-        """Whether somebody has left."""
+        """Remove places that have ended; return whether it appended leave events."""
         told: list[Draft] = []
 
         def sweep() -> int:
-            # The clocks are read with the turn: a lease may have been renewed while this waited for it.
+            # Read the clocks with the lock held: a lease might have been renewed while this waited for the lock.
             now_ms = self._clock.time_ms()
             removed, drafts = self._store.register.sweep(self._clock.monotonic(), now_ms, _PLACES)
             self._store.append(drafts, now_ms, in_thread=is_patched())
@@ -106,7 +107,8 @@ class Maintenance:
         return bool(told)
 
     def _channels_to_trim(self, ceiling: int) -> list[str]:
-        """Those with events that have just become old enough, and the next few of all, whose events only age."""
+        """Return the channels with events that just became old enough to trim, and the next few of all channels, whose
+        events only age."""
         grown = self._store.trimming.channels_between(self._trimmed_to, ceiling)
         some = self._store.trimming.channels_after(self._last_channel, _CHANNELS_A_ROUND)
         self._trimmed_to = ceiling
@@ -121,8 +123,8 @@ class Maintenance:
             self._repeat(partial(self._store.trimming.trim, channel, up_to, _ROWS))
 
     def _make_room(self, ceiling: int) -> None:
-        """The oldest events go while the log is too large. Each time that the disk becomes nearly full a quarter of them
-        goes, but no more: if that was not enough, it is not the log that fills it."""
+        """Remove the oldest events while the log is too large. Each time that the disk becomes nearly full, the log shrinks
+        by a quarter at most: if that is not enough, another program fills the disk."""
         allowed = self._settings.history_bytes
         is_low = self._disk.is_low()
         if not is_low:
@@ -139,7 +141,8 @@ class Maintenance:
                 self.give_back()
 
     def _repeat(self, work: Callable[[], int], rows: int = _ROWS) -> None:
-        """Batch after batch, the turn given back in between, until one is not full or this round has had its share."""
+        """Run batch after batch, and release the write lock in between, until a batch is not full or this round has used its
+        share."""
         while self._batches_left > 0 and self._write(work) == rows:
             self._batches_left -= 1
 
@@ -156,7 +159,8 @@ class Maintenance:
             self._appender.write_lock.release()
 
     def _checkpoint(self) -> None:
-        """Where some process still reads the old content, the turn is not taken: it could not be begun anew."""
+        """Move the write-ahead log into the file, and start it over once it is large. While some process still reads the old
+        content it can't start over, so the write lock is not taken."""
         now = self._clock.monotonic()
         if self._store.checkpoint("PASSIVE"):
             self._held_since = None
@@ -169,14 +173,14 @@ class Maintenance:
         self._tell(wal_bytes(self._path), 0 if self._held_since is None else now - self._held_since)
 
     def _tell(self, size: int, held_seconds: float) -> None:
-        """Once while it stays too large, and once when that is over."""
+        """Log one warning while the write-ahead log stays too large, and one line when that is over."""
         if size <= WAL_LIMIT_BYTES and self._has_told:
             self._has_told = False
             _log.info("%s-wal is small again: %d MiB.", self._path, size >> 20)
         elif size > _WAL_TOLD_BYTES and held_seconds >= _WAL_TOLD_SECONDS and not self._has_told:
             self._has_told = True
             _log.warning(
-                "%s-wal has %d MiB, and grows with all that is published: some process has been reading the log for %d s "
+                "%s-wal has %d MiB, and grows with every published event: some process has been reading the log for %d s "
                 "without an end. Find it (lsof %s-wal) and end its transaction; then the file shrinks by itself.",
                 self._path,
                 size >> 20,

@@ -1,7 +1,7 @@
-"""The register of places as tables. Handed the time; answers the events that tell of what it did.
+"""The register of places as tables. The caller passes the time, and gets the events to append.
 
-Whatever writes here does so inside a transaction of its caller. Rows go in and out by one statement for all of them,
-as JSON: in a thread, one statement a row fights the loop for the interpreter lock.
+Methods that write must be called inside a transaction of the caller. One statement writes all rows, as JSON: in a thread,
+one statement per row competes with the loop for the interpreter lock.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ _DELETE_LISTENING = """DELETE FROM listening WHERE (channel, listener) IN
 _ABSENT = """SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
     WHERE NOT EXISTS (SELECT 1 FROM listening WHERE channel = json_extract(value, '$[0]')
     AND member = json_extract(value, '$[1]') AND member <> '')"""
-# A time that is past, or further away than any may be: that was written before a reboot.
+# A time in the past, or later than the longest lease allows: that row was written before a reboot.
 _IS_OVER = "(until <= :now OR until > :never)"
 
 
 class Register(Tables):
-    """Places, the leases they stand under, and who is present through them."""
+    """Places, the workers' leases on them, and the members that they make present."""
 
     def has_lease(self, worker: str, now: float) -> bool:
-        """Whether it has checked in in time."""
+        """Tell whether the worker's lease still holds."""
         row = self._one("SELECT until FROM workers WHERE worker = ?", worker)
         return row is not None and holds(row[0], now)
 
     def renew(self, worker: str, until: float) -> None:
-        """Take or renew the lease."""
+        """Take or renew the worker's lease."""
         self._db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?)", (worker, until))
 
     def end(self, worker: str, until: float) -> None:
-        """The lease is no more; its places have an end of their own."""
+        """End the worker's lease. Each of its places gets an end of its own."""
         self._db.execute("DELETE FROM workers WHERE worker = ?", (worker,))
         self._db.execute(
             "UPDATE places SET until = ?1 WHERE worker = ?2 AND (until IS NULL OR until > ?1)", (until, worker)
         )
 
     def add(self, worker: str, come: Sequence[Place], now_ms: int) -> list[Draft]:
-        """Add places or replace them."""
+        """Add or replace places; return the join and leave events."""
         if not come:
             return []
         places = {place.listener: place for place in come}
@@ -61,7 +61,7 @@ class Register(Tables):
         return drafts + [join_draft(*presence, coming[presence].meta, now_ms) for presence in joining]
 
     def shorten(self, worker: str, gone: Sequence[str], until: float) -> None:
-        """Their listeners are gone; what has an end already keeps it."""
+        """Set the end of the places of gone listeners. A place that has an end already keeps it."""
         if gone:
             self._db.execute(
                 "UPDATE places SET until = ? WHERE until IS NULL AND worker = ?"
@@ -72,7 +72,7 @@ class Register(Tables):
     # Reading
 
     def place(self, listener: str, now: float) -> Place | None:
-        """One place, while its listener is connected."""
+        """Return the place of a connected listener."""
         row = self._one(
             f"SELECT {_PLACE}, w.until FROM places p JOIN workers w USING (worker)"
             " WHERE p.listener = ? AND p.until IS NULL",
@@ -81,7 +81,7 @@ class Register(Tables):
         return _place(row) if row is not None and holds(row[-1], now) else None
 
     def places(self, after: str, limit: int, channel: str, user: str, now: float) -> list[Place]:
-        """Those of a channel or user, in the order of ids."""
+        """Return places of a channel or user, in the order of ids."""
         if user:
             table, of = "places p", "p.user = :user AND p.user <> '' AND p"
             if channel:
@@ -101,8 +101,8 @@ class Register(Tables):
         return [_place(row) for row in rows.fetchall()]
 
     def members(self, channel: str, after: str, limit: int) -> list[Member]:
-        """Whoever was told to be present, in the order of names."""
-        # With min(), the other columns are those of the row that has it: of the place that came first.
+        """Return the members that are present, in the order of names."""
+        # With min(), SQLite takes the other columns from the row with the minimum: the oldest place.
         rows = self._all(
             "SELECT l.member, p.meta, min(p.since_ms), count(*) FROM listening l CROSS JOIN places p USING (listener)"
             " WHERE l.channel = ? AND l.member > ? AND l.member <> '' GROUP BY l.member ORDER BY l.member LIMIT ?",
@@ -115,7 +115,7 @@ class Register(Tables):
     # The sweep
 
     def has_ended(self, now: float) -> bool:
-        """Whether there is something to sweep. Outside of a transaction: most of the time there is not."""
+        """Tell whether places have ended. Needs no transaction: most of the time there are none."""
         (found,) = self._db.execute(
             f"SELECT EXISTS (SELECT 1 FROM workers WHERE {_IS_OVER})"
             " OR EXISTS (SELECT 1 FROM places WHERE until <= :now) OR EXISTS (SELECT 1 FROM places WHERE until > :never)",
@@ -124,8 +124,8 @@ class Register(Tables):
         return bool(found)
 
     def sweep(self, now: float, now_ms: int, rows: int) -> tuple[int, list[Draft]]:
-        """Remove so many of the places that have ended: with their grace, or with the lease of their worker. Answers how
-        many it found, where one that has ended both ways counts twice."""
+        """Remove up to ``rows`` places that have ended, by their grace or by the lease of their worker. Return how many were
+        found, where a place that has ended both ways counts twice, and the leave events."""
         times = {**_times(now), "rows": rows}
         over = self._db.execute(
             f"SELECT listener FROM (SELECT worker FROM workers WHERE {_IS_OVER}) CROSS JOIN places USING (worker)"
@@ -146,7 +146,7 @@ class Register(Tables):
     # Rows
 
     def _absent(self, presences: Iterable[Presence]) -> list[Presence]:
-        """Those of which there is no place."""
+        """Return the presences that have no place."""
         asked = list(presences)
         return self._all(_ABSENT, json.dumps(asked)) if asked else []
 
@@ -161,7 +161,7 @@ class Register(Tables):
         self._db.execute(_INSERT_LISTENING, (json.dumps(listening),))
 
     def _remove(self, listeners: Iterable[str]) -> list[Place]:
-        """Take these out, where they are there; answer what was."""
+        """Remove the places of these listeners; return the removed places."""
         ids = json.dumps(list(listeners))
         found = self._all(f"SELECT {_PLACE} FROM json_each(?) JOIN places p ON p.listener = value", ids)
         if not found:
@@ -174,10 +174,10 @@ class Register(Tables):
 
 
 def _times(now: float) -> dict[str, object]:
-    """For `_IS_OVER`."""
+    """Return the parameters of `_IS_OVER`."""
     return {"now": now, "never": now + MAX_LEASE_SECONDS}
 
 
 def _place(row: tuple) -> Place:  # type: ignore[type-arg]
-    """From the columns of `_PLACE`."""
+    """Make a place from the columns of `_PLACE`."""
     return Place._make((*row[:3], tuple(json.loads(row[3])), tuple(json.loads(row[4])), *row[5:9]))

@@ -20,8 +20,8 @@ CREATE TABLE known (key INTEGER PRIMARY KEY, tag INTEGER NOT NULL, idempotency_k
 CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
 """
 
-# Version 2. An index of a table without rowid ends with its primary key: places of a user come in the order of ids.
-# `until` of a place is NULL while its listener is connected; `member` of `listening` is empty where it is not present.
+# Version 2. An index of a table without rowid ends with its primary key, so places of a user come in the order of ids.
+# `places.until` is NULL while the listener is connected; `listening.member` is empty where the listener is not present.
 _REGISTER = """
 CREATE TABLE workers (worker TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE places (listener TEXT PRIMARY KEY, user TEXT NOT NULL, member TEXT NOT NULL, channels TEXT NOT NULL,
@@ -40,11 +40,11 @@ CREATE TABLE revoked (name TEXT PRIMARY KEY, before_ms INTEGER NOT NULL, until_m
 CREATE INDEX revoked_until ON revoked (until_ms);
 """
 
-# Version 3. Of the event with this key, which has an idempotency key. A table of its own: a worker of an older version that
-# has the file open goes on writing `known` as it knows it, and what it writes has no fingerprint.
+# Version 3. The fingerprint of each event that has an idempotency key. It is a separate table, because a worker of an older
+# version that has the file open goes on writing rows of `known` in the old shape, without a fingerprint.
 _FINGERPRINTS = "CREATE TABLE fingerprints (key INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL);"
 
-# In a file of version 1 the one common mark stood for all channels, and stands for all that may have gone into it.
+# A file of version 1 has one common mark for all channels. It is copied to every mark that might have been folded into it.
 _UPGRADE = f"""
 INSERT INTO meta SELECT 'forgotten_personal', key, tag FROM meta WHERE name = 'forgotten';
 INSERT OR IGNORE INTO marks SELECT '{ALL}', key, tag FROM meta WHERE name = 'forgotten' AND key > 0;
@@ -52,12 +52,12 @@ INSERT OR IGNORE INTO marks SELECT '{ALL}', key, tag FROM meta WHERE name = 'for
 
 
 def create(path: str, birth: Position) -> None:
-    """Make the tables, or those that an older version did not have. Only while holding the turn.
+    """Make the tables, or those that an older version did not have. The caller must hold the write lock.
 
     Raises:
-        BrokerUnavailableError: The file has a schema that this version does not know, or is where no log can be.
+        BrokerUnavailableError: The file has a schema that this version does not know, or its file system can't hold a log.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # sqlite3 would make it readable by all
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # sqlite3 would make it readable by all users
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         is_empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
@@ -67,7 +67,7 @@ def create(path: str, birth: Position) -> None:
                 "Move the file away, or point SIMULCAST_BROKER_URL at another one."
             )
         if version == 0:
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that `shrink` can
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # `shrink` needs it
         use_wal(db, path)
         if version == 0:
             births = (
@@ -83,10 +83,10 @@ def create(path: str, birth: Position) -> None:
 
 
 def use_wal(db: sqlite3.Connection, path: str) -> None:
-    """Have readers read while somebody writes.
+    """Switch the file to a write-ahead log, so that readers can read during a write.
 
     Raises:
-        BrokerUnavailableError: The file system can't share memory between processes, as it must for that.
+        BrokerUnavailableError: The file system can't share memory between processes, which a write-ahead log needs.
     """
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":

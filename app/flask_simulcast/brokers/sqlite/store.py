@@ -1,8 +1,8 @@
 """The log as tables, and every SQL statement that touches events. One connection, one thread at a time; never switches.
 
-``events`` is history and tail in one: a row that was trimmed keeps its key and tag and loses the rest.
-So the newest row always tells the last position given out, a pump that reads an emptied row knows that
-trimming has passed it, and a resume can tell a position of this log from one of a fork.
+``events`` is history and tail in one: a trimmed row keeps its key and tag and loses the rest. So the newest
+row always has the last position given out, a pump that reads an emptied row knows that trimming has passed
+it, and a resume can tell a position of this log from one of a fork.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from .tables import Tables
 from .trimming import Trimming
 
 Row = tuple[int, int, str, str, str]
-"""Of ``events``."""
+"""A row of ``events``: key, tag, channel, type, data."""
 Keys = dict[str, tuple[Position, str]]
-"""Where the event of an idempotency key stands, and its fingerprint."""
+"""By idempotency key: the position of its event, and the fingerprint."""
 Outcome = list[Position] | IdempotencyConflictError
-"""What became of one caller's drafts."""
+"""The result for one caller's drafts."""
 
-#: A write-ahead log that was larger is cut down to this when it begins anew. Usually it stays below: see `Maintenance`.
+#: A larger write-ahead log is cut to this size when it starts over. Usually it stays below: see `Maintenance`.
 WAL_LIMIT_BYTES = 16 << 20
 _READ_EVENTS = 1024
 _READ_BYTES = 1 << 20
 _SHRINK_PAGES = 1024
-# While another process makes the file, or is the last one to close it, not even a pragma goes through.
+# While another process makes the file, or is the last to close it, even a pragma fails. The connection retries for this time.
 _OPEN_SECONDS = 1.0
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
 _KNOWN = "SELECT key, tag, fingerprint FROM known LEFT JOIN fingerprints USING (key) WHERE idempotency_key = ?"
-# One statement, and so one release of the interpreter lock: in a thread, executemany fights the loop for
-# it once a row (p99 483 ms instead of 72 under load). On the loop itself executemany is the cheaper.
+# One statement releases the interpreter lock once. In a thread, executemany competes with the loop for
+# it once per row (p99 483 ms instead of 72 under load). On the loop itself executemany is cheaper.
 _INSERT_ALL = """INSERT INTO events SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
     json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?)"""
 
@@ -52,14 +52,14 @@ class Store(Tables):
     """A connection to the log, which must exist: see `schema.create`.
 
     Attributes:
-        trimming: What is taken out, through the same connection; as are the next two.
-        register: Places.
-        agreements: Leases, kept texts, revocations.
+        trimming: The statements that trim, on the same connection.
+        register: The places, on the same connection.
+        agreements: The leases, kept texts and revocations, on the same connection.
 
     Args:
         path: The file.
-        busy_ms: How long to wait for somebody who writes without taking turns (an sqlite3 shell, say).
-        max_bytes: The file never grows beyond this; an append that needs more is refused.
+        busy_ms: Milliseconds to wait for a writer that does not take the write lock (an sqlite3 shell, for example).
+        max_bytes: Largest size of the file; an append that needs more is refused.
     """
 
     def __init__(self, path: str, *, busy_ms: int = 0, max_bytes: int = 0) -> None:
@@ -68,13 +68,15 @@ class Store(Tables):
                 path, isolation_level=None, check_same_thread=False, timeout=_OPEN_SECONDS, cached_statements=64
             )
         )
-        self._close = weakref.finalize(self, self._db.close)  # a connection that is dropped warns of it
+        self._close = weakref.finalize(self, self._db.close)  # a connection collected while open raises a warning
         self._close.atexit = False
         self._busy_ms = busy_ms
         self._page_bytes: int = self._one("PRAGMA page_size")[0]
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
-        if busy_ms:  # off the loop: what a commit there cuts off, a commit on the loop need not
+        if (
+            busy_ms
+        ):  # this connection works off the loop, so its commits cut the file, and commits on the loop don't have to
             self._db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         if max_bytes:
             self._db.execute(f"PRAGMA max_page_count = {max_bytes // self._page_bytes}")
@@ -90,22 +92,22 @@ class Store(Tables):
     # Transactions
 
     def begin(self) -> None:
-        """Begin to write. Raises ``sqlite3.OperationalError`` where somebody else does."""
+        """Begin a write transaction. Raises ``sqlite3.OperationalError`` while another connection writes."""
         self._db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make it last. Never includes a checkpoint."""
+        """Commit the transaction. Never includes a checkpoint."""
         self._db.execute("COMMIT")
 
     def rollback(self) -> None:
-        """Undo, if there is anything to undo."""
+        """Roll the transaction back, if there is one."""
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
     # Appending, inside a transaction
 
     def append(self, drafts: Sequence[Draft], now_ms: int, *, in_thread: bool) -> list[Position]:
-        """Give positions and store, in this transaction.
+        """Give the drafts positions and store them, in this transaction.
 
         Raises:
             IdempotencyConflictError: A key is known with another fingerprint. Nothing is stored.
@@ -119,7 +121,8 @@ class Store(Tables):
         return positions
 
     def append_each(self, batches: Sequence[Sequence[Draft]], now_ms: int, *, in_thread: bool) -> list[Outcome]:
-        """The same for several callers, each of them whole or not at all: a conflict is its own caller's outcome."""
+        """Store the drafts of several callers, each batch completely or not at all. A conflict is the outcome of its own
+        caller only."""
         head = self.head().key
         rows: list[Row] = []
         keys: Keys = {}
@@ -137,16 +140,16 @@ class Store(Tables):
         return outcomes
 
     def _place(self, drafts: Sequence[Draft], last: int, now_ms: int, rows: list[Row], keys: Keys) -> list[Position]:
-        """Positions for a batch. Their keys are computed here, inside the transaction: before it, a pump that is past a later
-        position would never see this one.
+        """Compute the positions of a batch. Their keys are computed inside the transaction. Keys computed before it might be
+        stored after a later position, and a pump that has passed that position would never see them.
 
         Args:
             last: The key of the last position given out.
-            rows: Those of new events are added.
+            rows: Rows to store; those of new events are added.
             keys: Idempotency keys of this transaction; those of new events are added.
 
         Raises:
-            IdempotencyConflictError: What was added to ``rows`` and ``keys`` is to be taken out again.
+            IdempotencyConflictError: The caller must remove what was added to ``rows`` and ``keys``.
         """
         tags = memoryview(os.urandom(4 * len(drafts))).cast("I")
         positions: list[Position] = []
@@ -163,7 +166,7 @@ class Store(Tables):
         return positions
 
     def _known(self, draft: Draft, keys: Keys) -> Position | None:
-        """Where the event of this key stands, if the log has it, or has been given it in this transaction."""
+        """Return the position of the event with this idempotency key, if the log or this transaction has it."""
         found = keys.get(str(draft.key))
         if found is None:
             row = self._one(_KNOWN, draft.key)
@@ -187,11 +190,11 @@ class Store(Tables):
     # Reading
 
     def head(self) -> Position:
-        """The newest row. Trimming never takes it, so it is the last position given out."""
+        """Return the position of the newest row. Trimming never removes it, so it is the last position given out."""
         return Position(*self._one("SELECT key, tag FROM events ORDER BY key DESC LIMIT 1"))
 
     def read(self, after: Position) -> Batch:
-        """Events of all channels, up to 1024 of them or 1 MiB."""
+        """Return events of all channels after a position, up to 1024 of them or about 1 MiB."""
         events: list[Event] = []
         passed = False
         size = 0
@@ -208,11 +211,11 @@ class Store(Tables):
                 size += byte_length(data)
                 if size > _READ_BYTES:
                     break
-        # Asked after the events: what was swept before they were read shows here.
+        # The floor is read after the events, so it shows what was swept before they were read.
         return Batch(events, passed or self._meta("floor").key > after.key + 1)
 
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
-        """Events of these channels, and their marks, in one snapshot."""
+        """Return events of these channels, and their marks, from one snapshot."""
         events: list[Event] = []
         covered_to = up_to
         size = 0
@@ -226,7 +229,7 @@ class Store(Tables):
                 )
                 for channel in set(channels)
             ]
-            # Merged row by row, not by SQL, which would sort all that is left for every page of it.
+            # Merged here row by row: SQL would sort all remaining rows for every page.
             for key, tag, channel, type, data in heapq.merge(*cursors, key=itemgetter(0)):
                 size += byte_length(data)
                 if events and size > max_bytes:
@@ -240,7 +243,7 @@ class Store(Tables):
         return Page(events, covered_to, marks)
 
     def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:
-        """Judged from one snapshot."""
+        """Judge, from one snapshot, whether a listener at this position can get exactly what it missed."""
         self._db.execute("BEGIN")
         try:
             row = self._one("SELECT tag FROM events WHERE key = ?", position.key)
@@ -257,7 +260,7 @@ class Store(Tables):
             self._db.execute("COMMIT")
 
     def newest(self, channels: Sequence[str], count: int) -> Position:
-        """Where a replay of so many begins, from one snapshot. Takes as many steps."""
+        """Return the position where a replay of ``count`` events begins, from one snapshot. Takes ``count`` steps."""
         self._db.execute("BEGIN")
         try:
             cursors = [
@@ -271,7 +274,7 @@ class Store(Tables):
             if oldest is None:
                 return self.head()
             row = self._one("SELECT key, tag FROM events WHERE key < ? ORDER BY key DESC LIMIT 1", *oldest)
-            # The row before may have been swept. What is below the floor is known by its key alone.
+            # The row before might have been swept. A position below the floor is recognised by its key alone.
             before = Position(*row) if row is not None else Position(self._meta("floor").key - 1, 0)
             return max([before, *self._marks_after(before, channels).values()])
         finally:
@@ -295,17 +298,20 @@ class Store(Tables):
     # The file itself
 
     def used_bytes(self) -> int:
-        """Size of the file, without pages that wait to be used again."""
+        """Return the size of the file, without its free pages."""
         pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
         return int(pages * self._page_bytes)
 
     def checkpoint(self, mode: str) -> bool:
-        """Move what is in the write-ahead log into the file. PASSIVE disturbs nobody; RESTART, with the
-        turn held, also lets the next appender begin at its start, or it would grow without end; TRUNCATE gives
-        its space back. Waits for no reader: a frozen one would keep the turn from all who publish.
+        """Move the content of the write-ahead log into the file. Never waits for a reader: a frozen one would stop every
+        publisher.
+
+        Args:
+            mode: PASSIVE disturbs no other process. RESTART, with the write lock held, also makes the next appender write
+                at the start of the write-ahead log, which would otherwise grow without end. TRUNCATE gives its space back.
 
         Returns:
-            Whether all was moved. If not, some process still reads what was there before.
+            Whether everything was moved. If not, some process still reads the old content.
         """
         self._db.execute("PRAGMA busy_timeout = 0")
         try:
@@ -315,6 +321,6 @@ class Store(Tables):
         return not is_busy and moved == frames
 
     def shrink(self) -> None:
-        """Give some of the pages that wait to be used again back to the disk. With the turn held."""
-        # As a script: a plain execute takes one step of it, which is one page.
+        """Give some free pages back to the disk. The caller must hold the write lock."""
+        # Run as a script: a plain execute takes one step, which frees one page.
         self._db.executescript(f"PRAGMA incremental_vacuum({_SHRINK_PAGES});")

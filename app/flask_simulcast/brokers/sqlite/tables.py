@@ -1,4 +1,4 @@
-"""How SQL is spoken here: on one connection, one thread at a time; rows are fetched whole; never switches."""
+"""Run SQL on one connection. One thread at a time may use it; all rows are fetched at once; nothing switches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...event import Position
 
 
 class Tables:
-    """A part of what a connection can be asked.
+    """A base for groups of statements on one connection.
 
     Args:
         db: The connection of a `Store`.

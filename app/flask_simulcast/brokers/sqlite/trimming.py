@@ -1,4 +1,4 @@
-"""What is taken out of the log, as SQL: events out of histories, rows out of the tail, marks, idempotency keys."""
+"""Remove data from the log, as SQL: events from histories, rows from the tail, marks, idempotency keys."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _MARK = "INSERT INTO marks VALUES (?, ?, ?) ON CONFLICT (channel) DO UPDATE SET 
 
 
 class Trimming(Tables):
-    """So many rows at a time; and whether there are any."""
+    """Statements that remove a bounded number of rows, and statements that find such rows."""
 
     # Inside a transaction
 
     def trim(self, channel: str, up_to: int, rows: int) -> int:
-        """Empty the oldest events of a channel, at most so many. Answers how many."""
+        """Empty up to ``rows`` of a channel's oldest events; return how many were emptied."""
         old = self._all(
             "SELECT key, tag FROM events WHERE channel = ? AND key <= ? ORDER BY key LIMIT ?", channel, up_to, rows
         )
@@ -33,8 +33,8 @@ class Trimming(Tables):
         return len(old)
 
     def sweep(self, up_to: int, rows: int, enough_bytes: int = 1 << 62) -> int:
-        """Take the oldest rows out of the tail altogether, events that are still there included; never the newest row.
-        Stops when it has taken so many rows, or enough bytes of data."""
+        """Delete up to ``rows`` of the oldest rows of the tail, with their events, and return how many; never the newest row.
+        Stops once it has freed ``enough_bytes`` of data."""
         old = self._all(
             "SELECT key, tag, channel, length(data) FROM events WHERE key <= ? AND key < (SELECT max(key) FROM events)"
             " ORDER BY key LIMIT ?",
@@ -51,7 +51,7 @@ class Trimming(Tables):
         return len(old)
 
     def forget(self, before: int, rows: int) -> int:
-        """Fold the marks of channels that have had no event for so long into their common mark."""
+        """Fold the marks that are older than ``before``, of channels without events, into their common mark."""
         gone = self._all(
             "SELECT key, tag, channel FROM marks WHERE key < ? AND channel <> ? AND NOT EXISTS"
             " (SELECT 1 FROM events WHERE events.channel = marks.channel) LIMIT ?",
@@ -77,23 +77,23 @@ class Trimming(Tables):
         ]
         return max(gone)
 
-    # Outside of a transaction: most of the time there is nothing to do
+    # These need no transaction: most of the time there is nothing to do
 
     def surplus(self, channel: str, keep: int, before: int, ceiling: int) -> int | None:
-        """Up to which key a channel is to be trimmed: all but the newest ``keep``, and those with a key below
-        ``before``; none above ``ceiling``. None where nothing is."""
+        """Return the key up to which a channel must be trimmed, or None if nothing must be trimmed. Surplus events are all
+        but the newest ``keep``, and those with a key below ``before``; never those above ``ceiling``."""
         extra = self._one("SELECT key FROM events WHERE channel = ? ORDER BY key DESC LIMIT 1 OFFSET ?", channel, keep)
         up_to = min(max(before - 1, extra[0] if extra else 0), ceiling)
         found = self._one("SELECT 1 FROM events WHERE channel = ? AND key <= ? LIMIT 1", channel, up_to)
         return up_to if found else None
 
     def oldest(self, table: Literal["events", "known"]) -> int:
-        """Its lowest key."""
+        """Return the lowest key of a table."""
         row = self._one(f"SELECT key FROM {table} ORDER BY key LIMIT 1")
         return (1 << 63) if row is None else int(row[0])
 
     def channels_between(self, after: int, up_to: int) -> list[str]:
-        """Channels with an event in this stretch."""
+        """Return the channels with an event in this range."""
         rows = self._all(
             "SELECT DISTINCT channel FROM events NOT INDEXED WHERE key > ? AND key <= ? AND channel IS NOT NULL",
             after,
@@ -102,7 +102,7 @@ class Trimming(Tables):
         return [channel for (channel,) in rows]
 
     def channels_after(self, channel: str, limit: int) -> list[str]:
-        """The next channels in the order of their names, one index look-up each."""
+        """Return the next channels in the order of their names, with one index look-up each."""
         names: list[str] = []
         while len(names) < limit:
             row = self._one("SELECT channel FROM events WHERE channel > ? ORDER BY channel LIMIT 1", channel)

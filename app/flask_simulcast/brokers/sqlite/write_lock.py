@@ -1,8 +1,8 @@
-"""Whose turn it is to write: a file lock beside the log.
+"""The write lock: a file lock beside the log that lets one connection write at a time.
 
-SQLite's own busy wait backs off, and starves one of two writers for up to 1.3 s (measured); and two fresh
-workers that create the file at once collide on `journal_mode`, which does not wait at all. The kernel's
-lock goes with the process that dies.
+SQLite's own busy wait backs off, and starves one of two writers for up to 1.3 s (measured). Two new workers
+that create the file at once collide on `journal_mode`, which does not wait at all. The kernel releases this
+lock when its process dies.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _sleep = monkey.get_original("time", "sleep")
 
 
 class WriteLock:
-    """One open file description: two of one process exclude each other too. Not for sharing between threads.
+    """One open file description. Two of them in one process exclude each other too. Threads must not share one.
 
-    One that is dropped gives its descriptor back, which lets no copy of it in another process go.
+    When the object is collected, it closes its descriptor. That does not release a copy in another process.
     """
 
     def __init__(self, path: str) -> None:
@@ -30,7 +30,7 @@ class WriteLock:
         self._give_back.atexit = False
 
     def try_take(self) -> bool:
-        """Take it if it is free. Never blocks."""
+        """Take the lock if it is free; return whether it was. Never blocks."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -38,9 +38,9 @@ class WriteLock:
         return True
 
     def take(self, seconds: float) -> bool:
-        """Take it, trying again and again for so long. Blocks the thread, not only the greenlet.
+        """Try to take the lock for up to ``seconds``; return whether it was taken. Blocks the thread, not only the greenlet.
 
-        Not the kernel's own queue, which knows no limit: whoever has the turn may be frozen.
+        It polls, because the kernel's own queue has no time limit, and the process that has the lock might be frozen.
         """
         deadline = time.monotonic() + seconds
         while not self.try_take():
@@ -50,9 +50,9 @@ class WriteLock:
         return True
 
     def release(self) -> None:
-        """Let the next one write."""
+        """Release the lock."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the file, which gives the turn back as well."""
+        """Close the file, which also releases the lock."""
         self._give_back()
