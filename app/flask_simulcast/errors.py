@@ -284,7 +284,7 @@ class PublishUncertainError(BrokerError):
     """Perhaps stored. Try again only with an idempotency key."""
 
     code = "publish_uncertain"
-    public = "The log did not answer. The event may be stored; try again with an idempotency key."
+    public = "The log did not answer. The event might be stored; try again with an idempotency key."
 
 
 @contextmanager

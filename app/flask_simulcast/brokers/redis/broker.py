@@ -1,8 +1,8 @@
 """The log in Redis, for workers on many machines. Needs the extra ``flask-simulcast[redis]``.
 
-An acknowledged event survives every worker, and Redis itself where it writes an append-only file. The last second of it may
-go with the machine that Redis runs on, and the last moments where a replica takes over that had not got them: then listeners
-are told.
+An acknowledged event survives the kill of any worker, and of Redis itself if Redis writes an append-only file. If the machine
+of Redis fails, the last second of events might be lost. If a replica takes over, it might lack the last events. In both cases
+listeners are told.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from .scripts import Script
 from .tail import Tail
 from .url import make_pool
 
-# A log that was begun may be deleted before it is used.
+# A new log might be deleted before it is used, so a script tries this often.
 _OPENINGS = 5
-# Redis looks ten times a second whether who waits has waited long enough.
+# Redis checks ten times a second whether a blocked client has timed out, so a blocking read gets this extra time.
 _TICK_SECONDS = 0.2
 
 
 class RedisBroker(Broker):
-    """Every method may switch. Nothing connects before it is asked for something.
+    """A log in Redis. Every method may switch. Connections are made on first use.
 
     Args:
-        url: See `url.make_pool`.
-        settings: History bounds, waits, the prefix of keys.
-        clock: Instead of the server's own: tests hand in one that stands still.
+        url: The URL of the server; see `url.make_pool`.
+        settings: The history bounds, timeouts, and the prefix of keys.
+        clock: A clock to use instead of the server's. Tests pass one that stands still.
     """
 
     reads_at_once = False
@@ -51,7 +51,7 @@ class RedisBroker(Broker):
         self._prefix = f"{{{settings.redis_prefix}}}:"
         self._server = ""
         self._links = Links(pool, self._meet, settings.redis_seconds)
-        # Of their own: neither who publishes nor the pump waits behind those who read history.
+        # Two separate connections, so that neither publishers nor the pump wait behind reads of history.
         self._append_link, self._read_link = Link(pool, self._meet), Link(pool, self._meet)
         self._committer = Committer(lambda arguments: self._on(self._append_link, scripts.APPEND, *arguments))
         self._tail = Tail(Link(patient, self._meet), self._prefix + "tail", self._read_on, settings.redis_seconds)
@@ -96,7 +96,7 @@ class RedisBroker(Broker):
 
     def newest(self, channels: Sequence[str], count: int) -> Position:
         before, start = "", "+"
-        while start:  # others are let in between
+        while start:  # other commands can run between two scripts
             found, here, start, head, *commons, marks = self._ask(scripts.NEWEST, count, start, *channels)
             before = here or before
             count -= found
@@ -140,7 +140,7 @@ class RedisBroker(Broker):
 
     def places(self, after: str, limit: int, *, channel: str = "", user: str = "") -> list[Place]:
         places: list[Place] = []
-        while len(places) < limit:  # others are let in between
+        while len(places) < limit:  # other commands can run between two scripts
             after, *found = self._ask(scripts.LIST, after, limit - len(places), channel, user)
             places += [_place(listener, text) for listener, text in zip(found[::2], found[1::2], strict=True)]
             if not after:
@@ -190,13 +190,14 @@ class RedisBroker(Broker):
     # Asking Redis
 
     def _meet(self, server: str) -> None:
-        """A server that was started anew, or took over, may have another log: the pump has to ask before it believes a page."""
+        """Note the server's id. A server that restarted or took over might have another log, so the pump must check before
+        pages are used."""
         if self._server not in ("", server):
             self.generation += 1
         self._server = server
 
     def _ask(self, script: Script, *arguments: Any) -> Any:
-        """Run a script that may as well be run again. Raises BrokerUnavailableError."""
+        """Run a script that is safe to run again. Raises BrokerUnavailableError."""
         with self._links.one() as link:
             return self._ask_on(link, script, *arguments)
 
@@ -212,10 +213,12 @@ class RedisBroker(Broker):
             try:
                 return self._on(link, script, *arguments)
             except AnswerLostError as error:
-                raise PublishUncertainError(f"Redis did not answer: {error}. It may be done; try again.") from error
+                raise PublishUncertainError(
+                    f"Redis did not answer: {error}. The change might be stored; try again."
+                ) from error
 
     def _on(self, link: Link, script: Script, *arguments: Any) -> Any:
-        """Run a script; where there is no log, begin one."""
+        """Run a script. If there is no log, begin one."""
         times = self._times()
         for _ in range(_OPENINGS):
             try:
@@ -223,7 +226,7 @@ class RedisBroker(Broker):
             except NoLogError:
                 link.run(scripts.OPEN, self._prefix, *times, base.new_tag())
         raise BrokerUnavailableError(
-            "The log in Redis is deleted again and again. Nothing was done; see who says FLUSHALL, and try again."
+            "The log in Redis is deleted again and again. Nothing was done; find the client that sends FLUSHALL, and try again."
         )
 
     def _times(self) -> tuple[Any, Any]:
@@ -237,12 +240,12 @@ def _parts(position: Position) -> tuple[int, int]:
 
 
 def _ms(seconds: float) -> int:
-    """Of a lease or a grace."""
+    """Convert the seconds of a lease or a grace to ms, within the longest lease."""
     return round(min(seconds, MAX_LEASE_SECONDS) * 1000)
 
 
 def _record(worker: str, place: Place) -> str:
-    """A place as the scripts keep it."""
+    """Encode a place as the scripts keep it."""
     return json.dumps([worker, *place[1:], json.dumps(place.member)], ensure_ascii=False, separators=(",", ":"))
 
 

@@ -1,7 +1,7 @@
-"""How events get to Redis: one group at a time, over one connection.
+"""Send events to Redis, one group at a time, over one connection.
 
-Whoever comes while a group is under way waits, and all that wait go together as the next one: a round trip is paid by the
-group. Nothing is delayed on purpose; who finds nobody before it sends at once.
+Callers that arrive while a group is under way wait, and are sent together as the next group, so a group shares one round trip.
+Nothing is delayed on purpose: a caller that finds the line empty sends at once.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from ...loop import is_patched
 from .link import AnswerLostError, has_timed_out
 from .rows import key_of, position_of
 
-# What one script may hold up all others with: a few milliseconds.
+# Bounds of one script, so that it delays other clients by a few milliseconds at most.
 _GROUP_EVENTS = 512
 _GROUP_BYTES = 1 << 20
 _NO_ANSWER = "Redis does not answer. The event is certainly not stored; try again later."
 
 Send = Callable[[Sequence[Any]], list[Any]]
 Outcome = list[Position] | IdempotencyConflictError
-"""What became of one caller's events, where Redis has answered."""
+"""The result for one caller's events, once Redis has answered."""
 
 
 class _Pending:
     """One caller's events in the line.
 
     Attributes:
-        outcome: Positions, or what to raise; None while it waits.
+        outcome: The positions, or the error to raise; None while the caller waits.
     """
 
     __slots__ = ("drafts", "outcome", "woken")
@@ -47,10 +47,10 @@ class _Pending:
 
 
 class Committer:
-    """Appends drafts.
+    """Appends drafts to the log.
 
     Args:
-        send: Runs the append script with these arguments. Switches.
+        send: Runs the append script with the given arguments. Switches.
     """
 
     def __init__(self, send: Send) -> None:
@@ -61,7 +61,7 @@ class Committer:
         self._timed_out_at = 0.0
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
-        """Store all or none. Switches.
+        """Store all drafts or none. Switches.
 
         Raises:
             IdempotencyConflictError: As `Broker.append`.
@@ -84,7 +84,7 @@ class Committer:
     def _append_in_thread(self, drafts: Sequence[Draft]) -> list[Position]:
         came_at = time.monotonic()
         with self._mutex:
-            if self._timed_out_at > came_at:  # it has waited as long already
+            if self._timed_out_at > came_at:  # it has waited for a whole timeout already
                 raise BrokerUnavailableError(_NO_ANSWER)
             try:
                 (outcome,) = self._commit([drafts])
@@ -97,18 +97,18 @@ class Committer:
         return outcome
 
     def _wait(self, turn: _Pending) -> None:
-        """Until its events are stored, or it is the next one to send."""
+        """Wait until the events are stored, or until this caller is the next to send."""
         try:
             turn.woken.wait()
         except BaseException:
             if turn in self._line:
-                self._line.remove(turn)  # killed: nobody waits for these any more, and nobody sends them
+                self._line.remove(turn)  # the caller was killed, so its events must not be sent
             if turn.woken.is_set() and turn.outcome is None:
                 self._hand_over()
             raise
 
     def _lead(self) -> None:
-        """Send what waits, and have the next one send the rest."""
+        """Send a group from the line, then wake the next caller to send the rest."""
         self._is_busy = True
         group = self._take_group()
         outcome: BaseException | None = None
@@ -119,10 +119,10 @@ class Committer:
         except BrokerError as error:
             outcome = error
             if has_timed_out(error):
-                self._refuse_line()  # they have waited as long already
+                self._refuse_line()  # these callers have waited for a whole timeout already
         except BaseException:
             outcome = PublishUncertainError(
-                "Who sent the event was stopped. It may be stored; try again with an idempotency key."
+                "The greenlet that sent the event was killed. The event might be stored; try again with an idempotency key."
             )
             raise
         finally:
@@ -132,7 +132,7 @@ class Committer:
             self._hand_over()
 
     def _take_group(self) -> list[_Pending]:
-        """From the head of the line: one, and more while they are not too much."""
+        """Take callers from the head of the line: one, and more until the group is full."""
         events = size = 0
         group: list[_Pending] = []
         while self._line and events < _GROUP_EVENTS and size < _GROUP_BYTES:
@@ -165,20 +165,20 @@ class Committer:
             first, *known = self._send(arguments)
         except AnswerLostError as error:
             raise PublishUncertainError(
-                f"Redis did not answer: {error}. The event may be stored; try again with an idempotency key."
+                f"Redis did not answer: {error}. The event might be stored; try again with an idempotency key."
             ) from error
         sizes = [len(drafts) for drafts in batches]
         return _outcomes(sizes, tag, first, dict(zip(known[::2], known[1::2], strict=True)))
 
 
 def _outcomes(sizes: Sequence[int], tag: int, first: str, known: dict[int, str]) -> list[Outcome]:
-    """Of each caller.
+    """Return the outcome of each caller.
 
     Args:
-        sizes: How many events each of them has.
-        first: Id of the first new one.
-        known: By its place, what was stored before: a position, or as ``+n`` the n-th of the new ones; ``!`` at the place of
-            the first of a caller that was refused.
+        sizes: Number of events of each caller.
+        first: Id of the first new event.
+        known: Events that were stored before, by their index: a position, or ``+n`` for the n-th new event. ``!`` at the
+            index of a caller's first event means that the caller was refused.
     """
     key = key_of(first) if first else 0
     outcomes: list[Outcome] = []

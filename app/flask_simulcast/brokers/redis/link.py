@@ -1,4 +1,4 @@
-"""Connections to Redis: what one is asked, how long it may take, and what it means when it does not answer."""
+"""Connections to Redis: how commands are sent, how long they may take, and what an error says about their effect."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ...errors import BrokerUnavailableError
 from ...loop import is_patched
 from .scripts import Script
 
-# One that lay about for so long is looked at before it is used: its server may have been started anew.
+# A connection that was idle for this time is checked before it is used: its server might have restarted.
 _IDLE_SECONDS = 0.25
 _MOST = 16
 _OLDEST_VERSION = (6, 2)
-# The server did not do what it was asked; another one may, or the same one later.
+# The server did not run the command. Another server might run it, or the same server later.
 _ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.BusyLoadingError, redis.exceptions.MasterDownError)
 
 Meet = Callable[[str], None]
@@ -29,20 +29,20 @@ _log = logging.getLogger("flask_simulcast")
 
 
 class AnswerLostError(Exception):
-    """The command was sent, and nobody knows what became of it."""
+    """The command was sent, but its answer was lost: it might have run."""
 
 
 class NoLogError(Exception):
-    """There is no log here, or not any more. Nothing was done."""
+    """The server has no log. Nothing was done."""
 
 
 class Link:
     """One connection, for one command at a time.
 
     Args:
-        pool: Makes connections, and knows where to.
-        meet: Called with the id of the server whenever it has connected, before anything is asked. Another id is another
-            server, or the same one started anew.
+        pool: Makes connections to the server.
+        meet: Called with the id of the server after each connect, before the first command. A new id means another server,
+            or a restart of the same one.
     """
 
     def __init__(self, pool: redis.ConnectionPool, meet: Meet) -> None:
@@ -51,10 +51,10 @@ class Link:
         self._used_at = 0.0  # 0 while it is not connected
 
     def open(self) -> None:
-        """Connect, if it is not connected any more.
+        """Connect, unless the connection is open.
 
         Raises:
-            BrokerUnavailableError: There is no server, or none that can hold a log.
+            BrokerUnavailableError: No server answers, or the server can't hold a log.
         """
         try:
             if self._used_at and time.monotonic() - self._used_at > _IDLE_SECONDS:
@@ -74,15 +74,15 @@ class Link:
         """Send a command and wait for its answer. Switches.
 
         Raises:
-            BrokerUnavailableError: Certainly not done.
-            AnswerLostError: Perhaps done.
+            BrokerUnavailableError: The command certainly did not run.
+            AnswerLostError: The command might have run.
             NoLogError: A script found no log.
         """
         connection = self._connection
         self.open()
         try:
             connection.send_packed_command(connection.pack_command(*command), check_health=False)
-        except (redis.RedisError, OSError) as error:  # not all of it: what is not whole is not carried out
+        except (redis.RedisError, OSError) as error:  # only a part was sent, and Redis runs no incomplete command
             self.close()
             raise _unavailable(error) from error
         except BaseException:
@@ -99,24 +99,24 @@ class Link:
             raise _refused(error) from error
         except (redis.RedisError, OSError) as error:
             self.close()
-            if isinstance(error.__context__, _ELSEWHERE):  # what a connection makes of it that sentinels told of
+            if isinstance(error.__context__, _ELSEWHERE):  # a connection found through sentinels wraps these errors
                 raise _unavailable(error) from error
             raise AnswerLostError(_told(error)) from error
-        except BaseException:  # killed while it waited: the answer that comes is nobody's
+        except BaseException:  # killed during the wait: the next caller must not get this command's answer
             self.close()
             raise
         self._used_at = time.monotonic()
         return answer
 
     def run(self, script: Script, *arguments: Any) -> Any:
-        """Run a script. Raises as `call`."""
+        """Run a script. Raises the same errors as `call`."""
         try:
             return self.call("EVALSHA", script.sha, 1, *arguments)
         except redis.exceptions.NoScriptError:
             return self.call("EVAL", script.text, 1, *arguments)
 
     def close(self) -> None:
-        """Hang up. The next call connects anew."""
+        """Close the connection. The next call connects again."""
         with suppress(Exception):
             self._connection.disconnect()
         self._used_at = 0.0
@@ -130,7 +130,7 @@ class Link:
             self.close()
 
     def _check_server(self) -> None:
-        """Whether it can hold a log, if it tells."""
+        """Check that the server can hold a log, if it lets this client run INFO."""
         self._connection.send_command("INFO", check_health=False)
         try:
             answer = self._connection.read_response()
@@ -143,44 +143,42 @@ class Link:
             raise BrokerUnavailableError(f"Redis {version} can't hold the log. Use 6.2 or newer.")
         if policy != "noeviction":
             raise BrokerUnavailableError(
-                f"Redis throws keys away when its memory is full (maxmemory-policy {policy}), and with them parts of the log. "
+                f"Redis evicts keys when its memory is full (maxmemory-policy {policy}), and with them parts of the log. "
                 "Set maxmemory-policy noeviction there."
             )
         if facts.get("aof_enabled", "1") == "0":
-            _warn_once(
-                "Redis writes no append-only file: what was published is lost when it is started anew. Set appendonly yes."
-            )
+            _warn_once("Redis writes no append-only file, so a restart loses published events. Set appendonly yes.")
         self._meet(facts.get("run_id", ""))
 
 
 class Links:
-    """A few connections, for whoever needs one for a moment.
+    """A small pool of connections for short use.
 
     Args:
-        pool: Makes them.
-        meet: See `Link`.
-        seconds: How long to wait for one.
+        pool: Makes the connections.
+        meet: Called after each connect; see `Link`.
+        seconds: Seconds to wait for a free connection.
     """
 
     def __init__(self, pool: redis.ConnectionPool, meet: Meet, seconds: float) -> None:
         self._pool = pool
         self._meet = meet
         self._seconds = seconds
-        # That of threading, patched, loses room for good when a greenlet is killed while it enters or leaves.
+        # The patched semaphore of threading loses a slot for ever if a greenlet is killed while it takes or releases one.
         self._room = (lock if is_patched() else threading).BoundedSemaphore(_MOST)
         self._idle: list[Link] = []  # appending and popping are atomic
         self._is_closed = False
 
     @contextmanager
     def one(self) -> Iterator[Link]:
-        """Use one that nobody else uses. Switches.
+        """Lend a free connection to the caller. Switches.
 
         Raises:
-            BrokerUnavailableError: All are in use for too long.
+            BrokerUnavailableError: All connections were in use until the timeout.
         """
         if not self._room.acquire(timeout=self._seconds):
             raise BrokerUnavailableError(
-                f"Redis is busy with {_MOST} questions of this worker. Nothing was done; try again later."
+                f"All {_MOST} Redis connections of this worker are in use. Nothing was done; try again later."
             )
         try:
             try:
@@ -197,7 +195,7 @@ class Links:
             self._room.release()
 
     def close(self) -> None:
-        """Hang up those that are idle now, and each that is in use after that."""
+        """Close idle connections now, and each used connection after its use."""
         self._is_closed = True
         self._hang_up()
 
@@ -219,20 +217,20 @@ def _warn_once(text: str) -> None:
 
 
 def has_timed_out(error: BaseException | None) -> bool:
-    """Whether this, or what it was caused by, is an answer that did not come in time."""
+    """Tell whether this error, or one of its causes, is an answer that did not come in time."""
     while error is not None and not isinstance(error, redis.exceptions.TimeoutError):
         error = error.__cause__
     return error is not None
 
 
 def _refused(error: redis.exceptions.ResponseError) -> Exception:
-    """What an error that the server answered means. A code in capitals says that it did not begin."""
+    """Translate an error that the server answered. A code in capitals means that the script did not begin."""
     text = str(error)
     code = text.partition(" ")[0]
     if code == "NOLOG":
         return NoLogError()
     if type(error) is redis.exceptions.ResponseError and (not code.isupper() or code == "WRONGTYPE"):
-        return AnswerLostError(text)  # a script broke off, and may have written already
+        return AnswerLostError(text)  # a script failed halfway, and might have written already
     return _unavailable(error)
 
 
@@ -240,10 +238,10 @@ def _unavailable(error: BaseException) -> BrokerUnavailableError:
     if isinstance(error, BrokerUnavailableError):
         return error
     return BrokerUnavailableError(
-        f"Redis did not do it: {_told(error)}. It is certainly not stored; try again, and look at Redis if it goes on."
+        f"Redis failed: {_told(error)}. The change is certainly not stored; try again, and look at Redis if it goes on."
     )
 
 
 def _told(error: BaseException) -> str:
-    """What an error says, without a full stop."""
+    """Return the text of an error, without its full stop."""
     return (str(error) or type(error).__name__).rstrip(".")

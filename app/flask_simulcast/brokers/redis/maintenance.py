@@ -1,4 +1,4 @@
-"""Trimming, sweeping, forgetting: what one worker of the fleet does for the log, now and then."""
+"""Maintain the log: trim, sweep, forget. One worker of the fleet does it at a time, periodically."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ..base import SETTLE_SECONDS, Clock, PastHead, new_tag
 from .rows import key_of, parts_of
 from .scripts import AGE, CHANNELS, FORGET, LOOK, ROOM, SWEEP, TRIM, Script
 
-# What one script may hold up all others with: a few milliseconds.
+# Bounds of one script, so that it delays other clients by a few milliseconds at most.
 _EVENTS = 500
 _GROUPS = 2000
 _PLACES = 100
 _CHANNELS = 64
 _BATCHES_A_ROUND = 100
 _LEASE_SECONDS = 5
-# The tail has all data once more. A worker that stands still for longer goes back to the histories.
+# The tail holds all data a second time, so it is short. A worker that stands still for longer goes back to the histories.
 _TAIL_SECONDS = 60
 
 Run = Callable[..., Any]
 
 
 class Maintenance:
-    """Bounded rounds of work.
+    """Bounded rounds of maintenance.
 
     Args:
         run: Runs a script. Switches.
-        settings: History bounds.
-        clock: Of this process: what it saw so long ago may go.
+        settings: The history bounds.
+        clock: The clock of this process, which gives the age of the heads that it saw.
     """
 
     def __init__(self, run: Run, settings: Settings, clock: Clock) -> None:
@@ -47,7 +47,7 @@ class Maintenance:
         self._batches_left = 0
 
     def work(self) -> None:
-        """One round, in one worker at a time. Switches."""
+        """Do one round, in one worker at a time. Switches."""
         is_ours, head, size, has_ended, grown = self._run(LOOK, self._holder, _LEASE_SECONDS * 1000)
         now = self._clock.monotonic()
         ceiling = self._settled.look(now, key_of(head))
@@ -58,7 +58,7 @@ class Maintenance:
         if has_ended:
             self._repeat(SWEEP, new_tag(), _PLACES)
         if not ceiling:
-            return  # nothing is old enough
+            return  # no event is old enough
         self._trim(ceiling, grown)
         if size > self._settings.history_bytes:
             self._repeat(ROOM, *parts_of(ceiling), self._settings.history_bytes, _EVENTS)
@@ -67,7 +67,7 @@ class Maintenance:
         self._next_mark = self._run(FORGET, self._next_mark, parts_of(aged + 1)[0])
 
     def _trim(self, ceiling: int, grown: int) -> None:
-        """Those that have grown, in no order, and the next few of all, whose events only age."""
+        """Trim the channels that have grown, in no order, and the next few of all channels, whose events only age."""
         rounds = max(math.ceil(grown / _CHANNELS), 1)
         while rounds and self._batches_left > 0:
             rounds -= 1
@@ -87,6 +87,6 @@ class Maintenance:
         return self._clock.time_ms()
 
     def _repeat(self, script: Script, *arguments: Any) -> None:
-        """Again and again, with others let in between, until there is no more or this round has had its share."""
+        """Run a script until there is no more to do or this round has used its share. Other commands can run in between."""
         while self._batches_left > 0 and self._run(script, *arguments):
             self._batches_left -= 1

@@ -1,4 +1,4 @@
-"""What the scripts answer, as positions and events."""
+"""Turn the answers of scripts into positions and events."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ _COUNTER_MASK = (1 << COUNTER_BITS) - 1
 
 
 def key_of(id: str) -> int:
-    """The key of a position, from the id of a stream's entry: ``ms-counter``."""
+    """Return the key of a position, from the id of a stream's entry: ``ms-counter``."""
     milliseconds, _, counter = id.partition("-")
     return int(milliseconds) << COUNTER_BITS | int(counter)
 
 
 def position_of(text: str) -> Position:
-    """From ``ms-counter-tag``."""
+    """Parse a position from ``ms-counter-tag``."""
     id, _, tag = text.rpartition("-")
     return Position(key_of(id), int(tag, 16))
 
 
 def parts_of(key: int) -> tuple[int, int]:
-    """Milliseconds and counter."""
+    """Split a key into milliseconds and counter."""
     return key >> COUNTER_BITS, key & _COUNTER_MASK
 
 
 def events_of(group: Sequence[Any]) -> list[Event]:
-    """The events of an entry of the tail."""
+    """Return the events of one entry of the tail."""
     id, fields = group
     key, tag = key_of(id), int(fields[1], 16)
     events = []
@@ -41,11 +41,11 @@ def events_of(group: Sequence[Any]) -> list[Event]:
 
 
 def marks_of(channels: Sequence[str], marks: Sequence[str | None], commons: Sequence[str]) -> dict[str, Position]:
-    """The mark of each channel that has one, or for which a common one counts.
+    """Return the mark that counts for each channel: its own, or a common one.
 
     Args:
-        marks: Of each channel, in their order.
-        commons: ``forgotten`` and ``forgotten_personal``.
+        marks: The mark of each channel, in the order of ``channels``.
+        commons: The common marks ``forgotten`` and ``forgotten_personal``.
     """
     common = {"forgotten": position_of(commons[0]), "forgotten_personal": position_of(commons[1])}
     found = {}
@@ -59,5 +59,5 @@ def marks_of(channels: Sequence[str], marks: Sequence[str | None], commons: Sequ
 
 
 def after(marks: dict[str, Position], key: int) -> dict[str, Position]:
-    """Those that lie after a position."""
+    """Return the marks that lie after a key."""
     return {channel: mark for channel, mark in marks.items() if mark.key > key}

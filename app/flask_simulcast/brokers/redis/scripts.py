@@ -1,6 +1,6 @@
-"""The scripts that run inside Redis, each in one go: nobody sees half of what one does.
+"""The scripts that run inside Redis. Each runs atomically: no client sees half of its effect.
 
-They are written in `scripts/*.lua`. Each is sent as its hash; a server that does not know it is sent the text.
+Their sources are in `scripts/*.lua`. A script is called by its hash; a server that does not know it gets the text.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ class Script:
     """One script.
 
     Args:
-        name: Of its file.
-        parts: Files that it needs, before it.
-        begins: It works without a log, since it makes one.
+        name: Name of its file.
+        parts: Names of the files that are loaded before it.
+        begins: True if it works without a log, because it makes one.
 
     Attributes:
-        name: Of its file.
-        text: What Redis runs.
-        sha: How Redis knows it.
+        name: Name of its file.
+        text: The complete text that Redis runs.
+        sha: SHA-1 of the text, which is its name in Redis.
     """
 
     def __init__(self, name: str, *parts: str, begins: bool = False) -> None:

@@ -1,7 +1,7 @@
-"""How a worker follows the log: one connection that waits for what comes next, for all of its listeners.
+"""Follow the log: one connection of a worker waits for new events, for all of its listeners.
 
-Each group of events names the position before it. As long as that is where the reader stands, nothing lies between. Where it
-is not, the server has lost something, or is another one now: that can't be seen from the numbers alone.
+Each group of events names the position before it. While that equals the reader's position, nothing lies between. If it
+differs, the server has lost events or is another server; the numbers alone don't show that.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Ask = Callable[[Position], Any]
 
 
 class Tail:
-    """Reads on, and waits, for one reader.
+    """Reads new events and waits for them, for one reader.
 
     Args:
-        link: Its own.
-        name: Of the stream.
+        link: A connection of its own.
+        name: Name of the stream.
         ask: Runs the read script for a position.
-        seconds: How long an answer may take. What waits for events waits half as long, or it would seem to be dead.
+        seconds: Timeout of an answer. A blocking read waits half of it, so that it never looks like a dead server.
     """
 
     def __init__(self, link: Link, name: str, ask: Ask, seconds: float) -> None:
@@ -41,15 +41,15 @@ class Tail:
         self._last_id = "$"
 
     def read(self, after: Position) -> Batch:
-        """What has come in meanwhile; where that does not follow, what the log says. Switches.
+        """Return the groups that `wait` received; if they don't follow the position, ask the log. Switches.
 
         Raises:
-            BrokerUnavailableError: It can't be read.
+            BrokerUnavailableError: The log can't be read.
         """
         groups, self._groups = self._groups, deque()
         events = _following(groups, after)
         if events:
-            self._groups = groups  # those for the next time
+            self._groups = groups  # the rest, for the next call
             return Batch(events, passed=False)
         passed, found = self._ask(after)
         events = [event for group in found for event in events_of(group) if event.position.key > after.key]
@@ -57,10 +57,10 @@ class Tail:
         return Batch(events, bool(passed))
 
     def wait(self, seconds: float) -> None:
-        """Until something comes, but no longer than half of what an answer may take. Switches.
+        """Wait for new events, for up to ``seconds`` and at most half of the timeout. Switches.
 
         Raises:
-            BrokerUnavailableError: There is nobody to wait for.
+            BrokerUnavailableError: The server does not answer.
         """
         if self._groups:
             return
@@ -74,12 +74,12 @@ class Tail:
             self._last_id = self._groups[-1][0]
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._link.close()
 
 
 def _following(groups: deque[Any], after: Position) -> list[Event]:
-    """The events of these groups, as far as one follows the other; a bounded number of them, and those groups are gone."""
+    """Take the groups that follow each other without a gap, a bounded number, and return their events."""
     events: list[Event] = []
     while groups and len(events) < _READ_EVENTS:
         last = events[-1].position if events else after

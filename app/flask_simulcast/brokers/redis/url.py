@@ -1,7 +1,7 @@
-"""Where Redis is: the URLs that SIMULCAST_BROKER_URL may have, and the connections that they stand for.
+"""Parse the Redis URLs of SIMULCAST_BROKER_URL and make their connections.
 
 - ``redis://[user:password@]host[:port][/db]``, ``rediss://`` with TLS, ``unix://path[?db=n]``
-- ``sentinel://[user:password@]host[:port],host[:port]/service[/db]``: whoever the sentinels say is the master now
+- ``sentinel://[user:password@]host[:port],host[:port]/service[/db]``: the master that the sentinels name
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _ESCAPE = "in a password write %2F for /, %3F for ?, %23 for #, %40 for @"
 
 
 def make_pool(url: str, seconds: float) -> redis.ConnectionPool:
-    """What makes connections. None is made yet.
+    """Return a pool that makes connections. It does not connect yet.
 
     Args:
-        url: One of the above.
-        seconds: How long connecting may take, and each answer.
+        url: One of the URLs above.
+        seconds: Timeout of a connect, and of each answer.
 
     Raises:
         ValueError: The URL can't be read.
@@ -41,13 +41,13 @@ def make_pool(url: str, seconds: float) -> redis.ConnectionPool:
         pool.make_connection()
     except _UnreadableError:
         raise
-    except (ValueError, TypeError, redis.RedisError):  # what they say may quote the URL, and so a password
+    except (ValueError, TypeError, redis.RedisError):  # their messages might quote the URL, and so a password
         raise _UnreadableError(f"host, port, db number or an option after ? can't be read; {_ESCAPE}") from None
     return pool
 
 
 class _UnreadableError(ValueError):
-    """What is wrong with a URL, without a word of it."""
+    """An error about a URL. Its message quotes nothing of the URL."""
 
 
 def _plain_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
@@ -60,10 +60,10 @@ def _plain_pool(url: str, options: dict[str, Any]) -> redis.ConnectionPool:
     elif not parts.path:
         raise _UnreadableError("it names no socket")
     else:
-        del options["socket_keepalive"]  # of TCP alone
+        del options["socket_keepalive"]  # for TCP only
     names = set(parse_qs(parts.query, keep_blank_values=True))
     if taken := sorted(names & options.keys()):
-        raise _UnreadableError(f"{', '.join(taken)} after ? is not for the URL to say")
+        raise _UnreadableError(f"{', '.join(taken)} after ? can't be set in the URL")
     _check_db(*parse_qs(parts.query).get("db", []))
     return redis.ConnectionPool.from_url(url, **options)
 

@@ -86,7 +86,7 @@ class Appender:
             if primary_code(error) in _NOT_COMMITTED:
                 raise BrokerUnavailableError(_CERTAIN.format(error)) from error
             raise PublishUncertainError(
-                f"The log failed while it committed: {error}. The event may be stored; try again with an idempotency key."
+                f"The log failed while it committed: {error}. The event might be stored; try again with an idempotency key."
             ) from error
         return result
 
@@ -178,7 +178,7 @@ class Committer:
             pending.done.wait(self._seconds)
         if not pending.done.ready():
             raise PublishUncertainError(
-                "The log has not answered in time. The event may be stored; try again with an idempotency key."
+                "The log has not answered in time. The event might be stored; try again with an idempotency key."
             )
         return pending.done.get() or []
 

@@ -1,9 +1,9 @@
--- Shorten tail and tags by age. ARGV: ms and n up to which the tail goes, ms and n up to which the tags go, how many groups at
--- most. Answers whether there is more.
+-- Shorten tail and tags by age. ARGV: ms and n up to which to trim the tail, ms and n up to which to trim the tags, largest
+-- number of groups. Returns whether there is more.
 local tail_ms, tail_n = tonumber(ARGV[3]), tonumber(ARGV[4])
 local head_ms, head_n = head()
 if is_before(head_ms, head_n, tail_ms, tail_n) then
-  tail_ms, tail_n = head_ms, head_n -- the log went back; beyond its head nothing was dropped
+  tail_ms, tail_n = head_ms, head_n -- the log lost its last events; nothing beyond its head was dropped
 end
 if is_before(drop_ms, drop_n, tail_ms, tail_n) then
   drop_ms, drop_n = tail_ms, tail_n

@@ -1,11 +1,11 @@
--- Store events, but for those whose idempotency key is known: of each caller all or none. ARGV: tag, then for each caller how
--- many, and channel, type, data, key of each. A key is empty, or its fingerprint of 32 characters (or '-'), a space, and itself.
--- Answers the id of the first new one; then, for each that is not new, its place among all and its position; for a caller
--- whose key is known with another fingerprint, the place of its first and '!'.
+-- Store the events whose idempotency key is not known yet: all events of a caller or none. ARGV: tag, then for each caller the
+-- number of its events, and channel, type, data, key of each. A key is empty, or a fingerprint of 32 characters (or '-'), a
+-- space, and the key. Returns the id of the first new event; then, for each event that is not new, its index among all and its
+-- position; for a caller whose key is known with another fingerprint, the index of its first event and '!'.
 local tag = ARGV[3]
 local events, answer, given = {}, {''}, {}
 
--- What a key stands for: its position, or '+n' for the n-th new one; and its fingerprint.
+-- Return the position of a key's event, or '+n' for the n-th new event; and its fingerprint.
 local function find(key)
   local found = given[key]
   if found then

@@ -1,5 +1,5 @@
--- A worker checks in. ARGV: tag, worker, whether it renews, ms of its lease, ms of the grace, how many come, listener and place
--- of each, then listeners that are gone. Answers whether it was taken.
+-- Check a worker in. ARGV: tag, worker, whether it renews, ms of its lease, ms of the grace, number of new places, listener and
+-- place of each, then listeners that are gone. Returns whether the check-in was accepted.
 local tag, worker, grace = ARGV[3], ARGV[4], mono + ARGV[7]
 if ARGV[5] == '1' then
   if not has_lease(worker) then

@@ -1,5 +1,5 @@
--- Fold marks of channels that have no event any more into their common mark. ARGV: where to go on, the ms before which a mark
--- is old. Answers where to go on.
+-- Fold old marks of channels without events into their common mark. ARGV: cursor, the ms before which a mark is old. Returns
+-- the next cursor.
 local old = tonumber(ARGV[4])
 local found = redis.call('HSCAN', MARKS, ARGV[3], 'COUNT', 200)
 for i = 1, #found[2], 2 do

@@ -1,4 +1,4 @@
--- Hold a lease. ARGV: name, holder, ms. Answers whether it is the holder's now.
+-- Hold a lease. ARGV: name, holder, ms. Returns whether the holder has it now.
 local name = prefix .. 'lease:' .. ARGV[3]
 local lease = redis.call('GET', name)
 if lease then

@@ -1,5 +1,5 @@
--- Places of connected listeners, in the order of ids. ARGV: id after which, how many, channel, user. Answers after which id to
--- go on ('' at the end), then listener, place, ...
+-- List places of connected listeners, in the order of ids. ARGV: the id to start after, largest number, channel, user. Returns
+-- the id to go on after ('' at the end), then listener, place, ...
 local MOST_LOOKED_AT = 200
 local start, most, channel, user = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local source = IDS

@@ -1,5 +1,5 @@
--- What there is to do, and who does it. ARGV: who asks, for how many ms. Answers whether it is the one who does it now, the
--- head's ms and n, the bytes of all histories, whether places have ended, how many channels have grown.
+-- Look what there is to maintain, and take the maintenance lease. ARGV: worker, ms of the lease. Returns whether the worker has
+-- the lease now, the id of the head, the bytes of all histories, whether places have ended, how many channels have grown.
 local name = prefix .. 'lease:simulcast:upkeep'
 local is_ours = 0
 local lease = redis.call('GET', name)
@@ -10,7 +10,7 @@ if lease then
 end
 if not lease or holder == ARGV[3] or ends <= mono or ends > mono + LEASE_MS then
   is_ours = 1
-  redis.call('DEL', name) -- frees memory, and so begins even where there is none left: the upkeep makes room
+  redis.call('DEL', name) -- this frees memory first, so that a server without free memory accepts the lease: maintenance then makes room
   redis.call('SET', name, string.format('%.0f ', mono + ARGV[4]) .. ARGV[3], 'PX', LEASE_MS)
 end
 local ms, n = head()

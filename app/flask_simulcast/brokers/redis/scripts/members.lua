@@ -1,4 +1,5 @@
--- Who is present on a channel, in the order of names. ARGV: channel, name after which, how many. Answers name, meta, since, places, ...
+-- List the members present on a channel, in the order of names. ARGV: channel, the name to start after, largest number. Returns
+-- name, meta, since, number of places, ...
 local answer = {}
 local start = ARGV[4] == '' and '-' or '(' .. ARGV[4]
 for _, member in ipairs(redis.call('ZRANGEBYLEX', prefix .. 'members:' .. ARGV[3], start, '+', 'LIMIT', 0, ARGV[5])) do

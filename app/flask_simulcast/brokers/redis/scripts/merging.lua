@@ -1,9 +1,9 @@
--- Histories of several channels as one sequence. For scripts that read them.
+-- Merge the histories of several channels into one sequence. Scripts that read histories load this first.
 
--- What is read ahead of one channel. All of them may have large events, and most of it may not be asked for.
+-- Bounds of the read-ahead per channel. Every channel might have large events, and most rows might not be needed.
 local AHEAD_BYTES, AHEAD_ROWS = 16384, 64
 
--- How many rows to read next, from those that were read last.
+-- Return how many rows to read next, from the size of those that were read last.
 local function step_after(rows)
   local bytes = 0
   for _, row in ipairs(rows) do
@@ -12,7 +12,7 @@ local function step_after(rows)
   return math.max(1, math.min(AHEAD_ROWS, math.floor(AHEAD_BYTES * #rows / bytes)))
 end
 
--- Go to a source's next row. Answers whether there is one.
+-- Go to a source's next row. Returns whether there is one.
 local function advance(source)
   source.at = source.at + 1
   if source.at > #source.rows and #source.rows == source.step then
@@ -28,7 +28,7 @@ local function advance(source)
   return row ~= nil
 end
 
--- Go through these channels' events with XRANGE or XREVRANGE, as {place of the channel, row}.
+-- Iterate over these channels' events with XRANGE or XREVRANGE, as {index of the channel, row}.
 local function merge(command, start, last, channels)
   local sources, seen = {}, {} -- a heap
   local function is_first(one, other)

@@ -1,12 +1,12 @@
--- Where a replay of the newest events begins. ARGV: how many, before which id ('+' for all), then channels. Answers how many it
--- found, the position before them ('' for none), before which id to look for more ('' where that is all or enough), the head,
--- the common marks, and for each channel its mark.
+-- Find where a replay of the newest events begins. ARGV: number of events, the id to look before ('+' for all), then channels.
+-- Returns how many it found, the position before them ('' for none), the id to look before for more ('' if these are all or
+-- enough), the head, the common marks, and for each channel its mark.
 local MOST_ROWS, MOST_BYTES = 1000, 1048576
 local wanted, channels = tonumber(ARGV[3]), arguments_from(5)
 local head_ms, head_n, head_tag = head()
 local facts = redis.call('HMGET', LOG, 'forgotten', 'forgotten_personal', 'floor')
 
--- The position before an event, which is whole to resume from.
+-- Return the position before an event. A resume from it misses nothing.
 local function position_before(ms, n)
   local first_ms, first_n, tag, count = group_at(id_of(ms, n))
   if first_ms and is_before(first_ms, first_n, ms, n) then
@@ -18,7 +18,7 @@ local function position_before(ms, n)
     local last_ms, last_n = following(first_ms, first_n, count - 1)
     return id_of(last_ms, last_n) .. '-' .. tag
   end
-  -- What is below the floor is known by its place alone.
+  -- A position below the floor is recognised by its key alone.
   local floor_ms, floor_n = parse(facts[3])
   floor_ms, floor_n = following(floor_ms, floor_n, -1)
   return id_of(floor_ms, floor_n) .. '-00000000'

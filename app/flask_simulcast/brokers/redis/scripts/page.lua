@@ -1,6 +1,6 @@
--- A page of history, in one snapshot. ARGV: ms and n of where it begins, ms and n of where it ends, most bytes of data, then
--- channels. Answers the common marks, for each channel its mark, whether it was cut, and the rows one after the other: channel,
--- id, tag and type, data.
+-- Return a page of history, from one snapshot. ARGV: ms and n of its beginning, ms and n of its end, largest bytes of data, then
+-- channels. Returns the common marks, for each channel its mark, whether the page was cut, and the rows one after the other:
+-- channel, id, tag and type, data.
 local most, channels = tonumber(ARGV[7]), arguments_from(8)
 local commons, marks = redis.call('HMGET', LOG, 'forgotten', 'forgotten_personal'), marks_of(channels)
 local rows, count, bytes = {}, 0, 0

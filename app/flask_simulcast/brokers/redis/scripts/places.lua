@@ -1,11 +1,11 @@
--- The register. For scripts that touch it.
+-- The register. Scripts that use it load this first.
 --
 -- places   HASH  listener: JSON [worker, user, member, channels, present_on, meta, token_id, encoding, since_ms, member as JSON]
 -- ids      ZSET  listeners, in their order; of-user:<user>, on:<channel> the same of one user or channel
--- workers  ZSET  workers by the end of their lease; of:<worker> SET of its listeners
+-- workers  ZSET  workers by the end of their lease; of:<worker> SET of a worker's listeners
 -- ending   ZSET  listeners in their grace, by its end
--- members:<channel>      ZSET  who is present, in their order
--- as:<channel> <member>  ZSET  listeners through whom, by when they came
+-- members:<channel>      ZSET  members that are present, in their order
+-- as:<channel> <member>  ZSET  listeners that make a member present, by the time they came
 
 local PLACES, IDS, WORKERS, ENDING = prefix .. 'places', prefix .. 'ids', prefix .. 'workers', prefix .. 'ending'
 
@@ -78,7 +78,7 @@ local function remove(listener)
   return place
 end
 
--- Who is present through these places, each with the one that came first.
+-- Return the presences of these places, each with the place that came first.
 local function presences_of(places)
   table.sort(places, function(one, other)
     if one.since ~= other.since then
@@ -103,7 +103,7 @@ local function is_absent(presence)
   return redis.call('EXISTS', presence.name) == 0
 end
 
--- Add an event that tells of it.
+-- Add a join or leave event.
 local function tell(events, type, presence)
   local place = presence.place
   events[#events + 1] = 'presence:' .. presence.channel
@@ -111,7 +111,7 @@ local function tell(events, type, presence)
   events[#events + 1] = string.format('{"member":%s,"meta":%s,"time":%.0f}', place.quoted, place.meta, wall)
 end
 
--- Take places out, and tell who has left with them.
+-- Add a leave event for each member whose last place was removed.
 local function tell_left(events, removed)
   for _, presence in ipairs(presences_of(removed)) do
     if is_absent(presence) then

@@ -1,18 +1,18 @@
 -- What all scripts share: names of keys, the clocks, positions, and how events get into the log.
 --
--- KEYS[1]           what all keys begin with; has a hash tag, so that a cluster keeps them together
--- ARGV[1], ARGV[2]  wall and monotonic clock in ms; empty for the server's own, which is one for all workers
--- ARGV[3...]        as each script says
+-- KEYS[1]           prefix of all keys; it has a hash tag, so that a cluster keeps them together
+-- ARGV[1], ARGV[2]  wall and monotonic clock in ms; empty for the server's clock, which all workers share
+-- ARGV[3...]        arguments of the script
 --
 -- log     HASH    ms, n, tag: the last position given out · birth · floor: where the tags begin · below: the last position
 --                 before that · dropped: up to where the tail is no longer whole · bytes: of all histories · forgotten,
 --                 forgotten_personal: the common marks
--- tail    STREAM  one entry a group of events that were stored together: what every worker reads. Its id is the position
---                 of the first one; {position before it, tag, channel LF type, data, channel LF type, data, ...}
+-- tail    STREAM  one entry per group of events that were stored together; every worker reads it. Its id is the position of
+--                 the first event; {position before it, tag, channel LF type, data, channel LF type, data, ...}
 -- tags    STREAM  the same groups as {tag, how many}, for much longer
 -- c:<channel>     STREAM  history: {tag and type, data}
 -- marks   HASH    channel: the highest position that was trimmed
--- grown   SET     channels that may have more events than they should
+-- grown   SET     channels that might have more events than they should
 -- oldest  ZSET    channels by their oldest event
 
 local prefix = KEYS[1]
@@ -24,7 +24,7 @@ if not wall then
 end
 
 local COUNTERS = 1048576
--- Of a group. unpack takes no more than 8000; who reads on takes whole groups.
+-- Bounds of a group. unpack takes 8000 values at most, and readers read whole groups.
 local GROUP, GROUP_BYTES = 1000, 131072
 local EVENT_BYTES = 64
 local KNOWN_MS = 300000
@@ -73,7 +73,7 @@ local function head()
   return tonumber(head[1]), tonumber(head[2]), head[3]
 end
 
--- The group that a position belongs to, or the last one before it: first position, tag, how many.
+-- Return the group of a position, or the last group before it: first position, tag, number of events.
 local function group_at(id)
   local found = redis.call('XREVRANGE', TAGS, id, '-', 'COUNT', 1)[1]
   if found then
@@ -82,7 +82,7 @@ local function group_at(id)
   end
 end
 
--- Store events from..to of {channel, type, data, ...} as one group. Answers the position of the first.
+-- Store events from..to of {channel, type, data, ...} as one group. Returns the position of the first.
 local function append_group(events, from, to, tag)
   local ms, n, last_tag = head()
   local before = id_of(ms, n) .. '-' .. last_tag
@@ -115,7 +115,7 @@ local function append_group(events, from, to, tag)
   return first_ms, first_n
 end
 
--- Store {channel, type, data, ...}. Answers the id of the first; the others follow it without a gap.
+-- Store {channel, type, data, ...}. Returns the id of the first; the others follow it without a gap.
 local function append(events, tag)
   local first, from, bytes = '', 1, 0
   for i = 1, #events, 3 do

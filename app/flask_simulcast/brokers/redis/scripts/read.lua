@@ -1,5 +1,5 @@
--- What comes after a position. ARGV: its ms, n, tag. Answers whether it was passed, and groups of the tail, from the one that
--- it is in on.
+-- Read the events after a position. ARGV: its ms, n, tag. Returns whether trimming has passed it, and groups of the tail, from
+-- the group of the position on.
 local ms, n, tag = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local head_ms, head_n = head()
 local kept = redis.call('HMGET', LOG, 'birth', 'dropped', 'below')
@@ -17,7 +17,7 @@ if first_ms then
     start = id_of(first_ms, first_n)
   end
 elseif kept[3] ~= ARGV[3] .. '-' .. ARGV[4] .. '-' .. tag then
-  passed = true -- nobody can tell any more whether it is a position of this log
+  passed = true -- the tags no longer show whether it is a position of this log
 end
 local groups, events, bytes, step = {}, 0, 0, 1
 while events < 1024 and bytes < 1048576 do

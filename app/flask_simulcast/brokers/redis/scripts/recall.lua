@@ -1,4 +1,4 @@
--- What is kept. ARGV: name, and whether it goes with that.
+-- Return a kept text. ARGV: name, and whether to delete it.
 local name = prefix .. 'kept:' .. ARGV[3]
 local found = redis.call('GET', name)
 if not found then

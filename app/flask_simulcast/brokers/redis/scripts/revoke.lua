@@ -1,5 +1,5 @@
--- Remember a revocation, and tell it. ARGV: tag, name, before, for how many ms, channel, type, data. Answers the event's id.
--- Both the later time and the longer memory win.
+-- Remember a revocation, and append its event. ARGV: tag, name, before, ms to remember it, channel, type, data. Returns the
+-- event's id. If the name has a revocation already, the later of both times and of both ends are kept.
 local name = prefix .. 'revoked:' .. ARGV[4]
 local before, ends = tonumber(ARGV[5]), wall + ARGV[6]
 local found = redis.call('GET', name)

@@ -1,4 +1,4 @@
--- The latest time that was revoked for any of these names; 0 for none. ARGV: names.
+-- Return the latest time that was revoked for any of these names; 0 if there is none. ARGV: names.
 local latest = 0
 for i = 3, #ARGV do
   local found = redis.call('GET', prefix .. 'revoked:' .. ARGV[i])

@@ -1,5 +1,5 @@
--- Let the oldest events of all go while there are too many bytes. ARGV: ms and n above which nothing goes, the bytes that may
--- stay, how many events at most. Answers whether there is more.
+-- Remove the oldest events of all channels while there are too many bytes. ARGV: ms and n above which nothing is removed, the
+-- bytes that may stay, largest number of events. Returns whether there is more.
 local ceiling_ms, ceiling_n = tonumber(ARGV[3]), tonumber(ARGV[4])
 local allowed, left = tonumber(ARGV[5]), tonumber(ARGV[6])
 local gone = 0

@@ -1,4 +1,4 @@
--- Remove places that have ended, and tell who has left with them. ARGV: tag, how many at most. Answers whether there is more.
+-- Remove places that have ended, and append the leave events. ARGV: tag, largest number of places. Returns whether there is more.
 local most = tonumber(ARGV[4])
 local never = '(' .. string.format('%.0f', mono + LEASE_MS)
 local over, removed, events = {}, {}, {}

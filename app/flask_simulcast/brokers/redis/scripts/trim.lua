@@ -1,5 +1,5 @@
--- Bring channels within their bounds. ARGV: ms and n above which nothing goes, how many events at most, then channel, how many
--- it keeps, and the ms before which its events are too old. Answers whether there is more.
+-- Trim channels to their bounds. ARGV: ms and n above which nothing is removed, largest number of events, then channel, number
+-- of events to keep, and the ms before which its events are too old. Returns whether there is more.
 local ceiling_ms, ceiling_n = tonumber(ARGV[3]), tonumber(ARGV[4])
 local most = tonumber(ARGV[5])
 local gone = 0

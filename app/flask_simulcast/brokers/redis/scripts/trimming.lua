@@ -1,15 +1,15 @@
--- How events go. For scripts that trim. What frees memory comes first: of a server that is full it alone is taken.
+-- Remove events. Scripts that trim load this first. Commands that free memory come first, because a full server refuses others.
 
-local bytes_left = 1048576 -- what one script reads, and frees
+local bytes_left = 1048576 -- bytes that one script reads and frees
 local AHEAD_BYTES, AHEAD_ROWS = 65536, 50
 local drop_ms, drop_n = parse(redis.call('HGET', LOG, 'dropped'))
 
--- Take the oldest events out of a channel while they may go, so many at most. Answers how many.
+-- Remove up to `most` of a channel's oldest events while `may_go` allows it. Returns how many were removed.
 local function take(channel, most, may_go)
   local name = history_of(channel)
   local taken, bytes, start = 0, 0, '-'
   local mark, next_id, score
-  local step = 1 -- all channels may have large events
+  local step = 1 -- every channel might have large events
   while not score and taken < most and bytes < bytes_left do
     local rows = redis.call('XRANGE', name, start, '+', 'COUNT', step)
     for _, row in ipairs(rows) do
@@ -50,7 +50,7 @@ local function take(channel, most, may_go)
   return taken
 end
 
--- The tail goes up to what was dropped, group by group.
+-- Trim the tail up to the last dropped event, group by group.
 local function drop_tail()
   local first_ms, first_n, _, count = group_at(id_of(drop_ms, drop_n))
   local ms, n = following(drop_ms, drop_n, 1)

@@ -1,5 +1,6 @@
--- What a verdict is made of, in one snapshot. ARGV: ms and n of a position, then channels. Answers: the head, the birth, the
--- common marks, the tag that the position has here ('' if it is none of this log, false below the tags), and for each channel its mark.
+-- Return the facts of a verdict, from one snapshot. ARGV: ms and n of a position, then channels. Returns the head, the birth,
+-- the common marks, the tag of the position in this log ('' if the log has no such position, false below the tags), and for
+-- each channel its mark.
 local ms, n = tonumber(ARGV[3]), tonumber(ARGV[4])
 local facts = redis.call('HMGET', LOG, 'ms', 'n', 'tag', 'birth', 'forgotten', 'forgotten_personal', 'floor')
 local floor_ms, floor_n = parse(facts[7])
