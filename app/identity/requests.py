@@ -18,8 +18,9 @@ from flask import Flask, current_app, request
 
 from ..extensions import simulcast
 from ..flask_simulcast import ForbiddenError, Grant, UnauthorizedError, cors
+from ..web.api import route_of
 from ..web.errors import ApiError
-from ..web.openapi.operation import Access, operation_of
+from ..web.right import Access
 from .keys import read_keys
 from .tokens import Tokens
 
@@ -188,8 +189,8 @@ def _bearer() -> str | None:
 
 def _is_for_tickets() -> bool:
     """Whether this is a stream. Not for HEAD: who only looks whether a link is alive must not spend the ticket in it."""
-    operation = operation_of(current_app.view_functions.get(request.endpoint or ""))
-    return request.method == "GET" and operation is not None and operation.access is Access.LISTEN
+    route = route_of(current_app.view_functions.get(request.endpoint or ""))
+    return request.method == "GET" and route is not None and route.access is Access.LISTEN
 
 
 def _redeem(ticket: str) -> Grant:

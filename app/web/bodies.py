@@ -15,7 +15,6 @@ import gevent
 from flask import Flask, Request, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from ..extensions import simulcast
 from .errors import ApiError
 
 _KEY = "bodies"
@@ -90,7 +89,6 @@ def read(most_bytes: int | None = None) -> bytes:
 
     Raises:
         ApiError: 415 ``content_encoding``: it is compressed.
-        UnauthorizedError: The grant that this request was let in by has ended meanwhile.
         RequestEntityTooLarge: It is larger.
         ApiError: 408 ``body_timeout``: it did not come in time. 503 ``too_many_bodies``: others hold what there is. 400
             ``bad_body``: its framing is broken, or its client went away.
@@ -115,7 +113,6 @@ def read(most_bytes: int | None = None) -> bytes:
     finally:
         bodies.reading -= 1
     here.environ[_IS_READ] = True
-    simulcast.check_grant()  # it was asked for before the body, which may have taken long
     return whole
 
 

@@ -24,10 +24,6 @@ Answer = Mapping[str, Any] | None
 Id = str | int | None
 _MAX_ID_CHARACTERS = 128
 
-#: What an operation of a WebSocket answers, and which errors stand before the handshake besides those of a grant.
-OPENED: Mapping[int, Mapping[str, Any] | None] = {101: None}
-REFUSED = (426, 429, 503)
-
 
 def converse(ws: Connection, kinds: Kinds, answer: Callable[[Any, Id], Answer]) -> None:
     """Answer the client's messages one after another, until it is gone. Switches.

@@ -31,7 +31,7 @@ def test_every_test_of_the_seed_stands_in_the_table() -> None:
 
 def test_every_route_of_the_hub_stands_on_the_page() -> None:
     source = (ROOT / "app" / "features" / "hub_api" / "routes.py").read_text()
-    routes = re.findall(r'@blueprint\.(\w+)\("([^"]+)"', source)
+    routes = re.findall(r'@api\.(\w+)\(\s*"([^"]+)"', source)
     assert routes
     for method, rule in routes:
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule).replace("<listener>", "<id>")

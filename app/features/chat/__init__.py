@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Flask
 
 from . import limits, socket
-from .routes import blueprint, page
+from .routes import api, page
 
 
 def init_app(app: Flask) -> None:
     """Add the routes, and the buckets that bound a flood."""
     limits.init_app(app)
     app.register_blueprint(page)
-    app.register_blueprint(blueprint, url_prefix="/api/v1/chat")
-    app.register_blueprint(socket.blueprint)
+    app.register_blueprint(api.blueprint, url_prefix="/api/v1/chat")
+    app.register_blueprint(socket.api.blueprint)

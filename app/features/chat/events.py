@@ -53,11 +53,6 @@ class Person(NamedTuple):
         return {"user": self.name, "verified": self.is_verified}
 
 
-def right_of(room: str) -> str:
-    """What a grant names: ``subscribe`` to enter, ``publish`` to speak."""
-    return f"chat.{room}"
-
-
 def channel_of(room: str) -> str:
     """Where messages go."""
     return ROOM + room

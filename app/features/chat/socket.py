@@ -6,17 +6,16 @@ import time
 from functools import partial
 from typing import Annotated
 
-from flask import Blueprint
 from msgspec import Meta, Struct
 
-from ...extensions import simulcast, sock
+from ...extensions import simulcast
 from ...flask_simulcast import Connection, client_input
 from ...web import conversation as sockets
-from ...web import limits, query
-from ...web.openapi.operation import Access, Operation, describes
+from ...web import limits
+from ...web.api import Api
 from . import access, events, frames, schemas, service
 
-blueprint = Blueprint("chat_socket", __name__)
+api = Api("chat_socket", __name__, {"room": schemas.Room})
 
 # More than anybody types; what is said has a bound of its own, which is told and not closed for.
 _LIMITS = {"messages_per_second": 20}
@@ -40,28 +39,13 @@ class Ping(Struct, forbid_unknown_fields=True):
 KINDS: sockets.Kinds = {"message": Say, "typing": Types, "ping": Ping}
 
 
-def _before(room: str) -> None:
-    grant, _ = access.enter(room, _user())
-    simulcast.check_capacity(grant)
-
-
-@sock.route("/ws/chat/<room>", blueprint, before=_before, text_only=True, limits=_LIMITS)
-@describes(
-    Operation(
-        answers=sockets.OPENED,
-        access=Access.LISTEN,
-        needs="`subscribe` on `chat.<room>`, and to speak what `POST …/message` needs",
-        path={"room": schemas.Room},
-        query=schemas.StreamQuery,
-        errors=sockets.REFUSED,
-    )
-)
+@api.websocket("/ws/chat/<room>", needs=access.ENTER, query=schemas.StreamQuery, limits=_LIMITS)
 def chat(ws: Connection, room: str) -> None:
     """Come into a room by WebSocket: JSON text, in both directions; docs/chat.md describes it.
 
-    First `connected` and `history`, or with `last_event_id` what was missed; then what happens in the room.
+    First `connected` and `history`, or with `last_event_id` what was missed; then what happens in the room. To speak needs
+    what `POST …/message` needs.
     """
-    grant, person = access.enter(room, _user())
     with simulcast.websocket(
         ws,
         events.channels_of(room),
@@ -69,8 +53,8 @@ def chat(ws: Connection, room: str) -> None:
         view=events.told,
         snapshot=lambda: service.entrance(room),
         snapshot_type=events.HISTORY,
-        grant=grant,
-        member=person.member,
+        grant=simulcast.grant(),
+        member=access.person_of(access.given_name()).member,
         present=(events.channel_of(room),),
     ):
         sockets.converse(ws, KINDS, partial(_answer, room))
@@ -79,7 +63,8 @@ def chat(ws: Connection, room: str) -> None:
 def _answer(room: str, message: Say | Types | Ping, _: sockets.Id) -> sockets.Answer:
     if isinstance(message, Ping):
         return {"type": "pong", "time": time.time_ns() // 1_000_000}
-    person, speaker = access.speaker(access.require_speech(room), _user())
+    access.SPEAK.require({"room": room})
+    person, speaker = access.speaker_of(access.given_name())
     limits.check_publish(1)
     if isinstance(message, Types):
         service.typing(room, person, speaker)
@@ -87,7 +72,3 @@ def _answer(room: str, message: Say | Types | Ping, _: sockets.Id) -> sockets.An
     with client_input():
         event = service.say(room, person, speaker, message.message, key=message.key)
     return {"type": "sent", "position": str(event.position)}
-
-
-def _user() -> str:
-    return query.read(schemas.StreamQuery).user

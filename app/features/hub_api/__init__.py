@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Flask
 
 from . import ws
-from .routes import blueprint
+from .routes import api
 
 
 def init_app(app: Flask) -> None:
     """Add the routes."""
-    app.register_blueprint(blueprint, url_prefix="/api/v1")
-    app.register_blueprint(ws.blueprint)
+    app.register_blueprint(api.blueprint, url_prefix="/api/v1")
+    app.register_blueprint(ws.api.blueprint)

@@ -15,8 +15,8 @@ from msgspec import UNSET, UnsetType
 
 from ...flask_simulcast import IdempotencyKey
 from ...web import body
+from ...web.body import NDJSON
 from ...web.errors import ApiError
-from ...web.openapi.operation import NDJSON
 from .schemas import Draft, Event, Events, PublishedTo
 
 # All that names lines of JSON, one value each.

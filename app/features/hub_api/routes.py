@@ -2,261 +2,50 @@
 
 from __future__ import annotations
 
-import msgspec
-from flask import Blueprint, Response, current_app, request
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, current_app, request
 from msgspec import UNSET
 
 from ...extensions import simulcast
-from ...flask_simulcast import client_input
-from ...identity import requests as auth
+from ...flask_simulcast import Grant, client_input
+from ...identity.rights import Identity, Publish, PublishEach, Subscribe
 from ...identity.sender import current_sender
-from ...web import bodies, body, limits, query, reads
-from ...web.answers import as_json
+from ...web import body as bodies
+from ...web import reads
+from ...web.api import Api
+from ...web.body import JSON, NDJSON, Body
 from ...web.errors import ApiError
-from ...web.openapi.operation import JSON, NDJSON, RESUME_HEADER, STREAMS, Access, Operation, describes
+from ...web.right import Access, Right
+from ...web.route import RESUME_HEADER, STREAMS
 from . import reading, schemas, service
 
-blueprint = Blueprint("hub_api", __name__)
+api = Api("hub_api", __name__, {"user": schemas.User, "listener": schemas.ListenerId, "channel": schemas.Channel})
 
-_KEY_HEADER = {
-    "Idempotency-Key": "For a single event; the same as `idempotency_key` in the body. 409 if it was used for another event."
-}
 # Size of the rest of a draft, beside its data, and of a ticket request.
 _MAX_HEAD_BYTES = 4096
-_ticket_request = msgspec.json.Decoder(schemas.TicketRequest)
 
 
-@blueprint.get("/stream")
-@describes(
-    Operation(
-        answers=STREAMS,
-        access=Access.LISTEN,
-        needs="`subscribe` on each channel; on `all`, to be let in at all",
-        query=schemas.StreamQuery,
-        headers=RESUME_HEADER,
-        errors=(429, 503),
-    )
-)
-def stream() -> Response:
-    """Listen to channels: server-sent events, or one JSON object a line for `Accept: application/x-ndjson`.
+class ListenToEach(Right):
+    """To listen to each channel of the query. `Simulcast.stream` asks for it, once it has counted them."""
 
-    The body does not end by itself; docs/wire.md describes it.
-    """
-    asked = query.read(schemas.StreamQuery)
-    return simulcast.stream(asked.channel, replay=None if asked.replay is UNSET else asked.replay)
+    access = Access.LISTEN
+    text = "`subscribe` on each channel; on `all`, to be let in at all"
+
+    def require(self, path: Mapping[str, str]) -> Grant:
+        return simulcast.grant()
 
 
-@blueprint.post("/events")
-@describes(
-    Operation(
-        answers={201: {JSON: schemas.PublishedMany}},
-        access=Access.GRANTED,
-        needs="`publish` on each channel",
-        headers=_KEY_HEADER,
-        body={JSON: schemas.Events, NDJSON: str},
-        errors=(409, 429, 503),
-    )
-)
-def publish() -> Response:
-    """Publish one event, an array of them, or one a line; all or none."""
-    auth.require_publisher()
-    events = reading.read_events(
-        bodies.read(),
-        request.mimetype,
-        request.headers.get("Idempotency-Key"),
-        _bounds(),
-        simulcast.hub.breathe,
-    )
-    auth.require_publish({name for event in events for name in event.names})
-    limits.check_publish(sum(len(event.names) for event in events))
-    sender = current_sender()
-    with client_input():
-        published = simulcast.publish_many(reading.as_mapping(event, sender) for event in events)
-    return as_json(service.published_many(published), 201)
+def _user(given: str) -> str:
+    """What was no UTF-8 in the path has become a replacement character, and would be another user."""
+    if "\ufffd" in given:
+        raise ApiError(400, "not_utf8", "The user in the path is not UTF-8. Encode it as UTF-8, then as percent signs.")
+    return given
 
 
-@blueprint.post("/broadcast")
-@describes(
-    Operation(
-        answers={201: {JSON: schemas.Published}},
-        access=Access.GRANTED,
-        needs="`publish` on `all`",
-        headers=_KEY_HEADER,
-        body={JSON: schemas.Draft},
-        errors=(409, 429, 503),
-    )
-)
-def broadcast() -> Response:
-    """Publish an event that every listener gets, whatever it listens to."""
-    auth.require_publish(["all"])
-    event = _draft()
-    with client_input():
-        published = simulcast.broadcast(event.data, **reading.options_of(event, current_sender()))
-    return as_json(service.published(published), 201)
-
-
-# A user's name may have slashes in it, even two in a row: many are URLs.
-@blueprint.post("/users/<path:user>/events", merge_slashes=False)
-@describes(
-    Operation(
-        answers={201: {JSON: schemas.Published}},
-        access=Access.GRANTED,
-        needs="`publish` on `user:<user>`",
-        path={"user": schemas.User},
-        headers=_KEY_HEADER,
-        body={JSON: schemas.Draft},
-        errors=(409, 429, 503),
-    )
-)
-def publish_to_user(user: str) -> Response:
-    """Publish an event for all connections of one user, those that come back later included."""
-    _check_text(user)
-    auth.require_publish([f"user:{user}"])
-    event = _draft()
-    with client_input():
-        published = simulcast.publish_to_user(user, event.data, **reading.options_of(event, current_sender()))
-    return as_json(service.published(published), 201)
-
-
-@blueprint.delete("/users/<path:user>/grants", merge_slashes=False)
-@describes(
-    Operation(
-        answers={204: None},
-        access=Access.GRANTED,
-        needs="`publish` on `user:<user>`",
-        path={"user": schemas.User},
-        errors=(503,),
-    )
-)
-def revoke(user: str) -> Response:
-    """End all tokens and streams of a user: those that were issued until now."""
-    _check_text(user)
-    auth.require_publish([f"user:{user}"])
-    with client_input():
-        simulcast.revoke(user=user)
-    return Response(status=204)
-
-
-@blueprint.post("/listeners/<listener>/events")
-@describes(
-    Operation(
-        answers={201: {JSON: schemas.Published}},
-        access=Access.GRANTED,
-        needs="`publish` on `listener:<listener>`",
-        path={"listener": schemas.ListenerId},
-        headers=_KEY_HEADER,
-        body={JSON: schemas.Draft},
-        errors=(404, 409, 429, 503),
-    )
-)
-def publish_to_listener(listener: str) -> Response:
-    """Publish an event for one connection, in whichever worker it is."""
-    auth.require_publish([f"listener:{listener}"])
-    event = _draft()
-    with client_input():
-        published = simulcast.publish_to_listener(listener, event.data, **reading.options_of(event, current_sender()))
-    return as_json(service.published(published), 201)
-
-
-@blueprint.get("/listeners")
-@describes(
-    Operation(
-        answers={200: {JSON: schemas.ListenersPage}},
-        access=Access.GRANTED,
-        needs="`subscribe` on `listener:*`",
-        query=schemas.ListenersQuery,
-        errors=(429, 503),
-    )
-)
-def listeners() -> Response:
-    """Who is connected, over all workers."""
-    auth.require_subscribe(["listener:any"])
-    return as_json(service.listeners_page(query.read(schemas.ListenersQuery)))
-
-
-@blueprint.delete("/listeners/<listener>")
-@describes(
-    Operation(
-        answers={204: None},
-        access=Access.GRANTED,
-        needs="`publish` on `listener:<listener>`",
-        path={"listener": schemas.ListenerId},
-        query=schemas.KickQuery,
-        errors=(404, 503),
-    )
-)
-def kick(listener: str) -> Response:
-    """Close one connection, in whichever worker it is."""
-    auth.require_publish([f"listener:{listener}"])
-    simulcast.kick(listener, reconnect=query.read(schemas.KickQuery).reconnect)
-    return Response(status=204)
-
-
-@blueprint.get("/channels/<channel>/history")
-@describes(
-    Operation(
-        answers={200: {JSON: schemas.HistoryPage}},
-        access=Access.READ,
-        needs="`subscribe` on the channel",
-        path={"channel": schemas.Channel},
-        query=schemas.HistoryQuery,
-        errors=(429, 503),
-    )
-)
-def history(channel: str) -> Response:
-    """A page of what a channel has kept, with the verdict on whether something is missing."""
-    auth.require_subscribe([channel])
-    asked = query.read(schemas.HistoryQuery)
-    return as_json(service.history_page(reads.history(channel, after=asked.after or None, limit=asked.limit)))
-
-
-@blueprint.get("/channels/<channel>/presence")
-@describes(
-    Operation(
-        answers={200: {JSON: schemas.MembersPage}},
-        access=Access.READ,
-        needs="`subscribe` on `presence:<channel>`",
-        path={"channel": schemas.Channel},
-        query=schemas.MembersQuery,
-        errors=(429, 503),
-    )
-)
-def presence(channel: str) -> Response:
-    """Who is present on a channel, over all workers."""
-    auth.require_subscribe([f"presence:{channel}"])
-    asked = query.read(schemas.MembersQuery)
-    return as_json(service.members_page(channel, asked.after, asked.limit))
-
-
-@blueprint.post("/tickets")
-@describes(
-    Operation(
-        answers={201: {JSON: schemas.Ticket}},
-        access=Access.GRANTED,
-        needs="a token in a header or a cookie",
-        body={JSON: schemas.TicketRequest},
-        body_is_optional=True,
-        errors=(429, 503),
-    )
-)
-def issue_ticket() -> Response:
-    """A ticket that lets in once, for who can't send a header: EventSource and WebSocket."""
-    grant = auth.require_identity()
-    try:
-        asked = body.parse(bodies.read(_MAX_HEAD_BYTES) or b"{}", _ticket_request)
-    except msgspec.ValidationError as error:
-        raise ApiError(
-            400, "invalid_ticket_request", f'{error}. Send for example {{"seconds": {schemas.MAX_TICKET_SECONDS}}}.'
-        ) from None
-    return as_json(service.issue_ticket(grant, asked.seconds), 201)
-
-
-def _draft() -> schemas.Draft:
-    bounds = _bounds()
-    text = bodies.read(2 * bounds.event_bytes + _MAX_HEAD_BYTES)
-    draft = reading.read_draft(text, request.headers.get("Idempotency-Key"), bounds.event_bytes)
-    limits.check_publish(1)
-    return draft
+TO_USER = Publish("user:<user>", user=_user)
+TO_LISTENER = Publish("listener:<listener>")
 
 
 def _bounds() -> reading.Bounds:
@@ -266,7 +55,144 @@ def _bounds() -> reading.Bounds:
     )
 
 
-def _check_text(user: str) -> None:
-    """What was no UTF-8 in the path has become a replacement character, and would be somebody else."""
-    if "\ufffd" in user:
-        raise ApiError(400, "not_utf8", "The user in the path is not UTF-8. Encode it as UTF-8, then as percent signs.")
+def _key() -> str | None:
+    return request.headers.get("Idempotency-Key")
+
+
+EVENTS = Body(
+    content={JSON: schemas.Events, NDJSON: str},
+    most_bytes=lambda: None,
+    parse=lambda text: reading.read_events(text, request.mimetype, _key(), _bounds(), simulcast.hub.breathe),
+)
+DRAFT = Body(
+    content={JSON: schemas.Draft},
+    most_bytes=lambda: 2 * simulcast.settings.max_event_bytes + _MAX_HEAD_BYTES,
+    parse=lambda text: reading.read_draft(text, _key(), simulcast.settings.max_event_bytes),
+)
+TICKET_REQUEST = bodies.of_struct(
+    schemas.TicketRequest,
+    most_bytes=_MAX_HEAD_BYTES,
+    code="invalid_ticket_request",
+    hint=f'Send for example {{"seconds": {schemas.MAX_TICKET_SECONDS}}}.',
+    is_optional=True,
+)
+#: What publishes has besides its body.
+_PUBLISHES: dict[str, Any] = {
+    "headers": {
+        "Idempotency-Key": "For a single event; the same as `idempotency_key` in the body. 409 if it was used for another event."
+    },
+    "errors": (409,),
+}
+
+
+@api.get(
+    "/stream",
+    needs=ListenToEach(),
+    query=schemas.StreamQuery,
+    headers=RESUME_HEADER,
+    answers=STREAMS,
+    errors=(429, 503),
+)
+def stream(query: schemas.StreamQuery) -> Response:
+    """Listen to channels: server-sent events, or one JSON object a line for `Accept: application/x-ndjson`.
+
+    The body does not end by itself; docs/wire.md describes it.
+    """
+    return simulcast.stream(query.channel, replay=None if query.replay is UNSET else query.replay)
+
+
+@api.post(
+    "/events",
+    needs=PublishEach(lambda events: {name for event in events for name in event.names}),
+    body=EVENTS,
+    publishes=lambda events: sum(len(event.names) for event in events),
+    answers={201: schemas.PublishedMany},
+    **_PUBLISHES,
+)
+def publish(body: list[schemas.Event]) -> schemas.PublishedMany:
+    """Publish one event, an array of them, or one a line; all or none."""
+    sender = current_sender()
+    return service.published_many(simulcast.publish_many(reading.as_mapping(event, sender) for event in body))
+
+
+@api.post("/broadcast", needs=Publish("all"), body=DRAFT, publishes=1, answers={201: schemas.Published}, **_PUBLISHES)
+def broadcast(body: schemas.Draft) -> schemas.Published:
+    """Publish an event that every listener gets, whatever it listens to."""
+    return service.published(simulcast.broadcast(body.data, **reading.options_of(body, current_sender())))
+
+
+@api.post(
+    "/users/<path:user>/events", needs=TO_USER, body=DRAFT, publishes=1, answers={201: schemas.Published}, **_PUBLISHES
+)
+def publish_to_user(user: str, body: schemas.Draft) -> schemas.Published:
+    """Publish an event for all connections of one user, those that come back later included."""
+    return service.published(simulcast.publish_to_user(user, body.data, **reading.options_of(body, current_sender())))
+
+
+@api.delete("/users/<path:user>/grants", needs=TO_USER, answers={204: None}, errors=(503,))
+def revoke(user: str) -> None:
+    """End all tokens and streams of a user: those that were issued until now."""
+    with client_input():
+        simulcast.revoke(user=user)
+
+
+@api.post(
+    "/listeners/<listener>/events",
+    needs=TO_LISTENER,
+    body=DRAFT,
+    publishes=1,
+    answers={201: schemas.Published},
+    **_PUBLISHES,
+)
+def publish_to_listener(listener: str, body: schemas.Draft) -> schemas.Published:
+    """Publish an event for one connection, in whichever worker it is."""
+    options = reading.options_of(body, current_sender())
+    return service.published(simulcast.publish_to_listener(listener, body.data, **options))
+
+
+@api.get(
+    "/listeners",
+    needs=Subscribe("listener:any"),
+    query=schemas.ListenersQuery,
+    answers={200: schemas.ListenersPage},
+    errors=(429, 503),
+)
+def listeners(query: schemas.ListenersQuery) -> schemas.ListenersPage:
+    """Who is connected, over all workers."""
+    return service.listeners_page(query)
+
+
+@api.delete("/listeners/<listener>", needs=TO_LISTENER, query=schemas.KickQuery, answers={204: None}, errors=(404, 503))
+def kick(listener: str, query: schemas.KickQuery) -> None:
+    """Close one connection, in whichever worker it is."""
+    simulcast.kick(listener, reconnect=query.reconnect)
+
+
+@api.get(
+    "/channels/<channel>/history",
+    needs=Subscribe("<channel>"),
+    query=schemas.HistoryQuery,
+    answers={200: schemas.HistoryPage},
+    errors=(429, 503),
+)
+def history(channel: str, query: schemas.HistoryQuery) -> schemas.HistoryPage:
+    """A page of what a channel has kept, with the verdict on whether something is missing."""
+    return service.history_page(reads.history(channel, after=query.after or None, limit=query.limit))
+
+
+@api.get(
+    "/channels/<channel>/presence",
+    needs=Subscribe("presence:<channel>"),
+    query=schemas.MembersQuery,
+    answers={200: schemas.MembersPage},
+    errors=(429, 503),
+)
+def presence(channel: str, query: schemas.MembersQuery) -> schemas.MembersPage:
+    """Who is present on a channel, over all workers."""
+    return service.members_page(channel, query.after, query.limit)
+
+
+@api.post("/tickets", needs=Identity(), body=TICKET_REQUEST, answers={201: schemas.Ticket}, errors=(429, 503))
+def issue_ticket(body: schemas.TicketRequest) -> schemas.Ticket:
+    """A ticket that lets in once, for who can't send a header: EventSource and WebSocket."""
+    return service.issue_ticket(simulcast.grant(), body.seconds)

@@ -9,7 +9,7 @@ from flask import Flask
 
 from ...extensions import simulcast
 from .reporter import Reporter
-from .routes import blueprint
+from .routes import api
 
 
 def init_app(app: Flask) -> None:
@@ -18,4 +18,4 @@ def init_app(app: Flask) -> None:
     path = Path(os.path.abspath(app.config["SIMULCAST_METRICS_FOLDER"]))
     with app.app_context():
         app.extensions["reporter"] = Reporter(app, simulcast.metrics, path)
-    app.register_blueprint(blueprint)
+    app.register_blueprint(api.blueprint)

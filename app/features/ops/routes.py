@@ -4,38 +4,40 @@ from __future__ import annotations
 
 import time
 
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Response, current_app, jsonify, request
 
 from ...extensions import simulcast
+from ...web.api import Api
 from ...web.errors import ApiError
-from ...web.openapi.operation import JSON, Operation, describes
 from . import schemas
 from .exposition import exposition
 from .health import health
 from .reporter import Reporter
 
-blueprint = Blueprint("ops", __name__)
+api = Api("ops", __name__)
 
 
-@blueprint.get("/healthz")
-@describes(Operation(answers={200: {JSON: schemas.Health}}))
+@api.get("/healthz", needs=None, answers={200: schemas.Health})
 def healthz() -> Response:
     """The process answers; and what all workers of the machine have done."""
     return jsonify(health(_reporter().machine_or_worker(), time.time()))
 
 
-@blueprint.get("/readyz")
-@describes(Operation(answers={200: {JSON: schemas.Ready}}, errors=(503,)))
-def readyz() -> Response:
+@api.get("/readyz", needs=None, answers={200: schemas.Ready}, errors=(503,))
+def readyz() -> schemas.Ready:
     """The log can be read (503 ``broker_unavailable`` if not), and this worker is not about to stop."""
     hub = simulcast.hub
     if hub.is_draining:
         raise ApiError(503, "draining", "This worker is about to stop. Ask again: another one answers.")
-    return jsonify(status="ok", position=str(hub.broker.head()))
+    return schemas.Ready("ok", str(hub.broker.head()))
 
 
-@blueprint.get("/metrics")
-@describes(Operation(answers={200: {"text/plain": str, "application/openmetrics-text": str}}, errors=(503,)))
+@api.get(
+    "/metrics",
+    needs=None,
+    answers={200: {"text/plain": str, "application/openmetrics-text": str}},
+    errors=(503,),
+)
 def metrics() -> Response:
     """For Prometheus: all workers of the machine, whichever answers. 503 where only this one could be told of: its
     counters alone would look like a fall of all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from . import cli, sampler, socket, store, waits
-from .routes import blueprint, page
+from .routes import api, page
 
 
 def init_app(app: Flask) -> None:
@@ -14,6 +14,6 @@ def init_app(app: Flask) -> None:
     waits.init_app(app)
     cli.init_app(app)
     app.register_blueprint(page)
-    app.register_blueprint(blueprint, url_prefix="/api/v1/wukongs")
-    app.register_blueprint(socket.blueprint)
+    app.register_blueprint(api.blueprint, url_prefix="/api/v1/wukongs")
+    app.register_blueprint(socket.api.blueprint)
     sampler.init_app(app)

@@ -99,7 +99,7 @@ class Console:
             case Ping():
                 return {"type": "pong", "time": time.time_ns() // 1_000_000}
             case Status():
-                return {"type": service.STATUS, "data": self._status()}
+                return {"type": service.STATUS, "data": service.find_or_refuse(self._name)}
             case SetInterval(seconds=seconds):
                 self._throttle.set(seconds)
                 return {"type": "interval", "seconds": seconds}
@@ -123,12 +123,6 @@ class Console:
             sockets.say(self._ws, {"type": type, "message": f"Connected to {self._name}", **about})
         else:
             sockets.say(self._ws, {"type": type, "data": data})
-
-    def _status(self) -> dict[str, Any]:
-        status = service.find(self._name)
-        if status is None:
-            raise service.no_such(self._name)
-        return status
 
     def _last(self, limit: int) -> list[Any]:
         """The oldest first; fewer where they are large. Of this machine's own there are those of when somebody watched."""

@@ -55,6 +55,18 @@ def find(name: str) -> dict[str, Any] | None:
     return None if row is None else _agent(row, _stale_ms())
 
 
+def find_or_refuse(name: str) -> dict[str, Any]:
+    """Its status now.
+
+    Raises:
+        ApiError: 404. There is no such wukong.
+    """
+    status = find(name)
+    if status is None:
+        raise no_such(name)
+    return status
+
+
 def every() -> Iterator[dict[str, Any]]:
     """All of them: this machine, its workers, then those that report. Needs a context now, not while it is read."""
     return _every(db.engine, _stale_ms())

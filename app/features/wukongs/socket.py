@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app
+from flask import current_app
 
-from ...extensions import simulcast, sock
+from ...extensions import simulcast
 from ...flask_simulcast import NDJSON, Connection
-from ...identity import requests as auth
 from ...web import conversation as sockets
-from ...web.openapi.operation import Access, Operation, describes
-from . import schemas, service
+from ...web.api import Api
+from . import access, schemas, service
 from .console import KINDS, Console
 
-blueprint = Blueprint("wukongs_socket", __name__)
+api = Api("wukongs_socket", __name__, {"name": schemas.Name})
 
 # Each may read the log.
 _LIMITS = {"messages_per_second": 10}
 
 
-def _before(name: str) -> None:
-    if not service.is_name(name):
-        raise service.no_such(name)
-    grant = auth.require_subscribe([service.channel_of(name)])
-    if service.find(name) is None:
-        raise service.no_such(name)
-    simulcast.check_capacity(grant)
-
-
-@sock.route("/ws/wukong/<name>", blueprint, before=_before, text_only=True, limits=_LIMITS)
-@describes(
-    Operation(
-        answers=sockets.OPENED,
-        access=Access.LISTEN,
-        needs="`subscribe` on `wukong:<name>`, and to command it what `POST …/commands` needs",
-        path={"name": schemas.Name},
-        errors=sockets.REFUSED,
-    )
-)
+@api.websocket("/ws/wukong/<name>", needs=access.WATCH, before=service.find_or_refuse, limits=_LIMITS)
 def console(ws: Connection, name: str) -> None:
     """The console of a wukong, by WebSocket: JSON text, in both directions; docs/wukongs.md describes it.
 
-    First `connected` and `status`; then a `status` each second or on change, and answers to what is asked meanwhile.
+    First `connected` and `status`; then a `status` each second or on change, and answers to what is asked meanwhile. A
+    command needs what `POST …/commands` needs.
     """
     shown = Console(current_app._get_current_object(), ws, name)  # type: ignore[attr-defined]
     try:

@@ -12,7 +12,9 @@ from flask import Flask
 from msgspec import Meta, Struct
 from werkzeug.routing import Rule
 
-from .operation import JSON, Content, Operation, operation_of
+from ..api import route_of
+from ..body import JSON, Content
+from ..route import Route
 
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 _REF = "#/components/schemas/{name}"
@@ -57,21 +59,21 @@ class Error(Struct):
 
 
 def build(app: Flask, *, version: str, cookie: str) -> dict[str, Any]:
-    """The document of all views that an operation describes. Pure, but for reading the app.
+    """The document of all views that have a `Route`. Pure, but for reading the app.
 
     Args:
         version: Of what is documented.
         cookie: The name of the cookie that carries a token; empty where none does.
     """
     routes = list(_routes(app))
-    schemas = _Schemas(operation for _, _, operation, _ in routes)
+    schemas = _Schemas(route for _, _, route, _ in routes)
     schemes = _security_schemes(cookie)
     paths: dict[str, Any] = {}
-    for rule, method, operation, view in routes:
+    for rule, method, route, view in routes:
         path = _VARIABLE.sub(r"{\1}", rule.rule)
-        described = _operation(rule, operation, view, schemas)
+        described = _operation(rule, route, view, schemas)
         described["security"] = [
-            {name: []} if name else {} for name in operation.access.value if not name or name in schemes
+            {name: []} if name else {} for name in route.access.value if not name or name in schemes
         ]
         paths.setdefault(path, {})[method] = described
     return {
@@ -89,8 +91,8 @@ def build(app: Flask, *, version: str, cookie: str) -> dict[str, Any]:
 class _Schemas:
     """Turns types into references, and keeps what they refer to."""
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
-        types = [type for operation in operations for type in _types(operation)]
+    def __init__(self, routes: Iterable[Route]) -> None:
+        types = [type for route in routes for type in _types(route)]
         _, self.components = msgspec.json.schema_components([Error, *types], ref_template=_REF)
         for component in self.components.values():
             if "description" in component:
@@ -106,53 +108,55 @@ class _Schemas:
         return {media: {"schema": self.of(type)} for media, type in content.items()}
 
 
-def _routes(app: Flask) -> Iterator[tuple[Rule, str, Operation, Callable[..., Any]]]:
+def _routes(app: Flask) -> Iterator[tuple[Rule, str, Route, Callable[..., Any]]]:
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
-        operation = operation_of(view)
-        if operation is None:
+        route = route_of(view)
+        if route is None:
             continue
         # HEAD and OPTIONS are Flask's own, and follow from the others.
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            yield rule, method.lower(), operation, view
+            yield rule, method.lower(), route, view
 
 
-def _types(operation: Operation) -> Iterator[Any]:
-    for content in (operation.body, *operation.answers.values()):
-        yield from (content or {}).values()
+def _types(route: Route) -> Iterator[Any]:
+    if route.body is not None:
+        yield from route.body.content.values()
+    for status in route.answers:
+        yield from (route.content(status) or {}).values()
 
 
-def _operation(rule: Rule, operation: Operation, view: Callable[..., Any], schemas: _Schemas) -> dict[str, Any]:
+def _operation(rule: Rule, route: Route, view: Callable[..., Any], schemas: _Schemas) -> dict[str, Any]:
     summary, _, rest = _text(inspect.getdoc(view) or "").partition("\n\n")
-    needs = f"Needs {operation.needs}." if operation.needs else ""
+    needs = f"Needs {route.needs.text}." if route.needs else ""
     described: dict[str, Any] = {
         "operationId": rule.endpoint.replace(".", "_"),
         "tags": [rule.endpoint.partition(".")[0]],
         "summary": summary.replace("\n", " "),
         "responses": {
-            **{str(status): _success(status, content, schemas) for status, content in operation.answers.items()},
-            **{str(status): _error(status, schemas) for status in operation.error_statuses},
+            **{str(status): _success(status, route.content(status), schemas) for status in route.answers},
+            **{str(status): _error(status, schemas) for status in route.error_statuses},
         },
     }
     description = "\n\n".join(filter(None, (rest, needs)))
     if description:
         described["description"] = description
-    parameters = list(_parameters(rule, operation, schemas))
+    parameters = list(_parameters(rule, route, schemas))
     if parameters:
         described["parameters"] = parameters
-    if operation.body:
+    if route.body:
         described["requestBody"] = {
-            "required": not operation.body_is_optional,
-            "content": schemas.content(operation.body),
+            "required": not route.body.is_optional,
+            "content": schemas.content(route.body.content),
         }
     return described
 
 
-def _parameters(rule: Rule, operation: Operation, schemas: _Schemas) -> Iterator[dict[str, Any]]:
+def _parameters(rule: Rule, route: Route, schemas: _Schemas) -> Iterator[dict[str, Any]]:
     for name in sorted(rule.arguments):
-        yield {"name": name, "in": "path", "required": True, "schema": schemas.of(operation.path[name])}
-    if operation.query is not None:
-        _, components = msgspec.json.schema_components([operation.query])
+        yield {"name": name, "in": "path", "required": True, "schema": schemas.of(route.path[name])}
+    if route.query is not None:
+        _, components = msgspec.json.schema_components([route.query])
         (schema,) = components.values()
         for name, field in schema["properties"].items():
             described = {"description": field.pop("description")} if "description" in field else {}
@@ -163,7 +167,7 @@ def _parameters(rule: Rule, operation: Operation, schemas: _Schemas) -> Iterator
                 "schema": field,
                 **described,
             }
-    for name, text in operation.headers.items():
+    for name, text in route.headers.items():
         yield {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Flask, Response, current_app, request
 
 from ...flask_simulcast import __version__
+from ..api import Api
+from ..body import JSON
 from . import document
-from .operation import JSON, Operation, describes
 
-blueprint = Blueprint("openapi", __name__)
+api = Api("openapi", __name__)
 _KEY = "simulcast_openapi"
 
 
-@blueprint.get("/openapi.json")
-@describes(Operation(answers={200: {JSON: dict[str, Any]}}))
+@api.get("/openapi.json", needs=None, answers={200: dict[str, Any]})
 def openapi() -> Response:
     """This document."""
     document = _document(current_app)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .routes import blueprint
+from .routes import api
 
-__all__ = ["blueprint"]
+__all__ = ["api"]

@@ -21,8 +21,8 @@ from app.features.hub_api.reading import Bounds, as_mapping, read_draft, read_ev
 from app.flask_simulcast import InvalidEventError
 from app.flask_simulcast.event import IdempotencyKey, check_channel, check_key, check_type, check_user, encode_data
 from app.web import query
+from app.web.body import JSON, NDJSON
 from app.web.errors import ApiError
-from app.web.openapi.operation import JSON, NDJSON
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(

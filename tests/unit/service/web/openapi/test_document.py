@@ -8,8 +8,12 @@ import pytest
 from flask import Flask
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.identity.rights import Listen, Publish
+from app.web import body as bodies
+from app.web.api import Api, route_of
+from app.web.body import JSON
 from app.web.openapi import document
-from app.web.openapi.operation import JSON, STREAMS, Access, Operation, describes, operation_of
+from app.web.route import STREAMS
 
 
 class Thing(Struct):
@@ -32,32 +36,30 @@ class Query(Struct):
 def app() -> Flask:
     app = Flask(__name__)
 
-    @app.put("/things/<path:thing>/<int:number>")
-    @describes(
-        Operation(
-            answers={200: {JSON: list[Thing]}, 204: None},
-            access=Access.GRANTED,
-            needs="much",
-            path={"thing": str, "number": int},
-            query=Query,
-            headers={"X-Why": "A reason."},
-            body={JSON: Thing},
-            body_is_optional=True,
-            errors=(409,),
-        )
+    api = Api("api", __name__, {"thing": str, "number": int})
+
+    @api.put(
+        "/things/<path:thing>/<int:number>",
+        needs=Publish("thing:<thing>"),
+        query=Query,
+        headers={"X-Why": "A reason."},
+        body=bodies.of_struct(Thing, most_bytes=100, code="invalid", hint="Send a name.", is_optional=True),
+        answers={200: list[Thing], 204: None},
+        errors=(409,),
     )
-    def change(thing: str, number: int) -> str:
+    def change(thing: str, number: int, query: Query, body: Thing) -> str:
         """Change ``it``.
 
         At once.
         """
         return ""
 
-    @app.get("/things/stream")
-    @describes(Operation(answers=STREAMS, access=Access.LISTEN))
+    @api.get("/things/stream", needs=Listen("things"), answers=STREAMS)
     def stream() -> str:
         """Listen."""
         return ""
+
+    app.register_blueprint(api.blueprint)
 
     @app.get("/page")
     def page() -> str:
@@ -73,7 +75,7 @@ def build(app: Flask, cookie: str = "") -> Any:
 def test_an_operation_says_all_that_stands_next_to_its_route(app: Flask) -> None:
     operation = build(app)["paths"]["/things/{thing}/{number}"]["put"]
     assert operation["summary"] == "Change `it`."
-    assert operation["description"] == "At once.\n\nNeeds much."
+    assert operation["description"] == "At once.\n\nNeeds `publish` on `thing:<thing>`."
     assert [(one["in"], one["name"], one["required"]) for one in operation["parameters"]] == [
         ("path", "number", True),
         ("path", "thing", True),
@@ -107,4 +109,4 @@ def test_a_cookie_is_named_only_where_it_is_taken(app: Flask) -> None:
 
 def test_a_page_is_no_operation(app: Flask) -> None:
     assert "/page" not in build(app)["paths"]
-    assert operation_of(app.view_functions["page"]) is None
+    assert route_of(app.view_functions["page"]) is None

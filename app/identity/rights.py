@@ -1,0 +1,107 @@
+"""Rights: what a route needs, as one value that is enforced and documented.
+
+A channel may have variables of the route's path in it: ``Publish("user:<user>")``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..flask_simulcast import Grant
+from ..web.right import Access, Right
+from . import requests as auth
+
+_VARIABLE = re.compile(r"<(\w+)>")
+
+
+class _OnChannel(Right):
+    """A right on one channel.
+
+    Args:
+        channel: Its name.
+        checks: For a variable in it, a function of its text: it returns what stands in the channel, or raises an `ApiError`.
+    """
+
+    verb = ""
+
+    def __init__(self, channel: str, **checks: Callable[[str], str]) -> None:
+        self.text = f"`{self.verb}` on `{channel}`"
+        self._channel = channel
+        self._checks = checks
+
+    def channel(self, path: Mapping[str, str]) -> str:
+        """Return its name for this path."""
+        values = {name: self._checks.get(name, str)(value) for name, value in path.items()}
+        return _VARIABLE.sub(lambda variable: values[variable[1]], self._channel)
+
+
+class Publish(_OnChannel):
+    """To publish to a channel; `Grant` says what reserved names mean here."""
+
+    access = Access.GRANTED
+    verb = "publish"
+
+    def require(self, path: Mapping[str, str]) -> Grant:
+        return auth.require_publish([self.channel(path)])
+
+
+class Subscribe(_OnChannel):
+    """To read what a channel has, or to see who is there."""
+
+    access = Access.READ
+    verb = "subscribe"
+
+    def require(self, path: Mapping[str, str]) -> Grant:
+        return auth.require_subscribe([self.channel(path)])
+
+
+class Listen(Subscribe):
+    """To stream a channel: a ticket will do as well."""
+
+    access = Access.LISTEN
+
+
+class PublishEach(Right):
+    """To publish to each channel that a body names. Before the body is read: to publish to anything at all.
+
+    Args:
+        names: Returns the channels of a parsed body.
+    """
+
+    access = Access.GRANTED
+    text = "`publish` on each channel"
+
+    def __init__(self, names: Callable[[Any], Iterable[str]]) -> None:
+        self._names = names
+
+    def require(self, path: Mapping[str, str]) -> Grant:
+        return auth.require_publisher()
+
+    def require_for(self, body: Any) -> None:
+        auth.require_publish(self._names(body))
+
+
+class Identity(Right):
+    """To be known: a user, or the publish key."""
+
+    access = Access.GRANTED
+    text = "a token in a header or a cookie"
+
+    def require(self, path: Mapping[str, str]) -> Grant:
+        return auth.require_identity()
+
+
+class Both(Right):
+    """Two rights, asked for in this order."""
+
+    access = Access.GRANTED
+
+    def __init__(self, first: Right, second: Right) -> None:
+        self.text = f"{first.text} and {second.text}"
+        self._first, self._second = first, second
+
+    def require(self, path: Mapping[str, str]) -> Grant:
+        self._first.require(path)
+        return self._second.require(path)

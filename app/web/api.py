@@ -1,0 +1,104 @@
+"""Api: a blueprint on which each view and each WebSocket says its `Route`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import Blueprint
+
+from ..extensions import simulcast, sock
+from . import query
+from .route import Route
+
+_VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
+_ATTRIBUTE = "route"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Api:
+    """The routes of a feature::
+
+        @api.post("/broadcast", needs=Publish("all"), body=DRAFT, publishes=1, answers={201: schemas.Published})
+        def broadcast(body: schemas.Draft) -> schemas.Published:
+
+    Args:
+        path: The types of all variables that stand in its rules.
+
+    Attributes:
+        blueprint: For the app.
+    """
+
+    def __init__(self, name: str, import_name: str, path: Mapping[str, Any] | None = None) -> None:
+        self.blueprint = Blueprint(name, import_name)
+        self._path = path or {}
+
+    def get(self, rule: str, **said: Any) -> Callable[[F], F]:
+        """Attach a view. ``said`` are the fields of `Route`, without its path."""
+        return self._attach("GET", rule, said)
+
+    def post(self, rule: str, **said: Any) -> Callable[[F], F]:
+        """As `get`."""
+        return self._attach("POST", rule, said)
+
+    def put(self, rule: str, **said: Any) -> Callable[[F], F]:
+        """As `get`."""
+        return self._attach("PUT", rule, said)
+
+    def delete(self, rule: str, **said: Any) -> Callable[[F], F]:
+        """As `get`."""
+        return self._attach("DELETE", rule, said)
+
+    def websocket(
+        self, rule: str, *, before: Callable[..., object] | None = None, limits: Any = None, **said: Any
+    ) -> Callable[[F], F]:
+        """Attach the handler of a WebSocket, which speaks text. Its right, its query and the room for it are looked at before
+        the handshake, when a refusal can still be answered as HTTP.
+
+        Args:
+            before: Called with the variables of the path, after the right.
+            limits: As of `GuardedSock.route`.
+            said: The fields of `Route`, without path, answers and errors.
+        """
+        route = self._route(rule, {"answers": {101: None}, "errors": (426, 429, 503), **said})
+
+        def check(**path: str) -> None:
+            grant = route.admit(path)
+            if route.query is not None:
+                query.read(route.query)
+            if before is not None:
+                before(**path)
+            simulcast.check_capacity(grant)
+
+        def attach(handler: F) -> F:
+            setattr(handler, _ATTRIBUTE, route)
+            sock.route(rule, self.blueprint, before=check, text_only=True, limits=limits)(handler)
+            return handler
+
+        return attach
+
+    def _attach(self, method: str, rule: str, said: dict[str, Any]) -> Callable[[F], F]:
+        route = self._route(rule, said)
+
+        def attach(view: F) -> F:
+            @wraps(view)
+            def serve(**path: str) -> Any:
+                return route.serve(view, path)
+
+            setattr(serve, _ATTRIBUTE, route)
+            # A variable may have slashes in it, even two in a row: many names of users are URLs.
+            self.blueprint.add_url_rule(rule, view_func=serve, methods=[method], merge_slashes="<path:" not in rule)
+            return view
+
+        return attach
+
+    def _route(self, rule: str, said: dict[str, Any]) -> Route:
+        return Route(path={name: self._path[name] for name in _VARIABLE.findall(rule)}, **said)
+
+
+def route_of(view: Callable[..., Any] | None) -> Route | None:
+    """The route of a view; None for a page or a file."""
+    return getattr(view, _ATTRIBUTE, None)

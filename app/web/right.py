@@ -1,0 +1,46 @@
+"""Right: what a route needs of a client's grant. `identity.rights` has the usual ones."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ..flask_simulcast import Grant
+
+
+class Access(enum.Enum):
+    """Which credentials a route takes. The value names the security schemes, any of which will do; the empty one is none at all."""
+
+    OPEN = ()
+    LISTEN = ("", "bearer", "cookie", "ticket")
+    READ = ("", "bearer", "cookie")
+    GRANTED = ("bearer", "cookie")
+
+
+class Right(ABC):
+    """What a client must be granted for a route.
+
+    Attributes:
+        access: Which credentials may carry it.
+        text: The right in words, for the document.
+    """
+
+    access: ClassVar[Access]
+    text: str
+
+    @abstractmethod
+    def require(self, path: Mapping[str, str]) -> Grant:
+        """Return the grant of the current request if it has this right. Asked before the body is read.
+
+        Args:
+            path: The variables of the route's rule.
+
+        Raises:
+            UnauthorizedError, ForbiddenError: It does not have it.
+            ApiError: 400 or 404. The path names nothing to have a right on.
+        """
+
+    def require_for(self, body: Any) -> None:  # noqa: B027 (most rights do not depend on the body)
+        """Check what only the parsed body tells. Raises as `require`."""
