@@ -1,5 +1,5 @@
 """What the service costs on this machine. ``scripts/bench`` measures, prints a table and writes JSON.
 
-Each figure stands beside the CPU time that the server spent on it: other work on the machine halves a rate,
-and leaves the µs a delivery nearly as they are.
+Each figure comes with the CPU time that the server spent on it. Other work on the machine can halve a rate, but
+hardly changes the µs a delivery.
 """

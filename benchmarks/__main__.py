@@ -50,7 +50,7 @@ _ALL: dict[str, Measure] = {
 
 
 def main() -> int:
-    """Returns 1 when an event was lost, doubled or refused anywhere; a target that is missed is no failure."""
+    """Run the benchmarks. Return 1 if an event was lost, doubled or refused anywhere; a missed target is no failure."""
     options = _options()
     chosen = {name: _ALL[name] for name in options.only or _ALL}
     if options.against_nchan:
@@ -70,15 +70,15 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure what the service costs here.")
-    parser.add_argument("--quick", action="store_true", help="one short round of each")
-    parser.add_argument("--only", nargs="+", choices=list(_ALL), metavar="NAME", help=f"of {', '.join(_ALL)}")
-    parser.add_argument("--name", default="latest", help="of the file in benchmarks/results (latest)")
-    parser.add_argument("--against-nchan", action="store_true", help="also nginx with nchan, which must be installed")
+    parser.add_argument("--quick", action="store_true", help="run one short round of each benchmark")
+    parser.add_argument("--only", nargs="+", choices=list(_ALL), metavar="NAME", help=f"only these: {', '.join(_ALL)}")
+    parser.add_argument("--name", default="latest", help="name of the file in benchmarks/results (latest)")
+    parser.add_argument("--against-nchan", action="store_true", help="also nginx with nchan (must be installed)")
     return parser.parse_args()
 
 
 def _prepare() -> None:
-    """Room for 5000 connections on both sides; and out of the server's way."""
+    """Allow as many open files as the system does, for 5000 connections on each side; leave the server's core."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     process.pin(os.getpid(), process.CLIENT_CORE)

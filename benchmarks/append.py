@@ -1,4 +1,4 @@
-"""The log alone: what it costs to append, in processes that do nothing else."""
+"""The log alone: the cost of an append, in processes that do nothing else."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from .figure import Effort, Figure, Target, at_most
 from .publisher import payload
 from .server import ROOT
 
-#: Of an event: 100 bytes of JSON.
+#: The data of an event: 100 bytes of JSON.
 DATA = payload(0, 0).decode()
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """One event at a time, 32 at a time, and two processes that compete."""
+    """Append one event at a time, 32 at a time, and from two processes that compete."""
     yield from figures("sqlite append", "", effort, [(1, 1, at_most(45)), (32, 1, at_most(10)), (1, 2, at_most(70))])
 
 
 def figures(name: str, url: str, effort: Effort, rows: Sequence[tuple[int, int, Target | None]]) -> Iterator[Figure]:
-    """So many events at a time from so many processes, and the target.
+    """Measure each row.
 
     Args:
-        url: Of the log; empty for an SQLite file of each round's own.
+        url: URL of the log; empty for a new SQLite file in each round.
+        rows: ``(events at a time, processes, target)``.
     """
     for batch, processes, target in rows:
         how = "two processes saturate it" if processes > 1 else "single" if batch == 1 else f"in batches of {batch}"
@@ -38,7 +39,7 @@ def figures(name: str, url: str, effort: Effort, rows: Sequence[tuple[int, int, 
 def figure(
     name: str, url: str, effort: Effort, batch: int, processes: int, cpu_target: Target | None, greenlets: int = 1
 ) -> Figure:
-    """One row of the table."""
+    """Measure one row of the table."""
     rounds = [_round(url, effort.seconds, batch, processes, greenlets) for _ in range(effort.rounds)]
     return Figure(
         name,
@@ -53,7 +54,7 @@ def figure(
 
 
 def _round(url: str, seconds: float, batch: int, processes: int, greenlets: int) -> dict[str, Any]:
-    """Sums over the processes; of the quantiles, the worst."""
+    """Run one round. Return the sums over the processes, and the worst of their quantiles."""
     with tempfile.TemporaryDirectory(prefix="simulcast-bench-") as folder:
         url = url or f"sqlite:///{folder}/log.db"
         arguments = [sys.executable, "-m", "benchmarks.appender", url, str(seconds), str(batch), str(greenlets)]

@@ -1,4 +1,4 @@
-"""A process that appends to a log as fast as it can, with the upkeep that a worker does beside it.
+"""A process that appends to a log as fast as it can, and maintains it as a worker does.
 
 ``python -m benchmarks.appender <url> <seconds> <batch> <greenlets> <core>`` writes one JSON object.
 """
@@ -30,7 +30,7 @@ _BREATHE_SECONDS = 0.005
 
 
 def append(broker: Broker, seconds: float, batch: int, greenlets: int) -> list[int]:
-    """Append for so long, from so many greenlets. How long each append took, in ns."""
+    """Append for ``seconds`` from several greenlets. Return the duration of each append, in ns."""
     drafts = [Draft("bench", "message", payload(0, 0).decode())] * batch
     breather = Breather(_BREATHE_SECONDS)
     took: list[int] = []
@@ -51,7 +51,7 @@ def append(broker: Broker, seconds: float, batch: int, greenlets: int) -> list[i
 
 
 def maintain(broker: Broker) -> None:
-    """What a hub does now and then."""
+    """Maintain the log periodically, as a hub does."""
     while True:
         broker.maintain()
         gevent.sleep(_MAINTAIN_SECONDS)

@@ -1,7 +1,7 @@
 """The load client: many listeners and one publisher in one epoll loop, without gevent. A process of its own.
 
 ``python -m benchmarks.client`` reads a `Job` from stdin and writes an `Outcome` to stdout, both as JSON.
-Listeners connect one after another with a bounded number under way, as browsers that reconnect do.
+Listeners connect one after another, with a bounded number in progress, as browsers that reconnect do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .publisher import Publisher
 from .received import Received
 
 _CONNECTS_UNDER_WAY = 128
-_READ_BYTES = 1 << 18  # more than a page of history, in one buffer for all: to allocate it costs more than to read
+_READ_BYTES = 1 << 18  # more than a page of history; one buffer for all, since allocating costs more than reading
 _SETTLE_SECONDS = 0.5
 _DRAIN_SECONDS = 10
 _OPEN_SECONDS = 60
@@ -30,13 +30,13 @@ _EVENTS_A_TURN = 512
 _UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
-    "Sec-WebSocket-Key": "c2ltdWxjYXN0LWJlbmNoIQ==",  # 16 bytes; no cache stands between, which is all that it is for
+    "Sec-WebSocket-Key": "c2ltdWxjYXN0LWJlbmNoIQ==",  # any 16 bytes: they only guard against caches, and there is none
     "Sec-WebSocket-Version": "13",
 }
 
 
 class Sample(NamedTuple):
-    """Where all counters stand at one moment."""
+    """All counters at one moment."""
 
     seconds: float
     cpu_seconds: float
@@ -108,7 +108,7 @@ class Client:
         self._epoll.register(fd, select.EPOLLIN)
 
     def _turn(self, seconds: float) -> None:
-        """Serve what is ready, waiting at most so long."""
+        """Wait for ready sockets, at most ``seconds``, and serve them."""
         for fd, _ in self._epoll.poll(seconds, _EVENTS_A_TURN):
             if fd in self._received:
                 self._read(fd)
@@ -134,7 +134,7 @@ class Client:
             self._deliveries += count
 
     def _wait_for(self, events: int) -> None:
-        """Until the listeners have got so many on average: those who have not show among the faults."""
+        """Wait until the listeners have received this many events on average. A listener with fewer is counted as a fault."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         while self._deliveries < events * self._job.listeners and time.monotonic() < deadline:
             self._turn(0.1)
@@ -167,7 +167,8 @@ class Client:
             self._turn(0.1)
 
     def _publish_at_rate(self, deadline: float) -> None:
-        """What the server held up is sent late, but says when it was due. Our own timer's lateness is not counted."""
+        """Publish at fixed times. An event that the server delayed is sent late, but carries the time at which it was due. The
+        lateness of the client's own timer is not counted."""
         publisher = self._publisher
         assert publisher is not None
         due = time.monotonic()
@@ -211,7 +212,7 @@ class Client:
         outcome.faults = {name: count for name, count in self._faults().items() if count}
 
     def _latencies(self, start_ns: float, end_ns: float) -> list[tuple[float, float]]:
-        """For each port, of events that were sent between these two."""
+        """Return the latencies for each port, of events that were sent between these two times."""
         ports = self._job.ports
         values: list[list[int]] = [[] for _ in ports]
         for number, received in enumerate(self._received.values()):
@@ -234,7 +235,7 @@ class Client:
 
 
 def _whole_ms(seconds: float) -> float:
-    """An epoll rounds up to ms: wait the whole ones, then look again and again, or each publish were late."""
+    """Round down to whole ms. An epoll rounds up, so each publish would be late; the last ms is polled instead."""
     return int(seconds * 1000) / 1000
 
 
@@ -242,10 +243,10 @@ def main() -> None:
     """Read the job, do it, write the outcome."""
     job = Job(**json.load(sys.stdin))
     process.pin(os.getpid(), process.CLIENT_CORE)
-    gc.disable()  # it lives for seconds, and a collection would be the server's latency
+    gc.disable()  # the process lives for seconds, and a collection would count as the server's latency
     json.dump(asdict(Client(job).run()), sys.stdout)
     sys.stdout.flush()
-    os._exit(0)  # closes thousands of sockets at once, without a word
+    os._exit(0)  # closes thousands of sockets at once
 
 
 if __name__ == "__main__":

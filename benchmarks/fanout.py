@@ -17,7 +17,7 @@ _LATENCY_TARGETS = {1000: (at_most(25), at_most(60))}
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """As fast as it keeps up, with 32 events a POST, and at a fixed rate."""
+    """Measure the highest rate, with 1 and with 32 events a POST; and the latency at a fixed rate."""
     for listeners in (100, 1000, 5000):
         with serve() as server:
             yield capacity(server, effort, listeners, 1, cpu_target=_CPU_TARGETS.get(listeners))
@@ -27,7 +27,7 @@ def measure(effort: Effort) -> Iterator[Figure]:
 
 
 def rounds(server: Server, effort: Effort, listeners: int, **options: Any) -> list[Outcome]:
-    """Runs of the load client."""
+    """Run the load client once for each round."""
     job = Job(
         ports=[server.port],
         pids=server.workers,
@@ -43,7 +43,7 @@ def rounds(server: Server, effort: Effort, listeners: int, **options: Any) -> li
 def capacity_figure(
     name: str, outcomes: list[Outcome], *, target: Target | None = None, cpu_target: Target | None = None
 ) -> Figure:
-    """Deliveries a second, of the middle round."""
+    """Return the deliveries a second of the middle round."""
     outcome = middle(outcomes)
     return Figure(
         name,
@@ -62,14 +62,14 @@ def capacity_figure(
 def capacity(
     server: Server, effort: Effort, listeners: int, batch: int, *, of: str = "", **targets: Target | None
 ) -> Figure:
-    """As fast as it keeps up. ``of`` names what is not the default."""
+    """Measure the highest rate that the server keeps up with. ``of`` names what differs from the default."""
     outcomes = rounds(server, effort, listeners, batch=batch, window=_WINDOW)
     name = f"{of}fan-out, N={listeners}" + (f", {batch} events a POST" if batch > 1 else "")
     return capacity_figure(name, outcomes, **targets)
 
 
 def _latency(server: Server, effort: Effort, listeners: int) -> Iterator[Figure]:
-    """p50 and p99, publish to receive, each the median of its rounds."""
+    """Measure p50 and p99 from publish to receive, each the median of its rounds."""
     rate = _DELIVERIES_A_SECOND / listeners
     outcomes = rounds(server, effort, listeners, rate=rate)
     outcome = middle(outcomes)

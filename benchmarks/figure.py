@@ -1,4 +1,4 @@
-"""Figure: one number, what it should be, and the CPU time behind it. And the table of all."""
+"""Figure: one number, its target, and the CPU time behind it. And the table of all figures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Effort(NamedTuple):
     """How much a run measures.
 
     Attributes:
-        rounds: Of each figure that swings; the median counts.
-        seconds: Of each round.
+        rounds: Rounds for each figure that varies; the median counts.
+        seconds: Duration of a round.
     """
 
     rounds: int
@@ -22,13 +22,13 @@ class Effort(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A bound from the design, in the unit of what it stands beside."""
+    """A bound from the design, in the unit of its figure."""
 
     bound: float
     is_upper: bool
 
     def is_met_by(self, value: float) -> bool:
-        """Whether the value is on the right side."""
+        """Tell whether the value is on the right side of the bound."""
         return value <= self.bound if self.is_upper else value >= self.bound
 
     def __str__(self) -> str:
@@ -36,12 +36,12 @@ class Target(NamedTuple):
 
 
 def at_most(bound: float) -> Target:
-    """An upper bound."""
+    """Return an upper bound."""
     return Target(bound, is_upper=True)
 
 
 def at_least(bound: float) -> Target:
-    """A lower bound."""
+    """Return a lower bound."""
     return Target(bound, is_upper=False)
 
 
@@ -52,14 +52,14 @@ class Figure:
     Attributes:
         name: What was measured.
         value: The figure.
-        unit: Of the value.
-        target: What the value should be.
+        unit: Unit of the value.
+        target: Target of the value.
         cpu_us: µs of server CPU for each `cpu_per`.
-        cpu_per: What one of them is.
-        cpu_target: What `cpu_us` should be.
-        client_cores: That the load client used; above 0.9 the value is a lower bound.
-        faults: Lost, doubled, refused: all that should not be.
-        rounds: Facts of each round.
+        cpu_per: Name of the thing that the CPU time is divided by.
+        cpu_target: Target of `cpu_us`.
+        client_cores: Cores that the load client used; above 0.9 the value is a lower bound.
+        faults: Counts of what must not happen: events that were lost, doubled or refused.
+        rounds: The measurements of each round.
     """
 
     name: str
@@ -75,13 +75,13 @@ class Figure:
 
     @property
     def is_met(self) -> bool:
-        """Whether every target is, with no fault."""
+        """Whether every target is met, without a fault."""
         of_value = self.target is None or self.target.is_met_by(self.value)
         of_cpu = self.cpu_target is None or (self.cpu_us is not None and self.cpu_target.is_met_by(self.cpu_us))
         return of_value and of_cpu and not self.faults
 
     def as_json(self) -> dict[str, Any]:
-        """For the file: targets as the table shows them."""
+        """Return the figure for the file, with the targets as in the table."""
         fields = asdict(self)
         fields["target"] = str(self.target) if self.target else None
         fields["cpu_target"] = str(self.cpu_target) if self.cpu_target else None
@@ -89,12 +89,12 @@ class Figure:
 
 
 def middle(outcomes: Sequence[Outcome]) -> Outcome:
-    """The round with the median CPU time a delivery."""
+    """Return the round with the median CPU time a delivery."""
     return sorted(outcomes, key=lambda outcome: outcome.cpu_us)[len(outcomes) // 2]
 
 
 def faults_of(outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """Of all rounds together."""
+    """Return the faults of all rounds together."""
     total: dict[str, int] = {}
     for outcome in outcomes:
         for name, count in outcome.faults.items():
@@ -103,7 +103,7 @@ def faults_of(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 
 def rounds_of(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
-    """For the file."""
+    """Return the rounds for the file."""
     return [asdict(outcome) for outcome in outcomes]
 
 
@@ -112,7 +112,7 @@ HEADER = _ROW.format("what", "figure", "", "target", "µs CPU", "of the server",
 
 
 def row(figure: Figure) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     return _ROW.format(
         figure.name,
         _number(figure.value),
@@ -135,7 +135,7 @@ def _judgement(figure: Figure) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits are enough; thousands apart."""
+    """Format a number with three digits, or with a space between thousands."""
     if abs(value) >= 100:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.3g}"

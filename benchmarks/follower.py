@@ -1,6 +1,6 @@
-"""A process that reads a log on from a position, as a worker's pump does.
+"""A process that reads a log from a position on, as a worker's pump does.
 
-``python -m benchmarks.follower <url> <position> <events> <core>`` writes one JSON object when it has so many.
+``python -m benchmarks.follower <url> <position> <events> <core>`` writes one JSON object when it has read the events.
 """
 
 from gevent import monkey

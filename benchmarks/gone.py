@@ -1,4 +1,4 @@
-"""Client gone: how soon an idle listener whose client has left is taken away."""
+"""Client gone: the time until the server removes an idle listener whose client has left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ABORT = struct.pack("ii", 1, 0)  # linger of 0 s: closing sends RST instead of 
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """The slowest of all, half of them by FIN and half by RST."""
+    """Measure the slowest of all; half of the clients leave by FIN, half by RST."""
     with serve("benchmarks.probe_app:app") as server:
         waits = [_leave(server, abruptly=bool(n % 2)) for n in range(_LISTENERS_A_ROUND * effort.rounds)]
     noticed = [wait for wait in waits if wait is not None]
@@ -33,7 +33,7 @@ def measure(effort: Effort) -> Iterator[Figure]:
 
 
 def _leave(server: Server, *, abruptly: bool) -> float | None:
-    """Connect, stay a little, go. Milliseconds until the server took the listener away; None if it did not."""
+    """Connect, stay for a moment, leave. Return the ms until the server removed the listener; None if it did not."""
     connection = socket.create_connection(("127.0.0.1", server.port))
     connection.sendall(b"GET /stream HTTP/1.1\r\nHost: bench\r\n\r\n")
     while b"connected" not in connection.recv(65536):
@@ -45,7 +45,7 @@ def _leave(server: Server, *, abruptly: bool) -> float | None:
     connection.close()
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
-        time.sleep(_IDLE_SECONDS)  # do not make the server busy while it should notice
+        time.sleep(_IDLE_SECONDS)  # keep the server idle until it notices
         removed_ns = json.loads(server.request("GET", "/removed"))
         if removed_ns is not None and removed_ns > left_ns:
             return (removed_ns - left_ns) / 1e6

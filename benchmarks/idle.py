@@ -1,4 +1,4 @@
-"""Idle listeners: what they weigh, and what it costs to take them on."""
+"""Idle listeners: their memory, and the cost of a connect."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .server import serve
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """With a fresh server each, for the resident memory of a process does not shrink."""
+    """Measure each number of listeners on a new server, because the resident memory of a process does not shrink."""
     for listeners in (1000, 5000):
         with serve() as server:
-            run(Job([server.port], server.workers, 1))  # what the first one of all loads and opens is not its weight
+            run(Job([server.port], server.workers, 1))  # memory that only the first one costs must not count
             outcome = run(Job([server.port], server.workers, listeners))
         yield Figure(
             f"idle listener, N={listeners}",

@@ -1,4 +1,4 @@
-"""What the load client is told, and what it answers: plain data, that crosses the process as JSON."""
+"""Job and Outcome: the input and the output of the load client. Plain data that passes between processes as JSON."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class Job:
     """One run of the load client.
 
     Attributes:
-        ports: On loopback. Listeners are spread over them in turn; publishing goes to the first.
+        ports: Ports on loopback. Listeners are spread over them in turn; publishing goes to the first.
         pids: Server processes whose CPU time and memory are read.
         listeners: Connections to open.
-        listen_path: What they GET.
-        headers: Of that GET.
-        is_websocket: They ask for a WebSocket, and read its frames.
-        has_greeting: The server sends each listener a frame of its own first.
-        publish_path: Where events are POSTed; empty for none.
-        key: Bearer token for it.
-        channel: Empty for a server that takes the bare data as the body.
+        listen_path: Path of the listeners' GET.
+        headers: Headers of that GET.
+        is_websocket: Whether the listeners ask for a WebSocket and read its frames.
+        has_greeting: Whether the server first sends each listener a frame of its own.
+        publish_path: Path of the POSTs; empty to publish nothing.
+        key: Bearer token of the POSTs.
+        channel: Channel of the events; empty for a server that takes the bare data as the body.
         batch: Events a POST.
-        window: Publish as fast as so many POSTs are under way to the average listener; 0 is `rate`.
+        window: POSTs that may be in progress to the average listener while publishing at full speed; 0 to use `rate`.
         rate: POSTs a second, at fixed times.
-        seconds: How long is measured.
-        warm_up_seconds: The same, before that.
-        expect: Publish nothing; wait until every listener has got so many events.
+        seconds: Seconds of the measurement.
+        warm_up_seconds: Seconds of publishing before it.
+        expect: If set, publish nothing, and wait until the listeners have received this many events each.
         sampled: Listeners of which every event is read.
     """
 
@@ -55,21 +55,21 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What a run has shown.
+    """The result of a run.
 
     Attributes:
-        connect_seconds: Until the last listener was ready.
-        connect_cpu_seconds: Of the server, for all of them.
-        resident_bytes: What the server grew by with all listeners idle.
-        seconds: Measured.
-        cpu_seconds: Of the server in that time.
+        connect_seconds: Seconds until the last listener was ready.
+        connect_cpu_seconds: CPU seconds of the server for all connects.
+        resident_bytes: Growth of the server's memory with all listeners idle.
+        seconds: Seconds of the measurement.
+        cpu_seconds: CPU seconds of the server in that time.
         client_cores: Cores that this client used; near 1 it is the limit, and a rate is a lower bound.
-        published: Events, in that time.
-        deliveries: Events times listeners that got them, in that time.
-        events_a_read: How many events came joined.
-        latency_ms: Publish to receive: p50 and p99 of the sampled listeners, for each port.
+        published: Events published in that time.
+        deliveries: Events times the listeners that received them, in that time.
+        events_a_read: Average number of events in one read.
+        latency_ms: p50 and p99 from publish to receive of the sampled listeners, for each port.
         answer_ms: p50 and p99 of the POSTs.
-        faults: What should not be: name to count, those that are zero left out.
+        faults: Counts, by name, of what must not happen; without zeros.
     """
 
     connect_seconds: float = 0
@@ -100,7 +100,7 @@ def run(job: Job) -> Outcome:
     """Run the load client on a job, in a process of its own.
 
     Raises:
-        RuntimeError: It failed; with what it wrote.
+        RuntimeError: The load client failed. The message has its error output.
     """
     command = [sys.executable, "-m", "benchmarks.client"]
     done = subprocess.run(
@@ -112,7 +112,7 @@ def run(job: Job) -> Outcome:
 
 
 def percentiles_ms(values_ns: list[int]) -> tuple[float, float]:
-    """p50 and p99 in ms, of ns; zeros of nothing."""
+    """Return p50 and p99 in ms of values in ns; zeros if there are none."""
     if not values_ns:
         return 0.0, 0.0
     ordered = sorted(values_ns)

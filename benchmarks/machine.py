@@ -1,4 +1,4 @@
-"""On which machine, and with which versions: figures of two machines say little about each other."""
+"""The machine and the versions of a run. Figures of different machines can hardly be compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("flask", "werkzeug", "gunicorn", "gevent", "greenlet", "blinker")
 
 
 def describe() -> dict[str, Any]:
-    """CPU, kernel, versions, the commit, and how busy the machine is already."""
+    """Return CPU, kernel, versions, the commit, and the load of the machine before the run."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -38,7 +38,7 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str | None:
-    """With a plus sign when the tree has changes; None without git."""
+    """Return the commit, with a plus sign if the tree has changes; None without git."""
     try:
         said = subprocess.run(
             ["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""The same load against nginx with nchan, in turn with ours. For ``--against-nchan``; needs both installed.
+"""The same load on nginx with nchan, in turn with ours. For ``--against-nchan``; both must be installed.
 
 On Debian: ``apt-get install nginx libnginx-mod-nchan``.
 """
@@ -40,7 +40,7 @@ http {{
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """Both servers stand ready; one is idle while the other is measured."""
+    """Measure both servers in turn. Both run; one is idle while the other is measured."""
     with serve() as server, _nginx() as (port, pids):
         job = Job(
             [port],
@@ -68,7 +68,7 @@ def _ratio(pairs: list[tuple[Outcome, Outcome]]) -> Figure:
 
 @contextlib.contextmanager
 def _nginx() -> Iterator[tuple[int, list[int]]]:
-    """Port, and pids of the workers."""
+    """Start nginx, and yield its port and the pids of its workers."""
     with tempfile.TemporaryDirectory(prefix="simulcast-bench-") as folder:
         Path(folder).chmod(0o755)  # nginx's worker is another user
         port = free_port()

@@ -1,4 +1,4 @@
-"""A small app to look into: it says when it publishes, and when it took its last listener away."""
+"""A small app for measurements: it reports when it publishes, and when it removed its last listener."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _removed(sender: object, **facts: Any) -> None:
 
 @app.get("/stream")
 def stream() -> Response:
-    """One channel."""
+    """Stream one channel."""
     return simulcast.sse("bench")
 
 
 @app.post("/publish")
 def publish() -> str:
-    """Publish the body, stamped with now: what the request itself took is not the event's latency."""
+    """Publish the body with the current time: the duration of the request must not count as latency of the event."""
     data = request.get_json()
     data["t"] = time.monotonic_ns()
     simulcast.publish("bench", data)
@@ -37,5 +37,5 @@ def publish() -> str:
 
 @app.get("/removed")
 def removed() -> Response:
-    """When the last listener was taken away, in monotonic ns; null before that."""
+    """Return the monotonic ns at which the last listener was removed; null before that."""
     return jsonify(removed_ns[-1] if removed_ns else None)

@@ -1,4 +1,4 @@
-"""Publishing over HTTP, to nobody: what one POST costs, with the key and with a token."""
+"""Publishing over HTTP, without listeners: the cost of one POST, with the key and with a token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BATCH_TARGET = at_least(30_000)
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """One event, and 32, a POST. A user's limit is not what is measured."""
+    """Measure 1 and 32 events a POST. The rate limit of a user is off."""
     jwt_key = secrets.token_hex(16)
     with serve(jwt_key=jwt_key, publish_rate=0) as server:
         yield _figure(server, effort, 1, "", None, at_most(800))

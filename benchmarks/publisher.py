@@ -10,13 +10,13 @@ EVENT_BYTES = 100
 
 
 def payload(sent_ns: int, number: int) -> bytes:
-    """The data of one event: when it was sent (monotonic ns), which one it is, and padding up to 100 bytes."""
+    """Return the data of one event: the time it was sent (monotonic ns), its number, and padding up to 100 bytes."""
     head = b'{"t":%d,"n":%d,"p":"' % (sent_ns, number)
     return head.ljust(EVENT_BYTES - 2, b"x") + b'"}'
 
 
 def enveloped(channel: str, payloads: Iterable[bytes]) -> bytes:
-    """A body for ``POST /api/v1/events``: one object, or an array."""
+    """Return a body for ``POST /api/v1/events``: one object, or an array."""
     events = [b'{"channel":"%s","data":%s}' % (channel.encode(), data) for data in payloads]
     return events[0] if len(events) == 1 else b"[%s]" % b",".join(events)
 
@@ -25,17 +25,17 @@ class Publisher:
     """Sends numbered events.
 
     Args:
-        port: On loopback.
-        path: Of the POST.
+        port: Port on loopback.
+        path: Path of the POSTs.
         key: Bearer token, or empty.
-        channel: Empty for a server that takes the bare data.
+        channel: Channel of the events; empty for a server that takes the bare data.
         batch: Events a POST.
 
     Attributes:
         published: Events sent so far.
-        is_waiting: A POST is not answered yet.
-        answer_ns: How long each answer took.
-        refused: Answers without a 2xx status.
+        is_waiting: Whether a POST is not answered yet.
+        answer_ns: Duration of each answer, in ns.
+        refused: Number of answers without a 2xx status.
     """
 
     def __init__(self, port: int, path: str, key: str, channel: str, batch: int) -> None:
@@ -53,14 +53,14 @@ class Publisher:
         self.refused = 0
 
     def fileno(self) -> int:
-        """For an epoll."""
+        """Return the socket's descriptor, for an epoll."""
         return self._socket.fileno()
 
     def send(self, due_ns: int) -> None:
         """POST the next batch.
 
         Args:
-            due_ns: What the events say about when they were sent; earlier than now, if they had to wait.
+            due_ns: The time that the events carry; earlier than now if they had to wait.
         """
         payloads = [payload(due_ns, self.published + row) for row in range(self._batch)]
         body = enveloped(self._channel, payloads) if self._channel else payloads[0]
@@ -70,7 +70,7 @@ class Publisher:
         self.is_waiting = True
 
     def read(self) -> None:
-        """Take what has come of the answer.
+        """Read the available part of the answer.
 
         Raises:
             ConnectionError: The server has closed the connection.

@@ -1,8 +1,8 @@
 """What one listener has received: bytes to counts. Pure: no socket, no clock.
 
-To look into every event of every listener would make the client the limit. So each listener's events are
-counted and its bytes summed up (CRC-32); a few listeners, the sampled ones, have every event read. All
-listeners get the same bytes, hence a listener with the sum of a sampled one that has no gap has none either.
+Reading every event of every listener would make the client the limit. So the client counts each listener's
+events and sums up its bytes (CRC-32). It reads every event only of a few listeners, the sampled ones. All
+listeners get the same bytes, so a listener with the sum of a sampled one without a gap has no gap either.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ class Received:
     """The stream of one listener.
 
     Args:
-        has_greeting: The server sends a frame of its own first, not the same for everybody. It is not counted.
-        is_sampled: Read every event.
-        is_websocket: Frames are those of a WebSocket; else a blank line ends each.
+        has_greeting: Whether the server first sends a frame that differs for each listener. It is not counted.
+        is_sampled: Whether to read every event.
+        is_websocket: Whether frames are those of a WebSocket; else a blank line ends each.
 
     Attributes:
-        is_ready: The head, and the greeting, have come.
-        status: Of the response; 0 before it.
-        events: Whole events.
-        checksum: Of their bytes.
+        is_ready: Whether the head, and the greeting, have come.
+        status: Status of the response; 0 before it.
+        events: Number of whole events.
+        checksum: CRC-32 of their bytes.
         latencies: ``(sent, latency)`` in ns, of a sampled listener.
-        wrong: Events of a sampled listener whose number is not the one after the last.
+        wrong: Number of events of a sampled listener that do not follow the one before.
     """
 
     __slots__ = (
@@ -52,13 +52,13 @@ class Received:
         self._body = b""
 
     def feed(self, data: bytes, now_ns: int) -> int:
-        """Take what was read from the socket.
+        """Count bytes that were read from the socket.
 
         Args:
-            now_ns: Monotonic ns at which it was read.
+            now_ns: Monotonic ns at which they were read.
 
         Returns:
-            New whole events.
+            Number of new whole events.
         """
         if not self.status:
             data = self._take_head(data)
@@ -110,7 +110,8 @@ class Received:
 
 
 def end_of_frames(data: bytes, most: int = 1 << 30) -> int:
-    """Where the last whole WebSocket frame ends that these bytes hold, or the first so many. Of a server: unmasked, below 64 KiB."""
+    """Return the end of the last whole WebSocket frame in these bytes, after at most ``most`` frames. For frames of a server:
+    unmasked, below 64 KiB."""
     end = 0
     while most and end + 2 <= len(data):
         size = data[end + 1]
@@ -128,7 +129,7 @@ def end_of_frames(data: bytes, most: int = 1 << 30) -> int:
 
 
 def unchunk(data: bytes) -> tuple[bytes, bytes]:
-    """The bodies of the whole chunks that these bytes begin with, joined, and the bytes after them."""
+    """Return the joined bodies of the whole chunks at the start of these bytes, and the bytes after them."""
     parts = []
     start = 0
     while (line_end := data.find(b"\r\n", start)) >= 0:

@@ -1,4 +1,4 @@
-"""The Redis tier: appending, following, fan-out, another worker, coming back; beside the same of the SQLite one."""
+"""The Redis tier: append, follow, fan-out, another worker, resume; to compare with the SQLite tier."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PUBLISHERS = 100
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """Redis has the client's core where the client is idle, else it would be counted as the worker's."""
+    """Measure with Redis on the client's core, so that it takes no CPU time from the worker."""
     with serve_redis(process.CLIENT_CORE) as redis:
         yield from append.figures("redis append", redis.url, effort, [(1, 1, None), (32, 1, at_most(60))])
         yield append.figure(
@@ -40,7 +40,7 @@ def measure(effort: Effort) -> Iterator[Figure]:
 
 
 def _tail_figure(redis: Redis, effort: Effort) -> Figure:
-    """One reader that has everything to read."""
+    """Measure how fast one reader follows the log."""
     rounds = [_follow(redis) for _ in range(effort.rounds)]
     return Figure(
         "redis tail, what one worker can follow",

@@ -1,4 +1,4 @@
-"""A Redis of its own for a run, with an append-only file, on the server's core or the client's."""
+"""A separate Redis for each run, with an append-only file, on the server's core or the client's."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _START_SECONDS = 10
 
 @dataclass(frozen=True)
 class Redis:
-    """One that runs.
+    """A Redis that runs.
 
     Attributes:
-        url: For SIMULCAST_BROKER_URL.
-        pid: Of the process.
+        url: Its URL, for SIMULCAST_BROKER_URL.
+        pid: Pid of its process.
     """
 
     url: str
@@ -32,10 +32,10 @@ class Redis:
 
 @contextlib.contextmanager
 def serve_redis(core: int) -> Iterator[Redis]:
-    """Start it, and stop it at the end.
+    """Start a Redis, and stop it at the end.
 
     Args:
-        core: The one that it may use.
+        core: The core that it may use.
     """
     binary = shutil.which("redis-server")
     if binary is None:

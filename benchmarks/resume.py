@@ -1,4 +1,4 @@
-"""Resume: listeners that come back and missed 10 000 events, which are in the log and not in memory."""
+"""Resume: listeners that reconnect and missed 10 000 events, which are in the log but not in memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .server import Server, serve
 _EVENTS = 10_000
 _EVENTS_A_POST = 1000
 _HERD = 100
-# Pages are shared for a second: what one round leaves behind must not help the next.
+# Pages are cached for a second. The pages of one round must not help the next.
 _FORGET_SECONDS = 1.5
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """One listener alone, and a herd at the same position."""
+    """Measure one listener alone, and a herd at the same position."""
     return figures(effort, at_least(150_000), at_most(0.5))
 
 
@@ -32,7 +32,7 @@ def figures(
     of: str = "",
     **settings: object,
 ) -> Iterator[Figure]:
-    """The same, with targets. ``of`` names what is not the default."""
+    """Measure the same with other targets and settings. ``of`` names what differs from the default."""
     with serve(history_events=2 * _EVENTS, **settings) as server:
         position = _fill(server)
         yield _figure(server, effort, position, f"{of}resume of {_EVENTS} events", 1, target=target)
@@ -40,7 +40,7 @@ def figures(
 
 
 def _fill(server: Server) -> str:
-    """Publish the events. The position before them."""
+    """Publish the events. Return the position before them."""
     answer = server.request("POST", "/api/v1/events", enveloped("bench", [payload(0, 0)]))
     for first in range(0, _EVENTS, _EVENTS_A_POST):
         body = enveloped("bench", [payload(0, number) for number in range(first, first + _EVENTS_A_POST)])

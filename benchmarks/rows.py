@@ -1,4 +1,4 @@
-"""Streaming JSON: 100 000 rows in one document, and a small request that comes meanwhile."""
+"""Streaming JSON: 100 000 rows in one document, and small requests at the same time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Download(NamedTuple):
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """Our way and one yield a row, in turn."""
+    """Measure our way and one yield a row, in turn."""
     with serve("benchmarks.rows_app:app") as server:
         pairs = [(_download(server, "/rows"), _download(server, "/rows-one-by-one")) for _ in range(effort.rounds)]
     ours, plain = (list(each) for each in zip(*pairs, strict=True))
@@ -65,7 +65,7 @@ def _meanwhile(name: str, downloads: list[Download], target: Any) -> Figure:
 
 
 def _download(server: Server, path: str) -> Download:
-    """Fetch the document in a thread, and ask for something small again and again until it is there."""
+    """Fetch the document in a thread, and send small requests until it is complete."""
     cpu = process.cpu_seconds(server.workers)
     got: list[tuple[bytes, float]] = []
     thread = threading.Thread(target=lambda: got.append(_fetch(server.port, path)))
@@ -78,7 +78,7 @@ def _download(server: Server, path: str) -> Download:
 
 
 def _ask_while(port: int, thread: threading.Thread) -> float:
-    """The slowest answer, in ms."""
+    """Send small requests while the thread runs. Return the slowest answer, in ms."""
     slowest = 0.0
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
         while thread.is_alive():
@@ -91,7 +91,7 @@ def _ask_while(port: int, thread: threading.Thread) -> float:
 
 
 def _fetch(port: int, path: str) -> tuple[bytes, float]:
-    """The body, and the seconds from asking to its end. Taken apart only afterwards."""
+    """Fetch a document. Return its body, and the seconds from the request to its end, without the time to parse it."""
     parts = []
     start = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:

@@ -1,4 +1,4 @@
-"""A small app that streams rows in two ways, and answers something small."""
+"""A small app that streams rows in two ways, and answers small requests."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ simulcast = Simulcast(app)
 
 
 def rows() -> Iterator[dict[str, object]]:
-    """Rows of about 76 bytes as JSON."""
+    """Yield rows of about 76 bytes as JSON."""
     for number in range(ROWS):
         yield {"id": number, "name": f"wukong-{number}", "status": "online", "load": 0.42, "cores": 8}
 
 
 def one_by_one() -> Iterator[str]:
-    """What one writes by hand: the same document, a row at a time."""
+    """Yield the same document a row at a time, as one writes it by hand."""
     separator = '{"rows":['
     for row in rows():
         yield separator + json.dumps(row)
@@ -32,17 +32,17 @@ def one_by_one() -> Iterator[str]:
 
 @app.get("/rows")
 def streamed() -> Response:
-    """Our way."""
+    """Stream the rows our way."""
     return simulcast.json_rows("rows", rows())
 
 
 @app.get("/rows-one-by-one")
 def plain() -> Response:
-    """The plain way."""
+    """Stream the rows the plain way."""
     return Response(one_by_one(), mimetype="application/json")
 
 
 @app.get("/small")
 def small() -> Response:
-    """A request that has nothing to do with them."""
+    """Answer a small request that has nothing to do with the rows."""
     return jsonify(status="ok")

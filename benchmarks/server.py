@@ -27,9 +27,9 @@ class Server:
     """One gunicorn with one worker.
 
     Attributes:
-        port: On loopback.
-        key: That may publish.
-        pid: Of its master.
+        port: Port on loopback.
+        key: Key that may publish.
+        pid: Pid of its master.
         folder: Its working directory.
     """
 
@@ -44,7 +44,7 @@ class Server:
         return process.children_of(self.pid)
 
     def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """One request with the key on a new connection; its body.
+        """Send one request with the key on a new connection; return the body of the answer.
 
         Raises:
             RuntimeError: The status was not 2xx.
@@ -65,9 +65,9 @@ def serve(app: str = "wsgi:app", *, folder: Path | None = None, **settings: obje
     """Start gunicorn, and stop it at the end.
 
     Args:
-        app: What it serves.
-        folder: Its working directory, with the log in ``instance/``. Two servers of one folder are one fleet.
-        settings: SIMULCAST_* without the prefix, in lower case.
+        app: The app to serve.
+        folder: Its working directory, with the log in ``instance/``. Two servers in one folder are one fleet.
+        settings: SIMULCAST_* settings without the prefix, in lower case.
     """
     with contextlib.ExitStack() as stack:
         folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulcast-bench-")))
@@ -78,20 +78,20 @@ def serve(app: str = "wsgi:app", *, folder: Path | None = None, **settings: obje
             command, cwd=folder, env=_environment(port, key, settings), stdout=log, stderr=subprocess.STDOUT
         )
         stack.callback(_stop, started)
-        process.pin(started.pid, process.SERVER_CORE)  # before it has a worker: importing takes longer
+        process.pin(started.pid, process.SERVER_CORE)  # before it has a worker, because importing takes longer
         _wait_for(started, port, Path(log.name))
         yield Server(port, key, started.pid, folder)
 
 
 def free_port() -> int:
-    """A loopback port that nobody has."""
+    """Return a free loopback port."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
 def _environment(port: int, key: str, settings: dict[str, object]) -> dict[str, str]:
-    """Room for 5000 listeners and those of the run before, and no heartbeat between the events."""
+    """Return an environment with room for 5000 listeners and those of the previous run, and without heartbeats."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("SIMULCAST_")},
         "PYTHONPATH": str(ROOT),
@@ -99,7 +99,7 @@ def _environment(port: int, key: str, settings: dict[str, object]) -> dict[str, 
         "WEB_CONCURRENCY": "1",
         "WORKER_CONNECTIONS": "14000",
         "SIMULCAST_MAX_LISTENERS": "12000",
-        "SIMULCAST_MAX_LISTENERS_PER_ADDRESS": "0",  # all come from one
+        "SIMULCAST_MAX_LISTENERS_PER_ADDRESS": "0",  # all listeners have one address
         "SIMULCAST_HEARTBEAT_SECONDS": "3600",
         "SIMULCAST_PUBLISH_KEY": key,
         "SIMULCAST_ANONYMOUS_CHANNELS": "*",
@@ -119,7 +119,7 @@ def _wait_for(started: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 def _stop(started: subprocess.Popen[bytes]) -> None:
-    """TERM, and KILL for one that does not listen: no process is left behind."""
+    """Send TERM, and KILL if the server does not stop: no process must be left behind."""
     workers = process.children_of(started.pid) if started.poll() is None else []
     started.terminate()
     try:

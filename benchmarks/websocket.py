@@ -1,4 +1,4 @@
-"""WebSockets: one frame to a thousand of them, and what an idle one weighs; beside stock flask-sock in the same run."""
+"""WebSockets: one frame to a thousand of them, and the memory of an idle one; compared with stock flask-sock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SETTLE_SECONDS = 0.5
 
 
 class Round(NamedTuple):
-    """So many broadcasts to everyone."""
+    """The result of several broadcasts to all connections."""
 
     deliveries: int
     seconds: float
@@ -39,7 +39,7 @@ class Round(NamedTuple):
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """With a fresh server each, for the resident memory of a process does not shrink."""
+    """Measure each on a new server, because the resident memory of a process does not shrink."""
     for path, name, cpu_target, weight_target in (
         ("/ours", "WebSocket", at_most(13), at_most(40)),
         ("/stock", "WebSocket, stock flask-sock", None, None),
@@ -51,7 +51,7 @@ def _of_route(
     path: str, name: str, effort: Effort, cpu_target: Target | None, weight_target: Target | None
 ) -> Iterator[Figure]:
     with serve("benchmarks.websocket_app:app") as server, Crowd(server, path) as crowd:
-        crowd.open(10)  # what the first ones load and open is not their weight
+        crowd.open(10)  # memory for what the first ones load and open must not count
         before = process.resident_bytes(server.workers)
         crowd.open(_CONNECTIONS)
         weight = process.resident_bytes(server.workers) - before
@@ -94,10 +94,10 @@ class Crowd:
         self._epoll.close()
 
     def open(self, count: int) -> None:
-        """So many more, and wait until they are idle.
+        """Open more connections, and wait until they are idle.
 
         Raises:
-            RuntimeError: One was refused.
+            RuntimeError: The server refused a connection.
         """
         for _ in range(count):
             connection = socket.create_connection(("127.0.0.1", self._server.port), timeout=10)
@@ -115,7 +115,7 @@ class Crowd:
         time.sleep(_SETTLE_SECONDS)
 
     def broadcast(self, times: int) -> Round:
-        """Have it sent, and read until everyone has everything."""
+        """Ask the server to broadcast, and read until every connection has every frame."""
         deliveries = times * len(self._sockets)
         missing = deliveries * _FRAME_BYTES
         cpu, client = process.cpu_seconds(self._server.workers), time.process_time()
@@ -130,7 +130,7 @@ class Crowd:
                 for fd, _ in self._epoll.poll(1, 512):
                     missing -= self._sockets[fd].recv_into(self._buffer)
             seconds = time.monotonic() - start
-            publisher.recv(4096)  # its answer: the loop over everyone is done
+            publisher.recv(4096)  # the answer: the server's loop over all connections is done
         return Round(
             deliveries,
             seconds,

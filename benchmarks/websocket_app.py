@@ -1,4 +1,4 @@
-"""A small app with two WebSocket routes, ours and stock flask-sock's, and a request that sends to everyone on one of them."""
+"""A small app with two WebSocket routes, ours and stock flask-sock's. A POST to a route sends to all its connections."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _theirs: set[Any] = set()
 
 @guarded.route("/ours")
 def ours(ws: Connection) -> None:
-    """Waits."""
+    """Keep a connection open."""
     _wait(_ours, ws)
 
 
 @stock.route("/stock")
 def theirs(ws: Any) -> None:
-    """Waits as well."""
+    """Keep a stock connection open."""
     _wait(_theirs, ws)
 
 
@@ -40,7 +40,7 @@ def _wait(crowd: set[Any], ws: Any) -> None:
 
 @app.post("/ours/<int:times>")
 def broadcast(times: int) -> str:
-    """The body as one frame, made once, to everyone; so many times."""
+    """Send the body to all connections, ``times`` times, as one frame that is made once."""
     frame = text_frame(request.get_data())
     for _ in range(times):
         for ws in list(_ours):
@@ -50,7 +50,7 @@ def broadcast(times: int) -> str:
 
 @app.post("/stock/<int:times>")
 def broadcast_stock(times: int) -> str:
-    """The same with what the stock server has."""
+    """Send the body to all stock connections, ``times`` times."""
     text = request.get_data().decode()
     for _ in range(times):
         for ws in list(_theirs):

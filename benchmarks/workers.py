@@ -1,4 +1,4 @@
-"""Another worker: how soon an event is with listeners of a worker that it was not published to."""
+"""Another worker: the time until an event reaches listeners of a worker other than the publisher's."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Targets = tuple[tuple[Target | None, Target | None], tuple[Target | None, Target
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """Two servers of one worker each, on one log: so we know who listens where."""
+    """Measure two servers with one worker each, on one log, so that it is known which worker a listener is on."""
     return figures(effort, ((None, None), (at_most(1), at_most(5))))
 
 
 def figures(
     effort: Effort, targets: Targets = ((None, None), (None, None)), *, of: str = "", **settings: object
 ) -> Iterator[Figure]:
-    """p50 and p99 of both. ``of`` names what is not the default."""
+    """Measure p50 and p99 of both workers. ``of`` names what differs from the default."""
     outcomes = _rounds(effort, settings)
     labels = ("its own", "the other")
     for worker, label in enumerate(labels):

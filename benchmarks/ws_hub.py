@@ -1,4 +1,4 @@
-"""The hub over WebSocket: fan-out through ``/ws``, and what an idle connection weighs."""
+"""The hub over WebSocket: fan-out through ``/ws``, and the memory of an idle connection."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _CONNECTIONS = 1000
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """With a fresh server each, for the resident memory of a process does not shrink."""
+    """Measure each on a new server, because the resident memory of a process does not shrink."""
     with serve() as server:
         outcomes = rounds(server, effort, _CONNECTIONS, listen_path=_PATH, is_websocket=True, window=8)
     yield capacity_figure(f"WebSocket fan-out, N={_CONNECTIONS}", outcomes, cpu_target=at_most(13))
     with serve() as server:
-        for listeners in (1, _CONNECTIONS):  # what the first one of all loads and opens is not its weight
+        for listeners in (1, _CONNECTIONS):  # memory that only the first one costs must not count
             outcome = run(Job([server.port], server.workers, listeners, listen_path=_PATH, is_websocket=True))
     yield Figure(
         f"idle listener by WebSocket, N={_CONNECTIONS}",

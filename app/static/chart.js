@@ -5,13 +5,13 @@ import { parts, say } from "./parts.js";
 
 const MAX_VALUES = 60;
 const HEIGHT = 20;
-/** The smallest scale of each figure: on a smaller one, noise looks like mountains. */
+/** The smallest scale of each figure: on a smaller one, noise looks like a change. */
 const FLOORS = { cpu_percent: 25, memory_percent: 25, memory_bytes: 2 ** 20 };
 
 /** Doubling steps keep the scale still while the figure moves. */
 const scaleTop = (highest, floor) => floor * 2 ** Math.ceil(Math.log2(Math.max(1, highest / floor)));
 
-/** Runs of [x, y] points, newest at the right edge. A null is a missed stretch: a break, never bridged. */
+/** Runs of [x, y] points, newest at the right edge. A null is missed data: the line breaks there. */
 function runs(values, top) {
   const found = [[]];
   values.forEach((value, index) => {
@@ -25,7 +25,7 @@ const line = (run) => `M${run.map((point) => point.join(" ")).join("L")}h0`;
 const area = (run) => `${line(run)}V${HEIGHT}H${run[0][0]}Z`;
 
 export class Chart {
-  /** Draws the first of `keys` that the data has: a host tells a share of its memory, a worker only bytes. */
+  /** Draws the first of `keys` that the data has: a host reports a share of its memory, a worker only bytes. */
   constructor(root, keys) {
     Object.assign(this, { root, keys, parts: parts(root), values: [] });
   }

@@ -1,4 +1,4 @@
-/** A room in a browser: one form comes in, a stream fills the room, another form speaks. All that others wrote is set as text. */
+/** A room in a browser: one form joins, a stream fills the room, another form sends. Everything from others is set as text. */
 
 import { time } from "./format.js";
 import { parts, say } from "./parts.js";
@@ -6,13 +6,13 @@ import { parts, say } from "./parts.js";
 const API = new URL("api/v1/", document.baseURI).href;
 const MAX_ROWS = 500;
 const TYPING_MS = 2_000;
-/** Somebody who says no more than that they type has stopped after so long. */
+/** A person whose last typing hint is older than this has stopped typing. */
 const TYPED_MS = 4_000;
 const REFUSALS = {
-  unauthorized: "The room did not let you in: it does not know you, or your token has expired. Come in with a token.",
-  forbidden: "The room did not let you in: your token is not for this room, or not for this name.",
+  unauthorized: "You can’t join this room without a valid token; yours may have expired. Join with a new token.",
+  forbidden: "You can’t join this room: your token is not for this room, or not for this name.",
 };
-const LABELS = { outside: "Outside", connecting: "Coming in", live: "Live", reconnecting: "Reconnecting", closed: "Closed" };
+const LABELS = { outside: "Not joined", connecting: "Joining", live: "Live", reconnecting: "Reconnecting", closed: "Closed" };
 
 const main = document.getElementById("room");
 const talk = document.getElementById("talk");
@@ -32,7 +32,7 @@ function show(state, hint = "") {
   for (const field of speech.elements) field.disabled = state !== "live";
 }
 
-/** A request as whoever came in; throws with the words of the service. */
+/** Sends a request as the person who joined; throws an error with the service's message. */
 async function call(method, path, body) {
   const headers = { "Content-Type": "application/json" };
   if (here.token) headers.Authorization = `Bearer ${here.token}`;
@@ -43,7 +43,7 @@ async function call(method, path, body) {
 }
 
 const path = (method) => `chat/${encodeURIComponent(here.room)}/${method}`;
-/** With a token of a user the name is the token's. */
+/** The typed name. Without one, the service takes the name from the token. */
 const me = () => (here.user ? { user: here.user } : {});
 
 async function enter() {
@@ -52,7 +52,7 @@ async function enter() {
   document.getElementById("title").textContent = here.room;
   const query = new URLSearchParams(me());
   try {
-    // An EventSource can't send a header, and gives only one word as the reason of a refusal. This call gets a sentence.
+    // An EventSource can't send a header, and gives only one word as the reason of a refusal. This call gets a full message.
     if (here.token) query.set("ticket", (await call("POST", "tickets")).ticket);
     await call("GET", path("users?limit=1"));
   } catch (error) {
@@ -61,7 +61,7 @@ async function enter() {
   source = new EventSource(`${API}${path("stream")}?${query}`);
   for (const [type, handle] of Object.entries(HANDLERS)) source.addEventListener(type, (event) => handle(JSON.parse(event.data)));
   source.onopen = () => show("live");
-  source.onerror = () => (source.readyState === EventSource.CLOSED ? show("closed", "The room did not let you in, or not again. Is the name one line?") : show("reconnecting"));
+  source.onerror = () => (source.readyState === EventSource.CLOSED ? show("closed", "The room refused the connection. Check the name: it must be one line.") : show("reconnecting"));
 }
 
 function leave() {
@@ -92,24 +92,24 @@ const HANDLERS = {
   },
   "user-join"(data) {
     present.set(keyOf(data), data);
-    addRow("event", data, `${data.user} has come`);
+    addRow("event", data, `${data.user} joined`);
     showPeople();
   },
   "user-leave"(data) {
     present.delete(keyOf(data));
     typers.delete(keyOf(data));
-    addRow("event", data, `${data.user} has gone`);
+    addRow("event", data, `${data.user} left`);
     showPeople();
   },
-  gap: () => addRow("event", { time: Date.now() }, "Something was missed here"),
+  gap: () => addRow("event", { time: Date.now() }, "Some messages are missing here"),
   closed(data) {
     if (data.reconnect) return;
     source.close();
-    show("closed", REFUSALS[data.reason] ?? `The service ended this for good: ${data.reason}.`);
+    show("closed", REFUSALS[data.reason] ?? `The service ended this connection for good: ${data.reason}.`);
   },
 };
 
-/** Whoever only says that they are Ann is somebody else than Ann. */
+/** An unverified Ann is another person than a verified Ann. */
 const keyOf = ({ user, verified }) => `${verified} ${user}`;
 
 function element(name, className, text) {
@@ -186,10 +186,10 @@ speech.elements.text.addEventListener("keydown", (event) => {
 speech.elements.text.addEventListener("input", () => {
   if (Date.now() - typedAt < TYPING_MS) return;
   typedAt = Date.now();
-  call("POST", path("typing"), me()).catch(() => {}); // a hint: that one may not speak is told with the message
+  call("POST", path("typing"), me()).catch(() => {}); // only a hint: the message itself reports an error
 });
 
-// Chromium keeps a page that was left, with its connection: the others would still see somebody who has gone.
+// Chromium keeps a page that the user left, with its connection. Others would still see that user in the room.
 addEventListener("pagehide", () => source?.close());
 addEventListener("pageshow", (event) => event.persisted && source && enter());
 

@@ -1,12 +1,12 @@
-/** The state of the connection in words: a badge that is read aloud on change, and a quiet tally beside it. */
+/** The state of the connection in words: a badge that screen readers announce, and a tally that they do not. */
 
 import { duration, number } from "./format.js";
 import { parts, say } from "./parts.js";
 
 const CLOSED = {
   unknown: "No wukong has this name. Choose one from the list.",
-  unauthorized: "The server does not know you. Log in, and try again.",
-  forbidden: "You may not see this. Ask for a token that lets you.",
+  unauthorized: "You are not logged in. Log in, and try again.",
+  forbidden: "You are not allowed to see this. Ask for a token that allows it.",
 };
 const LABELS = { connecting: "Connecting", live: "Live", stale: "Stale", reconnecting: "Reconnecting", offline: "Offline", closed: "Closed" };
 
@@ -15,14 +15,14 @@ function hint({ state, reason, retryMs }, notice) {
   return {
     connecting: "Waiting for the first status.",
     live: notice,
-    stale: "The line is open, but nothing comes. It is opened anew if that lasts.",
-    reconnecting: `No stream at the moment. ${next}`,
+    stale: "The connection is open, but no data arrives. The page reconnects if this lasts.",
+    reconnecting: `The connection is lost. ${next}`,
     offline: `${navigator.onLine ? "The server can’t be reached." : "This device has no network."} ${next}`,
     closed: CLOSED[reason] ?? `The server ended this stream for good: ${reason}.`,
   }[state];
 }
 
-/** Cheap enough for every second. `notice` is the last thing worth telling about a live stream. */
+/** Cheap enough to run every second. `notice` is the latest message about a live stream. */
 export function showConnection(root, stream, notice) {
   const elements = parts(root);
   const age = duration((Date.now() - stream.lastEventMs) / 1000);

@@ -4,7 +4,7 @@ const MAX_TEXT = 300;
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const DURATION_UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
 const UNIT = /_(bytes|percent|seconds|ms)$/;
-/** Numbers that name something: no thousands, no unit. */
+/** Numbers that are names: written without thousands separators and without a unit. */
 const NUMBERED = /(^|_)(id|pid|port)$/;
 const LABELS = { pid: "Process id", descriptors: "File descriptors", network_sent_bytes: "Network out", network_received_bytes: "Network in" };
 
@@ -15,11 +15,11 @@ const DAY_MS = 86_400_000;
 const clock = new Intl.DateTimeFormat("en", { timeStyle: "medium", hourCycle: "h23" });
 const calendar = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
 
-/** Always two decimals or none: figures that change each second must not jump in width. */
+/** Always two decimals or none, so that figures that change every second keep their width. */
 export const number = (value) => (Number.isInteger(value) ? whole : hundredths).format(value);
 export const time = (ms) => (Math.abs(Date.now() - ms) < DAY_MS ? clock : calendar).format(ms);
 
-/** Three digits are as exact as a glance needs: `1.4 GiB`, `612 MiB`. */
+/** At most three digits: `1.4 GiB`, `612 MiB`. */
 export function bytes(value) {
   const power = Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log2(Math.max(1, value)) / 10));
   const scaled = value / 1024 ** power;
@@ -40,7 +40,7 @@ export function duration(seconds) {
 
 const UNITS = { bytes, percent: (value) => `${tenths.format(value)} %`, seconds: duration, ms: (value) => `${number(value)} ms` };
 
-/** Any JSON value in one line; a nested object as its labelled figures. */
+/** Any JSON value in one line. A nested object becomes its labelled figures. */
 export function figure(key, value) {
   if (typeof value === "number") return NUMBERED.test(key) ? String(value) : (UNITS[UNIT.exec(key)?.[1]] ?? number)(value);
   if (typeof value === "boolean") return value ? "yes" : "no";

@@ -3,7 +3,7 @@
 import { figure } from "./format.js";
 import { parts, say } from "./parts.js";
 
-/** More rows make a page slow and help nobody; the note says how many were left out. */
+/** More rows would make the page slow. The note says how many are left out. */
 const MAX_ROWS = 500;
 const FETCH_MS = 8_000;
 const KINDS = ["host", "worker", "agent"];
@@ -37,12 +37,12 @@ export class WukongList {
     Object.assign(this, { root, parts: parts(root), rows: new Map(), current: "" });
   }
 
-  /** A document that breaks off half-way fails as a whole, and the rows of the last good one stay. */
+  /** An incomplete document is an error, and the rows of the last good one stay. */
   async load(url) {
     try {
       this.#show(await fetchWukongs(url));
     } catch (error) {
-      say(this.parts, { note: `The list can’t be ${this.rows.size ? "refreshed" : "read"} just now.` });
+      say(this.parts, { note: `The list can’t be ${this.rows.size ? "refreshed" : "loaded"} now.` });
       console.warn(`List of wukongs not read: ${error.message}`);
     }
   }
@@ -55,7 +55,7 @@ export class WukongList {
     }
   }
 
-  /** The stream is ahead of the list; its row should not contradict it. */
+  /** The stream is newer than the list, so it updates its row. */
   update(wukong) {
     if (this.rows.has(wukong.name)) fillRow(this.rows.get(wukong.name), wukong);
   }
@@ -75,7 +75,7 @@ export class WukongList {
     this.rows.delete(name);
   }
 
-  /** A row is moved only when its place changed: moving the focused element would blur it. */
+  /** Moves a row only if its place changed: moving the focused element would blur it. */
   #place(wukong, index) {
     const row = this.rows.get(wukong.name) ?? makeRow();
     const there = this.parts.rows.children[index] ?? null;

@@ -17,7 +17,7 @@ const status = new StatusPanel(main);
 let stream = null;
 let notice = "";
 
-/** A hash typed by hand may hold a broken escape. */
+/** A hash typed by hand may have an invalid escape. */
 function chosenName() {
   try {
     return decodeURIComponent(location.hash.slice(1)) || DEFAULT_NAME;
@@ -40,14 +40,14 @@ function choose(name) {
 
 const show = () => showConnection(main, stream, notice);
 
-/** Stays until the next one: whoever looked away should still learn that something was missed. */
+/** The notice stays until the next one, so that a user who looked away still sees that updates were missed. */
 function tell(text) {
   notice = `${text} (${time(Date.now())})`;
 }
 
-/** What the page does with each type of event; a heartbeat is only counted. */
+/** Handlers for each type of event. A heartbeat is only counted. */
 const HANDLERS = {
-  connected: () => stream.events > 1 && tell("Connected again, nothing missed."),
+  connected: () => stream.events > 1 && tell("Connected again. No updates were missed."),
   gap({ reason }) {
     status.break();
     tell(`Some updates were missed: ${reason}.`);
@@ -74,7 +74,7 @@ function wake() {
 }
 
 document.getElementById("skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the hash belongs to the choice of a wukong
+  event.preventDefault(); // the hash is the chosen wukong
   main.focus();
 });
 main.querySelector("[data-part=again]").addEventListener("click", () => stream.open());

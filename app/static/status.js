@@ -1,20 +1,20 @@
-/** The live status of one wukong: two figures over time, and all the others as a table. */
+/** The live status of one wukong: two figures over time, and all others in a table. */
 
 import { Chart } from "./chart.js";
 import { bytes, figure, label, time } from "./format.js";
 import { parts, say } from "./parts.js";
 
-/** An agent may report any object; beyond this it is no longer something to read. */
+/** An agent may report any object. Rows above this limit are left out. */
 const MAX_FACTS = 100;
 const COUNTED = /^network_.*_bytes$/;
-/** Told in a chart's note, so not again in the table. */
+/** Shown in a chart's note, so not in the table. */
 const NOTED = ["cpu_count", "load", "memory_used_bytes", "memory_total_bytes"];
 
 const processorNote = ({ cpu_count: cores, load }) =>
   [cores && `${cores} ${cores === 1 ? "core" : "cores"}`, load && `load ${figure("load", load)}`].filter(Boolean).join(" · ");
 const memoryNote = ({ memory_used_bytes: used, memory_total_bytes: total }) => (total ? `${bytes(used)} of ${bytes(total)}` : "");
 
-/** A counter since boot says little; its change a second says what happens now. */
+/** The change a second of a counter since boot. The count alone does not show what happens now. */
 function rate(key, now, before) {
   const [more, seconds] = [now.data[key] - before?.data[key], (now.time - before?.time) / 1000];
   return COUNTED.test(key) && more >= 0 && seconds > 0 ? `${bytes(more / seconds)}/s · ` : "";
@@ -37,12 +37,12 @@ export class StatusPanel {
     say(this.parts, { name, kind: "", state: "", reported: "" });
   }
 
-  /** A stretch was missed: the lines show it. */
+  /** Breaks the lines where updates were missed. */
   break() {
     for (const chart of [this.processor, this.memory]) chart.keep(null);
   }
 
-  /** A status that comes twice (first at once, then replayed) is drawn once. */
+  /** Draws a status once, even if it arrives twice (at once, and replayed). */
   show(wukong) {
     const { name, kind, state, data } = wukong;
     this.root.dataset.wukong = state;
@@ -54,7 +54,7 @@ export class StatusPanel {
     this.last = wukong;
   }
 
-  /** Cells stay while the keys do: a selection or a screen reader's place outlives the second. */
+  /** Keeps the cells while the keys stay the same, so that a selection or a screen reader's place survives an update. */
   #tabulate(wukong, keys) {
     const shown = keys.slice(0, MAX_FACTS);
     if (shown.join("\n") !== [...this.cells.keys()].join("\n")) this.#rebuild(shown);

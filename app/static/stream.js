@@ -1,4 +1,4 @@
-/** One live connection to one SSE route: EventSource, plus the cases in which it gives up or hangs. */
+/** One live connection to one SSE route: EventSource, and a retry for the cases in which it gives up or hangs. */
 
 const EVENT_TYPES = ["connected", "status", "heartbeat", "gap", "closed"];
 const HEARTBEAT_MS = 15_000;
@@ -7,18 +7,18 @@ const SILENCE_MS = 2.5 * HEARTBEAT_MS;
 const BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 30_000;
 const PROBE_MS = 5_000;
-/** EventSource retries at a fixed pace for ever; after this many failures in a row our backoff takes over. */
+/** EventSource retries forever at a fixed interval. After this many failures in a row our backoff takes over. */
 const NATIVE_RETRIES = 3;
-/** Answers that another try can't change. */
+/** Answers that a retry would get again. */
 const FINAL_STATUSES = { 204: "finished", 401: "unauthorized", 403: "forbidden", 404: "unknown", 410: "finished" };
 
-/** Jittered, so that a fleet of pages doesn't return in one wave after a restart. */
+/** With jitter, so that thousands of pages don't reconnect at once after a restart. */
 export function backoffMs(failures, random = Math.random()) {
   const ceiling = Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** failures);
   return (ceiling * (1 + random)) / 2;
 }
 
-/** EventSource hides the status of a refusal; HEAD tells a missing stream from a busy server. */
+/** EventSource hides the status of a refusal. HEAD distinguishes a missing stream from a busy server. */
 function statusOf(url) {
   const options = { method: "HEAD", headers: { Accept: "text/event-stream" }, signal: AbortSignal.timeout(PROBE_MS) };
   return fetch(url, options).then((response) => response.status, () => 0);
@@ -38,13 +38,13 @@ export class Stream {
   #lastId = "";
   #failures = 0;
 
-  /** `notify(type, data)` hears every event, and `state` without data when this stream's own state has changed. */
+  /** Calls `notify(type, data)` for every event, and with `state` and no data when this stream's own state has changed. */
   constructor(url, notify) {
     this.#url = url;
     this.#notify = notify;
   }
 
-  /** Also the way to reopen: whatever was open or planned before is let go first. */
+  /** Opens or reopens the stream. An earlier source or timer is dropped first. */
   open() {
     this.close();
     this.#source = new EventSource(this.#address());
@@ -53,7 +53,7 @@ export class Stream {
     this.#watch();
   }
 
-  /** Without a word to `notify`: who closes a stream knows. */
+  /** Closes the stream without calling `notify`: the caller knows. */
   close() {
     clearTimeout(this.#timer);
     this.#source?.close();
@@ -61,20 +61,20 @@ export class Stream {
     this.retryMs = 0;
   }
 
-  /** For a network or a tab that comes back: timers may have slept, so judge by the clock. */
+  /** Call it when the network or the tab comes back. Timers may have slept, so the clock decides. */
   wake() {
     const silent = Date.now() - this.lastEventMs > SILENCE_MS;
     if (this.state !== "closed" && (this.state !== "live" || silent)) this.open();
   }
 
-  /** A page can't set the Last-Event-ID header on a new EventSource, so the position goes into the query. */
+  /** A page can't set the Last-Event-ID header of a new EventSource, so the position is in the query. */
   #address() {
     return this.#lastId ? `${this.#url}?last_event_id=${encodeURIComponent(this.#lastId)}` : this.#url;
   }
 
   #receive(event) {
     const data = JSON.parse(event.data);
-    // A goodbye brings nothing: counted as life it would make a full server look live between two tries.
+    // `closed` does not count as an event: otherwise a full server would look live between two tries.
     if (event.type === "closed") return data.reconnect ? this.#watch() : this.#finish(data.reason);
     this.#lastId = event.lastEventId || this.#lastId;
     this.#failures = 0;
@@ -85,7 +85,7 @@ export class Stream {
     this.#notify(event.type, data);
   }
 
-  /** With the source still CONNECTING, EventSource itself tries again; CLOSED means it gave up. */
+  /** While the source is CONNECTING, EventSource itself retries; CLOSED means that it gave up. */
   #fail() {
     this.#failures += 1;
     this.#enter(this.#downState());
@@ -97,7 +97,7 @@ export class Stream {
   async #probe() {
     const source = this.#source;
     const reason = FINAL_STATUSES[await statusOf(this.#address())];
-    if (source !== this.#source) return; // closed or reopened while the answer was on its way
+    if (source !== this.#source) return; // closed or reopened before the answer came
     if (reason) this.#finish(reason);
     else this.#reopenLater();
   }
@@ -116,7 +116,7 @@ export class Stream {
     this.#enter("closed");
   }
 
-  /** A dead network path raises no error; only silence shows it. */
+  /** A dead network path raises no error; only a timeout detects it. */
   #watch() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#doubt(), STALE_MS);
