@@ -12,21 +12,19 @@ from __future__ import annotations
 import enum
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty
 from secrets import token_hex
 
 from gevent.queue import SimpleQueue
 
-from .encoding import Encoding
-from .event import ALL, LISTENER_PREFIX, USER_PREFIX, Position, View
-from .grant import Grant
+from .event import ALL, LISTENER_PREFIX, USER_PREFIX, Position
+from .listen_request import ListenRequest
 from .presence import Place
 
 _ID = re.compile("[0-9a-f]{16}", re.ASCII)
 _WAKE = (b"", None, 0)
-_NOBODY = Grant()
 _BEFORE_ALL = Position(0, 0)
 
 
@@ -61,28 +59,17 @@ class Listener:
     """One connection's place on its channels.
 
     Args:
-        channels: Sorted, each once.
-        encoding: In which its frames are written.
-        resume: What the client says it has: the text of a position, or None for a new listener.
-        start: Where a listener starts that has nothing, or can't resume; None for what the hub finds right.
-        view: Drops or narrows events for it.
-        grant: Who listens, and until when.
-        member: As whom it is present; empty for nobody.
-        present_on: Those of its channels on which it is.
-        meta: JSON text, told to others.
-        address: Of the client, where that is limited; else empty.
-        queue_bytes: Bound of the queue. An empty queue takes any chunk, or one event larger than the
-            bound would never pass.
-        heartbeat_as_comment: For clients that know no ``heartbeat`` event.
-        cut: Ends the connection at once, from outside its greenlet. Used when it takes no more bytes.
+        request: What the client asks for. It is copied, and not kept.
+        on_cut: Called once when the connection must break at once, because the client takes no more bytes: outside of the
+            connection's greenlet.
 
-    Attributes:
+    Attributes (besides those of the request):
         id: Random, 16 hex digits.
         expires_at: Monotonic seconds at which its grant ends, or None.
         came_at: Monotonic seconds at which it was made.
         since_ms: The same as Unix time in ms.
-        events: How many it was handed.
-        bytes: How many of them.
+        events: Number of events that it was handed.
+        bytes: Size of all its chunks.
         position: Of the last chunk that was yielded: what the client has, or is being sent.
         is_live: Live or catching up; there is no third state.
         close_reason: None while it is open.
@@ -96,41 +83,25 @@ class Listener:
     """
 
     __slots__ = (
-        "_cut", "_joined_key", "_queue", "_queue_bytes", "_queued", "_straight", "_woken", "address", "bytes", "came_at",
+        "_joined_key", "_on_cut", "_on_woken", "_queue", "_queue_bytes", "_queued", "_straight", "address", "bytes", "came_at",
         "channels", "close_reason", "encoding", "events", "expires_at", "grant", "heartbeat_as_comment", "id", "is_known",
         "is_live", "is_writing", "member", "meta", "needs_verdict", "own_after", "position", "present_on", "reported", "resume",
         "since", "since_ms", "start", "unread_since", "view",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        channels: tuple[str, ...],
-        encoding: Encoding,
-        *,
-        resume: str | None = None,
-        start: Position | None = None,
-        view: View | None = None,
-        grant: Grant = _NOBODY,
-        member: str = "",
-        present_on: tuple[str, ...] = (),
-        meta: str = "{}",
-        address: str = "",
-        queue_bytes: int = 64 << 10,
-        heartbeat_as_comment: bool = False,
-        cut: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, request: ListenRequest, *, on_cut: Callable[[], None] | None = None) -> None:
         self.id = token_hex(8)
-        self.channels = channels
-        self.encoding = encoding
-        self.resume = resume
-        self.start = start
-        self.view = view
-        self.grant = grant
-        self.member = member
-        self.present_on = present_on
-        self.meta = meta
-        self.address = address
-        self.heartbeat_as_comment = heartbeat_as_comment
+        self.channels = request.channels
+        self.encoding = request.encoding
+        self.resume = request.resume
+        self.start = request.start
+        self.view = request.view
+        self.grant = grant = request.grant
+        self.member = request.member
+        self.present_on = request.present_on
+        self.meta = request.meta
+        self.address = request.address
+        self.heartbeat_as_comment = request.heartbeat_as_comment
         self.position = self.own_after = _BEFORE_ALL
         self.is_known = False
         self.is_live = False
@@ -144,13 +115,13 @@ class Listener:
         self.expires_at = None if grant.expires_at is None else self.came_at + grant.expires_at - self.since_ms / 1000
         self.events = 0
         self.bytes = 0
-        self._cut = cut
+        self._on_cut = on_cut
         self._queue: SimpleQueue[tuple[bytes, Position | None, int]] = SimpleQueue()
-        self._queue_bytes = queue_bytes
+        self._queue_bytes = request.queue_bytes
         self._queued = 0
         self._joined_key = 0
         self._straight: Callable[[bytes], bool] | None = None
-        self._woken: Callable[[], object] | None = None
+        self._on_woken: Callable[[], object] | None = None
 
     @property
     def audience_key(self) -> tuple[object, ...]:
@@ -189,8 +160,9 @@ class Listener:
         self.is_writing = False
         self.since = time.monotonic()
 
-    def writes(self) -> None:
-        """It hands a chunk to the server, and comes back when that is written."""
+    def writes(self, chunk: bytes) -> None:
+        """It hands a chunk to the server, and returns when the server has written it."""
+        self.bytes += len(chunk)
         self.is_writing = True
         self.since = time.monotonic()
 
@@ -199,19 +171,19 @@ class Listener:
         """Live, with nothing to take."""
         return self.is_live and not self._queue.qsize()
 
-    def park(self, straight: Callable[[bytes], bool], woken: Callable[[], object]) -> bool:
+    def park(self, straight: Callable[[bytes], bool], on_woken: Callable[[], object]) -> bool:
         """From now on nobody takes: an idle listener then needs no greenlet, which weighs ten times what it does itself.
 
         Args:
             straight: Sends a chunk at once, or says that it can't. Must not switch.
-            woken: Called when somebody has to take again: it is catching up, or closed. Must not switch.
+            on_woken: Called when somebody has to take again: it is catching up, or closed. Must not switch.
 
         Returns:
             False if there is something to do now.
         """
         if not self.is_idle:
             return False
-        self._straight, self._woken = straight, woken
+        self._straight, self._on_woken = straight, on_woken
         self.waits()
         return True
 
@@ -223,6 +195,43 @@ class Listener:
         """
         self.needs_verdict = False
         self.own_after = hub_position
+
+    def moved_to(self, position: Position, events: int = 0) -> None:
+        """Catching up, it is handed a page of history: up to this position, with this number of events."""
+        self.position = position
+        self.events += events
+
+    def was_judged(self, resume_at: Position) -> None:
+        """The broker has given its verdict on where the listener stands. It reads on from here."""
+        self.needs_verdict = False
+        self.position = resume_at
+
+    def learn_of_trimming(self, channels: Iterable[str], mark: int) -> bool:
+        """A gap tells it that these channels were trimmed up to this mark.
+
+        Returns:
+            False if an earlier gap has told it already.
+        """
+        told = self.reported = self.reported or {}
+        if all(told.get(channel, 0) >= mark for channel in channels):
+            return False
+        told.update(dict.fromkeys(channels, mark))
+        return True
+
+    def became_known(self) -> None:
+        """The hub has taken it on, and tells others."""
+        self.is_known = True
+
+    def has_read(self) -> None:
+        """The log could be read for it."""
+        self.unread_since = None
+
+    def could_not_read(self) -> float:
+        """The log could not be read for it. Returns the seconds since that began."""
+        now = time.monotonic()
+        if self.unread_since is None:
+            self.unread_since = now
+        return now - self.unread_since
 
     def go_live(self, position: Position) -> None:
         """From now on take what is delivered after ``position``, which is where this listener stands."""
@@ -319,9 +328,9 @@ class Listener:
 
     def cut(self) -> None:
         """Break the connection, once, for a client that does not even take its goodbye."""
-        cut, self._cut = self._cut, None
-        if cut is not None:
-            cut()
+        on_cut, self._on_cut = self._on_cut, None
+        if on_cut is not None:
+            on_cut()
 
     def _goes_straight(self, chunk: bytes, position: Position, events: int) -> bool:
         assert self._straight is not None
@@ -340,9 +349,9 @@ class Listener:
         self._queued = 0
 
     def _wake(self) -> None:
-        woken, self._straight, self._woken = self._woken, None, None
-        if woken is not None:
-            woken()
+        on_woken, self._straight, self._on_woken = self._on_woken, None, None
+        if on_woken is not None:
+            on_woken()
             return
         if not self._queue.qsize():
             self._queue.put(_WAKE)

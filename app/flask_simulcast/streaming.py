@@ -24,7 +24,7 @@ from .transports.app_json import default_of
 from .transports.client_watch import client_gone
 from .transports.preflight import ViewFunction
 from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond
-from .transports.websocket import Connection, OnlyThese, Subscription, feed
+from .transports.websocket import Connection, OnlyThese, Subscription, closes_if_refused
 from .transports.writer.writer import Writer
 
 
@@ -105,7 +105,9 @@ class Streaming(Access):
         """
         hub = self.hub
         names, grant = self._admitted(channels, options)
-        with feed(hub, ws, lambda: prepare(hub, request, encoding, names, grant, options), send) as listener:
+        with closes_if_refused(ws):
+            subscription = Subscription(hub, ws, prepare(hub, request, encoding, names, grant, options), send)
+        with subscription as listener:
             yield listener
 
     def subscribe(
@@ -130,7 +132,7 @@ class Streaming(Access):
         names, grant = self._admitted(channels, options)
         if is_beside:
             options["view"] = OnlyThese(frozenset(names))
-        return Subscription(hub, ws, *prepare(hub, request, MESSAGES, names, grant, options))
+        return Subscription(hub, ws, prepare(hub, request, MESSAGES, names, grant, options))
 
     def check_capacity(self, grant: Grant) -> None:
         """Whether this worker can take one more listener, for a WebSocket that is about to be opened.

@@ -33,7 +33,13 @@ PARTS = {
     ],
 }
 # Within a layer, as far as it goes: an event's errors, an audience's listeners.
-WITHIN = {("event", "errors"), ("settings", "errors"), ("settings", "url"), ("audience", "listener")}
+WITHIN = {
+    ("event", "errors"),
+    ("settings", "errors"),
+    ("settings", "url"),
+    ("audience", "listener"),
+    ("listener", "listen_request"),
+}
 FLASK_FROM = "transports"
 
 
@@ -88,6 +94,16 @@ def test_a_part_holds_those_before_it(package: str) -> None:
             if level == len(parts):  # of this package
                 target = name.split(".")[0]
                 assert order[target] < order[part], f"{package}/{part} must not know {target}"
+
+
+def test_a_listener_alone_sets_its_fields() -> None:
+    """A part that changes where a listener stands calls one of its verbs, which name what has happened."""
+    for file in files_of(EXTENSION):
+        for node in ast.walk(ast.parse(file.read_text())):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            for target in targets:
+                if isinstance(target, ast.Attribute):
+                    assert not ast.unparse(target.value).endswith("listener"), f"{file.name}: {ast.unparse(target)}"
 
 
 def test_the_parts_of_the_service_know_those_below() -> None:

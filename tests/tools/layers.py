@@ -10,7 +10,7 @@ EXTENSION = ROOT / "app" / "flask_simulcast"
 LAYERS = [
     {"event", "settings", "errors", "loop", "url", "server_log", "keepalive"},
     {"encoding", "grant", "presence"},
-    {"listener", "audience", "signals"},
+    {"listen_request", "listener", "audience", "signals"},
     {"brokers"},
     {"channel", "metrics"},
     {"hub"},

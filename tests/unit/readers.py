@@ -10,6 +10,7 @@ from gevent.event import Event as Flag
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import SSEEvent, read_sse
@@ -24,7 +25,7 @@ class Reader:
 
     def __init__(self, hub: Hub, *channels: str, **options: Any) -> None:
         self.hub = hub
-        self.listener = Listener(channels or ("c",), SSE, **options)
+        self.listener = Listener(ListenRequest(channels or ("c",), SSE, **options))
         self.bytes = hub.add_listener(self.listener)
         self.may_read = Flag()
         self.may_read.set()

@@ -29,6 +29,7 @@ from app.flask_simulcast.grant import Grant
 from app.flask_simulcast.hub import broadcaster, catchup
 from app.flask_simulcast.hub import hub as hub_module
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.presence import Member, Place
@@ -445,14 +446,16 @@ class World:
         """With the last id that it has. One that is not taken on tries again when it has its turn."""
         resume = client.reader.last_event_id or None
         grant = Grant(user=client.user)
-        listener = Listener(client.channels, SSE, resume=resume, grant=grant, queue_bytes=self.queue_bytes)
+        listener = Listener(
+            ListenRequest(client.channels, SSE, resume=resume, grant=grant, queue_bytes=self.queue_bytes)
+        )
         client.own = []
         client.sent = b""
         client.is_busy = True
         try:
             client.sent = self.hub.add_listener(listener)
             client.listener = listener
-            listener.writes()
+            listener.writes(b"")
         except BrokerError:
             assert listener not in self.hub.listeners
         client.is_busy = False
@@ -479,7 +482,7 @@ class World:
         elif listener._queue.qsize():
             client.sent = listener.take(self.hub.settings.page_bytes)
         if client.sent:
-            listener.writes()
+            listener.writes(b"")
         client.is_busy = False
 
     def break_somebody(self) -> None:

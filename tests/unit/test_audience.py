@@ -9,6 +9,7 @@ from app.flask_simulcast.audience import Audience
 from app.flask_simulcast.channel import Channel
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Event, Position, View
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 
@@ -24,7 +25,7 @@ def audience(view: View | None = None, at: int = 0) -> tuple[Audience, list[Audi
 
 def test_it_says_once_that_something_is_pending_and_gives_all_as_one() -> None:
     one, pending = audience()
-    one.members.add(Listener(("c",), SSE))
+    one.members.add(Listener(ListenRequest(("c",), SSE)))
     one.offer(event(1))
     one.offer(event(2))
     assert pending == [one]

@@ -11,6 +11,7 @@ from app.flask_simulcast.audience import Audience
 from app.flask_simulcast.channel import Channel
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Event, Position
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from tests.unit.conftest import MakeHub
@@ -80,7 +81,7 @@ def test_receivers_of_a_signal_that_raise_are_counted_and_the_others_run(
         signals.listener_removed.connected_to(raises),
         signals.listener_removed.connected_to(removed),
     ):
-        listener = Listener(("c",), SSE)
+        listener = Listener(ListenRequest(("c",), SSE))
         hub.add_listener(listener)
         hub.remove_listener(listener)
         hub.remove_listener(listener)

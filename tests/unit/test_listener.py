@@ -9,11 +9,12 @@ import pytest
 
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Position
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 
 
 def live(queue_bytes: int = 100, at: int = 0) -> Listener:
-    listener = Listener(("c",), SSE, queue_bytes=queue_bytes)
+    listener = Listener(ListenRequest(("c",), SSE, queue_bytes=queue_bytes))
     listener.go_live(Position(at, 0))
     return listener
 
@@ -58,7 +59,7 @@ def test_a_heartbeat_comes_only_to_one_who_waits_with_nothing_queued() -> None:
     listener.deliver(b"x", Position(1, 0))
     listener.deliver_heartbeat(b"beat", Position(9, 0))
     assert listener.take(100) == b"x"
-    listener.writes()
+    listener.writes(b"y")
     listener.deliver_heartbeat(b"beat", Position(9, 0))
     listener.waits()
     listener.deliver_heartbeat(b"beat", Position(10, 0))
@@ -95,7 +96,7 @@ def test_reasons_say_whether_to_come_back() -> None:
 
 def test_listeners_that_want_the_same_share_a_key() -> None:
     assert live().audience_key == live().audience_key
-    assert Listener(("c",), SSE, view=str).audience_key != live().audience_key  # type: ignore[arg-type]
+    assert Listener(ListenRequest(("c",), SSE, view=str)).audience_key != live().audience_key  # type: ignore[arg-type]
 
 
 # Parked: nobody takes, chunks go straight
@@ -132,7 +133,7 @@ def test_the_end_of_a_parked_listener_wakes_who_parked_it_once() -> None:
 
 
 def test_a_listener_with_something_to_take_is_not_parked() -> None:
-    listener = Listener(("a",), SSE)
+    listener = Listener(ListenRequest(("a",), SSE))
     assert not listener.park(lambda _: True, list), "it is catching up"
     listener.go_live(Position(1, 0))
     listener.deliver(b"a", Position(2, 0))
@@ -149,7 +150,7 @@ def parked(has_room: Callable[[], bool], woken: list[str] | None = None) -> tupl
         sent.append(chunk)
         return has_room()
 
-    listener = Listener(("a",), SSE)
+    listener = Listener(ListenRequest(("a",), SSE))
     listener.go_live(Position(1, 0))
     assert listener.park(straight, lambda: None if woken is None else woken.append("woken"))
     return listener, sent

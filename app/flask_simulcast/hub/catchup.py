@@ -106,13 +106,13 @@ class CatchUp:
         gap = b""
         listener.begins(hub_position)
         if listener.resume is None:
-            listener.position = listener.start or hub_position
+            listener.moved_to(listener.start or hub_position)
         else:
             verdict = self._verdict_on_resume(listener, hub_position)
             position = Position.parse(listener.resume)
             gap = self._gap(listener, verdict, listener.resume if position is None else str(position))
             # After a gap, with a snapshot, the client needs nothing from before it.
-            listener.position = (listener.start if gap else None) or verdict.resume_at
+            listener.moved_to((listener.start if gap else None) or verdict.resume_at)
         data = json.dumps({"listener": listener.id, "channels": listener.channels}, separators=(",", ":"))
         return gap + listener.encoding.notice("connected", data, str(listener.position))
 
@@ -139,8 +139,7 @@ class CatchUp:
         if listener.close_reason is not None or listener.needs_verdict or not self._pump.is_sure:
             return b""  # the log changed during the read: the page may be of another log
         gap = self._gap_of_marks(listener, written.marks)
-        listener.position = written.covered_to
-        listener.events += written.events
+        listener.moved_to(written.covered_to, written.events)
         self._metrics.count("events_delivered_total", written.events)
         # Join at once if that was the last page: on a busy log the goal has moved on by the next step.
         self._joins(listener)
@@ -322,9 +321,8 @@ class CatchUp:
         verdict = self.verdict(listener.position, listener.shared + listener.personal)
         if stamp != self._stamp:
             return b""  # it happened again meanwhile: the next step asks again
-        listener.needs_verdict = False
         gap = self._gap(listener, verdict, str(listener.position))
-        listener.position = verdict.resume_at
+        listener.was_judged(verdict.resume_at)
         return gap
 
     def _gap_of_marks(self, listener: Listener, marks: dict[str, Position]) -> bytes:
@@ -339,11 +337,8 @@ class CatchUp:
         reason, channels, _, to = verdict
         if reason is None:
             return b""
-        if reason == "trimmed":
-            told = listener.reported = listener.reported or {}
-            if all(told.get(channel, 0) >= to.key for channel in channels):
-                return b""
-            told.update(dict.fromkeys(channels, to.key))
+        if reason == "trimmed" and not listener.learn_of_trimming(channels, to.key):
+            return b""
         self._metrics.count("gaps_total", label=reason)
         self._on_gap(listener, reason)
         shown = [channel for channel in channels if not channel.startswith(LISTENER_PREFIX)]

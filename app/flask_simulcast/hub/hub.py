@@ -283,7 +283,7 @@ class Hub:
             self.remove_listener(listener)
             raise
         if listener in self.listeners:
-            listener.is_known = True
+            listener.became_known()
             self._place_reporter.add(listener)
             self.metrics.count("listeners_added_total")
             self.metrics.set("listeners", len(self.listeners))
@@ -304,8 +304,7 @@ class Hub:
         while listener.close_reason is None and (waits or not listener.is_idle):
             chunk = listener.take(limit) if listener.is_live else self._step(listener)
             if chunk and listener.close_reason is None:
-                listener.writes()
-                listener.bytes += len(chunk)
+                listener.writes(chunk)
                 return chunk
         return b""
 
@@ -320,7 +319,7 @@ class Hub:
                 self._wait_for_log(listener)  # thousands that ask in vain would not make it come back sooner
             else:
                 chunk = self._catch_up.step(listener)
-                listener.unread_since = None
+                listener.has_read()
         except BrokerError as error:
             _log.debug("A listener can't read on: %s", error)
             self._wait_for_log(listener)
@@ -328,10 +327,7 @@ class Hub:
         return listener.encoding.comment() if is_quiet and not chunk and not listener.is_live else chunk
 
     def _wait_for_log(self, listener: Listener) -> None:
-        now = time.monotonic()
-        if listener.unread_since is None:
-            listener.unread_since = now
-        if now - listener.unread_since >= self.settings.stall_seconds:
+        if listener.could_not_read() >= self.settings.stall_seconds:
             listener.close(CloseReason.BROKER_LOST)
         else:
             listener.rest(_RETRY_SECONDS * random.uniform(0.5, 1.5))

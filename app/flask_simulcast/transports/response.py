@@ -14,15 +14,12 @@ from ..errors import BrokerError, ListenError
 from ..event import Position, View, check_type, encode_data
 from ..grant import Grant, matches_any
 from ..hub.hub import Hub
-from ..listener import Listener
+from ..listen_request import ListenRequest
 from ..settings import Settings
 from . import cors, ndjson, sse
 from .address import limited_address
 from .app_json import default_of
 from .stream import Stream
-
-#: Called with the function that cuts the connection.
-MakeListener = Callable[[Callable[[], None]], Listener]
 
 
 class StreamOptions(TypedDict, total=False):
@@ -73,18 +70,18 @@ def _respond(
     if sse.is_over(sse.resume_of(request)):
         return Response(status=204)
     try:
-        make_listener, prelude = prepare(hub, request, encoding, channels, grant, options)
+        asked = prepare(hub, request, encoding, channels, grant, options)
     except (ListenError, BrokerError) as error:
         if encoding is SSE and sse.is_event_source(request):
             return sse.turned_away(hub.settings.retry_ms, error.code)
         raise
-    body = Stream(hub, make_listener, request.environ, prelude)
+    body = Stream(hub, asked, request.environ)
     return sse.respond(body) if encoding is SSE else ndjson.respond(body)
 
 
 def prepare(
     hub: Hub, request: Request, encoding: Encoding, channels: tuple[str, ...], grant: Grant, options: StreamOptions
-) -> tuple[MakeListener, bytes]:
+) -> ListenRequest:
     """What makes the listener that a request asks for, and the frames that follow its ``connected``. May switch.
 
     Raises:
@@ -99,24 +96,21 @@ def prepare(
     meta = encode_data(dict(options.get("meta") or grant.meta), default_of(current_app))
     present_on = _present_on(channels, member, options.get("present"), settings)
 
-    def make_listener(cut: Callable[[], None]) -> Listener:
-        return Listener(
-            channels,
-            encoding.of(channels),
-            resume=resume,
-            start=start,
-            view=options.get("view"),
-            grant=grant,
-            member=member,
-            present_on=present_on,
-            meta=meta,
-            address=address,
-            queue_bytes=settings.listener_queue_bytes,
-            heartbeat_as_comment=options.get("heartbeat_as_comment", False),
-            cut=cut,
-        )
-
-    return make_listener, prelude
+    return ListenRequest(
+        channels,
+        encoding.of(channels),
+        resume=resume,
+        start=start,
+        prelude=prelude,
+        view=options.get("view"),
+        grant=grant,
+        member=member,
+        present_on=present_on,
+        meta=meta,
+        address=address,
+        queue_bytes=settings.listener_queue_bytes,
+        heartbeat_as_comment=options.get("heartbeat_as_comment", False),
+    )
 
 
 def check_capacity(hub: Hub, request: Request, grant: Grant) -> str:

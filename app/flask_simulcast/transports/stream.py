@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import random
 import socket
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,6 +22,7 @@ import gevent
 from ..encoding import Encoding
 from ..errors import SimulcastError
 from ..hub.hub import Hub
+from ..listen_request import ListenRequest
 from ..listener import CloseReason, Listener
 from .client_socket import cut, socket_of
 from .client_watch import ClientWatch, PeekWatch, watch_client
@@ -41,23 +41,15 @@ class Stream:
 
     Args:
         hub: Accepts the listener.
-        make_listener: Called with the function that cuts the connection.
+        request: What the client asks for.
         environ: The request's. Only its socket is kept.
-        prelude: Frames that follow ``connected``.
     """
 
-    def __init__(
-        self,
-        hub: Hub,
-        make_listener: Callable[[Callable[[], None]], Listener],
-        environ: dict[str, Any],
-        prelude: bytes = b"",
-    ) -> None:
+    def __init__(self, hub: Hub, request: ListenRequest, environ: dict[str, Any]) -> None:
         self._hub = hub
-        self._make_listener: Callable[[Callable[[], None]], Listener] | None = make_listener
+        self._request: ListenRequest | None = request
         self._socket = environ.get("gunicorn.socket")
         self._client = socket_of(environ)
-        self._prelude = prelude
         self._listener: Listener | None = None
         self._watch: ClientWatch | PeekWatch | None = None
         self._is_over = False
@@ -91,10 +83,10 @@ class Stream:
             self._hub.reclaim(partial(_give_back, self._hub, self._listener, self._watch))
 
     def _open(self) -> bytes:
-        assert self._make_listener is not None
+        request, self._request = self._request, None  # a snapshot must not live as long as the stream
+        assert request is not None
         # Not a method of this stream: the hub holds the listener, and through it would hold a stream that was dropped.
-        listener = self._make_listener(partial(cut, self._socket))
-        self._make_listener = None  # it holds parts of the request: half a kilobyte for an idle listener
+        listener = Listener(request, on_cut=partial(cut, self._socket))
         encoding = listener.encoding
         retry_ms = self._hub.settings.retry_ms
         self._listener = listener  # before the hub accepts it, so that a greenlet that is killed gives it back
@@ -109,8 +101,7 @@ class Stream:
         if self._client is not None:
             self._client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             self._watch = watch_client(self._client, partial(_client_left, self._hub, listener))
-        prelude, self._prelude = self._prelude, b""
-        return self._written(listener, encoding.retry(retry_ms) + first + prelude)
+        return self._written(listener, encoding.retry(retry_ms) + first + request.prelude)
 
     def _goodbye(self, listener: Listener) -> bytes:
         """Return the last chunk: the reason, and whether and when to reconnect."""
@@ -127,8 +118,7 @@ class Stream:
     @staticmethod
     def _written(listener: Listener, chunk: bytes) -> bytes:
         """Count the first or the last chunk, and return it. The hub counts the chunks in between."""
-        listener.writes()
-        listener.bytes += len(chunk)
+        listener.writes(chunk)
         return chunk
 
 

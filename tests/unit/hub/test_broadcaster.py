@@ -11,6 +11,7 @@ from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub import broadcaster
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
@@ -27,7 +28,7 @@ def world(make_world: MakeWorld) -> World:
 
 
 def live(hub: Hub, *, heartbeat_as_comment: bool = False, queue_bytes: int = 65536) -> Listener:
-    listener = Listener(("c",), SSE, heartbeat_as_comment=heartbeat_as_comment, queue_bytes=queue_bytes)
+    listener = Listener(ListenRequest(("c",), SSE, heartbeat_as_comment=heartbeat_as_comment, queue_bytes=queue_bytes))
     hub.add_listener(listener)
     listener.waits()
     while not listener.is_live:
@@ -131,7 +132,7 @@ def test_a_pass_that_fails_loses_nothing_and_the_next_one_comes(
     make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     hub = make_hub()
-    first, second = Listener(("c",), SSE), Listener(("c",), SSE)
+    first, second = Listener(ListenRequest(("c",), SSE)), Listener(ListenRequest(("c",), SSE))
     for listener in (first, second):
         hub.add_listener(listener)
         while not listener.is_live:
@@ -180,7 +181,7 @@ def test_a_heartbeat_may_be_a_comment(world: World) -> None:
 def test_one_who_writes_or_catches_up_gets_no_heartbeat(world: World) -> None:
     hub = world.hub
     writing, behind = live(hub), live(hub)
-    writing.writes()
+    writing.writes(b"")
     behind.fall_behind()
     hub._broadcaster._look_after()
     assert not writing._queue.qsize()
@@ -199,10 +200,10 @@ def test_one_who_was_sent_something_lately_gets_no_heartbeat(world: World, monke
 
 def test_one_who_takes_nothing_for_too_long_is_cut(world: World) -> None:
     cuts = []
-    stuck, slow = (Listener(("c",), SSE, cut=lambda: cuts.append(True)) for _ in range(2))
+    stuck, slow = (Listener(ListenRequest(("c",), SSE), on_cut=lambda: cuts.append(True)) for _ in range(2))
     for listener in (stuck, slow):
         world.hub.add_listener(listener)
-        listener.writes()
+        listener.writes(b"")
     stuck.since = time.monotonic() - 61
     slow.since = time.monotonic() - 59
     for _ in range(2):

@@ -12,6 +12,7 @@ from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.hub import catchup
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
@@ -41,7 +42,7 @@ def test_a_listener_goes_live_however_much_is_published(
 ) -> None:
     """Live is what makes a delivery cheap. A page, then a look whether something came meanwhile, would never end under load."""
     hub = make_hub()
-    listener = Listener(("c",), SSE)
+    listener = Listener(ListenRequest(("c",), SSE))
     hub.add_listener(listener)
     monkeypatch.setattr(catchup, "let_others_in", lambda: hub.publish(drafts(1, channel=channel)))
     read_until_live(hub, listener)
@@ -58,7 +59,7 @@ def test_a_view_that_raises_costs_one_event_in_history_as_it_does_live(make_hub:
     hub = make_hub()
     start = hub.broker.head()
     hub.publish(drafts(1, 2, 3))
-    listener = Listener(("c",), SSE, resume=str(start), view=fails_at_two)
+    listener = Listener(ListenRequest(("c",), SSE, resume=str(start), view=fails_at_two))
     hub.add_listener(listener)
     assert data_of(read_until_live(hub, listener)) == ["1", "3"]
     assert hub.metrics.value("receiver_errors_total") == 1
@@ -71,7 +72,7 @@ def test_a_view_that_makes_what_can_not_be_written_costs_one_event_too(make_hub:
     hub = make_hub()
     start = hub.broker.head()
     hub.publish(drafts(1, 2, 3))
-    listener = Listener(("c",), SSE, resume=str(start), view=forges_at_two)
+    listener = Listener(ListenRequest(("c",), SSE, resume=str(start), view=forges_at_two))
     hub.add_listener(listener)
     assert data_of(read_until_live(hub, listener)) == ["1", "3"]
     assert hub.metrics.value("receiver_errors_total") == 1
@@ -81,7 +82,7 @@ def test_a_herd_reads_its_page_once(make_hub: MakeHub, monkeypatch: pytest.Monke
     hub = make_hub(ring_events=0, page_bytes=1024)
     start = hub.broker.head()
     hub.publish(drafts(*range(1000)))
-    herd = [Listener(("c",), SSE, resume=str(start)) for _ in range(20)]
+    herd = [Listener(ListenRequest(("c",), SSE, resume=str(start))) for _ in range(20)]
     for listener in herd:
         hub.add_listener(listener)
     calls = []
@@ -100,14 +101,14 @@ def test_a_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWorld) 
     start = broker.append(drafts(0))[0]
     backup = broker.copy()
     broker.append(drafts("old"))
-    old = Listener(("c",), SSE, resume=str(start))
+    old = Listener(ListenRequest(("c",), SSE, resume=str(start)))
     hub.add_listener(old)
     assert data_of(read_until_live(hub, old)) == ["old"]
     hub.remove_listener(old)
     broker.restore(backup)
     world.clock.advance(1)
     broker.append(drafts("new"))
-    new = Listener(("c",), SSE, resume=str(start))
+    new = Listener(ListenRequest(("c",), SSE, resume=str(start)))
     hub.add_listener(new)
     assert data_of(read_until_live(hub, new)) == ["new"]
     hub.remove_listener(new)
@@ -121,14 +122,14 @@ def test_a_full_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWo
     start = broker.append(drafts(0))[0]
     backup = broker.copy()
     broker.append(drafts("old", "older"))
-    old = Listener(("c",), SSE, resume=str(start))
+    old = Listener(ListenRequest(("c",), SSE, resume=str(start)))
     hub.add_listener(old)
     read_until_live(hub, old)
     broker.restore(backup)
     broker.append(drafts("new", "newer") if is_full else drafts("new"))
     assert data_of(read_until_live_again(hub, old)) == []  # it has a gap, and is at the old head
     hub.remove_listener(old)
-    new = Listener(("c",), SSE, resume=str(start))
+    new = Listener(ListenRequest(("c",), SSE, resume=str(start)))
     hub.add_listener(new)
     assert data_of(read_until_live(hub, new)) == (["new", "newer"] if is_full else ["new"])
     hub.remove_listener(new)
@@ -143,11 +144,11 @@ def read_until_live_again(hub: Hub, listener: Listener) -> bytes:
 def test_one_that_is_told_to_start_later_than_it_resumes_is_only_after_a_gap(make_hub: MakeHub) -> None:
     hub = make_hub()
     positions = [event.position for event in hub.publish(drafts(1, 2, 3))]
-    whole = Listener(("c",), SSE, resume=str(positions[0]), start=positions[2])
+    whole = Listener(ListenRequest(("c",), SSE, resume=str(positions[0]), start=positions[2]))
     assert read_sse(hub.add_listener(whole))[0].id == str(positions[0])
     assert data_of(read_until_live(hub, whole)) == ["2", "3"]
     for resume in ("", "x" * 500, "1-1-00000000", str(Position(positions[2].key + 1, 0))):
-        listener = Listener(("c",), SSE, resume=resume, start=positions[2])
+        listener = Listener(ListenRequest(("c",), SSE, resume=resume, start=positions[2]))
         gap, connected = read_sse(hub.add_listener(listener))
         assert (gap.type, gap.id, connected.id) == ("gap", "", str(positions[2]))
         assert len(gap.data) < 300
@@ -156,7 +157,7 @@ def test_one_that_is_told_to_start_later_than_it_resumes_is_only_after_a_gap(mak
 def test_a_log_that_is_replaced_by_a_newer_one_gives_its_readers_a_verdict(make_world: MakeWorld) -> None:
     world = make_world(is_quiet=True)
     hub, broker = world.hub, world.broker
-    listener = Listener(("c",), SSE)
+    listener = Listener(ListenRequest(("c",), SSE))
     hub.add_listener(listener)
     read_until_live(hub, listener)
     world.clock.advance(5)
@@ -206,8 +207,8 @@ def test_a_page_that_was_read_while_the_log_was_replaced_is_not_used(make_world:
     start = broker.append(drafts(0))[0]
     backup = broker.copy()
     lost = broker.append(drafts("lost", "lost, too"))
-    hub.add_listener(Listener(("other",), SSE))  # the pump begins at their end
-    listener, later = (Listener(("c",), SSE, resume=str(at)) for at in (lost[0], start))
+    hub.add_listener(Listener(ListenRequest(("other",), SSE)))  # the pump begins at their end
+    listener, later = (Listener(ListenRequest(("c",), SSE, resume=str(at))) for at in (lost[0], start))
     hub.add_listener(listener)
     Meanwhile(world, lambda: replace(world, backup), is_before=is_before)
     assert hub._catch_up.step(listener) == b""
@@ -227,8 +228,8 @@ def test_who_comes_after_the_log_was_replaced_does_not_wait_for_what_is_read_of_
     start = broker.append(drafts(0))[0]
     backup = broker.copy()
     broker.append(drafts("lost"))
-    hub.add_listener(Listener(("other",), SSE))
-    early, late = (Listener(("c",), SSE, resume=str(start)) for _ in range(2))
+    hub.add_listener(Listener(ListenRequest(("other",), SSE)))
+    early, late = (Listener(ListenRequest(("c",), SSE, resume=str(start))) for _ in range(2))
     hub.add_listener(early)
     texts = []
 
@@ -249,8 +250,8 @@ def test_a_page_of_a_log_that_nobody_has_judged_yet_is_not_used(make_world: Make
     broker.append(drafts(0))
     backup = broker.copy()
     lost = broker.append(drafts("lost", "lost, too"))
-    hub.add_listener(Listener(("other",), SSE))
-    listener = Listener(("c",), SSE, resume=str(lost[0]))
+    hub.add_listener(Listener(ListenRequest(("other",), SSE)))
+    listener = Listener(ListenRequest(("c",), SSE, resume=str(lost[0])))
     hub.add_listener(listener)
     Meanwhile(world, lambda: broker.restore(backup), is_before=True)
     for _ in range(3):
@@ -267,8 +268,8 @@ def test_a_verdict_that_was_asked_while_the_log_went_on_is_asked_again(make_worl
     world = make_world(is_far=True, is_quiet=True)
     hub, broker = world.hub, world.broker
     backup = broker.copy()
-    hub.add_listener(Listener(("other",), SSE))
-    listener = Listener(("c",), SSE)
+    hub.add_listener(Listener(ListenRequest(("other",), SSE)))
+    listener = Listener(ListenRequest(("c",), SSE))
     hub.add_listener(listener)
     broker.append(drafts("lost"))
     world.read_on()
@@ -286,7 +287,7 @@ def test_a_verdict_that_fails_is_still_owed(make_world: MakeWorld) -> None:
     world = make_world(is_far=True, is_quiet=True)
     broker, hub = world.broker, world.hub
     assert isinstance(broker, FarBroker)
-    listener = Listener(("c",), SSE)
+    listener = Listener(ListenRequest(("c",), SSE))
     hub.add_listener(listener)
     hub._scatter()
     broker.fails = 1
@@ -303,7 +304,7 @@ def test_what_is_for_it_alone_in_a_log_that_begins_again_from_before_is_found(ma
     backup = broker.copy()
     world.clock.advance(5)
     broker.append(drafts(0))
-    listener = Listener(("c",), SSE)
+    listener = Listener(ListenRequest(("c",), SSE))
     hub.add_listener(listener)
     read_until_live(hub, listener)
     world.clock.advance(-4)
@@ -320,8 +321,8 @@ def test_a_fresh_listener_costs_no_look_for_what_is_for_it_alone(make_world: Mak
     broker, hub = world.broker, world.hub
     assert isinstance(broker, FarBroker)
     start = broker.append(drafts(0, 1))[0]
-    hub.add_listener(Listener(("other",), SSE))
-    listener = Listener(("c",), SSE, resume=str(start))
+    hub.add_listener(Listener(ListenRequest(("other",), SSE)))
+    listener = Listener(ListenRequest(("c",), SSE, resume=str(start)))
     hub.add_listener(listener)
     assert data_of(read_until_live(hub, listener)) == ["1"]
     assert (broker.asked["page"], broker.asked["verdict"]) == (1, 1)
@@ -332,10 +333,10 @@ def test_the_goal_is_looked_at_again_after_a_read(make_world: MakeWorld) -> None
     world = make_world(is_far=True, is_quiet=True)
     hub, broker = world.hub, world.broker
     start = broker.append(drafts(0, 1))[0]
-    resident = Listener(("c",), SSE)
+    resident = Listener(ListenRequest(("c",), SSE))
     hub.add_listener(resident)
     read_until_live(hub, resident)
-    listener = Listener(("c",), SSE, resume=str(start))
+    listener = Listener(ListenRequest(("c",), SSE, resume=str(start)))
     hub.add_listener(listener)
 
     def one_more() -> None:

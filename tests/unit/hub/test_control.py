@@ -11,6 +11,7 @@ from app.flask_simulcast import BrokerUnavailableError, Grant
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import CONTROL, Draft
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from tests.unit.conftest import MakeHub, MakeWorld
 from tests.unit.readers import Reader, publish, settle
@@ -100,14 +101,14 @@ def test_one_who_can_not_be_asked_about_is_not_taken_on(make_hub: MakeHub, monke
     hub = make_hub()
     monkeypatch.setattr(hub.broker, "revoked_before", away)
     with pytest.raises(BrokerUnavailableError):
-        hub.add_listener(Listener(("c",), SSE, grant=grant()))
+        hub.add_listener(Listener(ListenRequest(("c",), SSE, grant=grant())))
     assert not hub.listeners and not hub._listeners._by_id
 
 
 def test_an_order_that_a_frozen_worker_never_read_is_found_after_its_jump(make_world: MakeWorld) -> None:
     world = make_world(is_quiet=True)
     hub = world.hub
-    revoked, kicked, free = (Listener(("c",), SSE, grant=grant(user)) for user in ("ann", "", "bob"))
+    revoked, kicked, free = (Listener(ListenRequest(("c",), SSE, grant=grant(user))) for user in ("ann", "", "bob"))
     kicked.grant = Grant()
     for listener in (revoked, kicked, free):
         hub.add_listener(listener)
@@ -148,9 +149,9 @@ def test_a_stream_ends_with_its_grant(make_hub: MakeHub) -> None:
 def test_one_who_is_closed_and_does_not_take_its_goodbye_is_cut(make_hub: MakeHub) -> None:
     hub: Hub = make_hub()
     cuts = []
-    stuck = Listener(("c",), SSE, cut=lambda: cuts.append(True), grant=grant())
+    stuck = Listener(ListenRequest(("c",), SSE, grant=grant()), on_cut=lambda: cuts.append(True))
     hub.add_listener(stuck)
-    stuck.writes()
+    stuck.writes(b"")
     stuck.since -= 2
     hub._broadcaster._look_after()
     assert not cuts

@@ -8,6 +8,7 @@ import pytest
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import DrainingError
 from app.flask_simulcast.event import Draft, Event, Position
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import FakeClock, read_sse
@@ -202,7 +203,7 @@ def test_the_verdict_goes_before_connected_and_a_snapshot_starts_anew(make_hub: 
     assert reader.data == ["2"]
     reader.stop()
     start = Position.parse(second)
-    listener = Listener(("c",), SSE, resume="nonsense", start=start)
+    listener = Listener(ListenRequest(("c",), SSE, resume="nonsense", start=start))
     assert read_sse(hub.add_listener(listener))[1] == (
         "connected",
         f'{{"listener":"{listener.id}","channels":["c"]}}',
@@ -218,7 +219,7 @@ def test_personal_views_share_only_with_their_like(make_hub: MakeHub) -> None:
     hub = make_hub()
     (start,) = publish(hub, 0)
     publish(hub, 1, 2)
-    listener = Listener(("c",), SSE, resume=start, view=even)
+    listener = Listener(ListenRequest(("c",), SSE, resume=start, view=even))
     text = hub.add_listener(listener)
     text += hub.next_chunk(listener)
     reading = gevent.spawn(hub.next_chunk, listener)

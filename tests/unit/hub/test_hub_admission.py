@@ -18,6 +18,7 @@ from app.flask_simulcast import (
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import LISTENER_PREFIX, Draft
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import read_sse
@@ -35,7 +36,7 @@ def held_up(hub: Hub) -> gevent.event.Event:
 
 
 def come(hub: Hub, **options: object) -> tuple[Listener, gevent.Greenlet[[Listener], bytes]]:
-    listener = Listener(("c",), SSE, **options)  # type: ignore[arg-type]
+    listener = Listener(ListenRequest(("c",), SSE, **options))  # type: ignore[arg-type]
     return listener, gevent.spawn(hub.add_listener, listener)
 
 
@@ -62,7 +63,7 @@ def test_a_pump_that_can_not_begin_is_tried_again_by_the_next_one(make_hub: Make
     gevent.joinall(jobs, timeout=5)
     assert all(isinstance(job.exception, BrokerUnavailableError) for job in jobs)
     assert not hub.listeners
-    hub.add_listener(Listener(("c",), SSE))
+    hub.add_listener(Listener(ListenRequest(("c",), SSE)))
     assert hub._pump.is_running
 
 
@@ -76,7 +77,7 @@ def test_a_hub_that_is_closed_while_its_pump_begins_stays_closed(make_hub: MakeH
     gevent.joinall(jobs, timeout=5)
     assert all(isinstance(job.exception, DrainingError) for job in jobs)
     with pytest.raises(DrainingError):
-        hub.add_listener(Listener(("c",), SSE))
+        hub.add_listener(Listener(ListenRequest(("c",), SSE)))
     assert not hub.listeners and not hub._pump.is_running
 
 
@@ -100,7 +101,7 @@ def test_a_limit_holds_for_those_who_come_at_once(
     for listener in list(hub.listeners):
         hub.remove_listener(listener)
     assert not hub._listeners._by_id and not hub._listeners._by_user and not hub._listeners._by_address
-    hub.add_listener(Listener(("c",), SSE, **options))  # type: ignore[arg-type]
+    hub.add_listener(Listener(ListenRequest(("c",), SSE, **options)))  # type: ignore[arg-type]
 
 
 class Half:
@@ -109,7 +110,7 @@ class Half:
     def __init__(self, hub: Hub) -> None:
         self.told: list[str] = []
         self.start = hub.publish([Draft("c", "message", "0")])[0].position
-        hub.add_listener(Listener(("c",), SSE))
+        hub.add_listener(Listener(ListenRequest(("c",), SSE)))
         self.gate = held_up(hub)
         self.listener, self.job = come(hub, resume=str(self.start), grant=Grant(user="ann"))
         let_others_in()

@@ -16,6 +16,7 @@ from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub import hub as hub_module
 from app.flask_simulcast.hub import pump as pump_module
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.testing import read_sse
 from app.flask_simulcast.transports.stream import Stream
@@ -157,7 +158,7 @@ def test_who_comes_while_the_log_is_away_is_not_taken_on_and_leaves_nothing(
     lose(hub)
     for _ in range(2):  # the pump can't begin
         with pytest.raises(BrokerUnavailableError):
-            hub.add_listener(Listener(("c",), SSE))
+            hub.add_listener(Listener(ListenRequest(("c",), SSE)))
     assert not hub._pump.is_running
     lose(hub, 0)
     Reader(hub).stop()
@@ -166,13 +167,16 @@ def test_who_comes_while_the_log_is_away_is_not_taken_on_and_leaves_nothing(
     with monkeypatch.context() as patch:
         for name in ("verdict", "revoked_before"):
             patch.setattr(hub.broker, name, away)
-        for listener in (Listener(("c",), SSE, resume=start), Listener(("c",), SSE, grant=ann)):
+        for listener in (
+            Listener(ListenRequest(("c",), SSE, resume=start)),
+            Listener(ListenRequest(("c",), SSE, grant=ann)),
+        ):
             with pytest.raises(BrokerUnavailableError):
                 hub.add_listener(listener)
     lose(hub)
     wait_until(lambda: hub._pump.is_lost)
     with pytest.raises(BrokerUnavailableError):
-        hub.add_listener(Listener(("c",), SSE))
+        hub.add_listener(Listener(ListenRequest(("c",), SSE)))
     assert hub.metrics.value("listeners_refused_total", "broker_unavailable") == 1
     assert not hub.listeners and not hub._listeners._by_id and not hub._listeners._by_user
     assert hub.metrics.gauges()["listeners"] == 0
@@ -183,7 +187,7 @@ def test_who_comes_while_the_log_is_away_is_not_taken_on_and_leaves_nothing(
 def test_a_response_that_has_begun_says_when_to_come_back(make_hub: MakeHub, encoding: object) -> None:
     hub = make_hub(is_far=True)
     lose(hub)
-    stream = Stream(hub, lambda cut: Listener(("c",), encoding, cut=cut), {})  # type: ignore[arg-type]
+    stream = Stream(hub, ListenRequest(("c",), encoding), {})  # type: ignore[arg-type]
     (chunk,) = list(stream)
     stream.close()
     assert b"broker_unavailable" in chunk and b"true" in chunk

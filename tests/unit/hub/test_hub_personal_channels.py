@@ -7,6 +7,7 @@ import pytest
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import ALL, Event
 from app.flask_simulcast.grant import Grant
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from tests.unit.conftest import MakeHub, MakeWorld
 from tests.unit.readers import Reader, publish, settle
@@ -27,7 +28,7 @@ def test_one_listener_alone_gets_it_in_its_place_among_the_others(make_hub: Make
 
 def test_it_does_not_break_the_shared_chunk_of_the_rest(make_world: MakeWorld) -> None:
     world = make_world(is_quiet=True)
-    listeners = [Listener(("c",), SSE) for _ in range(50)]
+    listeners = [Listener(ListenRequest(("c",), SSE)) for _ in range(50)]
     for listener in listeners:
         world.hub.add_listener(listener)
         world.hub._catch_up.step(listener)
@@ -43,7 +44,7 @@ def test_it_does_not_break_the_shared_chunk_of_the_rest(make_world: MakeWorld) -
 
 def test_with_nothing_shared_pending_the_others_are_not_visited(make_world: MakeWorld) -> None:
     world = make_world(is_quiet=True)
-    listeners = [Listener(("c",), SSE) for _ in range(50)]
+    listeners = [Listener(ListenRequest(("c",), SSE)) for _ in range(50)]
     for listener in listeners:
         world.hub.add_listener(listener)
         world.hub._catch_up.step(listener)
@@ -121,7 +122,7 @@ def test_a_new_connection_of_a_user_does_not_join_behind_what_only_the_old_one_w
     """It lies between where the audience stands and the hub: a new member at the audience's position would never get it."""
     world = make_world(is_quiet=True)
     world._depth = 99  # nobody else has a turn
-    old, new = (Listener(("c",), SSE, grant=Grant(user="ann")) for _ in range(2))
+    old, new = (Listener(ListenRequest(("c",), SSE, grant=Grant(user="ann"))) for _ in range(2))
     world.hub.add_listener(old)
     world.hub._catch_up.step(old)
     resume = str(world.broker.head())

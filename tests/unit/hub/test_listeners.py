@@ -8,6 +8,7 @@ from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import ListenerLimitError, TooManyListenersError
 from app.flask_simulcast.grant import Grant
 from app.flask_simulcast.hub.listeners import Listeners
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.settings import Settings
 
@@ -17,7 +18,7 @@ def listeners(**settings: int) -> Listeners:
 
 
 def listener(user: str = "", address: str = "") -> Listener:
-    return Listener(("c",), SSE, grant=Grant(user=user), address=address)
+    return Listener(ListenRequest(("c",), SSE, grant=Grant(user=user), address=address))
 
 
 def test_it_finds_by_id_and_by_user_and_forgets_who_left() -> None:

@@ -9,6 +9,7 @@ from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.grant import Grant
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.testing import FakeClock
 from tests.unit.conftest import MakeHub
@@ -78,7 +79,7 @@ def test_a_reload_is_no_leave(make_hub: MakeHub, clock: FakeClock) -> None:
 
 def test_one_that_came_and_went_between_two_reports_was_never_there(make_hub: MakeHub) -> None:
     hub = make_hub()
-    short = Listener(("c",), SSE)
+    short = Listener(ListenRequest(("c",), SSE))
     hub.add_listener(short)
     hub.remove_listener(short)
     assert not (hub._place_reporter._come or hub._place_reporter._gone)

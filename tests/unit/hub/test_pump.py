@@ -16,6 +16,7 @@ from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.hub import pump as pump_module
 from app.flask_simulcast.hub.pump import Pump
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.metrics import Metrics
@@ -216,8 +217,8 @@ def test_who_joins_while_it_asks_where_to_jump_is_sent_back_with_the_rest(make_w
     assert isinstance(broker, FarBroker)
     backup = broker.copy()
     broker.append(drafts("lost"))
-    hub.add_listener(Listener(("other",), SSE))
-    joined, added = Listener(("c",), SSE), Listener(("c",), SSE)
+    hub.add_listener(Listener(ListenRequest(("other",), SSE)))
+    joined, added = Listener(ListenRequest(("c",), SSE)), Listener(ListenRequest(("c",), SSE))
     hub.add_listener(joined)
     broker.restore(backup)
     asked = 0
@@ -239,7 +240,7 @@ def test_who_joins_while_it_asks_where_to_jump_is_sent_back_with_the_rest(make_w
 def test_a_large_batch_that_was_published_here_is_read_to_its_end_at_once(make_hub: MakeHub) -> None:
     """Nobody rings this worker's own bell: what is not read now waits for the slow poll, 250 ms for each 1024."""
     hub = make_hub()
-    hub.add_listener(Listener(("c",), SSE))
+    hub.add_listener(Listener(ListenRequest(("c",), SSE)))
     events = hub.publish(drafts(*range(3000)))
     assert hub._pump.position == events[-1].position
 
@@ -260,7 +261,7 @@ def test_a_log_handler_that_switches_doubles_and_loses_nothing(
         return event
 
     hub = make_hub()
-    listeners = [Listener(("c",), SSE, view=view) for view in (None, fails_now_and_then, None)]
+    listeners = [Listener(ListenRequest(("c",), SSE, view=view)) for view in (None, fails_now_and_then, None)]
     texts = dict.fromkeys(listeners, b"")
 
     def read(listener: Listener) -> None:

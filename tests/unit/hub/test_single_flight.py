@@ -13,6 +13,7 @@ from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.hub.pump import Pump
 from app.flask_simulcast.hub.single_flight import SingleFlight
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.metrics import Metrics
@@ -122,7 +123,7 @@ def test_a_herd_that_comes_back_costs_one_verdict_and_one_read_a_page(make_hub: 
     broker = broker_of(hub)
     start = broker.log.head()
     broker.append([Draft("c", "message", str(n)) for n in range(1000)])  # 2 890 bytes: three pages
-    herd = [Listener(("c",), SSE, resume=str(start)) for _ in range(HERD)]
+    herd = [Listener(ListenRequest(("c",), SSE, resume=str(start))) for _ in range(HERD)]
     texts: dict[Listener, bytes] = {}
 
     def serve(listener: Listener) -> None:
@@ -140,7 +141,7 @@ def test_a_herd_that_comes_back_costs_one_verdict_and_one_read_a_page(make_hub: 
 def test_a_herd_of_new_listeners_asks_for_its_replay_once_and_for_its_place_never(make_hub: MakeHub) -> None:
     hub = make_hub(is_far=True)
     broker = broker_of(hub)
-    hub.add_listener(Listener(("c",), SSE))
+    hub.add_listener(Listener(ListenRequest(("c",), SSE)))
     asked = broker.asked.copy()
     gate = Flag()
     broker.switch = gate.wait
@@ -148,7 +149,7 @@ def test_a_herd_of_new_listeners_asks_for_its_replay_once_and_for_its_place_neve
     settle()
     gate.set()
     gevent.joinall(jobs, timeout=5, raise_error=True)
-    jobs = [gevent.spawn(hub.add_listener, Listener(("c",), SSE)) for _ in range(100)]
+    jobs = [gevent.spawn(hub.add_listener, Listener(ListenRequest(("c",), SSE))) for _ in range(100)]
     gevent.joinall(jobs, timeout=5, raise_error=True)
     more = broker.asked - asked
     del more["read"]  # the pump's
@@ -160,7 +161,7 @@ def test_a_page_of_a_second_ago_is_good_for_a_goal_further_on(make_hub: MakeHub,
     hub = make_hub(is_far=is_far)
     start = str(hub.broker.head())
     hub.broker.append([Draft("c", "message", str(n)) for n in range(10)])
-    listeners = [Listener(("c",), SSE, resume=start) for _ in range(5)]
+    listeners = [Listener(ListenRequest(("c",), SSE, resume=start)) for _ in range(5)]
     for n, listener in enumerate(listeners):
         text = hub.add_listener(listener)
         while not listener.is_live:

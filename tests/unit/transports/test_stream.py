@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import gevent
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import EventDataError
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.signals import listener_added
@@ -20,13 +21,16 @@ from tests.unit.conftest import MakeHub
 
 
 def stream_of(hub: Hub, prelude: bytes = b"") -> tuple[Stream, list[Listener]]:
+    """A stream, and the listeners that the hub is asked to take on."""
     made: list[Listener] = []
+    add_listener = hub.add_listener
 
-    def make(cut: Callable[[], None]) -> Listener:
-        made.append(Listener(("c",), SSE, cut=cut))
-        return made[-1]
+    def add(listener: Listener) -> bytes:
+        made.append(listener)
+        return add_listener(listener)
 
-    return Stream(hub, make, {}, prelude), made
+    hub.add_listener = add  # type: ignore[method-assign]
+    return Stream(hub, ListenRequest(("c",), SSE, prelude=prelude), {}), made
 
 
 def test_nothing_is_taken_before_the_first_chunk(make_hub: MakeHub) -> None:

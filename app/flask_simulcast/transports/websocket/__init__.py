@@ -5,7 +5,7 @@ from __future__ import annotations
 from .close_codes import CLOSE_CODES, CloseCode
 from .connection import Connection
 from .connections import Connections, drain_websockets
-from .feed import feed
+from .late_refusal import closes_if_refused
 from .limits import Limits
 from .sock import GuardedSock, mismatch
 from .subscription import OnlyThese, Subscription
@@ -19,7 +19,7 @@ __all__ = [
     "Limits",
     "OnlyThese",
     "Subscription",
+    "closes_if_refused",
     "drain_websockets",
-    "feed",
     "mismatch",
 ]

@@ -16,6 +16,7 @@ import gevent
 from ...errors import ConnectionClosedError
 from ...event import Event, Position
 from ...hub.hub import Hub
+from ...listen_request import ListenRequest
 from ...listener import CloseReason, Listener
 from .connection import Connection
 
@@ -46,11 +47,12 @@ class OnlyThese:
 class Subscription:
     """Takes a listener on. `start` begins to send; until then nothing but what comes first is there. May switch.
 
+    As a context manager it sends until its block ends.
+
     Args:
         hub: Takes the listener on.
         ws: Gets what it has. If the listener is closed by somebody else than `stop`, it is closed with the code of that.
-        make_listener: Called with the function that cuts the connection.
-        prelude: Frames that come first.
+        request: What the client asks for.
         send: Called with each chunk, some frames in a row; `Connection.send_frame` when left out.
 
     Attributes:
@@ -67,8 +69,7 @@ class Subscription:
         self,
         hub: Hub,
         ws: Connection,
-        make_listener: Callable[[Callable[[], None]], Listener],
-        prelude: bytes = b"",
+        request: ListenRequest,
         send: Callable[[bytes], object] | None = None,
     ) -> None:
         self._hub = hub
@@ -77,9 +78,9 @@ class Subscription:
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._is_started = False
         self._is_stopped = False
-        self.listener = listener = make_listener(self._cut)
+        self.listener = listener = Listener(request, on_cut=self._cut)
         try:
-            self._first = hub.add_listener(listener) + prelude
+            self._first = hub.add_listener(listener) + request.prelude
         except BaseException:
             hub.remove_listener(listener)  # it may have failed half-way
             raise
@@ -115,6 +116,13 @@ class Subscription:
         self._hub.remove_listener(self.listener)
         self._ws.let_go(self)
 
+    def __enter__(self) -> Listener:
+        self.start()
+        return self.listener
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def _go_on(self) -> None:
         """In a greenlet. What the listener has is, from now on, perhaps more than the connection was handed."""
         self._position = self.position
@@ -144,7 +152,7 @@ class Subscription:
         send = self._send or self._ws.send_frame
         first, self._first = self._first, b""
         if first:
-            listener.writes()
+            listener.writes(first)
             send(first)
         may_park = self._send is None  # chunks that somebody else writes need a greenlet: it may switch
         while listener.close_reason is None:

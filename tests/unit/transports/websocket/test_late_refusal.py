@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, NoReturn
 
 import pytest
 
@@ -16,8 +15,7 @@ from app.flask_simulcast import (
     SimulcastError,
     TooManyListenersError,
 )
-from app.flask_simulcast.transports.websocket import Limits
-from app.flask_simulcast.transports.websocket.feed import feed
+from app.flask_simulcast.transports.websocket import Limits, closes_if_refused
 
 
 class Nowhere:
@@ -32,14 +30,10 @@ def refuse(error: SimulcastError) -> tuple[Connection, BaseException]:
     """The connection, and what its handler gets, when the hub refuses so."""
     client = Nowhere()
 
-    def prepare() -> NoReturn:
-        raise error
-
-    hub: Any = None  # never reached
     with client._sock:
         ws = Connection(client, Limits())
-        with pytest.raises(SimulcastError) as caught, feed(hub, ws, prepare):
-            pytest.fail("nobody was taken on")
+        with pytest.raises(SimulcastError) as caught, closes_if_refused(ws):
+            raise error
     return ws, caught.value
 
 
