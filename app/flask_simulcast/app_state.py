@@ -1,4 +1,4 @@
-"""AppState: what one app has of the extension: checked settings, counters, WebSockets, and a hub for each process."""
+"""AppState: the extension's state of one app: checked settings, counters, WebSockets, and a hub for each process."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from .metrics import Metrics
 from .settings import Settings
 from .transports.websocket import Connections
 
-#: Where an app keeps it: ``app.extensions["simulcast"]``.
+#: The key of the state: ``app.extensions["simulcast"]``.
 KEY = "simulcast"
 
-# The server may be given a middleware around an app, or around several: it shows no `extensions`.
+# All states of this process. The server can't find them: it may be given a middleware around one app or several, which has no
+# `extensions`.
 _states: WeakSet[AppState] = WeakSet()
 
 
 class AppState:
-    """One for each app.
+    """The state of one app.
 
     Args:
-        settings: Checked.
-        create: Whether opening the log may make an SQLite file that is not there.
+        settings: Checked settings.
+        create: Whether opening the log may create a missing SQLite file.
     """
 
     def __init__(self, settings: Settings, *, create: bool) -> None:
@@ -38,8 +39,8 @@ class AppState:
         _states.add(self)
 
     def hub(self, app: Flask) -> Hub:
-        """The hub of this process. May switch when it is made: at first use, and again after a fork, because sockets and
-        database files must not cross one.
+        """Return the hub of this process, and make it at the first use. After a fork the child makes its own, because sockets
+        and database files must not cross a fork. May switch while it makes one.
 
         Args:
             app: The sender of the hub's signals.
@@ -51,7 +52,7 @@ class AppState:
         if hub is None or hub.pid != os.getpid():
             _check_multiprocess(self.settings)
             check_alone(self.settings)
-            hub = self._hub  # another request may have made it meanwhile
+            hub = self._hub  # another request may have made one meanwhile
         if hub is None or hub.pid != os.getpid():
             hub = self._hub = Hub(connect(self.settings, create=self._create), self.settings, self.metrics, app)
         return hub
@@ -64,10 +65,10 @@ class AppState:
 
 
 def current_state() -> AppState:
-    """The state of the current app.
+    """Return the state of the current app.
 
     Raises:
-        RuntimeError: The app was not set up.
+        RuntimeError: The app is not set up.
     """
     try:
         state: AppState = current_app.extensions[KEY]
@@ -77,12 +78,12 @@ def current_state() -> AppState:
 
 
 def settings_of_this_process() -> list[Settings]:
-    """The settings of every app in this process, for the server's hooks."""
+    """Return the settings of every app in this process, for the server's hooks."""
     return [state.settings for state in _states]
 
 
 def _check_multiprocess(settings: Settings) -> None:
-    """Ask the server (PEP 3333) whether there are other workers: it knows, however the app is wrapped."""
+    """Refuse a memory log if the server has other workers. The server says so (PEP 3333), however the app is wrapped."""
     if settings.has_memory_log and has_request_context() and request.environ.get("wsgi.multiprocess"):
         raise SettingError(
             "SIMULCAST_BROKER_URL=memory:// with several workers: each would have a log of its own, and a listener would miss "

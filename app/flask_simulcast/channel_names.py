@@ -1,4 +1,4 @@
-"""Channel names, as a view or a client gives them: checked, and a wrong one logged once for each endpoint."""
+"""Channel names from a view or a client: check them, and log an invalid name once for each endpoint."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def checked_channels(channels: str | Iterable[str], limit: int) -> tuple[str, ..
 
     Args:
         channels: One name or several.
-        limit: How many there may be.
+        limit: Maximum number of names.
 
     Raises:
-        ChannelCountError: There is none, or more than the limit.
-        ChannelNameError: One of them can't be the name of a channel.
+        ChannelCountError: There is no name, or there are more than the limit.
+        ChannelNameError: One of them is invalid.
     """
     given = [channels] if isinstance(channels, str) else list(channels)
     with client_input():
@@ -33,12 +33,12 @@ def checked_channels(channels: str | Iterable[str], limit: int) -> tuple[str, ..
 
 
 def checked_channel(name: str) -> str:
-    """Return this name, if it can be a channel's.
+    """Return this name, if it is a valid channel name.
 
-    A wrong name usually comes from the client. If the view's own code has it, the view's author finds it in the log.
+    An invalid name usually comes from the client. If it comes from the view's own code, the view's author finds it in the log.
 
     Raises:
-        ChannelNameError: It can't.
+        ChannelNameError: It is not.
     """
     try:
         with client_input():

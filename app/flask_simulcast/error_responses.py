@@ -1,4 +1,4 @@
-"""Error responses: what a client is told when the extension raises in its request."""
+"""Error responses: the answer to a client when the extension raises an error in its request."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _log = logging.getLogger("flask_simulcast")
 
 
 def as_response(error: SimulcastError, challenge: str) -> Response:
-    """Return what the client of the current request is told: the code, and what to do. Errors of the set-up stay errors.
+    """Return the answer to the current request: the error's code and message. Errors of the set-up are raised again.
 
-    An EventSource that may come back gets status 200 and a ``closed`` event, and so does one that is refused: any other status
-    would end it for ever without a word.
+    An EventSource gets status 200 and a ``closed`` event, both if it may reconnect and if its grant was refused: any other
+    status would end it for good, without a message.
 
     Args:
-        error: That was raised.
-        challenge: For ``WWW-Authenticate`` of a 401, or empty.
+        error: The error that was raised.
+        challenge: Value of ``WWW-Authenticate`` in a 401, or empty.
     """
     if error.status == 500:
         raise error
@@ -38,7 +38,7 @@ def as_response(error: SimulcastError, challenge: str) -> Response:
 
 
 def _for_event_source(error: SimulcastError, state: AppState) -> Response | None:
-    """None for every other client."""
+    """Return the answer for an EventSource; None for every other client."""
     if error.status in _TRY_AGAIN and is_event_source(request):
         return turned_away(state.settings.retry_ms, error.code)
     if isinstance(error, GrantError):

@@ -1,4 +1,4 @@
-"""Simulcast: the Flask extension. What application code calls."""
+"""Simulcast: the Flask extension, which application code calls."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _log = logging.getLogger("flask_simulcast")
 
 
 class Simulcast(Publishing, Streaming):
-    """Publish once; every listener gets it.
+    """Publishes an event once, to every listener of the fleet.
 
     ::
 
@@ -45,13 +45,13 @@ class Simulcast(Publishing, Streaming):
 
         simulcast.publish("orders", {"id": 7}, type="created")
 
-    One object serves any number of apps; what belongs to an app is in ``app.extensions["simulcast"]``.
+    One object serves any number of apps. The state of an app is in ``app.extensions["simulcast"]``.
 
     Args:
-        app: Set up at once, where there is one already; else call `init_app` later.
-        answers_preflights: Whether a preflight for a stream of this app is answered to pages of ``SIMULCAST_ALLOWED_ORIGINS``.
-            One that the app answers itself, with Flask-CORS for example, is left alone in any case.
-        reserved: Prefixes of channels that the app uses itself, for commands say: a star alone in a grant does not reach
+        app: The app to set up. Without it, call `init_app` later.
+        answers_preflights: Whether to answer preflights of pages of ``SIMULCAST_ALLOWED_ORIGINS`` for streams of this app. A
+            preflight that the app answers itself, with Flask-CORS for example, is left alone in any case.
+        reserved: Channel prefixes that the app uses itself, for commands for example. A star alone in a grant does not match
             them, only a pattern that begins with the prefix as written. See `Grant`.
     """
 
@@ -66,17 +66,17 @@ class Simulcast(Publishing, Streaming):
     def init_app(self, app: Flask, *, own_settings: Collection[str] = (), create: bool = True) -> None:
         """Read and check the SIMULCAST_* settings. Later changes of ``app.config`` have no effect.
 
-        Opens nothing: the log is opened at first use in each process. A key that is no setting but looks like one is named
-        in a warning, with the one that is probably meant.
+        Opens nothing: each process opens the log at its first use. An unknown SIMULCAST_* key is named in a warning, with the
+        setting that is probably meant.
 
         Args:
-            own_settings: SIMULCAST_* keys of ``app.config`` that are the app's own; nothing is said of them.
-            create: Whether that makes an SQLite log that is not there. If not, it raises BrokerUnavailableError: for a
+            own_settings: SIMULCAST_* keys of ``app.config`` that belong to the app. There is no warning about them.
+            create: Whether the first use creates a missing SQLite log. If not, it raises BrokerUnavailableError: for a
                 program that must reach the listeners of a server, or fail.
 
         Raises:
-            SettingError: A setting can't be used.
-            RuntimeError: This app has been set up already.
+            SettingError: A setting is invalid.
+            RuntimeError: The app is set up already.
         """
         if KEY in app.extensions:
             raise RuntimeError("This app has a Simulcast already. Call init_app once for each app.")
@@ -92,7 +92,7 @@ class Simulcast(Publishing, Streaming):
             app.after_request_funcs.setdefault(None, []).insert(0, last)  # these run backwards
         app.wsgi_app = keep_start_response(app.wsgi_app)  # type: ignore[assignment,method-assign]
 
-    # Publishing and streaming: the other verbs are in `Publishing` and `Streaming`
+    # Publishing and streaming: the other methods are in `Publishing` and `Streaming`
 
     @property
     def _default(self) -> Default:
@@ -107,18 +107,19 @@ class Simulcast(Publishing, Streaming):
         idempotency_key: str | IdempotencyKey | None = None,
         session: Any = None,
     ) -> None:
-        """Publish when the current database transaction commits, right after it; never if it is rolled back.
+        """Publish right after the current database transaction commits; never if it is rolled back.
 
-        If the log does not take it after the commit, that is logged and counted: the commit has been made. Needs SQLAlchemy.
+        If the log refuses the event after the commit, the error is logged and counted: the commit can't be undone. Needs
+        SQLAlchemy.
 
         Args:
-            channel, type, idempotency_key: As `publish`.
-            data: As `publish`; or a function that returns it, called after the last flush, before the commit: by then a new row
-                has its key and its defaults. Where it raises, nothing is committed.
-            session: A SQLAlchemy session; Flask-SQLAlchemy's of the current app when left out.
+            channel, type, idempotency_key: As in `publish`.
+            data: As in `publish`; or a function that returns it. It is called after the last flush, before the commit, when a
+                new row has its key and its defaults. If it raises, nothing is committed.
+            session: A SQLAlchemy session. Defaults to Flask-SQLAlchemy's of the current app.
 
         Raises:
-            InvalidEventError: As `publish`.
+            InvalidEventError: As in `publish`.
         """
         hub, default, name = self.hub, self._default, check_publishable(channel)
         check_type(type)
@@ -133,64 +134,64 @@ class Simulcast(Publishing, Streaming):
         publish_on_commit(own, make_drafts, hub.publish, is_late=callable(data))
 
     def check(self, channel: str, data: object, *, type: str = "message") -> None:
-        """Whether `publish` would take this, for one who must do something else first. Stores nothing.
+        """Check that `publish` would accept an event, for a caller that must do something else first. Stores nothing.
 
         Raises:
-            InvalidEventError: As `publish`.
+            InvalidEventError: As in `publish`.
         """
         checked_drafts((check_publishable(channel),), data, type, None, self.settings, self._default)
 
-    # Who is there
+    # Presence
 
     def listeners(self, *, after: str = "", limit: int = 100, channel: str = "", user: str = "") -> list[Place]:
-        """Listeners of all workers, in the order of their ids.
+        """Return the listeners of all workers, in the order of their ids.
 
         Args:
-            after: The id of the last one that is known already.
-            limit: How many at most.
-            channel, user: Only those of this channel or user.
+            after: Id of the last listener of the previous page.
+            limit: Maximum number of listeners.
+            channel, user: Return only listeners of this channel or user.
         """
         return self.hub.broker.places(after, limit, channel=channel, user=user)
 
     def members(self, channel: str, *, after: str = "", limit: int = 100) -> list[Member]:
-        """Who is present on a channel, over all workers, in the order of their names.
+        """Return the members that are present on a channel, over all workers, in the order of their names.
 
         Args:
-            after: The name of the last one that is known already.
-            limit: How many at most.
+            after: Name of the last member of the previous page.
+            limit: Maximum number of members.
         """
         return self.hub.broker.members(checked_channel(channel), after, limit)
 
     def kick(self, listener: str, *, reconnect: bool = True) -> None:
-        """Close one connection, in whichever worker it is. May switch.
+        """Close one connection, in any worker. May switch.
 
         Args:
-            reconnect: Whether it may come back; if not, its token is revoked.
+            reconnect: Whether the client may reconnect; if not, its token is revoked.
 
         Raises:
-            NoSuchListenerError: Nobody is connected under this id.
+            NoSuchListenerError: No listener is connected under this id.
         """
         hub = self.hub
         place = hub.find_place(listener)
         if place is None:
-            raise NoSuchListenerError(f"Nobody is connected as {listener[:64]!a}. Perhaps it has left already.")
+            raise NoSuchListenerError(f"No listener is connected as {listener[:64]!a}. Perhaps it has left already.")
         if not reconnect and place.token_id:
             hub.control.revoke_token(place.token_id, hub.settings.max_grant_seconds)
         hub.control.kick(place.listener, reconnect=reconnect)
         hub.read_on()
 
-    # What was
+    # History
 
     def history(self, channels: str | Iterable[str], *, after: str | None = None, limit: int = 100) -> History:
-        """What some channels have kept.
+        """Return a page of the history of some channels.
 
         Args:
             channels: One name or several.
-            after: The position after which it begins; None for the newest events.
-            limit: How many at most; fewer where they are more than 1 MiB.
+            after: Position after which the page starts; None for the newest events.
+            limit: Maximum number of events. A page has at most about 1 MiB.
 
         Raises:
-            ChannelNameError, ChannelCountError: The channels can't be read.
+            ChannelNameError, ChannelCountError: A name is invalid, or the number of names is.
             BrokerUnavailableError: The log can't be read.
         """
         hub = self.hub
@@ -199,27 +200,29 @@ class Simulcast(Publishing, Streaming):
     # Periodic jobs
 
     def hold_lease(self, name: str, seconds: float) -> bool:
-        """Take or renew a lease that one worker of the fleet has at a time: who holds it runs the job. May switch.
+        """Take or renew a lease, and tell whether this worker holds it. One worker of the fleet holds it at a time, and runs
+        the job. May switch.
 
         Args:
-            seconds: It ends by itself after so long, at most 60, so that a killed worker's job goes to another.
+            seconds: Seconds after which the lease ends by itself, at most 60, so that another worker takes over the job of a
+                killed one.
 
         Raises:
-            BrokerUnavailableError: Nobody can say who holds it.
+            BrokerUnavailableError: The log can't be reached, so the holder is unknown.
         """
         hub = self.hub
         return hub.broker.hold_lease(name, hub.id, seconds)
 
     def release_lease(self, name: str) -> None:
-        """Give it back before its time. May switch."""
+        """Give a lease back before it ends. May switch."""
         hub = self.hub
         hub.broker.release_lease(name, hub.id)
 
-    # What an app may want to look at
+    # The state of the app
 
     @property
     def hub(self) -> Hub:
-        """The current app's hub in this process, made now if need be."""
+        """The current app's hub in this process, made at first use."""
         return current_state().hub(current_app._get_current_object())  # type: ignore[attr-defined]
 
     @property
@@ -238,7 +241,7 @@ class Simulcast(Publishing, Streaming):
         return current_state().connections
 
     def close(self, app: Flask) -> None:
-        """Close the app's log in this process and stop its greenlets; the next use opens it again. Switches."""
+        """Close the app's log in this process and stop its greenlets. The next use opens the log again. Switches."""
         app.extensions[KEY].close()
 
     # Inside

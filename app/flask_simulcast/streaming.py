@@ -1,4 +1,4 @@
-"""Streaming: the verbs for views that answer with a stream, or open a WebSocket."""
+"""Streaming: the methods for views that answer with a stream, or open a WebSocket."""
 
 from __future__ import annotations
 
@@ -29,48 +29,50 @@ from .transports.writer.writer import Writer
 
 
 class Streaming(Access):
-    """What a view streams. A listener is taken on only if its grant names its channels."""
+    """The methods for streams. A listener is accepted only if its grant names its channels."""
 
     def sse(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
-        """A response that streams these channels as server-sent events.
+        """Return a response that streams these channels as server-sent events.
 
-        A client that comes back with ``Last-Event-ID`` (or ``?last_event_id=``) gets what it missed, or a
-        ``gap`` event that says plainly that it can't.
+        A client that reconnects with ``Last-Event-ID`` (or ``?last_event_id=``) gets the events that it missed, or
+        a ``gap`` event if that is impossible.
 
         Args:
             channels: One name or several.
             options:
                 - ``view``: A pure, hashable function that drops (None) or narrows an event. Listeners with an equal view
                   share their bytes, so make it once, not in each request.
-                - ``snapshot``: Called now, in the request, for data that the stream then goes on from: the position is
-                  taken first, so that nothing falls between. Not called for a client that can resume.
-                - ``snapshot_type``: Event type of the snapshot; ``snapshot`` when left out.
-                - ``replay``: How many of the newest events a new listener gets first. When left out, what
-                  ``SIMULCAST_REPLAY_EVENTS`` and ``SIMULCAST_HISTORY_CHANNELS`` say; not with a snapshot.
-                - ``grant``: Who listens, as this view has found out; it decides itself whether they may. When left out,
-                  the authorizer is asked, if there is one, and must grant the channels.
-                - ``member``: As whom the listener is present; the grant's user when left out.
-                - ``meta``: What others are told of it, as JSON; the grant's when left out.
-                - ``present``: Whether it is present at all, or on which of its channels; when left out, on
+                - ``snapshot``: A function that returns the data with which the stream starts. It is called now, in the
+                  request, after the stream's position is taken, so no event is lost in between. Not called for a client that
+                  can resume.
+                - ``snapshot_type``: Event type of the snapshot. Defaults to ``snapshot``.
+                - ``replay``: Number of the newest events that a new listener gets first. Defaults to
+                  ``SIMULCAST_REPLAY_EVENTS`` and ``SIMULCAST_HISTORY_CHANNELS``. Has no effect with a snapshot.
+                - ``grant``: The listener's grant, for a view that decides itself whether the client may listen. By default
+                  the authorizer, if there is one, must grant the channels.
+                - ``member``: Name under which the listener is present. Defaults to the grant's user.
+                - ``meta``: JSON data that others see of it. Defaults to the grant's.
+                - ``present``: Whether it is present on its channels, or the channels on which it is. Defaults to
                   ``SIMULCAST_PRESENCE_CHANNELS``.
-                - ``heartbeat_as_comment``: For clients that know no ``heartbeat`` event.
-                - ``resume``: The position that the client says it has, or None; what stands in the request when left out.
+                - ``heartbeat_as_comment``: Whether to send heartbeats as comments, for clients that know no ``heartbeat``
+                  event.
+                - ``resume``: Position that the client says it has, or None. Defaults to the position in the request.
 
         Raises:
-            ChannelNameError, ChannelCountError: The channels can't be listened to.
-            UnauthorizedError, ForbiddenError: Not by whoever asks.
-            ListenError, BrokerUnavailableError: No room, or the log can't be read (EventSource is answered politely instead,
-                or it would never come back).
+            ChannelNameError, ChannelCountError: A name is invalid, or the number of names is.
+            UnauthorizedError, ForbiddenError: The client may not listen to them.
+            ListenError, BrokerUnavailableError: There is no room, or the log can't be read. (An EventSource gets an answer
+                with status 200 instead; at any other status it would not reconnect.)
             NotPatchedError: This process can't stream.
         """
         return self._stream(SSE, channels, options)
 
     def ndjson(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
-        """The same as one JSON object a line, ``{"id", "channel", "type", "time", "data"}``."""
+        """Return the same stream as one JSON object a line, ``{"id", "channel", "type", "time", "data"}``."""
         return self._stream(NDJSON, channels, options)
 
     def stream(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
-        """`ndjson` for a client that asks for ``application/x-ndjson``, `sse` for all others."""
+        """Return `ndjson` for a client that asks for ``application/x-ndjson``, `sse` for all others."""
         return self._stream(encoding_for(request), channels, options)
 
     @contextmanager
@@ -83,25 +85,25 @@ class Streaming(Access):
         send: Callable[[bytes], object] | None = None,
         **options: Unpack[StreamOptions],
     ) -> Iterator[Listener]:
-        """Send these channels to a WebSocket while its handler does something else: read, as a rule. Switches::
+        """Send these channels to a WebSocket while its handler does something else, usually reading. Switches::
 
             with simulcast.websocket(ws, "orders", encoding=ORDERS):
                 while True:
                     answer(ws.receive())
 
-        One greenlet takes what the hub has for the listener and sends it; it ends with the block, or before: with a drain, a
-        kick, a grant that has ended, the WebSocket is closed with the code of that. Resume is as for `sse`, by
-        ``?last_event_id=``.
+        One greenlet takes the listener's frames from the hub and sends them. It ends with the block, or earlier: after a
+        drain, a kick, or the end of the grant, it closes the WebSocket with the matching close code. A client resumes as with
+        `sse`, by ``?last_event_id=``.
 
         Args:
-            encoding: Makes WebSocket frames, by `text_frame`; or whatever ``send`` understands.
-            send: Called with each chunk, some frames in a row. ``ws.send_frame`` when left out.
-            options: As `sse`.
+            encoding: Makes WebSocket frames with `text_frame`, or frames that ``send`` understands.
+            send: Called with each chunk, which has one or more frames. Defaults to ``ws.send_frame``.
+            options: As in `sse`.
 
         Raises:
-            ConnectionClosedError: There was no room for it, or the log can't be read.
-            UnauthorizedError, ForbiddenError, TooManyListenersError: Not for whoever asks. Better asked before the
-                handshake: `require_subscribe`, `check_capacity`.
+            ConnectionClosedError: There was no room for the listener, or the log can't be read.
+            UnauthorizedError, ForbiddenError, TooManyListenersError: The client may not listen. Check that before the
+                handshake, with `require_subscribe` and `check_capacity`.
         """
         hub = self.hub
         names, grant = self._admitted(channels, options)
@@ -118,15 +120,15 @@ class Streaming(Access):
         is_beside: bool = False,
         **options: Unpack[StreamOptions],
     ) -> Subscription:
-        """One of several listeners of a WebSocket, in JSON messages: what `encoding.message` makes. Call ``start`` to have its
-        events sent, and ``stop`` on every path. Switches.
+        """Return one of several listeners of a WebSocket, which gets JSON messages as `encoding.message` makes them. Call
+        ``start`` to send its events, and ``stop`` on every path. Switches.
 
         Args:
-            is_beside: Another listener of this connection gets what goes to everyone, and to its user.
-            options: As `sse`, but for ``view`` where it is beside another.
+            is_beside: Whether another listener of this connection already gets the events for everyone and for its user.
+            options: As in `sse`. With ``is_beside`` a ``view`` is replaced.
 
         Raises:
-            UnauthorizedError, ForbiddenError, ListenError, BrokerUnavailableError: As `sse`.
+            UnauthorizedError, ForbiddenError, ListenError, BrokerUnavailableError: As in `sse`.
         """
         hub = self.hub
         names, grant = self._admitted(channels, options)
@@ -135,18 +137,18 @@ class Streaming(Access):
         return Subscription(hub, ws, prepare(hub, request, MESSAGES, names, grant, options))
 
     def check_capacity(self, grant: Grant) -> None:
-        """Whether this worker can take one more listener, for a WebSocket that is about to be opened.
+        """Check that this worker has room for one more listener, before a WebSocket is opened.
 
         Raises:
-            ListenError: It can't.
+            ListenError: There is no room.
             BrokerUnavailableError: The log could not be read a moment ago.
         """
         check_capacity(self.hub, request, grant)
 
     @staticmethod
     def cross_origin(view: ViewFunction) -> ViewFunction:
-        """Let pages of ``SIMULCAST_ALLOWED_ORIGINS`` send this view what needs a preflight: a POST with JSON, for a stream that it
-        writes. A view that answers GET needs no decorator. Put it below the route::
+        """Let pages of ``SIMULCAST_ALLOWED_ORIGINS`` send this view requests that need a preflight, such as a POST with JSON
+        to a view that writes a stream. A view for GET needs no decorator. Put it below the route::
 
             @app.post("/ask")
             @simulcast.cross_origin
@@ -155,10 +157,10 @@ class Streaming(Access):
         return preflight.marked(view)
 
     def writer(self) -> Writer:
-        """A stream that this view writes itself: see `Writer`.
+        """Return a stream that the view writes itself; see `Writer`.
 
         Raises:
-            NoRequestError, NotHTTPError, StreamingNotSupportedError: There is nothing to write to.
+            NoRequestError, NotHTTPError, StreamingNotSupportedError: There is no response to write.
         """
         if not has_request_context():
             raise NoRequestError("There is no request to answer. Call simulcast.writer() in a view.")
@@ -168,23 +170,23 @@ class Streaming(Access):
 
     @contextmanager
     def client_gone(self) -> Iterator[Flag]:
-        """For a view that waits for something before it answers: a flag that is set when its client leaves. ::
+        """Yield a flag that is set when the client leaves, for a view that waits for something before it answers::
 
             with simulcast.client_gone() as gone:
                 while not is_done() and not gone.wait(0.1):  # switches; True as soon as the client has left
                     ...
 
-        The request's body must have been read. Where the server shows no socket that can be looked at (TLS in gunicorn itself,
-        a test client), the flag is never set: give the wait an end of its own.
+        Read the request's body first. If the server shows no socket that can be watched (TLS in gunicorn itself, a test
+        client), the flag is never set: give the wait a deadline of its own.
         """
         with client_gone(request.environ) as gone:
             yield gone
 
     def json_rows(self, name: str, rows: Iterable[object]) -> Response:
-        """A response that writes ``{"<name>":[…]}`` row by row. A row that fails cuts the body off.
+        """Return a response that writes ``{"<name>":[…]}`` row by row. A row that fails cuts the body off.
 
         Args:
-            name: Of the list.
+            name: Name of the list.
             rows: Taken while the response is sent, without a request context.
         """
         return Response(json_rows.JSONRows(name, rows, default_of(current_app)), mimetype="application/json")
