@@ -127,6 +127,7 @@ def _come_and_go(file: str, worker: str, seed: str) -> None:
 def _check_in(file: str) -> None:
     """Be a worker with one listener, which also does the maintenance, until it is killed."""
     from app.flask_simulcast.brokers.base import Clock
+    from app.flask_simulcast.brokers.check_in import CheckIn
     from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.presence import Place
     from app.flask_simulcast.settings import Settings
@@ -135,7 +136,7 @@ def _check_in(file: str) -> None:
     place = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0)
     renews = False
     while True:
-        broker.check_in("w", [] if renews else [place], [], renews=renews, lease_seconds=1, grace_seconds=0)
+        broker.check_in(CheckIn("w", [] if renews else [place], [], renews=renews, lease_seconds=1, grace_seconds=0))
         broker.maintain()
         if not renews:
             print("ready", flush=True)

@@ -11,6 +11,7 @@ import gevent
 import pytest
 
 from app.flask_simulcast.brokers.base import Clock
+from app.flask_simulcast.brokers.check_in import CheckIn
 from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
@@ -468,7 +469,7 @@ def test_nothing_is_left_of_what_is_over(server: Redis, open_redis: Open, clock:
             Place(f"{worker}{n}", f"user {n}", f"user {n}", ("a", f"b{n}"), ("a", f"b{n}"), "{}", "", "json", n)
             for n in range(150)
         ]
-        broker.check_in(worker, places, [], renews=False, lease_seconds=8, grace_seconds=3)
+        broker.check_in(CheckIn(worker, places, [], renews=False, lease_seconds=8, grace_seconds=3))
     for n in range(300):
         broker.append([draft(n, f"c{n}"), draft(n, f"user:{n}")])
     assert len(keys_of(server)) > 1000
@@ -560,7 +561,7 @@ def test_places_by_the_thousand_hold_up_nobody_for_long(server: Redis, open_redi
         costs[f"check in {first}"] = cost_ms(
             server,
             lambda worker=worker, places=places, first=first: broker.check_in(
-                worker, places, [], renews=first % 2500 > 0, lease_seconds=8, grace_seconds=3
+                CheckIn(worker, places, [], renews=first % 2500 > 0, lease_seconds=8, grace_seconds=3)
             ),
             1,
         )

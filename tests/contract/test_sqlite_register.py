@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.brokers.base import Clock
+from app.flask_simulcast.brokers.check_in import CheckIn
 from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.brokers.sqlite.write_lock import WriteLock
 from app.flask_simulcast.errors import BrokerUnavailableError
@@ -29,7 +30,7 @@ BOB = Place("2", "bob", "bob", ("c",), ("c",), "{}", "", "sse", 0)
 
 
 def check_in(broker: SQLiteBroker, *come: Place, gone: tuple[str, ...] = (), renews: bool = False) -> bool:
-    return broker.check_in("w", come, gone, renews=renews, lease_seconds=60, grace_seconds=60)
+    return broker.check_in(CheckIn("w", come, gone, renews=renews, lease_seconds=60, grace_seconds=60))
 
 
 def names(broker: SQLiteBroker) -> list[str]:
@@ -304,12 +305,14 @@ def test_places_from_before_a_reboot_are_swept(path: Path, clock: FakeClock, ope
     check_in(broker, ANN, BOB)
     check_in(broker, gone=("1",), renews=True)
     broker.check_in(
-        "other",
-        [ANN._replace(listener="3", user="cat", member="cat")],
-        [],
-        renews=False,
-        lease_seconds=60,
-        grace_seconds=3,
+        CheckIn(
+            "other",
+            [ANN._replace(listener="3", user="cat", member="cat")],
+            [],
+            renews=False,
+            lease_seconds=60,
+            grace_seconds=3,
+        )
     )
     broker.check_out("other", grace_seconds=60)
     broker.close()
@@ -341,7 +344,7 @@ def test_reads_of_a_register_of_many_are_fast(open_broker: Open) -> None:
     places = [
         Place(f"{n:05}", f"u{n}", f"u{n}", ("c", f"d{n % 100}"), ("c",), "{}", "", "sse", n) for n in range(10_000)
     ]
-    broker.check_in("w", places, [], renews=False, lease_seconds=60, grace_seconds=3)
+    broker.check_in(CheckIn("w", places, [], renews=False, lease_seconds=60, grace_seconds=3))
     reads: list[Callable[[], object]] = [
         lambda: broker.place("05000"),
         lambda: broker.places("05000", 10),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.brokers.base import IDEMPOTENCY_SECONDS
+from app.flask_simulcast.brokers.check_in import CheckIn
 from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.brokers.sqlite.committer import primary_code
 from app.flask_simulcast.brokers.sqlite.schema import use_wal
@@ -59,7 +60,7 @@ def test_a_file_of_version_1_is_upgraded_in_place(old: Path, clock: FakeClock, o
     assert [event.data for event in broker.read(Position(0, 0)).events] == ["1"]
     assert broker.append([Draft("c", "message", "2", "k")]) == [broker.head()]
     place = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0)
-    assert broker.check_in("w", [place], [], renews=False, lease_seconds=8, grace_seconds=3)
+    assert broker.check_in(CheckIn("w", [place], [], renews=False, lease_seconds=8, grace_seconds=3))
     broker.put_text("t", "x", 30)
     broker.revoke("user:ann", 1000, 30, Draft("c", "message", "1"))
     broker.maintain()

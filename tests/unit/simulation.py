@@ -21,6 +21,7 @@ import gevent
 import pytest
 
 from app.flask_simulcast.brokers.base import Batch, Broker, Page, Verdict
+from app.flask_simulcast.brokers.check_in import CheckIn
 from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError
@@ -92,19 +93,8 @@ class SwappedBroker(Broker):
     def release_lease(self, name: str, holder: str) -> None:
         pass
 
-    def check_in(
-        self,
-        worker: str,
-        come: Sequence[Place],
-        gone: Sequence[str],
-        *,
-        renews: bool,
-        lease_seconds: float,
-        grace_seconds: float,
-    ) -> bool:
-        return self.log.check_in(
-            worker, come, gone, renews=renews, lease_seconds=lease_seconds, grace_seconds=grace_seconds
-        )
+    def check_in(self, report: CheckIn) -> bool:
+        return self.log.check_in(report)
 
     def check_out(self, worker: str, *, grace_seconds: float) -> None:
         self.log.check_out(worker, grace_seconds=grace_seconds)

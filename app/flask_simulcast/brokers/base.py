@@ -26,13 +26,12 @@ from typing import NamedTuple
 
 from ..event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from ..presence import Member, Place
+from .check_in import CheckIn
 
 #: Younger events are never trimmed, so trimming never passes a pump that reads at least this often.
 SETTLE_SECONDS = 10
 #: Seconds for which a repeated idempotency key gets the position of its first event.
 IDEMPOTENCY_SECONDS = 300
-#: The longest lease. One that seems to last longer was written before this machine was started.
-MAX_LEASE_SECONDS = 60
 
 
 class Clock:
@@ -225,28 +224,14 @@ class Broker(ABC):
     # The register
 
     @abstractmethod
-    def check_in(
-        self,
-        worker: str,
-        come: Sequence[Place],
-        gone: Sequence[str],
-        *,
-        renews: bool,
-        lease_seconds: float,
-        grace_seconds: float,
-    ) -> bool:
+    def check_in(self, report: CheckIn) -> bool:
         """Take or renew a worker's lease, add places under it, and shorten those of listeners that are gone. May switch.
 
         This is one transaction, with a ``join`` event for each (channel, member) that had no place before. An existing
         place is replaced without an event. A gone listener that has no place is ignored.
 
         Args:
-            worker: Id of the worker.
-            come: Places to add.
-            gone: Ids of the worker's listeners whose places end after the grace. Places of other workers don't change.
-            renews: True if the worker believes that it has a lease. If False, it begins a lease with these places alone.
-            lease_seconds: Seconds without a check-in after which all of the worker's places end; at most 60.
-            grace_seconds: Seconds for which the place of a gone listener still counts; at most 60.
+            report: What it reports.
 
         Returns:
             False if the worker renews a lease that has ended: nothing was stored, and the worker must begin a lease with

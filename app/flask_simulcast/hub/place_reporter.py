@@ -13,6 +13,7 @@ import gevent
 from gevent.event import Event as Flag
 
 from ..brokers.base import Broker
+from ..brokers.check_in import CheckIn
 from ..errors import BrokerError
 from ..listener import Listener
 from ..metrics import Metrics
@@ -130,12 +131,14 @@ class PlaceReporter:
 
     def _check_in(self, come: list[Listener], gone: list[str]) -> bool:
         self._renews = self._broker.check_in(
-            self._worker,
-            [listener.place() for listener in come],
-            gone,
-            renews=self._renews,
-            lease_seconds=self._lease_seconds,
-            grace_seconds=self._grace_seconds,
+            CheckIn(
+                self._worker,
+                [listener.place() for listener in come],
+                gone,
+                renews=self._renews,
+                lease_seconds=self._lease_seconds,
+                grace_seconds=self._grace_seconds,
+            )
         )
         return self._renews
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..base import MAX_LEASE_SECONDS
+from ..lease import lease_end
 
 # A look through 100 000 texts takes 5 ms (measured).
 _EXPIRE_SECONDS = 10
@@ -24,7 +24,7 @@ class Agreements:
         has, until = self._leases.get(name, (holder, now))
         if has != holder and until > now:
             return False
-        self._leases[name] = (holder, now + min(seconds, MAX_LEASE_SECONDS))
+        self._leases[name] = (holder, lease_end(now, seconds))
         return True
 
     def release_lease(self, name: str, holder: str) -> None:

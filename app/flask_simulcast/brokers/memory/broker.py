@@ -10,7 +10,9 @@ from gevent.event import Event as Flag
 from ...event import Draft, Position
 from ...presence import Member, Place
 from ...settings import Settings
-from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
+from ..base import Batch, Broker, Clock, Page, Verdict
+from ..check_in import CheckIn, take_in
+from ..lease import lease_end
 from .agreements import Agreements
 from .log import Log
 from .register import Register
@@ -73,30 +75,16 @@ class MemoryBroker(Broker):
         with self._mutex:
             self._agreements.release_lease(name, holder)
 
-    def check_in(
-        self,
-        worker: str,
-        come: Sequence[Place],
-        gone: Sequence[str],
-        *,
-        renews: bool,
-        lease_seconds: float,
-        grace_seconds: float,
-    ) -> bool:
+    def check_in(self, report: CheckIn) -> bool:
         with self._mutex:
-            now = self._clock.monotonic()
-            if renews and not self._register.has_lease(worker, now):
-                return False
-            if not renews:
-                self._register.end(worker, now)
-            self._register.renew(worker, now + min(lease_seconds, MAX_LEASE_SECONDS))
-            self._append(self._register.add(worker, come, self._clock.time_ms()))
-            self._register.shorten(worker, gone, now + min(grace_seconds, MAX_LEASE_SECONDS))
-            return True
+            joined = take_in(self._register, report, self._clock.monotonic(), self._clock.time_ms())
+            if joined:
+                self._append(joined)
+            return joined is not None
 
     def check_out(self, worker: str, *, grace_seconds: float) -> None:
         with self._mutex:
-            self._register.end(worker, self._clock.monotonic() + min(grace_seconds, MAX_LEASE_SECONDS))
+            self._register.end(worker, lease_end(self._clock.monotonic(), grace_seconds))
 
     def place(self, listener: str) -> Place | None:
         with self._mutex:

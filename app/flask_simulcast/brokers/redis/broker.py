@@ -16,7 +16,9 @@ from ...event import Draft, Event, Position
 from ...presence import Member, Place
 from ...settings import Settings
 from .. import base
-from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
+from ..base import Batch, Broker, Clock, Page, Verdict
+from ..check_in import CheckIn
+from ..lease import MAX_LEASE_SECONDS
 from . import scripts
 from .committer import Committer
 from .link import AnswerLostError, Link, Links, NoLogError
@@ -114,16 +116,8 @@ class RedisBroker(Broker):
 
     # The register
 
-    def check_in(
-        self,
-        worker: str,
-        come: Sequence[Place],
-        gone: Sequence[str],
-        *,
-        renews: bool,
-        lease_seconds: float,
-        grace_seconds: float,
-    ) -> bool:
+    def check_in(self, report: CheckIn) -> bool:
+        worker, come, gone, renews, lease_seconds, grace_seconds = report
         places = {place.listener: _record(worker, place) for place in come}
         pairs = [text for pair in places.items() for text in pair]
         times = (_ms(lease_seconds), _ms(grace_seconds))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..base import MAX_LEASE_SECONDS
+from ..lease import MAX_LEASE_SECONDS
 from .tables import Tables
 
 _Kept = tuple[str, float, float]  # value, since, until

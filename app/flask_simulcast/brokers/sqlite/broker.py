@@ -15,7 +15,9 @@ from ...event import Draft, Position
 from ...loop import is_patched
 from ...presence import Member, Place
 from ...settings import Settings
-from ..base import MAX_LEASE_SECONDS, Batch, Broker, Clock, Page, Verdict
+from ..base import Batch, Broker, Clock, Page, Verdict
+from ..check_in import CheckIn, take_in
+from ..lease import lease_end
 from .agreements import holds
 from .disk import wal_bytes
 from .files import LogFile
@@ -94,7 +96,7 @@ class SQLiteBroker(Broker):
             lease = store.agreements.lease(name)
             if lease is not None and lease[0] != holder and holds(lease[1], now):
                 return False
-            store.agreements.set_lease(name, holder, now + min(seconds, MAX_LEASE_SECONDS))
+            store.agreements.set_lease(name, holder, lease_end(now, seconds))
             return True
 
         return self._log.change(take)
@@ -104,29 +106,16 @@ class SQLiteBroker(Broker):
 
     # The register
 
-    def check_in(
-        self,
-        worker: str,
-        come: Sequence[Place],
-        gone: Sequence[str],
-        *,
-        renews: bool,
-        lease_seconds: float,
-        grace_seconds: float,
-    ) -> bool:
-        if come:
-            self._log.check_space(sum([len(place.meta) for place in come]))
+    def check_in(self, report: CheckIn) -> bool:
+        if report.come:
+            self._log.check_space(sum([len(place.meta) for place in report.come]))
 
         def work(store: Store) -> bool:
             now, now_ms = self._clock.monotonic(), self._clock.time_ms()
-            register = store.register
-            if renews and not register.has_lease(worker, now):
+            joined = take_in(store.register, report, now, now_ms)
+            if joined is None:
                 return False
-            if not renews:
-                register.end(worker, now)
-            register.renew(worker, now + min(lease_seconds, MAX_LEASE_SECONDS))
-            drafts.extend(register.add(worker, come, now_ms))
-            register.shorten(worker, gone, now + min(grace_seconds, MAX_LEASE_SECONDS))
+            drafts.extend(joined)
             store.append(drafts, now_ms, in_thread=is_patched())
             return True
 
@@ -138,7 +127,7 @@ class SQLiteBroker(Broker):
 
     def check_out(self, worker: str, *, grace_seconds: float) -> None:
         def work(store: Store) -> None:
-            store.register.end(worker, self._clock.monotonic() + min(grace_seconds, MAX_LEASE_SECONDS))
+            store.register.end(worker, lease_end(self._clock.monotonic(), grace_seconds))
 
         self._log.change(work)
 

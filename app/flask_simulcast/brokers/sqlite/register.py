@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from ...event import Draft
 from ...presence import Member, Place, Presence, join_draft, leave_draft, presences_of
-from ..base import MAX_LEASE_SECONDS
+from ..lease import MAX_LEASE_SECONDS
 from .agreements import holds
 from .tables import Tables
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from ...brokers.base import MAX_LEASE_SECONDS, Broker
+from ...brokers.base import Broker
+from ...brokers.lease import MAX_LEASE_SECONDS
 from ...event import CONTROL, Draft, Position
 from .words import Words
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 
 from ...brokers.base import Broker
+from ...brokers.check_in import CheckIn
 from ...event import PRESENCE_PREFIX, Event
 from ...presence import JOIN, LEAVE, Place, Presence, presences_of
 
@@ -82,12 +83,14 @@ class BusyWorker:
 
     def _call(self, come: list[Place], gone: list[str], *, renews: bool) -> bool:
         return self._broker.check_in(
-            self.name,
-            come,
-            gone,
-            renews=renews,
-            lease_seconds=self._lease_seconds,
-            grace_seconds=self._grace_seconds,
+            CheckIn(
+                self.name,
+                come,
+                gone,
+                renews=renews,
+                lease_seconds=self._lease_seconds,
+                grace_seconds=self._grace_seconds,
+            )
         )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from ...brokers.base import MAX_LEASE_SECONDS, Broker
+from ...brokers.base import Broker
+from ...brokers.check_in import CheckIn
+from ...brokers.lease import MAX_LEASE_SECONDS
 from ...event import Position
 from ...presence import Place
 from .words import BEFORE_ALL, Words
@@ -22,11 +24,11 @@ class RegisterWords(Words):
 
     def begin(self, broker: Broker, worker: str, *places: Place) -> None:
         """A worker comes, with these listeners alone."""
-        assert broker.check_in(worker, places, [], renews=False, lease_seconds=8, grace_seconds=3)
+        assert broker.check_in(CheckIn(worker, places, [], renews=False, lease_seconds=8, grace_seconds=3))
 
     def renew(self, broker: Broker, worker: str, come: Sequence[Place] = (), gone: Sequence[str] = ()) -> bool:
         """It checks in."""
-        return broker.check_in(worker, come, gone, renews=True, lease_seconds=8, grace_seconds=3)
+        return broker.check_in(CheckIn(worker, come, gone, renews=True, lease_seconds=8, grace_seconds=3))
 
     @staticmethod
     def ids(places: Sequence[Place]) -> list[str]:
@@ -189,7 +191,9 @@ class PlacePromises(RegisterWords):
 
     def test_a_lease_of_a_worker_lasts_a_minute_at_most(self) -> None:
         broker = self.open()
-        assert broker.check_in("w", [place_of("1", "", "c")], [], renews=False, lease_seconds=900, grace_seconds=900)
+        assert broker.check_in(
+            CheckIn("w", [place_of("1", "", "c")], [], renews=False, lease_seconds=900, grace_seconds=900)
+        )
         self.clock.advance(MAX_LEASE_SECONDS - 1)
         assert broker.place("1") is not None
         self.clock.advance(2)

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 
-from ...brokers.base import MAX_LEASE_SECONDS
+from ...brokers.lease import MAX_LEASE_SECONDS
 from ...presence import Member
 from .places import RegisterWords, place_of
 
