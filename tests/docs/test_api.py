@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.docs.likeness import assert_alike
 from tests.docs.page import Page
 from tests.docs.wire import send
-from tests.tools.serving import BEARER, KEY, Server, serve
+from tests.tools.fixtures import server_fixture
+from tests.tools.serving import BEARER, KEY, Server
 
 PAGE = Page("docs/api.md")
 PUBLISH = PAGE.take("Publishing", "http")
 HISTORY = PAGE.take("History", "json")
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("api")) as server:
-        yield server
+service = server_fixture()
 
 
 def test_request_publishes_once_and_its_history_is_as_shown(service: Server, tmp_path: Path) -> None:

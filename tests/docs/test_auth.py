@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,8 +17,9 @@ from tests.docs.reader import app_reader, service_reader
 from tests.tools.chromium import Chromium, open_chromium
 from tests.tools.chromium import Page as Tab
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import server_fixture
 from tests.tools.require import require
-from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.serving import BEARER, Server, wait_until
 
 PAGE = Page("docs/auth.md")
 COMMAND = PAGE.take("From the command line", "sh")
@@ -45,11 +45,7 @@ def listen(channel):
 """
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings: dict[str, Any] = {"jwt_key": JWT_KEY, "anonymous_channels": "", "retry_ms": 200}
-    with serve(tmp_path_factory.mktemp("auth"), app="tests.apps.beside_npm:app", **settings) as server:
-        yield server
+service = server_fixture(app="tests.apps.beside_npm:app", jwt_key=JWT_KEY, anonymous_channels="", retry_ms=200)
 
 
 @pytest.fixture(scope="module")

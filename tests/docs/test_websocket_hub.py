@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from tests.docs.likeness import assert_alike
 from tests.docs.page import Block, Page
 from tests.docs.reader import app_reader
 from tests.docs.wire import send
-from tests.tools.serving import ROOT, Server, serve
+from tests.tools.fixtures import server_fixture
+from tests.tools.serving import ROOT, Server
 from tests.tools.sockets import JSONSocket
 
 PAGE = Page("docs/websocket-hub.md")
@@ -34,10 +34,7 @@ SCHEMA = json.loads((ROOT / "docs" / "websocket-hub.schema.json").read_text())
 MESSAGE = jsonschema_rs.validator_for({"$ref": "#/$defs/Message", "$defs": SCHEMA["$defs"]})
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("hub"), jwt_key=JWT_KEY, anonymous_channels="news,alerts") as server:
-        yield server
+service = server_fixture(jwt_key=JWT_KEY, anonymous_channels="news,alerts")
 
 
 def connect(server: Server, path: str = "/ws") -> JSONSocket:

@@ -14,7 +14,8 @@ from tests.docs.page import Block, Page
 from tests.tools.chromium import Chromium, open_chromium
 from tests.tools.chromium import Page as Tab
 from tests.tools.clients import SSEClient
-from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.fixtures import server_fixture
+from tests.tools.serving import BEARER, Server, wait_until
 
 PAGE = Page("docs/wire.md")
 STREAM = PAGE.take("A stream", "http")
@@ -25,11 +26,7 @@ JWT_KEY = "j" * 32
 PATH = "/api/v1/stream?channel=a&channel=b"  # stands in a sentence of the page
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    channels = {"anonymous_channels": "a,b,presence:room.*", "presence_channels": "room.*"}
-    with serve(tmp_path_factory.mktemp("wire"), jwt_key=JWT_KEY, **channels) as server:
-        yield server
+service = server_fixture(jwt_key=JWT_KEY, anonymous_channels="a,b,presence:room.*", presence_channels="room.*")
 
 
 def test_stream_is_the_one_that_is_shown(service: Server) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from app.identity.tokens import mint
 from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY
-from tests.tools.serving import Server, serve
+from tests.tools.serving import Server
 
 MARKUP = "<img src=x onerror=\"document.title='broken'\">\n<script>document.title='broken'</script>"
 
@@ -22,17 +23,14 @@ def chromium(tmp_path: Path) -> Iterator[Chromium]:
         yield chromium
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with serve(
-        tmp_path / "service",
-        workers=2,
-        jwt_key=JWT_KEY,
-        anonymous_channels="chat.open",
-        presence_grace_seconds=0.5,
-        retry_ms=200,
-    ) as server:
-        yield server
+server = server_fixture(
+    scope="function",
+    workers=2,
+    jwt_key=JWT_KEY,
+    anonymous_channels="chat.open",
+    presence_grace_seconds=0.5,
+    retry_ms=200,
+)
 
 
 def come_in(chromium: Chromium, server: Server, room: str, *, user: str = "", name: str = "") -> Page:

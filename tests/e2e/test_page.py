@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.fixtures import server_fixture
 from tests.tools.nginx import serve_nginx
 from tests.tools.serving import Server, serve, wait_until
 
@@ -39,10 +40,7 @@ def chromium(tmp_path: Path) -> Iterator[Chromium]:
         yield chromium
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with serve(tmp_path / "service", workers=2, retry_ms=RETRY_MS) as server:
-        yield server
+server = server_fixture(scope="function", workers=2, retry_ms=RETRY_MS)
 
 
 def text_of(page: Page, part: str) -> str:

@@ -11,7 +11,8 @@ import pytest
 
 from app.identity.tokens import mint
 from tests.tools.chromium import Chromium, Page, open_chromium
-from tests.tools.serving import Server, serve, wait_until
+from tests.tools.fixtures import server_fixture
+from tests.tools.serving import Server, wait_until
 
 JWT_KEY = "j" * 32
 RETRY_MS = 200  # so that a test need not wait for the usual 2 s
@@ -45,11 +46,7 @@ def chromium(tmp_path: Path) -> Iterator[Chromium]:
         yield chromium
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    settings = {"jwt_key": JWT_KEY, "anonymous_channels": "wukong:*", "retry_ms": RETRY_MS}
-    with serve(tmp_path / "service", workers=2, **settings) as server:
-        yield server
+server = server_fixture(scope="function", workers=2, jwt_key=JWT_KEY, anonymous_channels="wukong:*", retry_ms=RETRY_MS)
 
 
 def listen(page: Page, seconds: float = 600) -> None:

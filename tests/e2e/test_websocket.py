@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.test_cors import serve_site
 from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.fixtures import server_fixture
 from tests.tools.nginx import serve_nginx
 from tests.tools.serving import Server, serve, wait_until
 
@@ -38,10 +39,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
         yield chromium
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with serve(tmp_path / "service", app=APP, heartbeat_seconds=0.2, stall_seconds=1) as server:
-        yield server
+server = server_fixture(scope="function", app=APP, heartbeat_seconds=0.2, stall_seconds=1)
 
 
 def opened(page: Page, url: str, *subprotocols: str) -> str:

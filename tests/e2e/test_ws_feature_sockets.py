@@ -9,14 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
-from tests.tools.serving import Server, serve
+from tests.tools.serving import Server
 
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with serve(tmp_path / "service", workers=2, jwt_key=JWT_KEY, anonymous_channels="") as server:
-        yield server
+server = server_fixture(scope="function", workers=2, jwt_key=JWT_KEY, anonymous_channels="")
 
 
 @pytest.fixture

@@ -5,27 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 
-import pytest
-
 from tests.tools.clients import Block, SSEClient
-from tests.tools.fleet import Fleet, call, connect, fleet, listen, token
+from tests.tools.fixtures import fleet_fixture
+from tests.tools.fleet import Fleet, call, connect, listen, token
 from tests.tools.serving import Server, wait_until
-from tests.tools.tiers import open_store
 
 _LEASE_SECONDS = 8  # the default; ten are promised
 _WATCH = ["presence:room.*"]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "redis"])
-def workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Frozen workers are not killed here before they thaw."""
-    folder = tmp_path_factory.mktemp("presence")
-    options = {"app": "wsgi:app", "presence_channels": "room.*", "WORKER_TIMEOUT": 60}
-    with open_store(request.param, folder) as store, fleet(folder, broker_url=store.url, **options) as both:
-        yield both
+# Frozen workers are not killed here before they thaw.
+workers = fleet_fixture(on=("sqlite", "redis"), app="wsgi:app", presence_channels="room.*", WORKER_TIMEOUT=60)
 
 
 def enter(stack: ExitStack, server: Server, room: str, user: str) -> SSEClient:

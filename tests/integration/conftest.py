@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.tools.serving import Server, serve
+from tests.tools.fixtures import server_fixture
+from tests.tools.fleet import wait_for_listeners
+
+# One worker, for a whole module; its app has `/inspect`.
+server = server_fixture(app="tests.apps.inspected:app")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker, for a whole module; its app has `/inspect`."""
-    folder: Path = tmp_path_factory.mktemp("server")
-    with serve(folder, app="tests.apps.inspected:app") as running:
-        yield running
+@pytest.fixture(autouse=True)
+def everyone_leaves(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Who was connected to `workers` for a test is gone before the next begins."""
+    yield
+    if "workers" in request.fixturenames:
+        wait_for_listeners(request.getfixturevalue("workers").one, set())

@@ -12,7 +12,6 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 from app.identity.tokens import mint
 from tests.tools.agents import agent, agent_token
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
 from tests.tools.redis_server import serve_redis
 from tests.tools.relay import Relay
@@ -29,13 +29,8 @@ from tests.tools.serving import BEARER, Server, serve, wait_until
 CARRIED_OUT = re.compile(r"Command (\w+) carried out")
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Two workers; what is listed is open to no one without a token."""
-    with serve(
-        tmp_path_factory.mktemp("two"), workers=2, jwt_key=JWT_KEY, wukong_stale_seconds=2, anonymous_channels=""
-    ) as running:
-        yield running
+# Two workers; what is listed is open to no one without a token.
+two = server_fixture(workers=2, jwt_key=JWT_KEY, wukong_stale_seconds=2, anonymous_channels="")
 
 
 def order(server: Server, name: str, command: str, args: Any = None, *, wait: float = 10, status: int = 200) -> Any:

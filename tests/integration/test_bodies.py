@@ -7,15 +7,14 @@ import gzip
 import json
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any, Self
 
 import pytest
 
 from app.identity.tokens import mint
-from tests.tools.fleet import JWT_KEY, call, fleet, token
-from tests.tools.redis_server import serve_redis
-from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.fixtures import fleet_fixture, server_fixture
+from tests.tools.fleet import JWT_KEY, call, token
+from tests.tools.serving import BEARER, Server, wait_until
 
 PLACES = 100
 WRITES = [
@@ -35,11 +34,7 @@ ALL_RIGHTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("bodies")
-    with serve(folder, WORKER_CONNECTIONS=PLACES, max_listeners=50, jwt_key=JWT_KEY) as running:
-        yield running
+server = server_fixture(WORKER_CONNECTIONS=PLACES, max_listeners=50, jwt_key=JWT_KEY)
 
 
 class Sender:
@@ -165,14 +160,7 @@ def test_a_bad_chunk_is_the_client_s_fault_on_every_route(
 # Time of check, time of use
 
 
-@pytest.fixture(scope="module", params=["sqlite", "redis"])
-def workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("uses")
-    with contextlib.ExitStack() as stack:
-        settings: dict[str, object] = {"chat_rate": 0}
-        if request.param == "redis":
-            settings["broker_url"] = stack.enter_context(serve_redis(folder / "redis")).url
-        yield stack.enter_context(fleet(folder, **settings))
+workers = fleet_fixture(on=("sqlite", "redis"), chat_rate=0)
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES, ids=[path for _, path, _ in WRITES])

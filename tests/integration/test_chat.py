@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,33 +16,15 @@ from typing import Any
 import pytest
 
 from tests.tools.clients import Block, SSEClient
-from tests.tools.fleet import Fleet, call, connect, fleet, listen, token, wait_for_listeners
+from tests.tools.fixtures import fleet_fixture
+from tests.tools.fleet import CHAT, Fleet, call, connect, fleet, listen, token
 from tests.tools.serving import BEARER, Server, serve, wait_until
 
 RIGHTS = ["chat.*"]
 NOBODY: dict[str, str] = {}
 
 
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with fleet(
-        tmp_path_factory.mktemp("chat"),
-        app="wsgi:app",
-        anonymous_channels="chat.open*",
-        chat_anonymous="true",
-        chat_burst=1000,
-        presence_lease_seconds=2,
-        presence_grace_seconds=1,
-    ) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def everyone_leaves(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whoever was connected for a test is gone before the next begins."""
-    yield
-    if "workers" in request.fixturenames:
-        wait_for_listeners(request.getfixturevalue("workers").one, set())
+workers = fleet_fixture(app="wsgi:app", **CHAT)
 
 
 def of(user: str) -> dict[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from werkzeug.routing import Rule
 
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import server_fixture
 from tests.tools.serving import BEARER, KEY, Server, serve
 
 PAGE = "https://app.example"
@@ -20,12 +20,8 @@ API = ("/api/v1/", "/v1/")
 ANY = "x"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Nobody may listen without a token, so that every route has an error to answer."""
-    folder = tmp_path_factory.mktemp("server")
-    with serve(folder, app="tests.apps.operated:app", allowed_origins=PAGE, anonymous_channels="") as server:
-        yield server
+# Nobody may listen without a token, so that every route has an error to answer.
+server = server_fixture(app="tests.apps.operated:app", allowed_origins=PAGE, anonymous_channels="")
 
 
 @pytest.fixture(scope="module")

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.tools.clients import SSEClient
-from tests.tools.serving import Server, serve
+from tests.tools.fixtures import server_fixture
+from tests.tools.serving import Server
 
 PAGE = "https://app.example"
 ANN = {"Authorization": "Bearer ann"}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    with serve(folder, app="tests.apps.cross_origin:app", allowed_origins=PAGE) as server:
-        yield server
+server = server_fixture(app="tests.apps.cross_origin:app", allowed_origins=PAGE)
 
 
 def preflight(server: Server, path: str, method: str = "GET", origin: str = PAGE) -> tuple[int, dict[str, str]]:

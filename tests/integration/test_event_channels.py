@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 
 from app.identity.tokens import mint
 from tests.tools.clients import Block, SSEClient
-from tests.tools.redis_server import serve_redis
-from tests.tools.serving import BEARER, Server, serve
+from tests.tools.fixtures import server_fixture
+from tests.tools.serving import BEARER, Server
 
 JWT_KEY = "j" * 32
 
-
-@pytest.fixture(scope="module", params=["sqlite", "redis"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("channels")
-    settings = {"jwt_key": JWT_KEY, "presence_channels": "room.*", "presence_grace_seconds": 0.1}
-    if request.param == "sqlite":
-        with serve(folder, **settings) as running:
-            yield running
-    else:
-        with serve_redis(folder / "redis") as redis, serve(folder, broker_url=redis.url, **settings) as running:
-            yield running
+server = server_fixture(on=("sqlite", "redis"), jwt_key=JWT_KEY, presence_channels="room.*", presence_grace_seconds=0.1)
 
 
 def named(block: Block) -> tuple[str, str]:

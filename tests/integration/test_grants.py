@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import call, token
 from tests.tools.serving import BEARER, KEY, ROOT, Server, serve, wait_until
 
@@ -23,12 +23,10 @@ JWT_KEY = "j" * 32
 COOKIE = "session"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Two workers, with one bound on how fast a user may publish."""
-    settings = {"jwt_key": JWT_KEY, "jwt_cookie": COOKIE, "anonymous_channels": "open.*", "presence_channels": "room.*"}
-    with serve(tmp_path_factory.mktemp("server"), workers=2, **settings) as running:
-        yield running
+# Two workers, with one bound on how fast a user may publish.
+server = server_fixture(
+    workers=2, jwt_key=JWT_KEY, jwt_cookie=COOKIE, anonymous_channels="open.*", presence_channels="room.*"
+)
 
 
 def status_of(server: Server, channel: str, headers: dict[str, str] | None = None) -> int:

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import fleet_fixture
 from tests.tools.fleet import Fleet, call, connect, fleet, listed, listen, token, wait_for_listeners
 from tests.tools.serving import BEARER, wait_until
-from tests.tools.tiers import open_store
 
 ALL_OF_IT = ["*", "all", "user:*", "listener:*"]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "redis"])
-def workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with open_store(request.param, tmp_path_factory.mktemp("fleet")) as store:
-        with fleet(store.folder, broker_url=store.url) as running:
-            yield running
-
-
-@pytest.fixture(autouse=True)
-def everyone_leaves(workers: Fleet) -> Iterator[None]:
-    """Whoever was connected for a test is gone before the next begins."""
-    yield
-    wait_for_listeners(workers.one, set())
+workers = fleet_fixture(on=("sqlite", "redis"))
 
 
 # Idempotency

@@ -5,37 +5,30 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.test_agent import listener
+from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, connect, listen, token
-from tests.tools.redis_server import serve_redis
-from tests.tools.serving import BEARER, Server, serve
+from tests.tools.serving import BEARER, Server
 from tests.tools.sockets import JSONSocket
 
 ORDERS = {"publish": ["*", "all", "user:*", "listener:*"], "subscribe": ["*"]}
 COMMANDS = {"publish": ["wukong-agent.*"], "subscribe": ["wukong-replies.*", "wukong-agent.*"]}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "redis"])
-def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Two workers."""
-    folder: Path = tmp_path_factory.mktemp("keys")
-    settings: dict[str, Any] = {"workers": 2, "jwt_key": JWT_KEY, "anonymous_channels": "chat.open", "publish_rate": 0}
-    settings |= {"chat_anonymous": "true", "chat_rate": 0}
-    if request.param == "sqlite":
-        with serve(folder, **settings) as server:
-            yield server
-    else:
-        with (
-            serve_redis(folder / "redis") as redis,
-            serve(folder / "server", broker_url=redis.url, **settings) as server,
-        ):
-            yield server
+# Two workers.
+two = server_fixture(
+    on=("sqlite", "redis"),
+    workers=2,
+    jwt_key=JWT_KEY,
+    anonymous_channels="chat.open",
+    publish_rate=0,
+    chat_anonymous="true",
+    chat_rate=0,
+)
 
 
 def history(server: Server, channel: str) -> list[Any]:

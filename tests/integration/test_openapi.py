@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
+from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, connect, listen, token, wait_for_listeners
 from tests.tools.serving import BEARER, ROOT, Server, serve
 
@@ -37,16 +37,7 @@ OPTIONS = [
 PAGES = {"/", "/chat", "/static/<path:filename>"}
 
 
-@pytest.fixture(scope="module")
-def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(
-        tmp_path_factory.mktemp("openapi"),
-        jwt_key=JWT_KEY,
-        jwt_cookie="token",
-        anonymous_channels="a,wukong:*",
-        presence_channels="a",
-    ) as running:
-        yield running
+documented = server_fixture(jwt_key=JWT_KEY, jwt_cookie="token", anonymous_channels="a,wukong:*", presence_channels="a")
 
 
 @pytest.fixture(scope="module")

@@ -11,24 +11,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from app.features.ops.figures import Figures
 from app.features.ops.folder import Folder
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import server_fixture
 from tests.tools.serving import ROOT, Server, free_port, serve, wait_until
 
 APP = "tests.apps.operated:app"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("server"), workers=2, app=APP, retry_ms=100) as server:
-        yield server
+server = server_fixture(workers=2, app=APP, retry_ms=100)
 
 
 def publish(server: Server, channel: str, data: bytes = b"x") -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.identity.tokens import mint
+from tests.tools.fixtures import server_fixture
 from tests.tools.serving import BEARER, Server, serve
 
 JWT_KEY = "j" * 32
@@ -25,10 +25,7 @@ NATIVE = {
 PATH = "/api/v1/stream?channel=closed"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("refusals"), **SETTINGS) as running:
-        yield running
+server = server_fixture(**SETTINGS)
 
 
 def refused(server: Server, code: str) -> int:

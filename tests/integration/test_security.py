@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from jwt.algorithms import RSAAlgorithm
 
 from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
-from tests.tools.fleet import JWT_KEY, Fleet, fleet
+from tests.tools.fixtures import fleet_fixture
+from tests.tools.fleet import JWT_KEY, Fleet
 from tests.tools.serving import BEARER, KEY, Server, serve, wait_until
 from tests.tools.sockets import JSONSocket
 from tests.tools.ws_client import WSClient
@@ -43,16 +44,14 @@ UPGRADE = {
 _secrets: set[str] = set()  # whatever must not be found in a log at the end
 
 
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    settings = {
-        "anonymous_channels": "open.*",
-        "jwt_audience": AUDIENCE,
-        "jwt_cookie": COOKIE,
-        "allowed_origins": FRIEND,
-    }
-    with fleet(tmp_path_factory.mktemp("fleet"), app="tests.apps.inspected:app", ACCESS_LOG="-", **settings) as running:
-        yield running
+workers = fleet_fixture(
+    app="tests.apps.inspected:app",
+    ACCESS_LOG="-",
+    anonymous_channels="open.*",
+    jwt_audience=AUDIENCE,
+    jwt_cookie=COOKIE,
+    allowed_origins=FRIEND,
+)
 
 
 @pytest.fixture

@@ -7,27 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import fleet_fixture
 from tests.tools.fleet import Fleet, call, connect, fleet, listed, listen, token, wait_for_listeners
 from tests.tools.serving import BEARER, serve, wait_until
 
-
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with fleet(tmp_path_factory.mktemp("seed"), presence_channels="chat-room-*") as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def everyone_leaves(workers: Fleet) -> Iterator[None]:
-    """Whoever was connected for a test is gone before the next begins."""
-    yield
-    wait_for_listeners(workers.one, set())
+workers = fleet_fixture(presence_channels="chat-room-*")
 
 
 # Configuration

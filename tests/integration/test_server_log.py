@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 
 from tests.tools.clients import SSEClient
-from tests.tools.serving import Server, serve, wait_until
+from tests.tools.fixtures import server_fixture
+from tests.tools.serving import Server, wait_until
 
 SECRET = "T1CKET"
 HOST = b"Host: localhost\r\n"
@@ -38,12 +38,7 @@ REFUSED = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """As chatty as can be."""
-    folder = tmp_path_factory.mktemp("server")
-    with serve(folder, broker_url="memory://", ACCESS_LOG="-", LOG_LEVEL="debug") as server:
-        yield server
+server = server_fixture(broker_url="memory://", ACCESS_LOG="-", LOG_LEVEL="debug")
 
 
 def send(server: Server, request: bytes) -> bytes:

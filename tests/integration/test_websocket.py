@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.sync.client import connect, unix_connect
 
+from tests.tools.fixtures import server_fixture
 from tests.tools.require import require
 from tests.tools.serving import Server, serve, wait_until
 from tests.tools.ws_client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WSClient, frame, handshake
@@ -37,10 +38,7 @@ GONE_SECONDS = 0.5
 GOODBYE_SECONDS = 2.5
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("websocket"), app=APP, allowed_origins="https://friend.example") as running:
-        yield running
+server = server_fixture(app=APP, allowed_origins="https://friend.example")
 
 
 def inspect(server: Server) -> dict[str, Any]:
@@ -438,11 +436,7 @@ def test_a_route_that_speaks_no_subprotocol_names_none(server: Server) -> None:
 # In an app with a tracer around it, and flask-sock's own configuration
 
 
-@pytest.fixture(scope="module")
-def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("traced")
-    with serve(folder, app="tests.apps.traced:app", ACCESS_LOG="-", LOG_LEVEL="debug") as running:
-        yield running
+traced = server_fixture(app="tests.apps.traced:app", ACCESS_LOG="-", LOG_LEVEL="debug")
 
 
 def said_goodbye(client: WSClient) -> None:
@@ -622,10 +616,7 @@ def test_over_tls(tmp_path: Path) -> None:
 # Compression
 
 
-@pytest.fixture(scope="module")
-def compressing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("compressing"), app=APP, websocket_compression=1) as running:
-        yield running
+compressing = server_fixture(app=APP, websocket_compression=1)
 
 
 def test_who_offers_compression_gets_it_where_it_is_on(compressing: Server) -> None:

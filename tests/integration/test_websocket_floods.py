@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_websocket import APP, OFFER, closed, inspect, resident_bytes
-from tests.tools.serving import Server, serve, wait_until
+from tests.tools.fixtures import server_fixture
+from tests.tools.serving import Server, wait_until
 from tests.tools.ws_client import BINARY, CONTINUATION, PING, TEXT, WSClient, frame
 
 pytestmark = pytest.mark.alone
@@ -26,16 +27,10 @@ P99_SECONDS = 5 * 0.2
 GROWTH_BYTES = 50 << 20
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("limits"), app=APP, stall_seconds=2) as running:
-        yield running
+server = server_fixture(app=APP, stall_seconds=2)
 
 
-@pytest.fixture(scope="module")
-def compressing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("bombs"), app=APP, stall_seconds=2, websocket_compression=1) as running:
-        yield running
+compressing = server_fixture(app=APP, stall_seconds=2, websocket_compression=1)
 
 
 class Watch(threading.Thread):

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import server_fixture
 from tests.tools.serving import Server, serve, wait_until
 
 APP = "tests.apps.written:app"
@@ -24,10 +25,7 @@ APP = "tests.apps.written:app"
 GONE_SECONDS = 0.5
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("writer"), app=APP) as running:
-        yield running
+server = server_fixture(app=APP)
 
 
 def inspect(server: Server) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,33 +20,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
-from tests.tools.fleet import JWT_KEY, Fleet, call, connect, fleet, token, wait_for_listeners
+from tests.tools.fixtures import fleet_fixture
+from tests.tools.fleet import CHAT, JWT_KEY, Fleet, call, connect, fleet, token
 from tests.tools.serving import Server, serve, wait_until
 from tests.tools.sockets import JSONSocket
 
 RIGHTS = ["chat.*"]
 
 
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with fleet(
-        tmp_path_factory.mktemp("ws-chat"),
-        app="tests.apps.inspected:app",
-        anonymous_channels="chat.open*",
-        chat_anonymous="true",
-        chat_burst=1000,
-        presence_lease_seconds=2,
-        presence_grace_seconds=1,
-    ) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def everyone_leaves(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whoever was connected for a test is gone before the next begins."""
-    yield
-    if "workers" in request.fixturenames:
-        wait_for_listeners(request.getfixturevalue("workers").one, set())
+workers = fleet_fixture(app="tests.apps.inspected:app", **CHAT)
 
 
 def of(user: str, **claims: Any) -> dict[str, str]:

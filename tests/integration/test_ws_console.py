@@ -19,7 +19,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.tools.agents import agent
-from tests.tools.fleet import JWT_KEY, Fleet, call, fleet, token, wait_for_listeners
+from tests.tools.fleet import JWT_KEY, Fleet, call, fleet, token
 from tests.tools.serving import BEARER, Server, serve, wait_until
 from tests.tools.sockets import JSONSocket
 
@@ -33,14 +33,6 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     database = {"database_url": f"sqlite:///{folder}/service.db"}
     with fleet(folder, app="wsgi:app", anonymous_channels="", wukong_stale_seconds=2, **database) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def everyone_leaves(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whoever was connected for a test is gone before the next begins."""
-    yield
-    if "workers" in request.fixturenames:
-        wait_for_listeners(request.getfixturevalue("workers").one, set())
 
 
 def open_console(stack: ExitStack, server: Server, name: str, rights: dict[str, list[str]] = OPERATOR) -> JSONSocket:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 
 from app.identity.tokens import mint
+from tests.tools.fixtures import fleet_fixture
 from tests.tools.fleet import JWT_KEY, Fleet, call, fleet, listed, token, wait_for_listeners
 from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
 from tests.tools.sockets import JSONSocket
@@ -74,25 +74,14 @@ class Hub(JSONSocket):
         return [message["data"] for message in self.take(count, "event")]
 
 
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    with fleet(
-        tmp_path_factory.mktemp("ws"),
-        app="tests.apps.inspected:app",
-        anonymous_channels="lobby",
-        presence_channels="room-*",
-        jwt_cookie="token",
-        allowed_origins="https://friend.example",
-        max_channels_per_listener=4,
-    ) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def everyone_leaves(workers: Fleet) -> Iterator[None]:
-    """Whoever was connected for a test is gone before the next begins."""
-    yield
-    wait_for_listeners(workers.one, set())
+workers = fleet_fixture(
+    app="tests.apps.inspected:app",
+    anonymous_channels="lobby",
+    presence_channels="room-*",
+    jwt_cookie="token",
+    allowed_origins="https://friend.example",
+    max_channels_per_listener=4,
+)
 
 
 # Commands

@@ -13,6 +13,13 @@ from tests.tools.clients import SSEClient
 from tests.tools.serving import BEARER, Server, serve, wait_until
 
 JWT_KEY = "j" * 32
+CHAT = {
+    "anonymous_channels": "chat.open*",
+    "chat_anonymous": "true",
+    "chat_burst": 1000,
+    "presence_lease_seconds": 2,
+    "presence_grace_seconds": 1,
+}
 
 
 class Fleet(NamedTuple):

@@ -8,10 +8,10 @@ import time
 from ...brokers.base import Broker
 from ...brokers.lease import MAX_LEASE_SECONDS
 from ...event import CONTROL, Draft, Position
-from .words import Words
+from .broker_case import BrokerCase
 
 
-class AgreementPromises(Words):
+class AgreementPromises(BrokerCase):
     """What workers agree on."""
 
     # Leases

@@ -6,10 +6,10 @@ import secrets
 
 from ...brokers.base import SETTLE_SECONDS, Page
 from ...event import Draft
-from .words import Words
+from .broker_case import BrokerCase
 
 
-class HistoryPromises(Words):
+class HistoryPromises(BrokerCase):
     """Pages and trimming."""
 
     # Pages of history

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ...brokers.base import IDEMPOTENCY_SECONDS, Broker
 from ...errors import IdempotencyConflictError
 from ...event import Draft, Position, fingerprint_of
-from .words import Words
+from .broker_case import BrokerCase
 
 
 def keyed(data: str, key: str = "k", channel: str = "c") -> Draft:
@@ -24,7 +24,7 @@ def is_refused(broker: Broker, *drafts: Draft) -> bool:
     return False
 
 
-class KeyPromises(Words):
+class KeyPromises(BrokerCase):
     """Retries."""
 
     def test_a_known_key_answers_its_old_position(self) -> None:

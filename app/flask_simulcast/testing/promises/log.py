@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 from ...event import Draft, Position
-from .words import Words
+from .broker_case import BrokerCase
 
 
-class LogPromises(Words):
+class LogPromises(BrokerCase):
     """One sequence for all."""
 
     # Positions
@@ -143,22 +140,7 @@ class LogPromises(Words):
         broker = self.open()
         other = self.open_other(broker)
         broker.wait(0)
-        is_over = threading.Event()
-
-        def append_now_and_then() -> None:
-            while not is_over.wait(0.02):
-                self.store(other, "c", 1)
-
-        thread = threading.Thread(target=append_now_and_then)
-        thread.start()
-        try:
-            for _ in range(3):
-                began = time.monotonic()
-                broker.wait(30)
-                assert time.monotonic() - began < 10
-        finally:
-            is_over.set()
-            thread.join()
+        self.assert_is_woken(broker, lambda: self.store(other, "c", 1))
 
     def test_waiting_ends_after_its_time(self) -> None:
         self.open().wait(0.01)

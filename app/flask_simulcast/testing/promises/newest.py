@@ -6,10 +6,10 @@ import random
 
 from ...brokers.base import Broker
 from ...event import Draft, Position
-from .words import Words
+from .broker_case import BrokerCase
 
 
-class NewestPromises(Words):
+class NewestPromises(BrokerCase):
     """Where a replay begins; marks of channels that are forgotten."""
 
     def newest_is(self, broker: Broker, channels: list[str], count: int, expected: list[str]) -> Position:

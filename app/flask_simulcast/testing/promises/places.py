@@ -10,7 +10,7 @@ from ...brokers.check_in import CheckIn
 from ...brokers.lease import MAX_LEASE_SECONDS
 from ...event import Position
 from ...presence import Place
-from .words import BEFORE_ALL, Words
+from .broker_case import BEFORE_ALL, BrokerCase
 
 
 def place_of(listener: str, user: str = "", *channels: str, **more: object) -> Place:
@@ -19,7 +19,7 @@ def place_of(listener: str, user: str = "", *channels: str, **more: object) -> P
     return place._replace(**more)  # type: ignore[arg-type]
 
 
-class RegisterWords(Words):
+class RegisterCase(BrokerCase):
     """How the tests speak to a register: a lease lasts 8 s, a grace 3 s."""
 
     def begin(self, broker: Broker, worker: str, *places: Place) -> None:
@@ -52,7 +52,7 @@ class RegisterWords(Words):
         broker.maintain()
 
 
-class PlacePromises(RegisterWords):
+class PlacePromises(RegisterCase):
     """Who is connected."""
 
     def test_a_place_comes_back_as_it_was(self) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 
 from ...brokers.lease import MAX_LEASE_SECONDS
 from ...presence import Member
-from .places import RegisterWords, place_of
+from .places import RegisterCase, place_of
 
 
-class PresencePromises(RegisterWords):
+class PresencePromises(RegisterCase):
     """Every ``join`` and every ``leave``, once."""
 
     # Join
@@ -187,23 +185,12 @@ class PresencePromises(RegisterWords):
     def test_waiting_ends_when_somebody_comes_or_leaves(self) -> None:
         broker = self.open()
         other = self.open_other(broker)
-        for waiting in (broker, other):  # who tells it is woken as well
+
+        def come_and_go() -> None:
+            self.begin(broker, "w", place_of("1", "ann", "c"))
+            broker.check_out("w", grace_seconds=0)
+            broker.maintain()
+
+        for waiting in (broker, other):  # the worker that says it is woken as well
             waiting.wait(0)
-            is_over = threading.Event()
-
-            def come_and_go(is_over: threading.Event = is_over) -> None:
-                while not is_over.wait(0.02):
-                    self.begin(broker, "w", place_of("1", "ann", "c"))
-                    broker.check_out("w", grace_seconds=0)
-                    broker.maintain()
-
-            thread = threading.Thread(target=come_and_go)
-            thread.start()
-            try:
-                for _ in range(3):
-                    began = time.monotonic()
-                    waiting.wait(30)
-                    assert time.monotonic() - began < 10
-            finally:
-                is_over.set()
-                thread.join()
+            self.assert_is_woken(waiting, come_and_go)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ...brokers.base import Verdict
 from ...event import Position, first_key_of
-from .words import Words
+from .broker_case import BrokerCase
 
 
-class VerdictPromises(Words):
+class VerdictPromises(BrokerCase):
     """Whether it can be given what it missed."""
 
     def test_a_listener_that_history_covers_misses_nothing(self) -> None:

@@ -7,10 +7,10 @@ from functools import partial
 
 from ...event import PRESENCE_PREFIX
 from .coming_and_going import CHANNELS, BusyWorker, check_told
-from .places import RegisterWords, place_of
+from .places import RegisterCase, place_of
 
 
-class WorkerPromises(RegisterWords):
+class WorkerPromises(RegisterCase):
     """Whose worker is gone has left."""
 
     def test_members_of_a_worker_that_is_silent_leave(self) -> None:

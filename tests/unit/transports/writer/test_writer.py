@@ -722,13 +722,15 @@ def test_frames_of_several_greenlets_never_mix() -> None:
     assert [event.data for event in events] == ["x" * 200_000] * 5
 
 
+def refuse_heartbeats(data: bytes) -> None:
+    """Send to a client that is gone, as far as heartbeats can tell."""
+    if data == b":\n":
+        raise BrokenPipeError
+
+
 def test_a_heartbeat_that_can_t_be_written_wakes_the_view_once() -> None:
     """What tells of a client behind TLS, where nobody can look."""
     log: list[str] = []
-
-    def send(data: bytes) -> None:
-        if data == b":\n":
-            raise BrokenPipeError
 
     def view(desk: Desk) -> Response:
         with desk.writer() as stream:
@@ -745,17 +747,13 @@ def test_a_heartbeat_that_can_t_be_written_wakes_the_view_once() -> None:
 
     desk = Desk(view)
     with gevent.Timeout(5):
-        desk.ask(send=send)
+        desk.ask(send=refuse_heartbeats)
     assert log == ["woken", "cleaned up", "went on"]
     assert desk.metrics.value("writer_gone_total") == 1
 
 
 def test_who_swallows_everything_is_told_again_by_the_next_write() -> None:
     log: list[str] = []
-
-    def send(data: bytes) -> None:
-        if data == b":\n":
-            raise BrokenPipeError
 
     def view(desk: Desk) -> Response:
         with desk.writer() as stream:
@@ -771,7 +769,7 @@ def test_who_swallows_everything_is_told_again_by_the_next_write() -> None:
             log.append("never")
         return stream.response
 
-    Desk(view).ask(send=send)
+    Desk(view).ask(send=refuse_heartbeats)
     assert log == ["swallowed"]
 
 

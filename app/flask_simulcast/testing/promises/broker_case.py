@@ -1,8 +1,9 @@
-"""The words that the promises are written in."""
+"""What the promises stand on: brokers of one test, and what is done with them."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,8 +15,8 @@ from ..clock import FakeClock
 BEFORE_ALL = Position(0, 0)
 
 
-class Words:
-    """Brokers that are opened for one test, and what is done with them."""
+class BrokerCase:
+    """Opens the brokers of one test, and closes them at its end."""
 
     is_shared = True
     tickets = 100_000
@@ -85,6 +86,26 @@ class Words:
         verdict = broker.verdict(position, tuple(channels))
         assert verdict.reason == reason
         return verdict
+
+    @staticmethod
+    def assert_is_woken(broker: Broker, happen: Callable[[], object]) -> None:
+        """Waiting ends early, again and again, while this happens every 20 ms in another thread."""
+        is_over = threading.Event()
+
+        def repeat() -> None:
+            while not is_over.wait(0.02):
+                happen()
+
+        thread = threading.Thread(target=repeat)
+        thread.start()
+        try:
+            for _ in range(3):
+                began = time.monotonic()
+                broker.wait(30)
+                assert time.monotonic() - began < 10
+        finally:
+            is_over.set()
+            thread.join()
 
     @staticmethod
     def race(*jobs: Callable[[], object]) -> None:

@@ -1,0 +1,44 @@
+"""Fixtures for running servers, one statement each: ``server = server_fixture(workers=2, jwt_key=JWT_KEY)``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from tests.tools.fleet import Fleet, fleet
+from tests.tools.serving import Server, serve
+from tests.tools.tiers import open_store
+
+Serve = Callable[..., contextlib.AbstractContextManager[Any]]
+
+
+def server_fixture(
+    *, on: tuple[str, ...] = (), scope: Literal["function", "module"] = "module", **settings: object
+) -> Callable[..., Iterator[Server]]:
+    """Make a fixture: one server, for a module or for each test.
+
+    Args:
+        on: Tiers of `tests.tools.tiers`, each of which is tried. By default the one that the service starts with.
+        settings: As `serve` has them.
+    """
+    return _fixture(serve, on, scope, settings)
+
+
+def fleet_fixture(*, on: tuple[str, ...] = (), **settings: object) -> Callable[..., Iterator[Fleet]]:
+    """Make a fixture: two workers of one log, for a module. As `server_fixture`, with the settings of `fleet`."""
+    return _fixture(fleet, on, "module", settings)
+
+
+def _fixture(serve: Serve, on: tuple[str, ...], scope: Literal["function", "module"], settings: dict[str, Any]) -> Any:
+    @pytest.fixture(scope=scope, params=on or None)
+    def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+        folder: Path = tmp_path_factory.mktemp("server")
+        with contextlib.ExitStack() as stack:
+            store = {"broker_url": stack.enter_context(open_store(request.param, folder)).url} if on else {}
+            yield stack.enter_context(serve(folder / "service", **store, **settings))
+
+    return running
