@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from flask import Flask, current_app, request
@@ -61,6 +61,19 @@ class Buckets:
         return min(level + (self._clock() - at) * self._rate, self.burst)
 
 
+def take_from_all(asked: Collection[tuple[Buckets, str]], tokens: int = 1) -> float:
+    """Take tokens from each of these buckets, or from none. Does not switch.
+
+    Returns:
+        0 if they were taken; else the seconds until each bucket has them, infinite if one never will.
+    """
+    seconds = max((buckets.wait(name, tokens) for buckets, name in asked), default=0.0)
+    if not seconds:
+        for buckets, name in asked:
+            buckets.take(name, tokens)
+    return seconds
+
+
 class PublishLimits:
     """What one app allows in this process.
 
@@ -85,21 +98,19 @@ class PublishLimits:
         """
         asked = []
         if self._per_user is not None and user:
-            asked.append((self._per_user, user, "user"))
+            asked.append((self._per_user, user))
         if self.per_address is not None and address:
-            asked.append((self.per_address, address, "address"))
-        for buckets, name, what in asked:
-            seconds = buckets.wait(name, events)
-            if seconds == math.inf:
-                raise ApiError(
-                    413,
-                    "publish_burst",
-                    f"{events} events at once are more than one {what} may ever publish. Send at most {buckets.burst:g}.",
-                )
-            if seconds > 0:
-                raise _too_fast("publish_rate", f"This {what} publishes too fast", seconds)
-        for buckets, name, _ in asked:
-            buckets.take(name, events)
+            asked.append((self.per_address, address))
+        seconds = take_from_all(asked, events)
+        if seconds == math.inf:
+            most = min(buckets.burst for buckets, _ in asked)
+            raise ApiError(
+                413,
+                "publish_burst",
+                f"{events} events at once are more than you may ever publish. Send at most {most:g}.",
+            )
+        if seconds > 0:
+            raise _too_fast("publish_rate", "You publish too fast", seconds)
 
 
 class _Limits(NamedTuple):
@@ -147,10 +158,9 @@ def check_ticket() -> None:
     name = grant.user or grant.token_id
     if buckets is None or not name:
         return
-    seconds = buckets.wait(name, 1)
+    seconds = take_from_all([(buckets, name)])
     if seconds > 0:
         raise _too_fast("ticket_rate", "These are too many tickets", seconds)
-    buckets.take(name, 1)
 
 
 def check_read() -> None:

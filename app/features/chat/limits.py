@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from flask import Flask, current_app
 
 from ...web.errors import ApiError
-from ...web.limits import Buckets
+from ...web.limits import Buckets, take_from_all
 
 _KEY = "simulcast_chat"
 #: So many people at one address may speak as fast as they like: a school or an office has one.
@@ -67,7 +67,7 @@ class Limits:
         asked = [(self._people, f"{room} {speaker.name}"), (self._people_everywhere, speaker.name)]
         if speaker.address:
             asked += [(self._addresses, f"{room} {speaker.address}"), (self._addresses_everywhere, speaker.address)]
-        seconds = _take([(buckets, name) for buckets, name in asked if buckets is not None])
+        seconds = take_from_all([(buckets, name) for buckets, name in asked if buckets is not None])
         if seconds > 0:
             after = math.ceil(seconds)
             message = f"You say too much at once. Try again in {after} s."
@@ -76,16 +76,7 @@ class Limits:
     def takes_typing(self, room: str, speaker: Speaker) -> bool:
         """Tell whether a typing hint may be sent now. It is only a hint, so one above the limit is left out without an error."""
         own = [(self._typing, f"{room} {speaker.name}"), (self._typing_everywhere, speaker.name)]
-        return not _take([*own, (self._rooms, room)])
-
-
-def _take(asked: Sequence[tuple[Buckets, str]]) -> float:
-    """Take one token from each of these buckets and return 0; or take none and return the seconds until each has one."""
-    seconds = max((buckets.wait(name, 1) for buckets, name in asked), default=0.0)
-    if not seconds:
-        for buckets, name in asked:
-            buckets.take(name, 1)
-    return seconds
+        return not take_from_all([*own, (self._rooms, room)])
 
 
 def init_app(app: Flask) -> None:
