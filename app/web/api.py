@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from flask import Blueprint
 
 from ..extensions import simulcast, sock
-from . import query
+from ..flask_simulcast import Connection
+from .farewell import farewell_of
 from .route import Route
 
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
@@ -55,8 +56,8 @@ class Api:
     def websocket(
         self, rule: str, *, before: Callable[..., object] | None = None, limits: Any = None, **said: Any
     ) -> Callable[[F], F]:
-        """Attach the handler of a WebSocket, which speaks text. Its right, its query and the room for it are looked at before
-        the handshake, when a refusal can still be answered as HTTP.
+        """Attach the handler of a WebSocket, which speaks text. It gets the connection, the path and the query. The right, the
+        query and the capacity are checked before the handshake, when a refusal can still be answered as HTTP.
 
         Args:
             before: Called with the variables of the path, after the right.
@@ -67,15 +68,19 @@ class Api:
 
         def check(**path: str) -> None:
             grant = route.admit(path)
-            if route.query is not None:
-                query.read(route.query)
+            route.query_of()
             if before is not None:
                 before(**path)
             simulcast.check_capacity(grant)
 
         def attach(handler: F) -> F:
-            setattr(handler, _ATTRIBUTE, route)
-            sock.route(rule, self.blueprint, before=check, text_only=True, limits=limits)(handler)
+            @wraps(handler)
+            def run(ws: Connection, **path: str) -> None:
+                ws.farewell = farewell_of(simulcast.settings.retry_ms)
+                handler(ws, **path, **route.query_of())
+
+            setattr(run, _ATTRIBUTE, route)
+            sock.route(rule, self.blueprint, before=check, text_only=True, limits=limits)(run)
             return handler
 
         return attach

@@ -1,108 +1,207 @@
-"""What the WebSockets of the service have in common: a conversation in JSON text.
+"""Conversation: what the WebSockets of the service have in common, in JSON text.
 
-A client sends objects with a ``type`` and, if it likes, an ``id`` of its own; what answers that one has the same ``id``.
-What can't be used is answered by ``error``, and the connection stays.
+A client sends commands: objects with a ``type``, and an ``id`` of its choice. Each is answered by one `Reply` or one `Error`
+with that ``id``; after an error the connection stays. A feature brings a table: a handler for each type of command.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ..extensions import simulcast
 from ..flask_simulcast import Connection, SimulcastError
 from . import body
 from .errors import ApiError
-from .farewell import farewell_of
 
-Kinds = Mapping[str, type[Struct]]
-Answer = Mapping[str, Any] | None
-Id = str | int | None
 _MAX_ID_CHARACTERS = 128
+_MAX_ID = (1 << 53) - 1  # what JavaScript can tell apart
+
+Id = Annotated[
+    Annotated[str, Meta(max_length=_MAX_ID_CHARACTERS)] | Annotated[int, Meta(ge=-_MAX_ID, le=_MAX_ID)],
+    Meta(description="Chosen by the client; the reply has the same."),
+]
 
 
-def converse(ws: Connection, kinds: Kinds, answer: Callable[[Any, Id], Answer]) -> None:
-    """Answer the client's messages one after another, until it is gone. Switches.
+class Command(Struct, tag_field="type", forbid_unknown_fields=True):
+    """What all have."""
+
+    id: Id
+
+
+class Message(Struct, tag_field="type"):
+    """What all have."""
+
+
+class Reply(Message, tag="reply"):
+    """What a command has led to."""
+
+    id: Id
+    result: Any
+
+
+class Error(Message, tag="error"):
+    """What a command has not led to; the connection stays."""
+
+    id: Annotated[Id | None, Meta(description="Null where the message had none that can be read.")]
+    code: Annotated[str, Meta(description="For programs: as in the answers of HTTP.")]
+    message: Annotated[str, Meta(description="For people: what happened, and what to do.")]
+    retry_after_seconds: Annotated[int, Meta(description="Where it helps to wait.")] | UnsetType = UNSET
+
+
+class Done(Struct):
+    """The result of a command that has none."""
+
+
+class Pong(Struct):
+    """The result of `ping` where there is no more to tell."""
+
+    time: Annotated[int, Meta(description="Unix time in ms.")]
+
+
+class BadCommandError(ApiError):
+    """A message that is no command.
+
+    Attributes:
+        id: Of the message, as far as it has one.
+    """
+
+    def __init__(self, code: str, message: str, id: str | int | None = None) -> None:
+        super().__init__(400, code, message)
+        self.id = id
+
+
+C = TypeVar("C", bound=Command)
+Handlers = Mapping[type[C], Callable[[Any], object]]
+"""For each type of command a function that takes it, and returns its result; None for one that is replied to later."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Commands(Generic[C]):
+    """The commands of one kind of WebSocket.
 
     Args:
-        kinds: The types that there are, each with its fields.
-        answer: Called with a message and its id. What it raises, and is the client's fault or passes, is told as ``error``.
+        union: Of subclasses of `Command`.
+        document: Where they are described.
+    """
+
+    def __init__(self, union: Any, document: str) -> None:
+        self._decoder: msgspec.json.Decoder[C] = msgspec.json.Decoder(union)
+        names = ", ".join(str(each.__struct_config__.tag) for each in get_args(union))
+        self._hint = f"A message has type ({names}), id, and what {document} says."
+
+    def read(self, text: str) -> C:
+        """Read one message. Pure.
+
+        Raises:
+            BadCommandError: It is none that there is; its ``id`` is that of the message, where it has one.
+        """
+        data = text.encode()
+        try:
+            command = body.parse(data, self._decoder)
+        except msgspec.ValidationError as error:
+            raise BadCommandError("invalid_command", f"{str(error)[:200]}. {self._hint}", _id_of(data)) from None
+        except ApiError:
+            raise BadCommandError(
+                "not_json", "The message is not JSON, or is nested too deep. Send a JSON object."
+            ) from None
+        if not _has_only_unicode(command):
+            raise BadCommandError("invalid_command", "Half a surrogate pair must not stand there.", _id_of(data))
+        return command
+
+
+def converse(
+    ws: Connection, commands: Commands[C], handlers: Handlers[C], on_answer: Callable[[], object] = lambda: None
+) -> None:
+    """Answer one command after another, until the connection ends. Switches.
+
+    Args:
+        handlers: What they raise, and is the client's fault or passes, is answered by `Error`.
+        on_answer: Called after each answer.
 
     Raises:
-        ConnectionClosedError: The WebSocket has ended.
+        ConnectionClosedError: It has ended.
     """
-    ws.farewell = farewell_of(simulcast.settings.retry_ms)
     while True:
-        text = ws.receive()
-        id: Id = None
-        try:
-            fields = _object(text)
-            id = _id(fields)
-            reply = answer(_message(fields, kinds), id)
-        except (ApiError, SimulcastError) as error:
-            reply = error_of(error)
-        if reply is not None:
-            say(ws, reply, id)
+        say(ws, _answer(str(ws.receive()), commands, handlers))
+        on_answer()
 
 
-def say(ws: Connection, message: Mapping[str, Any], id: Id = None) -> None:
-    """Send one message; with an id it answers the one that had it. May switch.
+def say(ws: Connection, message: Message | None) -> None:
+    """Send one message, if there is one. May switch.
 
     Raises:
         ConnectionClosedError: The client won't get it.
     """
-    ws.send(json.dumps(message if id is None else {**message, "id": id}, separators=(",", ":")))
+    if message is not None:
+        ws.send(text_of(message))
 
 
-def error_of(error: ApiError | SimulcastError) -> dict[str, Any]:
-    """As a message: what HTTP has as ``{"error": {"code", "message"}}``.
+def text_of(message: Message) -> str:
+    """Return a message as it is sent."""
+    return _encode(message).decode()
+
+
+def error_of(error: ApiError | SimulcastError, id: str | int | None) -> Error:
+    """Return what HTTP has as ``{"error": {"code", "message"}}`` as a message.
 
     Raises:
         SimulcastError: It is a bug, or the end of the connection.
     """
     if isinstance(error, ApiError):
-        told: dict[str, Any] = {"type": "error", "code": error.code, "message": str(error)}
-        if "Retry-After" in error.headers:
-            told["retry_after_seconds"] = int(error.headers["Retry-After"])
-        return told
+        after = error.headers.get("Retry-After")
+        return Error(id, error.code, str(error), UNSET if after is None else int(after))
     if error.status == 500:
         raise error
-    return {"type": "error", "code": error.code, "message": error.public or str(error)}
+    return Error(id, error.code, error.public or str(error))
 
 
-def _object(text: str | bytes) -> dict[str, Any]:
+def pong(_: Command) -> Pong:
+    """Answer a `ping`."""
+    return Pong(time.time_ns() // 1_000_000)
+
+
+def _answer(text: str, commands: Commands[C], handlers: Handlers[C]) -> Message | None:
+    id: str | int | None = None
     try:
-        value = body.parse_json(text if isinstance(text, bytes) else text.encode())
-    except ApiError as error:
-        raise ApiError(400, error.code, str(error).replace("The body", "The message", 1)) from None
-    if not isinstance(value, dict):
-        raise ApiError(400, "invalid_message", 'A message is a JSON object. Send for example {"type":"ping"}.')
-    return value
+        command = commands.read(text)
+        id = command.id
+        result = handlers[type(command)](command)
+    except (ApiError, SimulcastError) as error:
+        return error_of(error, error.id if isinstance(error, BadCommandError) else id)
+    return None if result is None else Reply(id, result)
 
 
-def _id(fields: dict[str, Any]) -> Id:
-    id: object = fields.pop("id", None)
-    if id is None or (isinstance(id, str | int) and not isinstance(id, bool) and len(str(id)) <= _MAX_ID_CHARACTERS):
-        return id
-    raise ApiError(
-        400, "invalid_message", f"An id is a whole number, or text, of at most {_MAX_ID_CHARACTERS} characters."
-    )
-
-
-def _message(fields: dict[str, Any], kinds: Kinds) -> Struct:
-    type = fields.pop("type", None)
-    kind = kinds.get(type) if isinstance(type, str) else None
-    if kind is None:
-        raise ApiError(400, "unknown_type", f"There is no message {str(type)[:64]!a}. Use {', '.join(kinds)}.")
+def _id_of(data: bytes) -> str | int | None:
+    """So that a client finds out which of its commands it was."""
     try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        why = str(error)[:200]
+        message = json.loads(data)
+    except (ValueError, RecursionError):  # or a number of thousands of digits
+        return None
+    id = message.get("id") if isinstance(message, dict) else None
+    try:
+        found: str | int = msgspec.convert(id, Id)
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        return None
+    return found if _is_unicode(found) else None
+
+
+def _has_only_unicode(command: Command) -> bool:
+    """No answer could carry anything else, and no log. Data is looked at where it is used."""
+    values = [getattr(command, name) for name in command.__struct_fields__ if name != "data"]
+    return all(_is_unicode(text) for value in values for text in (value if isinstance(value, list) else [value]))
+
+
+def _is_unicode(value: object) -> bool:
+    """False for text with half a surrogate pair."""
+    try:
+        if isinstance(value, str):
+            value.encode()
     except UnicodeEncodeError:
-        why = "A name in it is half a surrogate pair"
-    taken = ", ".join(kind.__struct_fields__) or "nothing else"
-    raise ApiError(400, "invalid_message", f"{why}. {type} takes {taken}.")
+        return False
+    return True

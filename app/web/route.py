@@ -90,16 +90,18 @@ class Route:
         """Return the grant of the current request if it has the right. Raises as `Right.require`."""
         return simulcast.grant() if self.needs is None else self.needs.require(path)
 
+    def query_of(self) -> dict[str, Struct]:
+        """Return the query of the current request, as a view gets it: nothing where the route has none."""
+        return {} if self.query is None else {"query": query.read(self.query)}
+
     def serve(self, view: Callable[..., Any], path: Mapping[str, str]) -> Any:
         """Answer the current request: the steps of this module. Switches.
 
         Args:
             view: Called with the variables of the path, with ``query`` and with ``body``, where the route has them.
         """
-        given: dict[str, Any] = dict(path)
         self.admit(path)
-        if self.query is not None:
-            given["query"] = query.read(self.query)
+        given: dict[str, Any] = {**path, **self.query_of()}
         if self.body is not None:
             given["body"] = self._body(self.body)
         if not self.publishes:

@@ -64,6 +64,6 @@ def test_messages_over_websocket_are_those_that_are_shown(service: Service) -> N
     said, message, sent = (json.loads(line) for line in MESSAGES.lines)
     with JSONSocket(service.server, "/ws/chat/lobby", {"Authorization": f"Bearer {token}"}) as socket:
         socket.send(said)
-        real = {answer["type"]: answer for answer in socket.take(2, "message", "sent")}
+        real = {answer["type"]: answer for answer in socket.take(2, "message", "reply")}
     assert_alike(message, real["message"])
-    assert_alike(sent, real["sent"])
+    assert_alike(sent, real["reply"])

@@ -59,9 +59,9 @@ def test_console_says_what_is_shown(watched: Watched) -> None:
         console.send(command)
         real: dict[str, dict[str, Any]] = {}
         while len(real) < 2:
-            (message,) = console.take(1, "status", "command-result")
+            (message,) = console.take(1, "status", "reply")
             real[message["type"]] = message
     figures = real["status"]["data"]["data"]  # more of them than the page shows
     real["status"]["data"]["data"] = {name: figures[name] for name in status["data"]["data"]}
     assert_alike(status, real["status"])
-    assert_alike(result, real["command-result"])
+    assert_alike(result, real["reply"])

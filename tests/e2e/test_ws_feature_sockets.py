@@ -42,7 +42,7 @@ def send(page: Page, message: object) -> None:
 
 def test_two_browsers_talk_by_websocket_and_are_told_when_the_service_stops(server: Server, chromium: Chromium) -> None:
     ann, bob = (open_socket(chromium, server, "/ws/chat/lobby", user, "chat.*") for user in ("ann", "bob"))
-    send(ann, {"type": "message", "message": "小明 <b>"})
+    send(ann, {"type": "message", "id": 1, "message": "小明 <b>"})
     for page in (ann, bob):
         page.wait_for("told.some((one) => one.type === 'message' && one.user === 'ann' && one.message === '小明 <b>')")
     server.stop()
@@ -55,5 +55,5 @@ def test_a_console_in_a_browser_is_shown_statuses_and_answers(server: Server, ch
     page = open_socket(chromium, server, "/ws/wukong/host", "ann", "wukong:*", "wukong-agent.*")
     assert page.evaluate("told[0].message") == "Connected to host"
     send(page, {"type": "command", "command": "uptime", "id": 1})
-    page.wait_for("told.some((one) => one.type === 'command-result' && one.id === 1 && one.ok)")
+    page.wait_for("told.some((one) => one.type === 'reply' && one.id === 1 && one.result.ok)")
     page.wait_for("told.filter((one) => one.type === 'status').length > 2")

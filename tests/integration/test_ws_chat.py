@@ -74,7 +74,7 @@ def test_seed_004_broadcast_reaches_people_of_both_workers_by_websocket_and_sse_
         cyd = enter_by_sse(stack, workers.two, "broadcast", "cyd")
         for number in range(20):
             answer = ann.ask({"type": "message", "message": f"a{number}"}, str(number)) if number % 2 else None
-            assert answer is None or answer["type"] == "sent"
+            assert answer is None or answer["type"] == "reply"
             if not number % 2:
                 say(workers.two, "broadcast", "cyd", f"c{number}")
         expected = [("ann", f"a{n}") if n % 2 else ("cyd", f"c{n}") for n in range(20)]
@@ -93,7 +93,7 @@ def test_seed_004_a_message_says_who_what_when_and_where_it_stands(workers: Flee
             "type": "message", "id": position, "room": "fields", "user": "ann", "verified": True,
             "message": "小明 👩‍👩‍👧", "timestamp": timestamp,
         }  # fmt: skip
-        assert ann.until("sent") == {"type": "sent", "position": position, "id": "7"}
+        assert ann.until("reply") == {"type": "reply", "id": "7", "result": {"position": position}}
         assert abs(timestamp - int(position.partition("-")[0])) < 5000
 
 
@@ -145,7 +145,7 @@ def test_seed_004_both_pumps_run_at_once_messages_come_while_others_are_sent(wor
 
         def speak(user: str) -> None:
             for number in range(15):
-                people[user].send({"type": "message", "message": f"{user}{number}"})
+                people[user].send({"type": "message", "id": number, "message": f"{user}{number}"})
 
         threads = [threading.Thread(target=speak, args=[user]) for user in people]
         for thread in threads:
@@ -207,36 +207,40 @@ def test_a_position_of_another_log_is_a_gap_and_then_the_history(workers: Fleet)
 def test_typing_is_told_to_the_others_and_ping_is_answered(workers: Fleet) -> None:
     with ExitStack() as stack:
         ann, bob = enter(stack, workers.one, "typing", "ann"), enter(stack, workers.two, "typing", "bob")
-        ann.send({"type": "typing"})
+        assert ann.ask({"type": "typing"}, "t") == {"type": "reply", "id": "t", "result": {}}
         assert bob.until("typing")["user"] == "ann"
         for id in ("p", 0):
             pong = ann.ask({"type": "ping"}, id)
-            assert pong == {"type": "pong", "time": pong["time"], "id": id}
+            assert pong == {"type": "reply", "id": id, "result": {"time": pong["result"]["time"]}}
 
 
 BAD_INPUT = [
     ("", "not_json"),
     ("{", "not_json"),
     ("NaN", "not_json"),
-    ("[" * 10_000, "not_json"),
-    ("[]", "invalid_message"),
-    ('"ping"', "invalid_message"),
-    ("{}", "unknown_type"),
-    ('{"type":7}', "unknown_type"),
-    ('{"type":"shutdown"}', "unknown_type"),
-    ('{"type":"message"}', "invalid_message"),
-    ('{"type":"message","message":7}', "invalid_message"),
-    ('{"type":"message","message":"x","user":"bob"}', "invalid_message"),
-    ('{"type":"message","message":"x","\\ud800":1}', "invalid_message"),
-    ('{"type":"message","message":""}', "message_text"),
-    ('{"type":"message","message":"a\\u0000b"}', "message_text"),
-    ('{"type":"message","message":"\\ud800"}', "message_text"),
-    ('{"type":"message","message":"' + "x" * 4001 + '"}', "message_text"),
-    ('{"type":"message","message":"x","key":""}', "idempotency_key"),
-    ('{"type":"ping","id":true}', "invalid_message"),
-    ('{"type":"ping","id":1.5}', "invalid_message"),
-    ('{"type":"ping","id":"' + "x" * 129 + '"}', "invalid_message"),
-    ('{"type":"ping","id":' + "1" * 129 + "}", "invalid_message"),
+    ("[" * 10_000, "invalid_command"),
+    ("[]", "invalid_command"),
+    ('"ping"', "invalid_command"),
+    ("{}", "invalid_command"),
+    ('{"type":7,"id":1}', "invalid_command"),
+    ('{"type":"shutdown","id":1}', "invalid_command"),
+    ('{"type":"message","id":1}', "invalid_command"),
+    ('{"type":"message","id":1,"message":7}', "invalid_command"),
+    ('{"type":"message","id":1,"message":"x","user":"bob"}', "invalid_command"),
+    ('{"type":"message","id":1,"message":"x","\\ud800":1}', "invalid_command"),
+    ('{"type":"message","id":1,"message":""}', "message_text"),
+    ('{"type":"message","id":1,"message":"a\\u0000b"}', "message_text"),
+    ('{"type":"message","id":1,"message":"\\ud800"}', "invalid_command"),
+    ('{"type":"message","id":1,"message":"' + "x" * 4001 + '"}', "message_text"),
+    ('{"type":"message","id":1,"message":"x","key":""}', "idempotency_key"),
+    ('{"type":"ping"}', "invalid_command"),
+    ('{"type":"ping","id":"\\ud83d"}', "invalid_command"),
+    ('{"type":"ping","id":null}', "invalid_command"),
+    ('{"type":"ping","id":9007199254740992}', "invalid_command"),
+    ('{"type":"ping","id":true}', "invalid_command"),
+    ('{"type":"ping","id":1.5}', "invalid_command"),
+    ('{"type":"ping","id":"' + "x" * 129 + '"}', "invalid_command"),
+    ('{"type":"ping","id":' + "1" * 129 + "}", "invalid_command"),
 ]
 
 
@@ -249,7 +253,7 @@ def test_bad_input_is_answered_by_an_error_and_the_connection_stays(workers: Fle
             assert error["code"] == code, (text[:80], error)
             assert error["message"]
         assert ann.ask({"type": "message", "message": 7}, "mine")["id"] == "mine"
-        ann.send({"type": "message", "message": "still here"})
+        ann.send({"type": "message", "id": 1, "message": "still here"})
         assert said(ann, 1) == [("ann", "still here")]
 
 
@@ -267,19 +271,19 @@ def test_a_message_that_is_sent_again_with_its_key_is_the_same_one(workers: Flee
         first = ann.ask(message, "1")
         ann.close()
         ann = enter(stack, workers.two, "again", "ann")
-        assert ann.ask(message, "2")["position"] == first["position"]
+        assert ann.ask(message, "2")["result"] == first["result"]
 
 
 def test_a_flood_is_an_error_that_says_when_and_the_connection_stays(tmp_path: Path) -> None:
     with fleet(tmp_path, chat_rate=1, chat_burst=3, app="wsgi:app") as workers, ExitStack() as stack:
         ann, bob = enter(stack, workers.one, "flood", "ann"), enter(stack, workers.one, "flood", "bob")
         answers = [ann.ask({"type": "message", "message": "x"}, str(number)) for number in range(6)]
-        assert [one["type"] for one in answers[:3]] == ["sent"] * 3
+        assert [one["type"] for one in answers[:3]] == ["reply"] * 3
         errors = [one for one in answers if one["type"] == "error"]
         assert errors[0]["code"] == "chat_rate"
         assert errors[0]["retry_after_seconds"] == 1
-        assert bob.ask({"type": "message", "message": "me, too"})["type"] == "sent"
-        assert ann.ask({"type": "ping"})["type"] == "pong"
+        assert bob.ask({"type": "message", "message": "me, too"})["type"] == "reply"
+        assert ann.ask({"type": "ping"})["type"] == "reply"
 
 
 # Who may
@@ -308,7 +312,7 @@ def test_who_may_listen_and_not_speak_is_told_so_and_goes_on_to_listen(workers: 
 
 def test_without_a_token_one_speaks_unverified_where_that_is_open(workers: Fleet) -> None:
     with JSONSocket(workers.one, "/ws/chat/open?user=ann") as ann:
-        ann.send({"type": "message", "message": "hi"})
+        ann.send({"type": "message", "id": 1, "message": "hi"})
         message = ann.until("message")
         assert (message["user"], message["verified"]) == ("ann", False)
 
@@ -412,7 +416,7 @@ def test_another_library_talks_just_as_well(workers: Fleet) -> None:
         timeout=15,
     )
     with contextlib.closing(ws):
-        ws.send(json.dumps({"type": "message", "message": "小明"}))
+        ws.send(json.dumps({"type": "message", "id": 1, "message": "小明"}))
         while (message := json.loads(ws.recv()))["type"] != "message":
             pass
         assert (message["user"], message["message"]) == ("ann", "小明")
@@ -428,7 +432,7 @@ def test_thirty_who_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
         def come_and_go(number: int) -> None:
             with ExitStack() as stack:
                 ws = enter(stack, server, "leaves", f"user{number}")
-                ws.send({"type": "message", "message": "hi"})
+                ws.send({"type": "message", "id": 1, "message": "hi"})
                 if number % 3 == 1:
                     ws.send(b"binary")
                 elif number % 3 == 2:

@@ -77,7 +77,7 @@ def test_seed_000_statuses_flow_to_who_says_nothing_and_questions_are_answered_m
         for number in range(3):
             id = f"p{number}"
             curious.send({"type": "ping", "id": id})
-            assert curious.until("pong", id=id)["time"] > 0
+            assert curious.until("reply", id=id)["result"]["time"] > 0
             kinds.append(curious.until("status")["type"])
         assert len(silent.take(3, "status")) == len(kinds) == 3
 
@@ -91,14 +91,14 @@ def test_seed_000_statuses_flow_while_a_command_waits_and_ping_overtakes_it(work
         running.process.send_signal(signal.SIGSTOP)
         try:
             console.send({"type": "command", "command": "uptime", "wait": 30, "id": "c"})
-            assert console.ask({"type": "ping"}, "p")["type"] == "pong"
+            assert console.ask({"type": "ping"}, "p")["type"] == "reply"
             report(workers.two, "slow", cpu_percent=7)
             assert console.until("status")["data"]["data"]
-            assert console.ask({"type": "history", "limit": 1}, "h")["statuses"]
+            assert console.ask({"type": "history", "limit": 1}, "h")["result"]["statuses"]
         finally:
             running.process.send_signal(signal.SIGCONT)
-        answer = console.until("command-result", id="c")
-        assert (answer["ok"], answer["command"]) == (True, "uptime")
+        answer = console.until("reply", id="c")["result"]
+        assert answer["ok"] is True
         assert answer["output"]["process_seconds"] >= 0
 
 
@@ -109,25 +109,25 @@ def test_a_command_goes_to_the_agent_and_its_answer_to_the_console_that_asked(wo
     with agent(tmp_path, "obeys", workers.two.port) as running, ExitStack() as stack:
         running.wait_for("Listens for commands.")
         console, other = open_console(stack, workers.one, "obeys"), open_console(stack, workers.two, "obeys")
-        answer = console.ask({"type": "command", "command": "processes", "args": {"limit": 2}}, "top")
-        assert (answer["type"], answer["ok"]) == ("command-result", True)
+        answer = console.ask({"type": "command", "command": "processes", "args": {"limit": 2}}, "top")["result"]
+        assert answer["ok"] is True
         assert len(answer["output"]["processes"]) == 2
-        assert running.log.count(f"Command {answer['command_id']} carried out") == 1
+        assert running.log.count(f"Command {answer['id']} carried out") == 1
         for text, code in (
             ({"type": "command", "command": "reboot"}, "unknown_command"),
             ({"type": "command", "command": "processes", "args": {"limit": 0}}, "invalid_args"),
         ):
             assert console.ask(text)["code"] == code
-        assert other.ask({"type": "ping"})["type"] == "pong"
+        assert other.ask({"type": "ping"})["type"] == "reply"
         assert {one["type"] for one in other.take(2)} == {"status"}
 
 
 def test_this_machine_answers_commands_itself_and_refuses_what_it_can_not(workers: Fleet) -> None:
     with ExitStack() as stack:
         console = open_console(stack, workers.one, "host")
-        assert console.ask({"type": "command", "command": "uptime"})["output"]["machine_seconds"] > 0
+        assert console.ask({"type": "command", "command": "uptime"})["result"]["output"]["machine_seconds"] > 0
         refusal = console.ask({"type": "command", "command": "set_interval", "args": {"seconds": 5}})
-        assert (refusal["type"], refusal["ok"]) == ("command-result", False)
+        assert (refusal["type"], refusal["result"]["ok"]) == ("reply", False)
 
 
 def test_who_is_not_there_to_obey_is_an_error(workers: Fleet) -> None:
@@ -149,7 +149,7 @@ def test_more_commands_at_once_than_four_are_an_error(workers: Fleet, tmp_path: 
             assert (error["code"], error["id"]) == ("too_many_commands", "4")
         finally:
             running.process.send_signal(signal.SIGCONT)
-        answers = console.take(4, "command-result")
+        answers = console.take(4, "reply")
         assert {one["id"] for one in answers} == {"0", "1", "2", "3"}
 
 
@@ -159,10 +159,10 @@ def test_status_and_history_tell_what_is_and_what_was(workers: Fleet) -> None:
     with ExitStack() as stack:
         console = open_console(stack, workers.two, "past")
         console.until("status")
-        assert console.ask({"type": "status"})["data"]["data"] == {"number": 4}
-        history = console.ask({"type": "history", "limit": 3})["statuses"]
+        assert console.ask({"type": "status"})["result"]["data"] == {"number": 4}
+        history = console.ask({"type": "history", "limit": 3})["result"]["statuses"]
         assert [one["data"]["number"] for one in history] == [2, 3, 4]
-        assert len(console.ask({"type": "history"})["statuses"]) == 5
+        assert len(console.ask({"type": "history"})["result"]["statuses"]) == 5
 
 
 def test_set_interval_shows_the_newest_when_it_is_time_and_another_state_at_once(workers: Fleet) -> None:
@@ -171,7 +171,11 @@ def test_set_interval_shows_the_newest_when_it_is_time_and_another_state_at_once
         slow, fast = open_console(stack, workers.two, "paced"), open_console(stack, workers.two, "paced")
         for console in (slow, fast):
             console.until("status")
-        assert slow.ask({"type": "set_interval", "seconds": 1.5}) == {"type": "interval", "seconds": 1.5, "id": "1"}
+        assert slow.ask({"type": "set_interval", "seconds": 1.5}) == {
+            "type": "reply",
+            "id": "1",
+            "result": {"seconds": 1.5},
+        }
         report(workers.one, "paced", number=1)
         due = slow.until("status")
         began = time.monotonic()
@@ -189,39 +193,40 @@ def test_set_interval_shows_the_newest_when_it_is_time_and_another_state_at_once
 BAD_INPUT = [
     ("", "not_json"),
     ("hello", "not_json"),
-    ('{"type":"ping"', "not_json"),
-    ("[" * 10_000, "not_json"),
-    ("null", "invalid_message"),
-    ("{}", "unknown_type"),
-    ('{"type":["ping"]}', "unknown_type"),
-    ('{"type":"reboot"}', "unknown_type"),
-    ('{"type":"ping","extra":1}', "invalid_message"),
-    ('{"type":"set_interval"}', "invalid_message"),
-    ('{"type":"set_interval","seconds":"1"}', "invalid_message"),
-    ('{"type":"set_interval","seconds":0.1}', "invalid_message"),
-    ('{"type":"set_interval","seconds":61}', "invalid_message"),
-    ('{"type":"set_interval","seconds":NaN}', "not_json"),
-    ('{"type":"history","limit":0}', "invalid_message"),
-    ('{"type":"history","limit":101}', "invalid_message"),
-    ('{"type":"command"}', "invalid_message"),
-    ('{"type":"command","command":"ping","args":[]}', "invalid_message"),
-    ('{"type":"command","command":"ping","wait":31}', "invalid_message"),
-    ('{"type":"command","command":"rm -rf /"}', "unknown_command"),
-    ('{"type":"command","command":"\\ud800"}', "unknown_command"),
-    ('{"type":"command","command":"processes","args":{"by":"\\ud800"}}', "invalid_args"),
-    ('{"type":"command","command":"processes","args":{"\\ud800":1}}', "invalid_args"),
+    ('{"type":"ping","id":1', "not_json"),
+    ("[" * 10_000, "invalid_command"),
+    ("null", "invalid_command"),
+    ("{}", "invalid_command"),
+    ('{"type":"ping"}', "invalid_command"),
+    ('{"type":["ping"]}', "invalid_command"),
+    ('{"type":"reboot","id":1}', "invalid_command"),
+    ('{"type":"ping","id":1,"extra":1}', "invalid_command"),
+    ('{"type":"set_interval","id":1}', "invalid_command"),
+    ('{"type":"set_interval","id":1,"seconds":"1"}', "invalid_command"),
+    ('{"type":"set_interval","id":1,"seconds":0.1}', "invalid_command"),
+    ('{"type":"set_interval","id":1,"seconds":61}', "invalid_command"),
+    ('{"type":"set_interval","id":1,"seconds":NaN}', "not_json"),
+    ('{"type":"history","id":1,"limit":0}', "invalid_command"),
+    ('{"type":"history","id":1,"limit":101}', "invalid_command"),
+    ('{"type":"command","id":1}', "invalid_command"),
+    ('{"type":"command","id":1,"command":"ping","args":[]}', "invalid_command"),
+    ('{"type":"command","id":1,"command":"ping","wait":31}', "invalid_command"),
+    ('{"type":"command","id":1,"command":"rm -rf /"}', "unknown_command"),
+    ('{"type":"command","id":1,"command":"\\ud800"}', "invalid_command"),
+    ('{"type":"command","id":1,"command":"processes","args":{"by":"\\ud800"}}', "invalid_args"),
+    ('{"type":"command","id":1,"command":"processes","args":{"\\ud800":1}}', "invalid_args"),
 ]
 
 
 def test_bad_input_is_an_error_and_the_connection_stays(workers: Fleet) -> None:
     with ExitStack() as stack:
         console = open_console(stack, workers.one, "host")
-        for text, code in BAD_INPUT[:12]:
+        for text, code in BAD_INPUT[:13]:
             console.send(text)
             assert console.until("error")["code"] == code, text[:80]
         assert console.until("status")
         console = open_console(stack, workers.one, "host")
-        for text, code in BAD_INPUT[12:]:
+        for text, code in BAD_INPUT[13:]:
             console.send(text)
             assert console.until("error")["code"] == code, text[:80]
         assert console.until("status")
@@ -231,7 +236,7 @@ def test_who_asks_too_much_is_closed_with_1008(workers: Fleet) -> None:
     with ExitStack() as stack:
         console = open_console(stack, workers.one, "host")
         for _ in range(40):
-            console.send({"type": "ping"})
+            console.send({"type": "ping", "id": 1})
         assert console.end().code == 1008
 
 
@@ -252,7 +257,7 @@ def test_who_may_watch_and_not_command_is_told_so(workers: Fleet) -> None:
     with ExitStack() as stack:
         console = open_console(stack, workers.one, "host", WATCHER)
         assert console.ask({"type": "command", "command": "uptime"})["code"] == "not_granted"
-        assert console.ask({"type": "status"})["data"]["kind"] == "host"
+        assert console.ask({"type": "status"})["result"]["kind"] == "host"
 
 
 # The end
@@ -281,8 +286,8 @@ def test_thirty_consoles_that_come_and_go_leave_nothing_behind(tmp_path: Path) -
         def come_and_go(number: int) -> None:
             with ExitStack() as stack:
                 console = open_console(stack, server, "host")
-                console.send({"type": "set_interval", "seconds": 60})
-                console.send({"type": "command", "command": "uptime"})
+                console.send({"type": "set_interval", "id": 1, "seconds": 60})
+                console.send({"type": "command", "id": 2, "command": "uptime"})
                 if number % 3 == 1:
                     console.send(b"binary")
                 elif number % 3 == 2:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from ...extensions import simulcast
 from ...flask_simulcast import Connection, client_input
-from ...web import conversation as sockets
 from ...web import limits
 from ...web.api import Api
+from ...web.conversation import Command, Commands, Done, converse, pong
 from . import access, events, frames, schemas, service
+from .limits import Speaker
 
 api = Api("chat_socket", __name__, {"room": schemas.Room})
 
@@ -21,26 +21,26 @@ api = Api("chat_socket", __name__, {"room": schemas.Room})
 _LIMITS = {"messages_per_second": 20}
 
 
-class Say(Struct, forbid_unknown_fields=True):
+class Say(Command, tag="message"):
     """Something to say."""
 
     message: str
     key: Annotated[str | None, Meta(description="With the same one within 300 s it is the same message.")] = None
 
 
-class Types(Struct, forbid_unknown_fields=True):
+class Typing(Command, tag="typing"):
     """They type."""
 
 
-class Ping(Struct, forbid_unknown_fields=True):
-    """Is anybody there?"""
+class Ping(Command, tag="ping"):
+    """Is the service there?"""
 
 
-KINDS: sockets.Kinds = {"message": Say, "typing": Types, "ping": Ping}
+COMMANDS: Commands[Say | Typing | Ping] = Commands(Say | Typing | Ping, "docs/chat.md")
 
 
 @api.websocket("/ws/chat/<room>", needs=access.ENTER, query=schemas.StreamQuery, limits=_LIMITS)
-def chat(ws: Connection, room: str) -> None:
+def chat(ws: Connection, room: str, query: schemas.StreamQuery) -> None:
     """Come into a room by WebSocket: JSON text, in both directions; docs/chat.md describes it.
 
     First `connected` and `history`, or with `last_event_id` what was missed; then what happens in the room. To speak needs
@@ -54,21 +54,27 @@ def chat(ws: Connection, room: str) -> None:
         snapshot=lambda: service.entrance(room),
         snapshot_type=events.HISTORY,
         grant=simulcast.grant(),
-        member=access.person_of(access.given_name()).member,
+        member=access.person_of(query.user).member,
         present=(events.channel_of(room),),
     ):
-        sockets.converse(ws, KINDS, partial(_answer, room))
+        converse(ws, COMMANDS, {Say: partial(_say, room), Typing: partial(_typing, room), Ping: pong})
 
 
-def _answer(room: str, message: Say | Types | Ping, _: sockets.Id) -> sockets.Answer:
-    if isinstance(message, Ping):
-        return {"type": "pong", "time": time.time_ns() // 1_000_000}
-    access.SPEAK.require({"room": room})
-    person, speaker = access.speaker_of(access.given_name())
-    limits.check_publish(1)
-    if isinstance(message, Types):
-        service.typing(room, person, speaker)
-        return None  # nobody waits for that
+def _say(room: str, command: Say) -> schemas.Sent:
+    person, speaker = _speaker(room)
     with client_input():
-        event = service.say(room, person, speaker, message.message, key=message.key)
-    return {"type": "sent", "position": str(event.position)}
+        event = service.say(room, person, speaker, command.message, key=command.key)
+    return schemas.Sent(str(event.position))
+
+
+def _typing(room: str, _: Typing) -> Done:
+    service.typing(room, *_speaker(room))
+    return Done()
+
+
+def _speaker(room: str) -> tuple[events.Person, Speaker]:
+    """Who speaks, if they may now."""
+    access.SPEAK.require({"room": room})
+    speaker = access.speaker_of(access.given_name())
+    limits.check_publish(1)
+    return speaker

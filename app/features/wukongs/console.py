@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -11,15 +10,14 @@ import gevent
 import msgspec
 from flask import Flask
 from gevent.event import Event as Flag
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw
 
 from ...flask_simulcast import Connection, ConnectionClosedError, SimulcastError, client_input
-from ...identity import requests as auth
 from ...identity.sender import current_sender
-from ...web import conversation as sockets
 from ...web import limits, reads
+from ...web.conversation import Command, Commands, Handlers, Message, Reply, converse, error_of, pong, say
 from ...web.errors import ApiError
-from . import commands, machine, service
+from . import access, commands, machine, service
 from .command_set import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS
 from .schemas import MAX_WAIT_SECONDS
 from .throttle import Throttle
@@ -29,41 +27,36 @@ _MAX_HISTORY = 100
 _MAX_COMMANDS = 4
 
 
-class Ping(Struct, forbid_unknown_fields=True):
-    """Is anybody there?"""
+class Ping(Command, tag="ping"):
+    """Is the service there?"""
 
 
-class Status(Struct, forbid_unknown_fields=True):
+class Status(Command, tag="status"):
     """How is it now?"""
 
 
-class SetInterval(Struct, forbid_unknown_fields=True):
+class SetInterval(Command, tag="set_interval"):
     """Show me a status so often, at most. Of this console alone; the wukong has a command of this name."""
 
     seconds: Annotated[float, Meta(ge=MIN_INTERVAL_SECONDS, le=MAX_INTERVAL_SECONDS)]
 
 
-class History(Struct, forbid_unknown_fields=True):
+class History(Command, tag="history"):
     """What were the last statuses?"""
 
     limit: Annotated[int, Meta(ge=1, le=_MAX_HISTORY)] = 10
 
 
-class Command(Struct, forbid_unknown_fields=True):
+class RemoteCommand(Command, tag="command"):
     """Do something."""
 
     command: str
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = msgspec.field(default_factory=dict)
     wait: Annotated[float, Meta(gt=0, le=MAX_WAIT_SECONDS)] = 10
 
 
-KINDS: sockets.Kinds = {
-    "ping": Ping,
-    "status": Status,
-    "set_interval": SetInterval,
-    "history": History,
-    "command": Command,
-}
+AnyCommand = Ping | Status | SetInterval | History | RemoteCommand
+COMMANDS: Commands[AnyCommand] = Commands(AnyCommand, "docs/wukongs.md")
 
 
 class Console:
@@ -79,9 +72,9 @@ class Console:
         self._app = app
         self._ws = ws
         self._name = name
-        self._commands = 0
+        self._waiting = 0
         self._gone = Flag()
-        self._throttle = Throttle(lambda status: sockets.say(ws, {"type": service.STATUS, "data": status}))
+        self._throttle = Throttle(lambda status: self._tell(service.STATUS, data=status))
 
     def show(self, chunk: bytes) -> None:
         """What the hub has, as lines of NDJSON. Switches."""
@@ -89,25 +82,20 @@ class Console:
             if line:
                 self._show(json.loads(line))
 
-    def answer(self, message: Struct, id: sockets.Id) -> sockets.Answer:
-        """One message of the client. Switches.
+    def converse(self) -> None:
+        """Answer the client's commands, until the connection ends. Switches.
 
-        Returns:
-            None for a command: its answer comes later, and others before it.
+        Raises:
+            ConnectionClosedError: It has ended.
         """
-        match message:
-            case Ping():
-                return {"type": "pong", "time": time.time_ns() // 1_000_000}
-            case Status():
-                return {"type": service.STATUS, "data": service.find_or_refuse(self._name)}
-            case SetInterval(seconds=seconds):
-                self._throttle.set(seconds)
-                return {"type": "interval", "seconds": seconds}
-            case History(limit=limit):
-                return {"type": "history", "statuses": self._last(limit)}
-            case Command():
-                self._command(message, id)
-        return None
+        handlers: Handlers[AnyCommand] = {
+            Ping: pong,
+            Status: lambda _: _json(service.find_or_refuse(self._name)),
+            SetInterval: self._set_interval,
+            History: self._history,
+            RemoteCommand: self._command,
+        }
+        converse(self._ws, COMMANDS, handlers)
 
     def close(self) -> None:
         """Stop showing statuses, and end all waits for answers."""
@@ -120,45 +108,56 @@ class Console:
             self._throttle.offer(data)
         elif type == "connected":
             about = {"name": machine.canonical(self._name), "listener": data["listener"]}
-            sockets.say(self._ws, {"type": type, "message": f"Connected to {self._name}", **about})
+            self._tell(type, message=f"Connected to {self._name}", **about)
         else:
-            sockets.say(self._ws, {"type": type, "data": data})
+            self._tell(type, data=data)
 
-    def _last(self, limit: int) -> list[Any]:
+    def _tell(self, type: str, **fields: Any) -> None:
+        self._ws.send(json.dumps({"type": type, **fields}, separators=(",", ":")))
+
+    def _set_interval(self, command: SetInterval) -> Raw:
+        self._throttle.set(command.seconds)
+        return _json({"seconds": command.seconds})
+
+    def _history(self, command: History) -> Raw:
         """The oldest first; fewer where they are large. Of this machine's own there are those of when somebody watched."""
-        page = reads.history(service.channel_of(self._name), limit=limit)
-        return [json.loads(event.data) for event in page.events if event.type == service.STATUS]
+        page = reads.history(service.channel_of(self._name), limit=command.limit)
+        return _json({"statuses": [json.loads(event.data) for event in page.events if event.type == service.STATUS]})
 
-    def _command(self, message: Command, id: sockets.Id) -> None:
+    def _command(self, command: RemoteCommand) -> None:
         """Its answer may take half a minute; what else is asked meanwhile is answered."""
-        auth.require_publish([commands.channel_of(self._name)])
-        if self._commands >= _MAX_COMMANDS:
+        access.COMMAND.require({"name": self._name})
+        if self._waiting >= _MAX_COMMANDS:
             raise ApiError(
                 429,
                 "too_many_commands",
                 f"{_MAX_COMMANDS} commands of this console wait already. Wait for one of them.",
             )
         limits.check_publish(1)
-        self._commands += 1
-        gevent.spawn(self._carry_out, message, id, current_sender())
+        self._waiting += 1
+        gevent.spawn(self._carry_out, command, current_sender())
 
-    def _carry_out(self, message: Command, id: sockets.Id, sender: str) -> None:
+    def _carry_out(self, command: RemoteCommand, sender: str) -> None:
         """If the console leaves meanwhile, the command was sent all the same, and its answer is in the log."""
         try:
             with self._app.app_context():
-                reply = self._sent(message, sender)
+                answer = self._sent(command, sender)
             with suppress(ConnectionClosedError):  # the handler finds out by itself
-                sockets.say(self._ws, reply, id)
+                say(self._ws, answer)
         finally:
-            self._commands -= 1
+            self._waiting -= 1
 
-    def _sent(self, message: Command, sender: str) -> dict[str, Any]:
+    def _sent(self, command: RemoteCommand, sender: str) -> Message:
         try:
             with client_input():
                 answer = commands.send(
-                    self._name, message.command, message.args, message.wait, sender=sender, gone=self._gone
+                    self._name, command.command, command.args, command.wait, sender=sender, gone=self._gone
                 )
         except (ApiError, SimulcastError) as error:
-            return sockets.error_of(error)
-        fields = msgspec.to_builtins(answer)
-        return {"type": commands.RESULT, "command": message.command, "command_id": fields.pop("id"), **fields}
+            return error_of(error, command.id)
+        return Reply(command.id, _json(msgspec.to_builtins(answer)))
+
+
+def _json(value: object) -> Raw:
+    """What a wukong says may have half a surrogate pair in it, which msgspec does not write."""
+    return Raw(json.dumps(value, separators=(",", ":")))

@@ -6,10 +6,9 @@ from flask import current_app
 
 from ...extensions import simulcast
 from ...flask_simulcast import NDJSON, Connection
-from ...web import conversation as sockets
 from ...web.api import Api
 from . import access, schemas, service
-from .console import KINDS, Console
+from .console import Console
 
 api = Api("wukongs_socket", __name__, {"name": schemas.Name})
 
@@ -37,6 +36,6 @@ def console(ws: Connection, name: str) -> None:
             heartbeat_as_comment=True,
             resume=None,  # the newest status says it all
         ):
-            sockets.converse(ws, KINDS, shown.answer)
+            shown.converse()
     finally:
         shown.close()

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import Meta, Raw, Struct
 
+from ....web.conversation import Error, Message, Reply
 from ....web.farewell import Closing
 from ..schemas import Channel, HistoryPage, ListenerId, MembersPage, Position, Published, TimeMs
 from ..schemas import Gap as GapFields
-from .commands import Id
 
 # Results
 
@@ -57,10 +56,6 @@ class Pong(Struct):
 # Messages
 
 
-class Message(Struct, tag_field="type"):
-    """What all have."""
-
-
 class Connected(Message, tag="connected"):
     """First of all. The connection is a listener itself: of what goes to everyone, to this user, or to it alone, and of the
     channels of the URL."""
@@ -85,29 +80,6 @@ class Gap(GapFields, Message, tag="gap"):
     """Something before the next event is missing."""
 
 
-class Reply(Message, tag="reply"):
-    """What a command has led to."""
-
-    id: Id
-    result: Any
-
-
-class Error(Message, tag="error"):
-    """What a command has not led to; the connection stays."""
-
-    id: Annotated[Id | None, Meta(description="Null where the message had none that can be read.")]
-    code: Annotated[str, Meta(description="For programs: as in the answers of HTTP.")]
-    message: Annotated[str, Meta(description="For people: what happened, and what to do.")]
-    retry_after_seconds: Annotated[int, Meta(description="Where it helps to wait.")] | UnsetType = UNSET
-
-
 #: Of the commands: each has its own.
 RESULTS = (Subscribed, Unsubscribed, Published, HistoryPage, MembersPage, Pong)
 AnyMessage = Connected | Event | Gap | Reply | Error | Closing
-
-_encode = msgspec.json.Encoder().encode
-
-
-def text_of(message: Message) -> str:
-    """As it is sent."""
-    return _encode(message).decode()

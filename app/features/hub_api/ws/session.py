@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
 
 from msgspec import UNSET, Struct
 
@@ -24,12 +23,12 @@ from ....flask_simulcast import (
 from ....identity import requests as auth
 from ....identity.sender import current_sender
 from ....web import limits, reads
+from ....web.conversation import Handlers, converse, say
 from ....web.errors import ApiError
-from ....web.farewell import farewell_of
 from .. import service
 from ..schemas import StreamQuery
 from . import commands, messages
-from .commands import AnyCommand, BadCommandError
+from .commands import AnyCommand
 
 _ALL = "all"
 _TRY_AGAIN_LATER = 1013
@@ -74,35 +73,29 @@ class Session:
         Raises:
             ConnectionClosedError: It has ended.
         """
+        handlers: Handlers[AnyCommand] = {
+            commands.Subscribe: self._subscribe,
+            commands.Unsubscribe: self._unsubscribe,
+            commands.Publish: self._publish,
+            commands.History: self._history,
+            commands.Presence: self._presence,
+            commands.Ping: self._ping,
+        }
         try:
-            self._ws.farewell = farewell_of(simulcast.settings.retry_ms)
             self._greet()
-            while True:
-                self._answer(str(self._ws.receive()))
+            converse(self._ws, commands.COMMANDS, handlers, self._start)
         finally:
             for subscription in self._subscriptions:
                 subscription.stop()
 
     def _greet(self) -> None:
         listener = self._base.listener
-        self._say(
-            messages.Connected(listener.id, listener.grant.user, list(listener.channels), str(self._base.position))
-        )
-        self._base.start()
+        position = str(self._base.position)
+        say(self._ws, messages.Connected(listener.id, listener.grant.user, list(listener.channels), position))
+        self._start()
 
-    def _say(self, message: messages.Message) -> None:
-        self._ws.send(messages.text_of(message))
-
-    def _answer(self, text: str) -> None:
-        command: AnyCommand | None = None
-        try:
-            command = commands.read(text)
-            result = _HANDLERS[type(command)](self, command)
-        except (ApiError, SimulcastError) as error:
-            self._say(_error_of(error, command))
-        else:
-            self._say(messages.Reply(command.id, result))
-        # The reply goes before the first event of what it is about.
+    def _start(self) -> None:
+        """The reply goes before the first event of what it is about."""
         for subscription in self._subscriptions:
             subscription.start()
 
@@ -189,16 +182,6 @@ class Session:
         return messages.Left(sorted(unwanted.intersection(subscription.channels)), position)
 
 
-_HANDLERS: dict[type[AnyCommand], Callable[[Session, Any], Struct]] = {
-    commands.Subscribe: Session._subscribe,
-    commands.Unsubscribe: Session._unsubscribe,
-    commands.Publish: Session._publish,
-    commands.History: Session._history,
-    commands.Presence: Session._presence,
-    commands.Ping: Session._ping,
-}
-
-
 def channels_of(asked: StreamQuery) -> list[str]:
     """What the connection itself listens to."""
     return asked.channel or [_ALL]
@@ -209,19 +192,3 @@ def _closing_of(error: ListenError | BrokerError) -> CloseReason | int:
     if isinstance(error, DrainingError):
         return CloseReason.DRAINING
     return CloseReason.BROKER_LOST if isinstance(error, BrokerError) else _TRY_AGAIN_LATER
-
-
-def _error_of(error: ApiError | SimulcastError, command: AnyCommand | None) -> messages.Error:
-    """As HTTP tells it.
-
-    Raises:
-        SimulcastError: It is a bug, or the end of the connection.
-    """
-    if isinstance(error, ApiError):
-        id = error.id if isinstance(error, BadCommandError) else command.id if command else None
-        after = error.headers.get("Retry-After")
-        return messages.Error(id, error.code, str(error), UNSET if after is None else int(after))
-    if error.status == 500:
-        raise error
-    assert command is not None  # reading one raises an ApiError
-    return messages.Error(command.id, error.code, error.public or str(error))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from app.features.hub_api.ws import commands, messages, schema
-from app.features.hub_api.ws.commands import BadCommandError
+from app.features.hub_api.ws.commands import COMMANDS
+from app.web.conversation import BadCommandError, text_of
 from app.web.errors import ApiError
 from tests.tools.serving import ROOT
 
@@ -27,7 +28,7 @@ TYPES = ["subscribe", "unsubscribe", "publish", "history", "presence", "ping"]
 
 
 def read(**fields: Any) -> Any:
-    return commands.read(json.dumps(fields))
+    return COMMANDS.read(json.dumps(fields))
 
 
 def test_each_type_is_a_command() -> None:
@@ -64,12 +65,12 @@ def test_channels_are_named_in_one_way(fields: dict[str, Any]) -> None:
 )
 def test_what_is_no_command_keeps_its_id(text: str, code: str, id: object) -> None:
     with pytest.raises(BadCommandError) as raised:
-        commands.read(text)
+        COMMANDS.read(text)
     assert (raised.value.code, raised.value.id) == (code, id)
 
 
 def test_half_a_surrogate_pair_is_taken_as_it_is() -> None:
-    assert commands.read('{"type":"publish","id":1,"channel":"a","data":"\\ud83d"}').data == "\ud83d"  # type: ignore[union-attr]
+    assert COMMANDS.read('{"type":"publish","id":1,"channel":"a","data":"\\ud83d"}').data == "\ud83d"  # type: ignore[union-attr]
 
 
 @given(st.sampled_from(TYPES), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
@@ -88,7 +89,7 @@ def test_half_a_surrogate_pair_stands_nowhere_else(field: str) -> None:
     """An answer with it could not be sent."""
     text = {"type": "publish", "id": "i", "channel": "a", "data": 1, field: "\ud83d"}
     with pytest.raises(BadCommandError) as raised:
-        commands.read(json.dumps(text))
+        COMMANDS.read(json.dumps(text))
     assert raised.value.id == (None if field == "id" else "i")
 
 
@@ -114,16 +115,16 @@ ANYTHING = st.recursive(
 )
 def test_whatever_is_sent_is_a_command_or_an_error_that_can_be_sent(text: str) -> None:
     try:
-        command = commands.read(text)
-        messages.text_of(messages.Reply(command.id, None))
+        command = COMMANDS.read(text)
+        text_of(messages.Reply(command.id, None))
     except BadCommandError as error:
-        messages.text_of(messages.Error(error.id, error.code, str(error)))
+        text_of(messages.Error(error.id, error.code, str(error)))
 
 
 @pytest.mark.parametrize("id", ["9" * 20, "9" * 5000, "-1e3", "1.0"])
 def test_an_id_that_no_answer_could_carry_is_none(id: str) -> None:
     with pytest.raises(BadCommandError) as raised:
-        commands.read(f'{{"type":"ping","id":{id}}}')
+        COMMANDS.read(f'{{"type":"ping","id":{id}}}')
     assert raised.value.id is None
 
 
