@@ -171,5 +171,5 @@ def _refusal(grant: Grant, what: str, channel: str, challenge: str) -> GrantErro
         known = f"Your token does not let you {shown}. Get one that does."
     else:
         unknown = f"Not everyone may {shown}. Log in first."
-        known = f"You may not {shown}. Ask for the right to do so."
+        known = f"You are not allowed to {shown}. Ask for the right to do so."
     return UnauthorizedError(unknown) if grant.is_anonymous else ForbiddenError(known, "not_granted")

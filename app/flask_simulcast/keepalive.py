@@ -66,7 +66,7 @@ class Keepalive:
         """Return the longest time for which a vanished client keeps its place.
 
         In the worst case the client vanishes right after it acknowledged data, and new data (at the latest a heartbeat) is
-        sent just before the probes would have ended the connection: then the user timeout begins anew.
+        sent just before the probes would have ended the connection: then the user timeout starts again.
         """
         return min(heartbeat_seconds, self.user_timeout_seconds) + self.user_timeout_seconds
 

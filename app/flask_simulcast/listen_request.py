@@ -1,4 +1,4 @@
-"""ListenRequest: what a client asks to listen to, in which encoding, from where, and as whom."""
+"""ListenRequest: what a client asks to listen to: the channels, the encoding, the start, and the grant."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _NOBODY = Grant()
 
 @dataclass(frozen=True, slots=True)
 class ListenRequest:
-    """What a listener is made of. Checked already.
+    """The checked facts that a listener is made from.
 
     Attributes:
-        channels: Sorted, each once.
-        encoding: Of the frames.
-        resume: The position that the client says it has, as text; None for a new listener.
-        start: Where the listener starts if it can't resume; None leaves that to the hub.
+        channels: Names of the channels, sorted, each once.
+        encoding: Encoding of the frames.
+        resume: Text of the position that the client says it has; None for a new listener.
+        start: Position at which the listener starts if it can't resume; None leaves that to the hub.
         prelude: Frames that follow ``connected``: a snapshot, for example.
         view: Drops or narrows events.
-        grant: Who listens, and until when.
-        member: The name under which the listener is present; empty for none.
-        present_on: The channels on which it is present.
-        meta: JSON text that other listeners are told about it.
-        address: Of the client, if addresses are limited; else empty.
+        grant: Grant of the listener: its user, and the end of its streams.
+        member: Name under which the listener is present; empty if it is not.
+        present_on: Channels on which it is present.
+        meta: JSON text that others see of it.
+        address: Address of the client, if addresses are limited; else empty.
         queue_bytes: Bound of the listener's queue. An empty queue takes any chunk: otherwise one event larger than the bound
             would never pass.
-        heartbeat_as_comment: For clients that know no ``heartbeat`` event.
+        heartbeat_as_comment: Whether to send heartbeats as comments, for clients that know no ``heartbeat`` event.
     """
 
     channels: tuple[str, ...]

@@ -1,10 +1,9 @@
 """Listener: one connection's place on one or more channels.
 
-It is either **live** or **catching up**. Live, its audience hands it chunks, and they wait in a gevent
-queue that is bounded in bytes. When the queue is full it is thrown away, and the listener is catching
-up: its own greenlet reads history from the last position that it yielded. First connect with replay,
-reconnect, and slow reader are one mechanism; memory per slow client is constant, and nothing is lost
-while history lasts.
+It is either **live** or **catching up**. While it is live, its audience hands it chunks, which wait in a gevent
+queue that is bounded in bytes. When the queue is full, the listener drops it and is catching up: its own greenlet
+reads history from the last position that it yielded. First connect with replay, reconnect, and slow reader are one
+mechanism. The memory of a slow client is constant, and no event is lost while history has it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _BEFORE_ALL = Position(0, 0)
 
 
 class CloseReason(enum.Enum):
-    """Why a listener was closed. The value is what a client reads in ``closed``."""
+    """Why a listener was closed. A client reads the value in ``closed``."""
 
     CLIENT_GONE = "client_gone"
     STALLED = "stalled"
@@ -43,12 +42,12 @@ class CloseReason(enum.Enum):
 
     @property
     def reconnect(self) -> bool:
-        """Whether the client should come back for more."""
+        """Whether the client should reconnect."""
         return self not in _FOR_GOOD
 
 
 def is_listener_id(text: str) -> bool:
-    """Whether this can be the id of a listener."""
+    """Tell whether a text can be the id of a listener."""
     return _ID.fullmatch(text) is not None
 
 
@@ -59,27 +58,26 @@ class Listener:
     """One connection's place on its channels.
 
     Args:
-        request: What the client asks for. It is copied, and not kept.
-        on_cut: Called once when the connection must break at once, because the client takes no more bytes: outside of the
-            connection's greenlet.
+        request: The client's request. It is copied, and not kept.
+        on_cut: Called once, outside the connection's greenlet, if the connection must be broken: the client takes no bytes.
 
     Attributes (besides those of the request):
-        id: Random, 16 hex digits.
+        id: Random id of 16 hex digits.
         expires_at: Monotonic seconds at which its grant ends, or None.
         came_at: Monotonic seconds at which it was made.
-        since_ms: The same as Unix time in ms.
+        since_ms: Unix time in ms at which it was made.
         events: Number of events that it was handed.
         bytes: Size of all its chunks.
-        position: Of the last chunk that was yielded: what the client has, or is being sent.
-        is_live: Live or catching up; there is no third state.
-        close_reason: None while it is open.
-        is_writing: A chunk of it is on its way to the socket; else it waits for something to send.
-        since: Monotonic seconds at which that began.
-        needs_verdict: Ask the broker whether history covers its position before reading on.
-        own_after: Nothing on its own channel is from before this position: then nobody knew its id.
-        is_known: It was taken on, and others were told.
-        unread_since: Monotonic seconds at which the log could not be read for it, and never since; None if that went well.
-        reported: For each channel, the trimmed mark that a gap has told of already.
+        position: Position of the last chunk that was yielded, which the client has or is being sent.
+        is_live: Whether it is live; else it is catching up. There is no third state.
+        close_reason: Why it was closed; None while it is open.
+        is_writing: Whether a chunk of it is on its way to the socket; else it waits for something to send.
+        since: Monotonic seconds at which it began to write, or to wait.
+        needs_verdict: Whether to ask the broker if history covers its position, before it reads on.
+        own_after: Position before which its own channel has no event, because no client knew its id.
+        is_known: Whether the hub has added it and reports it to others.
+        unread_since: Monotonic seconds since which the log can't be read for it; None if the last read succeeded.
+        reported: For each channel, the mark of the last trimming that a gap has reported.
     """
 
     __slots__ = (
@@ -125,24 +123,24 @@ class Listener:
 
     @property
     def audience_key(self) -> tuple[object, ...]:
-        """Listeners with the same key get the same bytes."""
+        """The key of its audience. Listeners with the same key get the same bytes."""
         return (self.channels, self.encoding, self.view)
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """What its audience gets: its channels, and what goes to all."""
+        """The channels of its audience: its own channels, and ``all``."""
         return self.channels if ALL in self.channels else (*self.channels, ALL)
 
     @property
     def personal(self) -> tuple[str, ...]:
-        """What goes to it alone: not part of its audience's key, or every listener would be an audience of its own."""
+        """The channels for it alone. Not part of its audience's key, or each listener would be a separate audience."""
         user = USER_PREFIX + self.grant.user
         if not self.grant.user or user in self.channels:
             return (LISTENER_PREFIX + self.id,)
         return (LISTENER_PREFIX + self.id, user)
 
     def place(self) -> Place:
-        """What the register says of it."""
+        """Return its place in the register."""
         return Place(
             listener=self.id,
             user=self.grant.user,
@@ -156,30 +154,30 @@ class Listener:
         )
 
     def waits(self) -> None:
-        """It has written what it had, and waits for more."""
+        """Note that it has written its chunk, and waits for more."""
         self.is_writing = False
         self.since = time.monotonic()
 
     def writes(self, chunk: bytes) -> None:
-        """It hands a chunk to the server, and returns when the server has written it."""
+        """Count a chunk that it hands to the server. It is writing until the server asks for the next one."""
         self.bytes += len(chunk)
         self.is_writing = True
         self.since = time.monotonic()
 
     @property
     def is_idle(self) -> bool:
-        """Live, with nothing to take."""
+        """Whether it is live and has nothing to take."""
         return self.is_live and not self._queue.qsize()
 
     def park(self, straight: Callable[[bytes], bool], on_woken: Callable[[], object]) -> bool:
-        """From now on nobody takes: an idle listener then needs no greenlet, which weighs ten times what it does itself.
+        """Let an idle listener live without a greenlet, which takes ten times the memory of the listener itself.
 
         Args:
-            straight: Sends a chunk at once, or says that it can't. Must not switch.
-            on_woken: Called when somebody has to take again: it is catching up, or closed. Must not switch.
+            straight: Sends a chunk at once and returns True, or returns False if it can't. Must not switch.
+            on_woken: Called when a greenlet must take chunks again: it is catching up, or closed. Must not switch.
 
         Returns:
-            False if there is something to do now.
+            False if it has something to do now.
         """
         if not self.is_idle:
             return False
@@ -188,29 +186,29 @@ class Listener:
         return True
 
     def begins(self, hub_position: Position) -> None:
-        """It is about to find out where it starts; what befell the log before does not concern it.
+        """Reset it before its start is chosen. Earlier gaps in the log do not affect a listener that has not started.
 
         Args:
-            hub_position: Nobody has been told its id, and the hub has read so far.
+            hub_position: Position of the hub. Its own channel has no event before it, because no client knows its id yet.
         """
         self.needs_verdict = False
         self.own_after = hub_position
 
     def moved_to(self, position: Position, events: int = 0) -> None:
-        """Catching up, it is handed a page of history: up to this position, with this number of events."""
+        """Note that it was handed a page of history up to this position, with this number of events."""
         self.position = position
         self.events += events
 
     def was_judged(self, resume_at: Position) -> None:
-        """The broker has given its verdict on where the listener stands. It reads on from here."""
+        """Note the broker's verdict on its position. It reads on from ``resume_at``."""
         self.needs_verdict = False
         self.position = resume_at
 
     def learn_of_trimming(self, channels: Iterable[str], mark: int) -> bool:
-        """A gap tells it that these channels were trimmed up to this mark.
+        """Note that a gap reports the trimming of these channels up to this mark.
 
         Returns:
-            False if an earlier gap has told it already.
+            False if an earlier gap has reported it already.
         """
         told = self.reported = self.reported or {}
         if all(told.get(channel, 0) >= mark for channel in channels):
@@ -219,44 +217,44 @@ class Listener:
         return True
 
     def became_known(self) -> None:
-        """The hub has taken it on, and tells others."""
+        """Note that the hub has added it and reports it to others."""
         self.is_known = True
 
     def has_read(self) -> None:
-        """The log could be read for it."""
+        """Note that the log could be read for it."""
         self.unread_since = None
 
     def could_not_read(self) -> float:
-        """The log could not be read for it. Returns the seconds since that began."""
+        """Note that the log could not be read for it. Return the seconds since the first failure in a row."""
         now = time.monotonic()
         if self.unread_since is None:
             self.unread_since = now
         return now - self.unread_since
 
     def go_live(self, position: Position) -> None:
-        """From now on take what is delivered after ``position``, which is where this listener stands."""
+        """Make it live at ``position``. From now on it takes deliveries after that position."""
         self.is_live = True
         self.position = position
         self._joined_key = position.key
 
     def fall_behind(self, *, needs_verdict: bool = False) -> None:
-        """Throw the queue away and catch up from the last position that was yielded.
+        """Drop the queue, and catch up from the last position that was yielded.
 
         Args:
-            needs_verdict: Ask the broker again whether history still covers that position.
+            needs_verdict: Whether to ask the broker again if history still covers that position.
         """
         self.is_live = False
         if needs_verdict:
             self.needs_verdict = True
-            self.own_after = _BEFORE_ALL  # in another log, positions may begin again from before
+            self.own_after = _BEFORE_ALL  # in another log, positions may start lower again
         self._clear()
         self._wake()
 
     def deliver(self, chunk: bytes, position: Position, events: int = 1) -> bool:
-        """Queue a chunk of so many events that takes a live listener up to ``position``. Never blocks, never switches.
+        """Queue a chunk with ``events`` events, which takes a live listener up to ``position``. Never blocks, never switches.
 
-        A pass that was under way when this listener joined hands out what it has already read from
-        history: its position is not beyond the one it joined at, and it is passed over.
+        A pass that was running when the listener joined hands out events that it has already read from history.
+        The position of such a chunk is not after the one at which the listener joined, and the chunk is skipped.
 
         Returns:
             False if the queue was full: the listener is catching up now.
@@ -273,8 +271,8 @@ class Listener:
         return True
 
     def deliver_heartbeat(self, frame: bytes, position: Position) -> None:
-        """Tell a listener that has had nothing for a while how far the log is. Only with nothing queued:
-        a position must never be ahead of what the listener was handed."""
+        """Send a quiet listener the current position. Only with an empty queue: a position must never be ahead of what the
+        listener was handed."""
         if self.is_live and self._straight is not None:
             self._goes_straight(frame, position, 0)
         elif self.is_live and not self._queued and not self.is_writing:
@@ -282,10 +280,10 @@ class Listener:
             self._queue.put((frame, position, 0))
 
     def take(self, limit: int) -> bytes:
-        """Wait for what is queued and take it as one chunk of up to ``limit`` bytes. Switches.
+        """Wait for queued chunks, and take them as one of up to ``limit`` bytes. Switches.
 
         Returns:
-            The chunk; empty when the listener was woken for another reason: it is no longer live, or closed.
+            The chunk; empty if the listener was woken for another reason: it is no longer live, or it is closed.
         """
         queue = self._queue
         chunk, position, events = queue.get()
@@ -308,12 +306,12 @@ class Listener:
         return b"".join(taken) if len(taken) > 1 else chunk
 
     def rest(self, seconds: float) -> None:
-        """Catching up, wait so long, or until somebody closes it. Switches."""
+        """Wait for ``seconds`` while catching up, or until it is closed or sent back for a verdict. Switches."""
         with suppress(Empty):
             self._queue.get(timeout=seconds)
 
     def close(self, reason: CloseReason) -> bool:
-        """End it. What is queued is not sent any more; the first reason stays.
+        """Close it. Queued chunks are dropped, and the first reason stays.
 
         Returns:
             False if it was closed already.
@@ -327,7 +325,7 @@ class Listener:
         return True
 
     def cut(self) -> None:
-        """Break the connection, once, for a client that does not even take its goodbye."""
+        """Break the connection, once. For a client that does not take its last message."""
         on_cut, self._on_cut = self._on_cut, None
         if on_cut is not None:
             on_cut()

@@ -158,7 +158,7 @@ class Publisher(Publishing):
         with Publisher.from_url("sqlite:////srv/app/instance/simulcast.db") as publisher:
             publisher.publish("orders", {"id": 7}, type="created")
 
-    Several threads may use it. After a fork the child may use it, too: it opens the log anew.
+    Several threads may use it. After a fork the child may use it, too: it reopens the log.
 
     Args:
         settings: Checked settings. A relative path of an SQLite log starts in the working directory.

@@ -191,7 +191,7 @@ class CatchUp:
         return b""
 
     def _wait_for_judgement(self) -> bytes:
-        """Wait until the pump has found out whether a log that was opened anew is still the same."""
+        """Wait until the pump has found out whether a log that was reopened is still the same."""
         self._pump.catch_up()
         if not self._pump.is_sure:
             self._broadcaster.wait_for_pass(_WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""Hub: what one worker has of the log: channels, audiences, listeners, and the greenlets that serve them."""
+"""Hub: one worker's end of the log: its channels, audiences and listeners, and the greenlets that serve them."""
 
 from __future__ import annotations
 
@@ -45,34 +45,34 @@ from .switchboard import Switchboard
 
 _BREATHE_SECONDS = 0.005
 _LISTENERS_A_TURN = 64
-# A connect is in the register some milliseconds later.
+# The longest wait for a new listener to appear in the register. It usually takes some milliseconds.
 _REGISTER_SECONDS = 0.2
-# Who can't read on tries again so often, spread from half to one and a half of it.
+# A listener that can't read the log retries after this time, spread from half to one and a half of it.
 _RETRY_SECONDS = 1.0
-# Where reads switch, the last stretch before a join comes from the ring: with less than a batch, a busy log lets nobody join.
+# If reads switch, the last stretch before a join comes from the ring: with less than a batch, none could join on a busy log.
 _MIN_RING_EVENTS = 1024
 _RESERVED = (USER_PREFIX, LISTENER_PREFIX, CONTROL)
 
 _log = logging.getLogger("flask_simulcast")
 _hubs: WeakSet[Hub] = WeakSet()
-# The process that has said goodbye. It accepts connections for up to a second more, and may make its first hub only then.
+# The process that drains. It accepts connections for up to another second, and may make its first hub only then.
 _draining_pid = 0
 
 
 class Hub:
-    """One for each app and process. Made at first use; its pump starts with the first listener.
+    """The hub of one app in one process. It is made at first use; its pump starts with the first listener.
 
     Args:
-        broker: The log; the hub closes it.
-        settings: Checked.
+        broker: The log. The hub closes it.
+        settings: Checked settings.
         metrics: Counters.
-        sender: Of the life-cycle signals: the app. The hub does not look into it.
+        sender: Sender of the life-cycle signals: the app. The hub does not use it otherwise.
 
     Attributes:
-        id: Random; who holds a lease.
-        listeners: All of this worker.
+        id: Random id, under which the hub holds leases.
+        listeners: All listeners of this worker.
         control: Revokes and kicks.
-        is_draining: No new listeners.
+        is_draining: Whether it refuses new listeners, because the worker stops.
     """
 
     def __init__(self, broker: Broker, settings: Settings, metrics: Metrics, sender: Any = None) -> None:
@@ -85,7 +85,7 @@ class Hub:
         self._listeners = Listeners(settings)
         self.listeners = self._listeners.all
         self.is_draining = _draining_pid == self.pid
-        # Down and sideways each part holds those before it; back to the hub it tells what has happened.
+        # Each part holds the parts before it. Callbacks tell the hub what has happened.
         min_events = 0 if broker.reads_at_once else _MIN_RING_EVENTS
         self._ring = Ring(max(settings.ring_events, min_events), settings.ring_bytes)
         self._pump = Pump(broker, metrics, sender, on_events=self._receive, on_jump=self._scatter)
@@ -117,7 +117,7 @@ class Hub:
             broker, self.id, self.listeners, settings, metrics, on_written=self.read_on
         )
         self._breather = Breather(_BREATHE_SECONDS)
-        self._loop: Any = None  # in which its listeners live
+        self._loop: Any = None  # the loop of its listeners
         self._has_told_of_dropped = False
         self._maintenance = Maintenance(broker, metrics)
         _hubs.add(self)
@@ -125,10 +125,10 @@ class Hub:
     # Publishing
 
     def publish(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Append, all or none. Returns once the log has them. May switch.
+        """Append drafts, all or none. Returns once the log has them. May switch.
 
         Raises:
-            IdempotencyConflictError: A key is known, of another event. Certainly not stored.
+            IdempotencyConflictError: A key was used for another event. Certainly not stored.
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """
@@ -153,32 +153,32 @@ class Hub:
         return events
 
     def breathe(self) -> None:
-        """Let others in, if the caller has had the loop for a while: it never waits for anything, and would keep it. May switch."""
+        """Let others in if the caller has held the loop for a while. A caller that never waits would keep it. May switch."""
         if is_patched():
             self._breather.breathe()
 
     def read_on(self, until: Position | None = None) -> None:
-        """Have the pump read, in the caller's own greenlet: every hop would queue behind the writes of a pass. Where reads
-        switch, the broker wakes the pump, and nothing is done here.
+        """Let the pump read in the caller's own greenlet, because each hop to another greenlet would wait behind the writes of
+        a pass. If reads switch, do nothing: the broker wakes the pump.
 
         Args:
-            until: Far enough; None for all there is.
+            until: Position to stop at; None for the head.
         """
         if self._pump.is_running:
             self._pump.catch_up(until)
 
     @property
     def position(self) -> Position:
-        """How far this worker has read: where that does not switch, up to now. Without listeners it does not read, and asks the
-        log; then this may switch, and raise BrokerUnavailableError."""
+        """The position up to which this worker has read. If reads do not switch, it reads up to the head first. Without
+        listeners the worker does not read: then this asks the log, may switch, and may raise BrokerUnavailableError."""
         if not self._pump.is_running:
             return self.broker.head()
         self._pump.catch_up()
         return self._pump.position
 
     def find_place(self, id: str) -> Place | None:
-        """What the register says of whoever is connected under this id, in any worker. One who came to another worker a
-        moment ago is waited for; what can't be an id is not. May switch.
+        """Return the place of a listener in any worker, or None. A listener that connected to another worker a moment ago may
+        not be in the register yet, so this waits for up to 0.2 s, if the text can be an id. May switch.
 
         Raises:
             BrokerUnavailableError: The register can't be read.
@@ -193,10 +193,10 @@ class Hub:
                 return place
             time.sleep(_REGISTER_SECONDS / 20)
 
-    # What was
+    # History
 
     def history(self, channels: tuple[str, ...], after: str | None, limit: int) -> History:
-        """A page of these channels after a position; without one, the newest events. May switch.
+        """Return a page of these channels after a position; without one, the newest events. May switch.
 
         Raises:
             BrokerUnavailableError: The log can't be read.
@@ -204,11 +204,11 @@ class Hub:
         return read_history(self.broker, channels, after, limit)
 
     def replay_start(self, channels: tuple[str, ...], count: int | None) -> Position | None:
-        """Where a new listener starts that gets the newest events first; None for where the hub stands. May switch.
+        """Return the start of a new listener that gets the newest events first; None for the hub's position. May switch.
 
         Args:
-            count: How many; None for what each channel has by default. One position serves all channels, so whatever came
-                after it on the others comes along; where one of them is trimmed after it, the replay is shorter.
+            count: Number of events; None for each channel's default. All channels start at one position, so the listener also
+                gets later events of the other channels. If one of them was trimmed after that position, the replay is shorter.
 
         Raises:
             BrokerUnavailableError: The log can't be read.
@@ -230,7 +230,7 @@ class Hub:
     # Listening
 
     def can_resume(self, resume: str | None, channels: tuple[str, ...]) -> bool:
-        """Whether a client that says this gets exactly what it missed, so that it needs no snapshot. May switch.
+        """Tell whether a client with this position gets exactly the events that it missed, and needs no snapshot. May switch.
 
         Raises:
             BrokerUnavailableError: The log can't be read.
@@ -239,13 +239,13 @@ class Hub:
         return position is not None and self._catch_up.verdict(position, channels).reason is None
 
     def check_capacity(self, user: str = "", address: str = "") -> None:
-        """Whether one more listener can be taken on, of this user and from this address. Does not switch.
+        """Check that there is room for one more listener, of this user and from this address. Does not switch.
 
         Raises:
             NotPatchedError: This process can't stream.
             DrainingError: This worker is about to stop.
-            ListenerLimitError: It is full.
-            TooManyListenersError: The user or the address has as many as allowed.
+            ListenerLimitError: This worker is full.
+            TooManyListenersError: The user or the address has its maximum.
             BrokerUnavailableError: The log could not be read a moment ago; perhaps another worker can.
         """
         if not is_patched():
@@ -255,22 +255,22 @@ class Hub:
                 raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
             self._listeners.check_capacity(user, address)
             if self._pump.is_lost:
-                raise BrokerUnavailableError("The log can't be read now, so nobody is taken on. Try again in a second.")
+                raise BrokerUnavailableError("The log can't be read now. Try again in a second.")
         except (ListenError, BrokerError) as error:
             self.metrics.count("listeners_refused_total", label=error.code)
             raise
 
     def add_listener(self, listener: Listener) -> bytes:
-        """Take a listener on; it is catching up. May switch.
+        """Add a listener, which starts catching up. May switch.
 
-        It has its place from the beginning, or those who come at once would pass the limits together. If it is closed, or
-        removed, before it is known to others, its owner finds that out when it asks for a chunk.
+        It counts for the limits from the start, or listeners that connect at the same moment would exceed them together. If it
+        is closed or removed before others know it, its owner finds that out at its next chunk.
 
         Returns:
             Its first chunk: ``connected``, after a gap if there is one.
 
         Raises:
-            ListenError: No room; see `check_capacity`.
+            ListenError: There is no room; see `check_capacity`.
             BrokerUnavailableError: The log can't be read.
         """
         self.check_capacity(listener.grant.user, listener.address)
@@ -278,7 +278,7 @@ class Hub:
         try:
             self._start()
             first = self._catch_up.begin(listener, self.position)
-            self.control.check_new(listener)  # an order would reach it, and none falls in between
+            self.control.check_new(listener)  # later orders reach it as events, so none is missed
         except BaseException:  # a greenlet that is killed, too
             self.remove_listener(listener)
             raise
@@ -291,13 +291,13 @@ class Hub:
         return first
 
     def next_chunk(self, listener: Listener, *, waits: bool = True) -> bytes:
-        """Wait for what this listener is to be sent next. Switches.
+        """Wait for the next chunk of a listener. Switches.
 
         Args:
-            waits: If not, return when it is live and there is nothing to take.
+            waits: Whether to wait for it. If not, return empty bytes when the listener is live and has nothing to take.
 
         Returns:
-            Bytes; none at all when it was closed.
+            The chunk; empty if the listener was closed.
         """
         listener.waits()
         limit = self.settings.page_bytes
@@ -309,14 +309,14 @@ class Hub:
         return b""
 
     def _step(self, listener: Listener) -> bytes:
-        """One of catching up; where the log can't be read, a wait. A comment where nothing came for long. Switches.
+        """Make one step of catching up; if the log can't be read, wait. Return a comment after a long silence. Switches.
 
-        An outage ends no stream but of who could not read for as long as a stalled client is given: perhaps another worker can.
+        An outage of the log closes a listener only after ``SIMULCAST_STALL_SECONDS``: perhaps another worker can read it.
         """
         chunk = b""
         try:
             if listener.unread_since is not None and self._pump.is_lost:
-                self._wait_for_log(listener)  # thousands that ask in vain would not make it come back sooner
+                self._wait_for_log(listener)  # reads of thousands of listeners would not end the outage sooner
             else:
                 chunk = self._catch_up.step(listener)
                 listener.has_read()
@@ -333,14 +333,14 @@ class Hub:
             listener.rest(_RETRY_SECONDS * random.uniform(0.5, 1.5))
 
     def remove_listener(self, listener: Listener) -> None:
-        """Give everything back that a listener had. A second call does nothing."""
+        """Remove a listener and release everything that it has. A second call does nothing."""
         if listener not in self.listeners:
             return
         listener.close(CloseReason.CLIENT_GONE)
         self._listeners.remove(listener)
         self.metrics.set("listeners", len(self.listeners))
         if not listener.is_known:
-            return  # it was about to be taken on, and nobody was told
+            return  # it was being added, and nothing has reported it yet
         self._switchboard.leave(listener)
         self._place_reporter.remove(listener)
         reason = listener.close_reason
@@ -351,25 +351,25 @@ class Hub:
         self._send(signals.listener_removed, listener=listener)
 
     def reclaim(self, give_back: Callable[[], object]) -> None:
-        """Have that called, in a greenlet, for a stream that was dropped without a ``close()``. For its finalizer, which runs in
-        any thread, between any two instructions: here nothing but a callback is left with the loop."""
+        """Call ``give_back`` in a greenlet, for a stream that was dropped without ``close()``. The stream's finalizer calls
+        this in any thread, between any two instructions, so this only leaves a callback with the loop."""
         if self._loop is not None and self.pid == os.getpid():
             self._loop.run_callback_threadsafe(gevent.spawn, self._reclaim, give_back)
 
     def _reclaim(self, give_back: Callable[[], object]) -> None:
         self.metrics.count("streams_dropped_total")
-        if not self._has_told_of_dropped:  # once: it will be so with every stream
+        if not self._has_told_of_dropped:  # once, because it happens with every stream
             self._has_told_of_dropped = True
             _log.warning(
-                "A stream was dropped without close(), and its place was given back all the same. A WSGI middleware or an "
-                "after_request function wraps the response and does not pass close() on to what it wraps: repair it (PEP 3333)."
+                "A stream was dropped without close(); its place was given back. A WSGI middleware or an after_request "
+                "function wraps the response and does not pass close() on to what it wraps: repair it (PEP 3333)."
             )
         give_back()
 
     # The end
 
     def drain(self) -> None:
-        """Say goodbye to every listener, and cut those who don't take it in time. Switches."""
+        """Close every listener with a last message, and cut those that do not take it in time. Switches."""
         if self.is_draining:
             return
         self.is_draining = True
@@ -386,7 +386,7 @@ class Hub:
         self._place_reporter.stop()
 
     def close(self) -> None:
-        """Let the listeners go, stop the greenlets, and close the log. Switches."""
+        """Close the listeners, stop the greenlets, and close the log. Switches."""
         for listener in list(self.listeners):
             listener.close(CloseReason.DRAINING)
         self._maintenance.stop()
@@ -399,7 +399,7 @@ class Hub:
     # What the parts call
 
     def _receive(self, events: list[Event]) -> None:
-        """From the pump, in the order of the log. Does not switch."""
+        """Hand a batch of events on. Called by the pump, in the order of the log. Does not switch."""
         unheard = 0
         channels = self._switchboard.channels
         for event in events:
@@ -418,14 +418,14 @@ class Hub:
         self._broadcaster.read_on()
 
     def _receive_reserved(self, event: Event) -> None:
-        """An order for this worker, or an event for some listeners alone."""
+        """Carry out an order, or hand an event to the listeners that it is for."""
         if event.channel == CONTROL:
             self.control.obey(event)
             return
         for listener in self._listeners.of_channel(event.channel):
             self.metrics.count("personal_total")
             if not listener.is_live:
-                continue  # it reads history, and does not join before it has read this
+                continue  # it reads this event in history before it joins
             try:
                 self._switchboard.offer_to(listener, event)
             except Exception as error:  # as for a channel: a view that raises costs one event
@@ -433,7 +433,7 @@ class Hub:
                 gevent.spawn(_log.error, "A view could not take %s. Repair it.", event, exc_info=error)
 
     def _scatter(self) -> None:
-        """The log went on without this worker: every listener goes back to history, for a verdict of its own."""
+        """Send every listener back to history, for a verdict: this worker skipped a part of the log."""
         self._ring.restart(self._pump.position)
         self._catch_up.forget_pages()
         self._switchboard.scatter()
@@ -453,7 +453,7 @@ class Hub:
             self.metrics.count("receiver_errors_total", failed)
 
     def _send_soon(self, signal: Signal, **facts: Any) -> None:
-        """From where nothing may switch."""
+        """Send a signal from code that must not switch."""
         signals.send_soon(
             signal, self.sender, lambda failed: self.metrics.count("receiver_errors_total", failed), **facts
         )
@@ -461,14 +461,14 @@ class Hub:
     # Greenlets
 
     def _start(self) -> None:
-        """With the first listener; others that come meanwhile wait for it. May switch."""
+        """Start the greenlets with the first listener. Listeners that connect meanwhile wait for it. May switch."""
         if not self._pump.is_running:
             self._single_flight.fetch("start", self._start_pump)
         self._maintenance.run_if_due()
 
     def _start_pump(self) -> None:
         self._pump.start()
-        # From here on nothing switches: nobody finds half of it.
+        # From here on nothing switches, so no other greenlet sees a half-started hub.
         self._ring.restart(self._pump.position)
         self._loop = gevent.get_hub().loop
         self._broadcaster.start()
@@ -476,7 +476,7 @@ class Hub:
 
 
 def drain_process() -> None:
-    """For the server's hooks: drain every hub of this process. One that is made later takes no listener. Switches."""
+    """Drain every hub of this process, for the server's hooks. A hub that is made later accepts no listener. Switches."""
     global _draining_pid  # noqa: PLW0603 - it is the process that ends
     _draining_pid = os.getpid()
     for hub in hubs_of_this_process():
@@ -484,5 +484,5 @@ def drain_process() -> None:
 
 
 def hubs_of_this_process() -> list[Hub]:
-    """All that are open."""
+    """Return all open hubs of this process."""
     return [hub for hub in _hubs if hub.pid == os.getpid()]

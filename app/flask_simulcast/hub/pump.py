@@ -70,7 +70,7 @@ class Pump:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the broker's answers are of the log that the pump reads: it was not opened anew, or was judged since."""
+        """Whether the broker's answers are of the log that the pump reads: it was not reopened, or it was judged since."""
         return self._broker.generation == self._generation
 
     def start(self) -> None:
@@ -111,7 +111,7 @@ class Pump:
             return self._judge_itself()
         events, passed = self._broker.read(self.position)
         if not self.is_sure:
-            return True  # opened anew meanwhile: these events may be of another log
+            return True  # reopened meanwhile: these events may be of another log
         if passed:
             self._jump()
             return True
@@ -138,7 +138,7 @@ class Pump:
             _log.debug("Left to the pump.", exc_info=True)
 
     def _judge_itself(self) -> bool:
-        """Find out whether a log that was opened anew is the same log, and jump if not. If it can't be read, the next call
+        """Find out whether a log that was reopened is the same log, and jump if not. If it can't be read, the next call
         tries again."""
         generation = self._broker.generation
         if self._broker.verdict(self.position, ()).reason is not None:

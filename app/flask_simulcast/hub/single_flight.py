@@ -42,7 +42,7 @@ class SingleFlight:
         """Return the result of ``read``, or of the read in progress under this key. Switches if ``read`` does.
 
         A read that fails makes all its waiting callers fail, and is not kept. If its greenlet is killed, or if it raises
-        another error, one of the waiting callers starts it anew.
+        another error, one of the waiting callers starts it again.
 
         Raises:
             BrokerError, ListenError: As ``read``.

@@ -1,4 +1,4 @@
-"""From a request to a stream's response: what the listener has, where it starts, who it is, and whether there is room."""
+"""From a request to a stream's response: the listener's resume position, its start, its grant, and whether there is room."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .stream import Stream
 
 
 class StreamOptions(TypedDict, total=False):
-    """What `Simulcast.sse` and its like take besides the channels; said there."""
+    """The options of `Simulcast.sse` and the other streams, which documents them."""
 
     view: View | None
     snapshot: Callable[[], object] | None
@@ -38,26 +38,26 @@ class StreamOptions(TypedDict, total=False):
 
 
 def encoding_for(request: Request) -> Encoding:
-    """NDJSON for who asks for it, SSE for all others."""
+    """Return NDJSON for a client that asks for it, SSE for all others."""
     return NDJSON if ndjson.is_wanted(request) else SSE
 
 
 def respond(
     hub: Hub, request: Request, encoding: Encoding, channels: tuple[str, ...], grant: Grant, options: StreamOptions
 ) -> Response:
-    """A response that streams.
+    """Return a response that streams.
 
     Args:
-        hub: Takes the listener on, when the server asks for the first chunk.
-        request: Nothing of it is kept but its socket.
-        encoding: Of the stream.
-        channels: Checked; the grant was asked for them.
-        grant: Who listens.
-        options: As the view gave them.
+        hub: Accepts the listener when the server asks for the first chunk.
+        request: The client's request. Only its socket is kept.
+        encoding: Encoding of the stream.
+        channels: Checked names that the grant allows.
+        grant: The listener's grant.
+        options: The view's options.
 
     Raises:
-        ListenError: No room (EventSource is answered politely instead, or it would never come back).
-        BrokerUnavailableError: The log can't be read (the same).
+        ListenError: There is no room. (An EventSource gets a 200 instead; at any other status it would not reconnect.)
+        BrokerUnavailableError: The log can't be read. (The same.)
     """
     response = _respond(hub, request, encoding, channels, grant, options)
     response.headers.update(cors.headers_for(request.headers.get("Origin"), hub.settings.allowed_origins))
@@ -82,10 +82,10 @@ def _respond(
 def prepare(
     hub: Hub, request: Request, encoding: Encoding, channels: tuple[str, ...], grant: Grant, options: StreamOptions
 ) -> ListenRequest:
-    """What makes the listener that a request asks for, and the frames that follow its ``connected``. May switch.
+    """Return what a client asks to listen to: the channels, its start, its grant, and how others see it. May switch.
 
     Raises:
-        ListenError: No room.
+        ListenError: There is no room.
         BrokerUnavailableError: The log can't be read.
     """
     settings = hub.settings
@@ -114,10 +114,10 @@ def prepare(
 
 
 def check_capacity(hub: Hub, request: Request, grant: Grant) -> str:
-    """Whether who asks can be taken on; their address, where that is limited.
+    """Check that there is room for a client, and return its address if that is limited.
 
     Raises:
-        ListenError: No room.
+        ListenError: There is no room.
         BrokerUnavailableError: The log could not be read a moment ago.
     """
     address = limited_address(request, hub.settings)
@@ -128,7 +128,7 @@ def check_capacity(hub: Hub, request: Request, grant: Grant) -> str:
 def _start(
     hub: Hub, encoding: Encoding, channels: tuple[str, ...], resume: str | None, options: StreamOptions
 ) -> tuple[Position | None, bytes]:
-    """Where a listener starts that can't resume, and what goes before: a snapshot, or the newest events."""
+    """Return the start of a listener that can't resume, and its snapshot if there is one."""
     snapshot = options.get("snapshot")
     if snapshot is None:
         return (hub.replay_start(channels, options.get("replay")) if resume is None else None), b""

@@ -41,8 +41,8 @@ class Stream:
 
     Args:
         hub: Accepts the listener.
-        request: What the client asks for.
-        environ: The request's. Only its socket is kept.
+        request: What the client asks to listen to.
+        environ: The WSGI environ. Only its socket is kept.
     """
 
     def __init__(self, hub: Hub, request: ListenRequest, environ: dict[str, Any]) -> None:
