@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator
-
 from .config import TABLE
-from .flask_simulcast import Settings
+from .flask_simulcast import rows
+from .flask_simulcast import settings as extension
 
 _HEAD = """# Settings
 
-Written by `scripts/settings-table`. Settings are read once, at start. A wrong value stops the start; the error has the key, the value
-and an example. The service reads them from the environment and refuses a `SIMULCAST_` variable that it does not know. In your own app
-they are keys of `app.config`. There, an unknown key that looks like a setting causes a warning; name your own keys with
-`init_app(own_settings=…)`.
+Written by `scripts/settings-table`. Every key begins with `SIMULCAST_`. Settings are read once, at
+start; a wrong value stops the start, and the error has the key, the value and an example.
+
+- **The service** reads them from the environment. It refuses a `SIMULCAST_` variable that is not a
+  setting.
+- **Your own app** has them in `app.config`. Those that are marked *service* have no effect there.
+  A `SIMULCAST_` key that has no effect causes a warning; name your own keys with
+  `init_app(own_settings=…)`.
+
+A list is text with commas between its items, or a list in `app.config`. A setting that is true or
+false is `true` or `false`, or 1 or 0.
 """
+_ABOUT = {
+    rows.Shelf.FIRST: "A service that is reached from the Internet needs all five; an app needs the first.",
+    rows.Shelf.LIMITS: "Each one protects memory, disk or other clients. Raise one when a client meets it for a good reason.",
+    rows.Shelf.RARELY: "The defaults are right for most installations.",
+}
+_FOOT = "gunicorn's own variables (`BIND`, `WEB_CONCURRENCY`, …) are in [operations](operations.md).\n"
 
 
 def page() -> str:
-    """The whole page."""
-    parts = [_HEAD, "## The extension\n", _table(_extension_rows()), "## The service\n", _table(_service_rows())]
-    parts.append("gunicorn's own (`BIND`, `WEB_CONCURRENCY`, …) are in [operations](operations.md).\n")
-    return "\n".join(parts)
+    """Write the whole page."""
+    shelves = [f"## {shelf}\n\n{about}\n\n{_table(shelf)}" for shelf, about in _ABOUT.items()]
+    return "\n".join([_HEAD, *shelves, _FOOT])
 
 
-def _extension_rows() -> Iterator[tuple[str, object, str, str]]:
-    for row in dataclasses.fields(Settings):
-        yield row.name, row.default, row.metadata["unit"], row.metadata["help"]
-
-
-def _service_rows() -> Iterator[tuple[str, object, str, str]]:
-    for row in TABLE:
-        yield row.name, row.default, row.unit, row.help
-
-
-def _table(rows: Iterable[tuple[str, object, str, str]]) -> str:
-    lines = ["| key | default | unit | what it does |", "| --- | --- | --- | --- |"]
-    for name, default, unit, help in rows:
-        shown = f"`{default}`" if default not in ("", [], ()) else "none"
-        lines.append(f"| `SIMULCAST_{name.upper()}` | {shown} | {unit} | {help} |")
+def _table(shelf: rows.Shelf) -> str:
+    lines = ["| key | default | unit | in | what it holds |", "| --- | --- | --- | --- | --- |"]
+    lines += [_line(row, "both") for row in extension.ROWS if row.shelf is shelf]
+    lines += [_line(row, "service") for row in TABLE if row.shelf is shelf]
     return "\n".join(lines) + "\n"
+
+
+def _line(row: rows.Row, of: str) -> str:
+    return f"| `{row.key}` | {_shown(row)} | {row.unit} | {of} | {row.help} |"
+
+
+def _shown(row: rows.Row) -> str:
+    if row.default in ("", ()):
+        return "none"
+    return f"`{str(row.default).lower()}`" if isinstance(row.default, bool) else f"`{row.default}`"
 
 
 if __name__ == "__main__":

@@ -80,8 +80,11 @@ class Simulcast(Publishing, Streaming):
         """
         if KEY in app.extensions:
             raise RuntimeError("This app has a Simulcast already. Call init_app once for each app.")
-        for key, nearest in misspelt(app.config, own_settings).items():
-            _log.warning("%s is not a setting, so it has no effect. Did you mean %s?", key, nearest)
+        for key, meant in misspelt(app.config, own_settings).items():
+            hint = (
+                f"Did you mean {meant}?" if meant else "If it is your app's own, name it in init_app(own_settings=…)."
+            )
+            _log.warning("%s is not a setting of the extension, so it has no effect. %s", key, hint)
         settings = located(Settings.from_config(app.config), app.instance_path)
         check_url(settings)
         app.extensions[KEY] = AppState(settings, create=create)

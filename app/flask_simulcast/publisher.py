@@ -35,7 +35,8 @@ from .event import (
 )
 from .hub.hub import Hub
 from .metrics import Metrics
-from .settings import PREFIX, Settings
+from .rows import PREFIX
+from .settings import Settings
 from .transports.app_json import default_of
 
 _MAX_CHANNELS = 1000

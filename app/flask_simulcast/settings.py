@@ -1,28 +1,25 @@
-"""The SIMULCAST_* settings: one table, read once and checked at start.
+"""The extension's settings: one table, read once and checked at start.
 
 `docs/settings.md` is written from this table (`scripts/settings-table`); a test compares the two.
 """
 
 from __future__ import annotations
 
-import difflib
+import json
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from . import url
-from .errors import SettingError
+from .rows import PREFIX, Integer, Number, Row, Shelf, boolean, matching, names, nearest, patterns, text
 
-PREFIX = "SIMULCAST_"
-_NAMES = "tuple[str, ...]"
-_NAMES_EXAMPLES = {"presence_channels": "chat.*,room:*", "allowed_origins": "https://app.example,http://localhost:3000"}
 # Of one address. A school or an office is one address, and so is a proxy that the app was not told of: less than half of the
 # places would turn such a site's own people away. With a handful of places there is nothing to share out.
 _HALF = -1
 _FEW_LISTENERS = 16
 _ORIGIN = re.compile(r"https?://[^/\s*?#@]+", re.ASCII)
+_MAX_HISTORY_SECONDS = 10 * 366 * 86400
 
 
 class Retention(NamedTuple):
@@ -34,9 +31,32 @@ class Retention(NamedTuple):
     replay: int = 0
 
 
-def setting(default: Any, help: str, *, unit: str = "", minimum: float = 0, maximum: float = 1 << 40) -> Any:
-    """A row of the table: default, unit, bounds, and what it does."""
-    return field(default=default, metadata={"help": help, "unit": unit, "minimum": minimum, "maximum": maximum})
+def setting(read: Callable[[Any], Any], default: Any, help: str, **others: Any) -> Any:
+    """A row of the table."""
+    return field(default=default, metadata={"row": Row("", read, default, help, **others)})
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    found = names(value)
+    for origin in found:
+        if origin != "*" and _ORIGIN.fullmatch(origin) is None:
+            raise ValueError(f"has {origin!r}, which is not an origin")
+    return found
+
+
+def _retentions(value: Any) -> dict[str, Retention]:
+    """Read a mapping, or its JSON. The longest prefix comes first."""
+    try:
+        given = dict(json.loads(value) if isinstance(value, str) else value)
+        rows = {
+            str(prefix): Retention(int(events), float(seconds), *map(int, replay))
+            for prefix, (events, seconds, *replay) in given.items()
+        }
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("does not map prefixes to [events, seconds, replay]") from None
+    if any(r.events < 0 or r.replay < 0 or not 0 <= r.seconds <= _MAX_HISTORY_SECONDS for r in rows.values()):
+        raise ValueError("has a negative or too large bound")
+    return dict(sorted(rows.items(), key=lambda row: len(row[0]), reverse=True))
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,197 +67,203 @@ class Settings:
     """
 
     broker_url: str = setting(
+        text,
         "sqlite:///simulcast.db",
-        "Where the log is: sqlite:///<path> (relative to the app's instance folder; four slashes for an absolute path), "
-        "redis://[user:password@]host[:port][/db] (rediss:// with TLS, unix://<path>, sentinel://host[:port],host[:port]/service), "
-        "or memory://",
+        "Where the log of events is: sqlite:///<path> (a relative path begins in the app's instance folder, an absolute one "
+        "has four slashes), redis://[user:password@]host[:port][/db] (rediss:// with TLS, unix://<path>, "
+        "sentinel://host[:port],host[:port]/service), or memory://.",
+        shelf=Shelf.FIRST,
+        show=url.shown,
     )
-    history_events: int = setting(1000, "Events kept per channel; at least these many stay.", unit="events")
-    history_seconds: float = setting(3600, "Age up to which events are kept.", unit="s", maximum=10 * 366 * 86400)
+    history_events: int = setting(
+        Integer(),
+        1000,
+        "Number of events of a channel that are kept, however old they are.",
+        unit="events",
+        shelf=Shelf.LIMITS,
+    )
+    history_seconds: float = setting(
+        Number(0, _MAX_HISTORY_SECONDS),
+        3600,
+        "Age up to which all events of a channel are kept.",
+        unit="s",
+        shelf=Shelf.LIMITS,
+    )
     history_channels: Mapping[str, Any] = setting(
+        _retentions,
         (),
-        'Other bounds for channels that begin with a prefix, as {"prefix": [events, seconds]} or, with what a new listener '
-        "is given unasked, [events, seconds, replay]; the longest prefix wins.",
-    )
-    replay_events: int = setting(
-        0, "How many of the newest events a new listener is given unasked.", unit="events", maximum=100_000
+        "Retention of channels that begin with a prefix, as a mapping (JSON in the environment): "
+        '{"prefix": [events, seconds, replay]}, without replay if it is 0; the longest prefix wins.',
+        example='{"chat:": [200, 86400]}',
     )
     history_bytes: int = setting(
-        512 << 20, "Size of the log on disk; the oldest events go first.", unit="bytes", minimum=1 << 20
+        Integer(1 << 20),
+        512 << 20,
+        "Size of the log above which its oldest events are removed.",
+        unit="bytes",
+        shelf=Shelf.LIMITS,
+    )
+    replay_events: int = setting(
+        Integer(0, 100_000),
+        0,
+        "Number of a channel's newest events that a new listener receives first, unless it asks for another number.",
+        unit="events",
     )
     max_event_bytes: int = setting(
-        64 << 10, "Largest encoded data of one event.", unit="bytes", minimum=1, maximum=16 << 20
-    )
-    listener_queue_bytes: int = setting(
+        Integer(1, 16 << 20),
         64 << 10,
-        "What waits for one slow listener before it falls back to reading history at its own pace.",
+        "Largest data of one event, encoded as JSON; a WebSocket client may send messages of twice this size.",
         unit="bytes",
-        minimum=1024,
-        maximum=64 << 20,
+        shelf=Shelf.LIMITS,
+        was=("websocket_message_bytes",),
     )
-    page_bytes: int = setting(
-        64 << 10, "One page of history, and one chunk of a response.", unit="bytes", minimum=1024, maximum=64 << 20
-    )
-    ring_events: int = setting(
-        10_000, "The newest events that a worker keeps in memory for listeners about to go live.", unit="events"
-    )
-    ring_bytes: int = setting(4 << 20, "The same, in bytes of data.", unit="bytes")
-    heartbeat_seconds: float = setting(
-        15, "A listener that was sent nothing for so long gets a heartbeat.", unit="s", minimum=0.1, maximum=3600
-    )
-    stall_seconds: float = setting(
-        60, "A listener that does not take one chunk in this time is closed.", unit="s", minimum=1, maximum=86400
-    )
-    retry_ms: int = setting(
-        2000, "How long an EventSource waits before it reconnects.", unit="ms", minimum=1, maximum=3_600_000
-    )
-    eventsource_refusals: int = setting(
-        1,
-        "1: a native EventSource, whose page can read no status, is told a 401 or 403 as 200 with `closed`, and 204 when it "
-        "comes back. 0: it gets the status, as every other client does.",
-        maximum=1,
+    queue_bytes: int = setting(
+        Integer(1024, 64 << 20),
+        64 << 10,
+        "Bytes that wait in memory for one slow client; after that its listener reads from the log at its own pace, and a "
+        "WebSocket handler that sends to it waits. The same number of bytes from a WebSocket client can wait for its handler.",
+        unit="bytes",
+        shelf=Shelf.LIMITS,
+        was=("listener_queue_bytes", "websocket_queue_bytes"),
     )
     max_listeners: int = setting(
+        Integer(1),
         3600,
-        "Listeners of one worker. Keep it below gunicorn's worker_connections, so that health checks get through.",
-        minimum=1,
+        "Largest number of listeners of one worker; keep it below gunicorn's worker_connections, or health checks can't "
+        "connect to a full worker.",
+        shelf=Shelf.LIMITS,
     )
     max_listeners_per_user: int = setting(
-        100, "Listeners of one user in one worker; 0 for no bound.", maximum=1_000_000
+        Integer(0, 1_000_000),
+        100,
+        "Largest number of listeners of one user in one worker; 0 for no limit.",
+        shelf=Shelf.LIMITS,
     )
     max_listeners_per_address: int = setting(
+        Integer(_HALF, 1_000_000),
         _HALF,
-        "Listeners of one address in one worker, and WebSockets of one; an IPv6 network (/64) counts as one address. -1: half of "
-        "SIMULCAST_MAX_LISTENERS, but at least 16, so that one address can't take every place; 0: no bound. Behind a proxy the app "
-        "must know its hop count, or all clients have the proxy's address.",
-        minimum=_HALF,
-        maximum=1_000_000,
+        "Largest number of listeners, and of WebSockets, of one address in one worker; 0 for no limit, -1 for half of "
+        "SIMULCAST_MAX_LISTENERS and at least 16. An IPv6 network (/64) counts as one address. Behind a proxy the app must "
+        "know the number of proxies; otherwise all clients have the proxy's address.",
+        shelf=Shelf.LIMITS,
     )
-    max_channels_per_listener: int = setting(32, "Channels that one listener may name.", minimum=1, maximum=10_000)
-    presence_channels: tuple[str, ...] = setting(
-        (),
-        "Channels whose listeners are told of each other: names, or beginnings with a star, with commas between them.",
-    )
-    presence_lease_seconds: float = setting(
-        8,
-        "The listeners of a worker that was killed or is frozen leave after so long.",
-        unit="s",
-        minimum=1,
-        maximum=60,
-    )
-    presence_grace_seconds: float = setting(
-        3, "Who is back so soon, after a reload of the page say, has not left.", unit="s", maximum=60
+    max_channels_per_listener: int = setting(
+        Integer(1, 10_000), 32, "Largest number of channels that one listener may name.", shelf=Shelf.LIMITS
     )
     max_grant_seconds: float = setting(
+        Number(60, 366 * 86400),
         86400,
-        "Longest time for which a token may hold. A revocation is remembered for so long.",
+        "Longest time that a token may be valid; revocations are remembered for the same time.",
         unit="s",
-        minimum=60,
-        maximum=366 * 86400,
+        shelf=Shelf.LIMITS,
+    )
+    websocket_rate: int = setting(
+        Integer(),
+        100,
+        "Number of messages per second that a WebSocket client may send, with two seconds' worth at once; 0 for no limit.",
+        unit="messages/s",
+        shelf=Shelf.LIMITS,
+        was=("websocket_messages_per_second",),
     )
     allowed_origins: tuple[str, ...] = setting(
+        _origins,
         (),
-        "Origins besides the app's own from which a browser may listen and publish, with commas between them: "
-        "https://app.example. A lone star is any origin, without cookies.",
+        "Origins, besides the app's own, of pages that may listen and publish, separated by commas; * for any origin, "
+        "without cookies.",
+        example="https://app.example,http://localhost:3000",
     )
-    websocket_message_bytes: int = setting(
-        128 << 10,
-        "Largest message that a WebSocket client may send: an event, and what is around it.",
-        unit="bytes",
-        minimum=126,
-        maximum=1 << 30,
+    presence_channels: tuple[str, ...] = setting(
+        patterns,
+        (),
+        "Channels that have presence, separated by commas: names, or prefixes that end in a star (chat.*).",
+        example="chat.*,room:*",
     )
-    websocket_fragments: int = setting(
-        1024, "Frames in which a WebSocket client may send one message.", minimum=1, maximum=1 << 20
+    presence_lease_seconds: float = setting(
+        Number(1, 60),
+        8,
+        "Time after which the listeners of a killed or frozen worker count as gone.",
+        unit="s",
     )
-    websocket_messages_per_second: int = setting(
-        100, "Messages that a WebSocket client may send, over time; twice as many at once; 0 for no bound.", unit="1/s"
+    heartbeat_seconds: float = setting(
+        Number(0.1, 3600),
+        15,
+        "Time without an event after which a listener is sent a heartbeat, and a WebSocket client a ping.",
+        unit="s",
     )
-    websocket_frames_per_second: int = setting(1000, "The same for frames of any kind: fragments, pings.", unit="1/s")
-    websocket_queue_bytes: int = setting(
-        64 << 10,
-        "What waits for the handler of a WebSocket, and what waits for its client, before the sender has to wait.",
-        unit="bytes",
-        minimum=1024,
-        maximum=64 << 20,
+    stall_seconds: float = setting(
+        Number(1, 86400),
+        60,
+        "Time after which a client that takes no data, or a WebSocket client that answers no ping, is disconnected.",
+        unit="s",
     )
-    websocket_compression: int = setting(
-        0,
-        "1: permessage-deflate with WebSocket clients that offer it. What is compressed costs time on both sides, and can tell "
-        "an onlooker by its length what is in it.",
-        maximum=1,
+    retry_ms: int = setting(
+        Integer(1, 3_600_000), 2000, "Time that an EventSource waits before it reconnects.", unit="ms"
     )
     drain_seconds: float = setting(
-        1, "How long a stopping worker waits for its streams to take their goodbye.", unit="s", minimum=0, maximum=60
-    )
-    append_seconds: float = setting(
-        5, "How long a publish waits for its turn at the log.", unit="s", minimum=0.01, maximum=60
-    )
-    sqlite_commit: str = setting(
-        "inline",
-        'SQLite only. "inline": commit where the publisher stands when its turn is free, else in a thread. '
-        '"thread": always in a thread; costs two to five times the time, and a hung disk stops nothing but publishing.',
-    )
-
-    redis_prefix: str = setting(
-        "simulcast", "Redis only. What all keys begin with, in braces: apps that share a Redis have one each."
-    )
-    redis_seconds: float = setting(
-        2,
-        "Redis only. How long connecting may take, and an answer; after that a publish fails.",
+        Number(0, 60),
+        1,
+        "Time that a stopping worker waits until its clients have received their last bytes.",
         unit="s",
-        minimum=0.1,
-        maximum=60,
+    )
+    broker_seconds: float = setting(
+        Number(0, 60),
+        0,
+        "Time that a call waits for the log before it fails: for its turn to write to SQLite, or for a connection to Redis "
+        "and for an answer; 0 for 5 seconds with SQLite and 2 with Redis.",
+        unit="s",
+        example="5",
+        was=("append_seconds", "redis_seconds"),
+    )
+    eventsource_refusals: bool = setting(
+        boolean,
+        True,
+        "Whether a native EventSource, whose page can't read a status, receives a 401 or 403 as a `closed` event, and then "
+        "204; if false, it receives the status, as other clients do.",
+    )
+    websocket_compression: bool = setting(
+        boolean,
+        False,
+        "Whether permessage-deflate is used with WebSocket clients that offer it. Compression costs time on both sides, and "
+        "the length of a compressed message can reveal its content.",
+    )
+    sqlite_commit_in_thread: bool = setting(
+        boolean,
+        False,
+        "Whether every commit to SQLite runs in a thread: then a hung disk blocks only publishing, and publishing takes two "
+        "to five times as long. If false, a commit runs in a thread only when the publisher must wait for its turn.",
+        was=("sqlite_commit",),
+    )
+    redis_prefix: str = setting(
+        matching(r"[A-Za-z0-9._:-]{1,64}", "1 to 64 characters of A-Z a-z 0-9 . _ : -"),
+        "simulcast",
+        "First part of all keys in Redis, in braces; apps that share a Redis need different ones.",
     )
 
     def __post_init__(self) -> None:
-        for row in fields(self):
-            value = getattr(self, row.name)
-            if isinstance(row.default, int | float):
-                _check_number(row.name, value, row.metadata["minimum"], row.metadata["maximum"], row.default)
-            elif isinstance(row.default, str) and not isinstance(value, str):
-                raise _wrong(row.name, value, "is not text", row.default)
-            elif isinstance(row.default, tuple) and row.type == _NAMES and not _are_names(value):
-                raise _wrong(row.name, value, "is not a list of names", _NAMES_EXAMPLES[row.name])
-        for pattern in self.presence_channels:
-            if "*" in pattern[:-1]:
-                raise _wrong("presence_channels", pattern, "has a star before its end", "chat.*,room:*")
-        for origin in self.allowed_origins:
-            if origin != "*" and _ORIGIN.fullmatch(origin) is None:
-                raise _wrong("allowed_origins", origin, "is not an origin", _NAMES_EXAMPLES["allowed_origins"])
-        if self.sqlite_commit not in ("inline", "thread"):
-            raise _wrong("sqlite_commit", self.sqlite_commit, 'is neither "inline" nor "thread"', "inline")
-        if not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", self.redis_prefix, re.ASCII):
-            raise _wrong(
-                "redis_prefix", self.redis_prefix, "is not 1 to 64 characters of A-Z a-z 0-9 . _ : -", "simulcast"
-            )
+        for row in ROWS:
+            object.__setattr__(self, row.name, row.value(getattr(self, row.name)))
         if self.max_listeners_per_address == _HALF:
             object.__setattr__(self, "max_listeners_per_address", max(self.max_listeners // 2, _FEW_LISTENERS))
-        self._prefixes  # noqa: B018 - a wrong mapping must stop the start
 
     def __repr__(self) -> str:
-        rows = [f"{row.name}={_shown(row.name, getattr(self, row.name))}" for row in fields(self)]
-        return f"Settings({', '.join(rows)})"
+        shown = {row.name: row.show(getattr(self, row.name)) for row in ROWS}
+        return f"Settings({', '.join(f'{name}={value}' for name, value in shown.items())})"
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Read the SIMULCAST_* keys of a Flask config. Text is converted; keys of others are left alone.
+        """Read the extension's keys of a Flask config. Text is converted; other keys are left alone.
 
         Raises:
             SettingError: A value can't be used. Names the key, the value and an example.
         """
-        values = {}
-        for row in fields(cls):
-            value = config.get(PREFIX + row.name.upper())
-            if value is not None:
-                values[row.name] = _converted(row.name, value, row.default)
-        return cls(**values)
+        return cls(**{row.name: config[row.key] for row in ROWS if config.get(row.key) is not None})
 
     def retention(self, channel: str) -> Retention:
         """How much of this channel is kept."""
-        for prefix, retention in self._prefixes:
+        found: Retention
+        for prefix, found in self.history_channels.items():
             if channel.startswith(prefix):
-                return retention
+                return found
         return Retention(self.history_events, self.history_seconds, self.replay_events)
 
     @property
@@ -248,95 +274,28 @@ class Settings:
     @property
     def longest_history_seconds(self) -> float:
         """The greatest age that any channel's history may have."""
-        return max([self.history_seconds, *(retention.seconds for _, retention in self._prefixes)])
+        others: list[float] = [retention.seconds for retention in self.history_channels.values()]
+        return max([self.history_seconds, *others])
 
     @property
     def most_history_bytes(self) -> int:
         """The hard bound of the log's file. It leaves room for what trimming, which runs behind, has not taken away yet."""
         return self.history_bytes * 2
 
-    @cached_property
-    def _prefixes(self) -> list[tuple[str, Retention]]:
-        return _retentions(self.history_channels)
+
+#: The table, in the order of the fields.
+ROWS: tuple[Row, ...] = tuple(replace(row.metadata["row"], name=row.name) for row in fields(Settings))
 
 
 def misspelt(config: Mapping[str, Any], own: Collection[str] = ()) -> dict[str, str]:
-    """Keys of a Flask config that are no settings but look like one, each with the one that it is nearest to. A key that
-    resembles none is the app's.
+    """Find the SIMULCAST_* keys of a Flask config that are not settings.
 
     Args:
-        own: SIMULCAST_* keys that are the app's, too.
+        own: SIMULCAST_* keys that are the app's own.
+
+    Returns:
+        For each, the key that is probably meant; empty for none.
     """
-    known = [PREFIX + row.name.upper() for row in fields(Settings)]
-    unknown = [key for key in config if str(key).startswith(PREFIX) and key not in known and key not in own]
-    names = [key.removeprefix(PREFIX) for key in known]  # alone: what all begin with would make all alike
-    nearest = {key: difflib.get_close_matches(key.removeprefix(PREFIX).upper(), names, n=1) for key in unknown}
-    return {key: PREFIX + names[0] for key, names in nearest.items() if names}
-
-
-def _retentions(value: Any) -> list[tuple[str, Retention]]:
-    """The prefixes, longest first."""
-    example = '{"chat:": [200, 86400]}'
-    rows = []
-    try:
-        for prefix, (events, seconds, *replay) in dict(value).items():
-            rows.append((str(prefix), Retention(int(events), float(seconds), *map(int, replay))))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise _wrong(
-            "history_channels", value, "does not map prefixes to [events, seconds, replay]", example
-        ) from error
-    if any(r.events < 0 or r.replay < 0 or not 0 <= r.seconds <= 10 * 366 * 86400 for _, r in rows):
-        raise _wrong("history_channels", value, "has a negative or too large bound", example)
-    return sorted(rows, key=lambda row: len(row[0]), reverse=True)
-
-
-def names(value: Any) -> tuple[str, ...]:
-    """A list of names, or text with commas between them."""
-    given = value.split(",") if isinstance(value, str) else value
-    return tuple(name.strip() for name in given if name.strip())
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(name, str) for name in value)
-
-
-def _converted(name: str, value: Any, default: Any) -> Any:
-    if name in _NAMES_EXAMPLES:
-        try:
-            return names(value)
-        except (TypeError, AttributeError) as error:
-            raise _wrong(name, value, "is not a list of names", _NAMES_EXAMPLES[name]) from error
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(value, str) or not isinstance(default, int | float):
-        return value
-    try:
-        return type(default)(value) if isinstance(default, float) else _number(value)
-    except ValueError as error:
-        raise _wrong(name, value, "is not a number", default) from error
-
-
-def _number(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        number = float(text)
-        return int(number) if number.is_integer() else number
-
-
-def _check_number(name: str, value: Any, minimum: float, maximum: float, example: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(name, value, "is not a number", example)
-    if not name.endswith("_seconds") and value not in (float("inf"), float("-inf")) and value % 1:
-        raise _wrong(name, value, "is not a whole number", example)
-    if not minimum <= value <= maximum:
-        raise _wrong(name, value, f"is not between {minimum:g} and {maximum:g}", example)
-
-
-def _wrong(name: str, value: Any, what: str, example: Any) -> SettingError:
-    key = f"{PREFIX}{name.upper()}"
-    return SettingError(f"{key}={_shown(name, value)} {what}. Use for example {key}={example}.")
-
-
-def _shown(name: str, value: Any) -> str:
-    return url.shown(value) if name == "broker_url" else repr(value)
+    known = {row.key for row in ROWS} | set(own)
+    unknown = [key for key in map(str, config) if key.startswith(PREFIX) and key not in known]
+    return {key: nearest(key, ROWS) for key in unknown}

@@ -20,6 +20,7 @@ from ..flask_simulcast import SettingError, UnauthorizedError
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: as long as the hash
 _MIN_RSA_BITS = 2048  # RFC 7518, 3.3
 _MAX_FILE_BYTES = 1 << 20
+_SETTING = "SIMULCAST_JWT_PUBLIC_KEY_FILE"
 _HS256, _RS256, _ES256 = "HS256", "RS256", "ES256"
 
 
@@ -63,21 +64,24 @@ class Keys:
         return algorithm, key
 
 
-def read_keys(secret: str, public_key_file: str, jwks_file: str) -> Keys:
+def read_keys(secret: str, public_key_file: str) -> Keys:
     """The keys that the settings name; empty for none.
+
+    Args:
+        secret: Or empty.
+        public_key_file: A public key in PEM, or a key set, which is JSON; or empty.
 
     Raises:
         SettingError: One of them can't be used.
     """
-    if public_key_file and jwks_file:
-        raise SettingError("Both SIMULCAST_JWT_PUBLIC_KEY_FILE and SIMULCAST_JWT_JWKS_FILE are set. Set one of them.")
-    single = {}
-    if secret:
-        single[_HS256] = _secret(secret)
-    if public_key_file:
-        algorithm, key = _public_key(public_key_file)
-        single[algorithm] = key
-    return Keys(single, _key_set(jwks_file) if jwks_file else {})
+    single: dict[str, Any] = {_HS256: _secret(secret)} if secret else {}
+    if not public_key_file:
+        return Keys(single)
+    text = _read(public_key_file)
+    if text.lstrip().startswith(b"{"):
+        return Keys(single, _key_set(public_key_file, text))
+    algorithm, key = _public_key(public_key_file, text)
+    return Keys(single | {algorithm: key})
 
 
 def _secret(text: str) -> bytes:
@@ -90,21 +94,19 @@ def _secret(text: str) -> bytes:
         ) from None
 
 
-def _public_key(path: str) -> tuple[str, Any]:
-    setting = "SIMULCAST_JWT_PUBLIC_KEY_FILE"
-    text = _read(setting, path)
-    _require_cryptography(setting)
+def _public_key(path: str, text: bytes) -> tuple[str, Any]:
+    _require_cryptography()
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
         key = load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm):
-        raise SettingError(f"{setting}={path!r} is no public key. {_HOW_TO_PEM}") from None
+        raise SettingError(f"{_SETTING}={path!r} is no public key. {_HOW_TO_PEM}") from None
     algorithm = _algorithm_of(key)
     if algorithm is None:
         raise SettingError(
-            f"{setting}={path!r} is neither an RSA key of at least {_MIN_RSA_BITS} bits nor a P-256 key. {_HOW_TO_PEM}"
+            f"{_SETTING}={path!r} is neither an RSA key of at least {_MIN_RSA_BITS} bits nor a P-256 key. {_HOW_TO_PEM}"
         )
     return algorithm, key
 
@@ -112,19 +114,17 @@ def _public_key(path: str) -> tuple[str, Any]:
 _HOW_TO_PEM = "Use PEM text, for example from: openssl pkey -in private.pem -pubout"
 
 
-def _key_set(path: str) -> dict[tuple[str, str], Any]:
+def _key_set(path: str, text: bytes) -> dict[tuple[str, str], Any]:
     """The keys of a JWKS file (RFC 7517). Those for other uses and algorithms are passed over."""
-    setting = "SIMULCAST_JWT_JWKS_FILE"
-    text = _read(setting, path)
     try:
         rows = json.loads(text)["keys"]
         found = [row for row in rows if row.get("use", "sig") == "sig"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise SettingError(f'{setting}={path!r} is no key set. Use JSON: {{"keys": [{{"kid": "1", …}}]}}.') from None
-    _require_cryptography(setting)
+        raise SettingError(f'{_SETTING}={path!r} is no key set. Use JSON: {{"keys": [{{"kid": "1", …}}]}}.') from None
+    _require_cryptography()
     keys: dict[tuple[str, str], Any] = {}
     for number, row in enumerate(found):
-        where = f"{setting}={path!r}, key {number}"
+        where = f"{_SETTING}={path!r}, key {number}"
         if row.get("kty") == "oct" or "d" in row:
             raise SettingError(f"{where}, is secret. Put public keys alone into a key set, and make that key anew.")
         algorithm, key = _from_row(row, where)
@@ -138,7 +138,7 @@ def _key_set(path: str) -> dict[tuple[str, str], Any]:
         keys[algorithm, kid] = key
     if not keys:
         raise SettingError(
-            f"{setting}={path!r} has no key for {_RS256} or {_ES256}. Use an RSA key of {_MIN_RSA_BITS} bits, or a P-256 key."
+            f"{_SETTING}={path!r} has no key for {_RS256} or {_ES256}. Use an RSA key of {_MIN_RSA_BITS} bits, or a P-256 key."
         )
     return keys
 
@@ -170,20 +170,20 @@ def _algorithm_of(key: Any) -> str | None:
     return None
 
 
-def _read(setting: str, path: str) -> bytes:
+def _read(path: str) -> bytes:
     try:
         with Path(path).open("rb") as file:
             return file.read(_MAX_FILE_BYTES)
     except OSError as error:
         raise SettingError(
-            f"{setting}={path!r} can't be read: {error.strerror}. Name a file that the service may read."
+            f"{_SETTING}={path!r} can't be read: {error.strerror}. Name a file that the service may read."
         ) from None
 
 
-def _require_cryptography(setting: str) -> None:
+def _require_cryptography() -> None:
     try:
         import cryptography  # noqa: F401
     except ImportError:
         raise SettingError(
-            f"{setting} needs the package cryptography, which is not installed. Use: pip install 'pyjwt[crypto]'"
+            f"{_SETTING} needs the package cryptography, which is not installed. Use: pip install 'pyjwt[crypto]'"
         ) from None

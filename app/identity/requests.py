@@ -60,10 +60,8 @@ def init_app(app: Flask) -> None:
         SettingError: A key can't be used.
     """
     config = app.config
-    keys = read_keys(
-        config["SIMULCAST_JWT_KEY"], config["SIMULCAST_JWT_PUBLIC_KEY_FILE"], config["SIMULCAST_JWT_JWKS_FILE"]
-    )
-    always = tuple(config["SIMULCAST_ANONYMOUS_CHANNELS"])
+    keys = read_keys(config["SIMULCAST_JWT_KEY"], config["SIMULCAST_JWT_PUBLIC_KEY_FILE"])
+    always = config["SIMULCAST_ANONYMOUS_CHANNELS"]
     with app.app_context():
         max_seconds = simulcast.settings.max_grant_seconds
     app.extensions[_KEY] = _Auth(

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 def init_app(app: Flask) -> None:
     """Check the host of each request before anything else, including WebSockets and unknown URLs."""
-    names: list[str] = app.config["SIMULCAST_TRUSTED_HOSTS"]
+    names: tuple[str, ...] = app.config["SIMULCAST_TRUSTED_HOSTS"]
     has_proxy = app.config["SIMULCAST_PROXY_HOPS"] > 0
     if has_proxy and not names:
         _log.warning(

@@ -22,10 +22,12 @@ from .errors import ApiError
 _KEY = "simulcast_limits"
 # Some 200 bytes each. Who is forgotten begins with a full bucket; he was the one who had waited longest.
 _MAX_BUCKETS = 10_000
-# Seconds' worth of tickets that may come at once.
-_TICKET_BURST = 10
+# Seconds' worth of events, and of tickets, that may come at once: a batch of 1000 events at the default rate.
+BURST_SECONDS = 10
 # Seconds' worth of reads that may come at once: usually a channel's whole history.
-_READ_BURST = 4
+_READ_BURST_SECONDS = 4
+# For one user. A page needs one ticket for each connect; each is remembered until its grant ends, so they must not be free.
+TICKETS_PER_SECOND = 10
 
 
 class Buckets:
@@ -117,7 +119,7 @@ class _Limits(NamedTuple):
     """Of one app in this process."""
 
     publish: PublishLimits
-    tickets: Buckets | None
+    tickets: Buckets
     reads: Buckets | None
 
 
@@ -125,15 +127,16 @@ def init_app(app: Flask) -> None:
     """Read the settings."""
     config = app.config
     per_user, per_address = config["SIMULCAST_PUBLISH_RATE"], config["SIMULCAST_PUBLISH_RATE_PER_ADDRESS"]
-    burst = config["SIMULCAST_PUBLISH_BURST"]
-    tickets, reads = config["SIMULCAST_TICKET_RATE"], config["SIMULCAST_READ_RATE"]
     app.extensions[_KEY] = _Limits(
-        PublishLimits(
-            Buckets(per_user, burst) if per_user else None, Buckets(per_address, burst) if per_address else None
-        ),
-        Buckets(tickets, _TICKET_BURST * tickets) if tickets else None,
-        Buckets(reads, _READ_BURST * reads) if reads else None,
+        PublishLimits(_buckets(per_user, BURST_SECONDS), _buckets(per_address, BURST_SECONDS)),
+        Buckets(TICKETS_PER_SECOND, BURST_SECONDS * TICKETS_PER_SECOND),
+        _buckets(config["SIMULCAST_READ_RATE"], _READ_BURST_SECONDS),
     )
+
+
+def _buckets(rate: int, burst_seconds: int) -> Buckets | None:
+    """Return buckets that are full at the beginning; None for no limit."""
+    return Buckets(rate, burst_seconds * rate) if rate else None
 
 
 def check_publish(events: int) -> None:
@@ -156,7 +159,7 @@ def check_ticket() -> None:
     """
     grant, buckets = simulcast.grant(), _here().tickets
     name = grant.user or grant.token_id
-    if buckets is None or not name:
+    if not name:
         return
     seconds = take_from_all([(buckets, name)])
     if seconds > 0:

@@ -56,7 +56,7 @@ def _append(file: str, name: str, events: str) -> None:
     from app.flask_simulcast.settings import Settings
 
     _wait_for_go()
-    broker = SQLiteBroker(file, Settings(append_seconds=30), Clock())
+    broker = SQLiteBroker(file, Settings(broker_seconds=30), Clock())
     for n in range(int(events)):
         (position,) = broker.append([Draft("c", name, str(n))])
         print(position)
@@ -103,7 +103,7 @@ def _take(file: str, tickets: str) -> None:
     from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.settings import Settings
 
-    broker = SQLiteBroker(file, Settings(append_seconds=30), Clock())
+    broker = SQLiteBroker(file, Settings(broker_seconds=30), Clock())
     _wait_for_go()
     print(*filter(None, (broker.pop_text(f"ticket {n}") for n in range(int(tickets)))))
     broker.close()
@@ -116,7 +116,7 @@ def _come_and_go(file: str, worker: str, seed: str) -> None:
     from app.flask_simulcast.settings import Settings
     from app.flask_simulcast.testing.promises.coming_and_going import BusyWorker
 
-    broker = SQLiteBroker(file, Settings(append_seconds=30), Clock())
+    broker = SQLiteBroker(file, Settings(broker_seconds=30), Clock())
     busy = BusyWorker(broker, worker, seed=int(seed), lease_seconds=0.05, grace_seconds=0.01)
     _wait_for_go()
     for _ in range(150):

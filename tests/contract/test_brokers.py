@@ -39,7 +39,7 @@ class TestSQLiteInThread(TestSQLite):
     tickets = 1_000
 
     def open(self, **settings: object) -> Broker:
-        return super().open(sqlite_commit="thread", **settings)
+        return super().open(sqlite_commit_in_thread=True, **settings)
 
 
 class TestRedis(BrokerContract):

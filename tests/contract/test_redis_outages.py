@@ -99,7 +99,7 @@ def test_two_hundred_who_append_to_a_frozen_redis_know_within_three_seconds(
 
 
 def test_who_reads_or_waits_at_a_frozen_redis_is_told_so(server: Redis, open_redis: Open) -> None:
-    broker = open_redis(server.url, redis_seconds=0.5)
+    broker = open_redis(server.url, broker_seconds=0.5)
     position = broker.append([draft()])[0]
     broker.wait(0.01)
     asks: list[Callable[[], object]] = [
@@ -133,7 +133,7 @@ def test_who_reads_or_waits_at_a_frozen_redis_is_told_so(server: Redis, open_red
 
 
 def test_fifty_who_read_from_a_frozen_redis_are_told_so_and_leave_nothing(server: Redis, open_redis: Open) -> None:
-    broker = open_redis(server.url, redis_seconds=0.5)
+    broker = open_redis(server.url, broker_seconds=0.5)
     position = broker.append([draft()])[0]
     outcomes: list[tuple[str, float]] = []
     server.freeze()
@@ -152,7 +152,7 @@ def test_fifty_who_read_from_a_frozen_redis_are_told_so_and_leave_nothing(server
 
 @pytest.mark.parametrize("seconds", [0.1, 0.2])
 def test_a_quiet_log_is_no_outage_however_short_answers_are(server: Redis, open_redis: Open, seconds: float) -> None:
-    broker = open_redis(server.url, redis_seconds=seconds)
+    broker = open_redis(server.url, broker_seconds=seconds)
     position = open_redis(server.url).head()
     outages = 0
     for _ in range(40):
@@ -202,7 +202,7 @@ def test_what_was_acknowledged_outlives_a_killed_redis(server: Redis, open_redis
 @needs_loop
 def test_greenlets_killed_at_any_moment_leave_the_others_to_go_on(server: Redis, open_redis: Open) -> None:
     dice = random.Random(5)
-    broker = open_redis(server.url, redis_seconds=10)  # it is the killing that is tried, not how busy the machine is
+    broker = open_redis(server.url, broker_seconds=10)  # it is the killing that is tried, not how busy the machine is
     start = broker.head()
     answers: dict[str, Position] = {}
     uncertain: set[str] = set()

@@ -127,7 +127,7 @@ def test_threads_may_share_a_broker(open_broker: Open) -> None:
 def test_greenlets_that_append_at_once_all_get_their_own_positions(open_broker: Open) -> None:
     if not is_patched():
         pytest.skip("for a process with a loop")
-    broker = open_broker(append_seconds=30)
+    broker = open_broker(broker_seconds=30)
     start = broker.head()
     other = processes.start("freeze", broker._log.path)  # has the turn, so that they pile up
     assert other.stdout is not None
@@ -304,7 +304,7 @@ def test_a_wiped_file_is_noticed(path: Path, clock: FakeClock, open_broker: Open
 
 
 def test_an_append_behind_a_foreign_lock_is_certainly_not_stored(path: Path, open_broker: Open) -> None:
-    broker = open_broker(append_seconds=0.3)
+    broker = open_broker(broker_seconds=0.3)
     head = broker.head()
     with closing(shell(path)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -319,7 +319,7 @@ def test_an_append_behind_a_foreign_lock_is_certainly_not_stored(path: Path, ope
 
 
 def test_an_append_waits_for_a_foreign_lock_that_goes_in_time(path: Path, open_broker: Open) -> None:
-    broker = open_broker(append_seconds=20)
+    broker = open_broker(broker_seconds=20)
     with closing(shell(path)) as other:
         other.execute("BEGIN IMMEDIATE")
         thread = threading.Thread(target=lambda: (time.sleep(0.1), other.execute("ROLLBACK")))
@@ -333,7 +333,7 @@ def test_an_append_waits_for_a_foreign_lock_that_goes_in_time(path: Path, open_b
 
 @pytest.mark.parametrize("events", [1, 100])
 def test_an_append_behind_a_frozen_writer_is_certainly_not_stored(path: Path, open_broker: Open, events: int) -> None:
-    broker = open_broker(append_seconds=0.3)
+    broker = open_broker(broker_seconds=0.3)
     head = broker.head()
     turn = WriteLock(f"{path}.lock")
     assert turn.try_take()
@@ -349,7 +349,7 @@ def test_an_append_behind_a_frozen_writer_is_certainly_not_stored(path: Path, op
 
 
 def test_a_lease_and_upkeep_do_not_wait_for_a_frozen_writer_for_ever(path: Path, open_broker: Open) -> None:
-    broker = open_broker(append_seconds=0.3)
+    broker = open_broker(broker_seconds=0.3)
     turn = WriteLock(f"{path}.lock")
     assert turn.try_take()
     release = threading.Timer(8, turn.release)
@@ -368,7 +368,7 @@ def test_a_lease_and_upkeep_do_not_wait_for_a_frozen_writer_for_ever(path: Path,
 
 def test_a_reader_who_takes_his_time_holds_up_nobody(path: Path, clock: FakeClock, open_broker: Open) -> None:
     """A write-ahead log that has grown is begun anew under the turn; who still reads the old one must not be waited for."""
-    broker = open_broker(append_seconds=1)
+    broker = open_broker(broker_seconds=1)
     with closing(shell(path)) as other:
         broker.append([draft()])
         other.execute("BEGIN")
@@ -604,7 +604,7 @@ def test_a_write_ahead_log_larger_than_the_file_can_be_does_not_count_as_room_th
 def test_closing_waits_for_upkeep_that_is_under_way(path: Path, open_broker: Open) -> None:
     if not is_patched():
         pytest.skip("for a process with a loop")
-    broker = open_broker(append_seconds=20)
+    broker = open_broker(broker_seconds=20)
     broker.maintain()
     broker.append([draft()])
     turn = WriteLock(f"{path}.lock")

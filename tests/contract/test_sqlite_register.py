@@ -62,7 +62,7 @@ class Later(Clock):
 
 @pytest.mark.parametrize("patched", [False, True])
 def test_a_text_is_given_to_one_of_two_processes(path: Path, open_broker: Open, patched: bool) -> None:
-    broker = open_broker(use=Clock(), append_seconds=30)
+    broker = open_broker(use=Clock(), broker_seconds=30)
     for n in range(2000):
         broker.put_text(f"ticket {n}", str(n), 60)
     takers = [processes.start("take", path, 2000, patched=patched) for _ in range(2)]
@@ -72,7 +72,7 @@ def test_a_text_is_given_to_one_of_two_processes(path: Path, open_broker: Open, 
 
 
 def test_presence_stays_true_while_two_processes_come_go_and_sweep(path: Path, open_broker: Open) -> None:
-    broker = open_broker(use=Clock(), history_events=1_000_000, append_seconds=30)
+    broker = open_broker(use=Clock(), history_events=1_000_000, broker_seconds=30)
     start = broker.head()
     workers = [processes.start("come_and_go", path, f"w{n}", n, patched=bool(n)) for n in range(2)]
     processes.go(workers)
@@ -213,7 +213,7 @@ def test_a_round_of_upkeep_that_finds_nothing_writes_nothing(path: Path, open_br
 
 
 def test_reading_and_an_unknown_text_wait_for_no_turn(path: Path, open_broker: Open) -> None:
-    broker = open_broker(append_seconds=5)
+    broker = open_broker(broker_seconds=5)
     check_in(broker, ANN)
     turn = WriteLock(f"{path}.lock")
     assert turn.try_take()
@@ -232,7 +232,7 @@ def test_reading_and_an_unknown_text_wait_for_no_turn(path: Path, open_broker: O
 
 
 def test_a_write_behind_a_frozen_writer_says_that_nothing_was_stored(path: Path, open_broker: Open) -> None:
-    broker = open_broker(append_seconds=0.3)
+    broker = open_broker(broker_seconds=0.3)
     broker.put_text("t", "x", 30)
     turn = WriteLock(f"{path}.lock")
     assert turn.try_take()

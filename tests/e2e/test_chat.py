@@ -12,7 +12,7 @@ from app.identity.tokens import mint
 from tests.tools.chromium import Chromium, Page, open_chromium
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY
-from tests.tools.serving import Server
+from tests.tools.serving import GRACE_SECONDS, Server
 
 MARKUP = "<img src=x onerror=\"document.title='broken'\">\n<script>document.title='broken'</script>"
 
@@ -28,7 +28,7 @@ server = server_fixture(
     workers=2,
     jwt_key=JWT_KEY,
     anonymous_channels="chat.open",
-    presence_grace_seconds=0.5,
+    constants={GRACE_SECONDS: 0.5},
     retry_ms=200,
 )
 

@@ -19,6 +19,7 @@ from tests.faults.checker import History, judge
 from tests.faults.generator import Follower, Publisher
 from tests.faults.sizes import SIZES
 from tests.tools.clients import Crowd, SSEClient
+from tests.tools.serving import PAGE_BYTES
 from tests.tools.tiers import Store, on
 
 AT_ONCE = 20
@@ -115,7 +116,7 @@ def join_at_random_moments(store: Store, *channels: str) -> None:
 @on("sqlite", "redis")
 def test_p6_readers_that_stall_and_come_back_miss_nothing(store: Store) -> None:
     joining = Joining("P6, P7: readers that stall", store, "flow")
-    with store.serve(history_events=HISTORY, listener_queue_bytes=4096, page_bytes=4096) as server:
+    with store.serve(history_events=HISTORY, queue_bytes=4096, constants={PAGE_BYTES: 4096}) as server:
         publisher = Publisher(joining.history, [server.port], rate=RATE, batch=10, size=500)
         publisher.start()
         never = threading.Event()

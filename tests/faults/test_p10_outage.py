@@ -109,7 +109,7 @@ def test_p10_streams_stay_open_while_redis_is_killed_and_started_again(store: St
 
 @on("sqlite")
 def test_p10_streams_stay_open_while_another_process_keeps_the_turn(store: Store) -> None:
-    with store.serve(history_events=100_000, append_seconds=2) as server:
+    with store.serve(history_events=100_000, broker_seconds=2) as server:
         nemesis = HoldTurn(random.Random(12), store.folder / "log.db", 4)
         through("P10: turn not given back", store, server, nemesis, SIZES.freezes)
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.flask_simulcast import Settings
 from tests.tools.clients import SSEClient
-from tests.tools.serving import BEARER, Server, free_port, serve, wait_until
+from tests.tools.serving import BEARER, BURST_SECONDS, CHAT_BURST_SECONDS, Server, free_port, serve, wait_until
 from tests.tools.ws_client import WSClient
 
 STREAM = "/api/v1/stream?channel=a"
@@ -72,7 +72,7 @@ def test_one_client_has_one_limit_however_the_proxy_writes_its_address(tmp_path:
 
 def test_the_publish_rate_of_an_address_counts_in_the_same_way(tmp_path: Path) -> None:
     """bug F2 and F3"""
-    settings = {"proxy_hops": 1, "publish_rate_per_address": 1, "publish_burst": 2}
+    settings = {"proxy_hops": 1, "publish_rate_per_address": 1, "constants": {BURST_SECONDS: 2}}
     with serve_on(tmp_path, "[::]", **settings) as server:
 
         def publish(source: str, forwarded_for: str = "") -> int:
@@ -90,7 +90,12 @@ def test_the_publish_rate_of_an_address_counts_in_the_same_way(tmp_path: Path) -
 
 def test_an_anonymous_speaker_is_bound_by_the_address_without_its_port(tmp_path: Path) -> None:
     """bug F3, in the chat"""
-    settings = {"chat_anonymous": True, "chat_burst": 2, "proxy_hops": 1, "broker_url": "memory://"}
+    settings = {
+        "chat_anonymous": True,
+        "constants": {CHAT_BURST_SECONDS: 2},
+        "proxy_hops": 1,
+        "broker_url": "memory://",
+    }
     with serve(tmp_path, **settings) as server:
         seen = [
             server.request(

@@ -24,7 +24,7 @@ from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
 from tests.tools.redis_server import serve_redis
 from tests.tools.relay import Relay
-from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.serving import BEARER, GRACE_SECONDS, Server, serve, wait_until
 
 CARRIED_OUT = re.compile(r"Command (\w+) carried out")
 
@@ -334,7 +334,7 @@ def test_a_command_that_was_sent_is_not_said_to_be_not_stored_when_the_log_goes_
     """sec F8, its sibling: who waited was told 503 "Nothing was stored; try again"."""
     with (
         serve_redis(tmp_path / "redis") as redis,
-        serve(tmp_path / "server", broker_url=redis.url, redis_seconds=0.5) as server,
+        serve(tmp_path / "server", broker_url=redis.url, broker_seconds=0.5) as server,
     ):
         call(server, "PUT", "/wukongs/sent/status", {})
         with listener(server, "sent") as client:
@@ -464,7 +464,7 @@ def _send_surely(server: Server, name: str, key: str) -> str:
 
 def test_it_goes_on_after_a_reload_and_a_restart_of_the_service(tmp_path: Path) -> None:
     folder = tmp_path / "server"
-    settings: dict[str, Any] = {"workers": 2, "jwt_key": JWT_KEY, "presence_grace_seconds": 30}
+    settings: dict[str, Any] = {"workers": 2, "jwt_key": JWT_KEY, "constants": {GRACE_SECONDS: 30}}
     with Relay(0) as relay:
         with serve(folder, **settings) as server:
             relay.target = server.port

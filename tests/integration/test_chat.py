@@ -18,7 +18,7 @@ import pytest
 from tests.tools.clients import Block, SSEClient
 from tests.tools.fixtures import fleet_fixture
 from tests.tools.fleet import CHAT, Fleet, call, connect, fleet, listen, token
-from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.serving import BEARER, CHAT_BURST_SECONDS, Server, serve, wait_until
 
 RIGHTS = ["chat.*"]
 NOBODY: dict[str, str] = {}
@@ -364,7 +364,7 @@ def test_without_a_token_one_listens_where_it_is_open_and_speaks_nowhere(tmp_pat
 
 
 def test_a_flood_is_told_when_to_go_on_and_stops_nobody_else(tmp_path: Path) -> None:
-    with fleet(tmp_path, app="wsgi:app", chat_rate=1, chat_burst=3, chat_anonymous=1) as workers:
+    with fleet(tmp_path, app="wsgi:app", chat_rate=1, constants={CHAT_BURST_SECONDS: 3}, chat_anonymous=1) as workers:
         path, body = "/api/v1/chat/flood/message", {"message": "x"}
         answers = [workers.one.request("POST", path, body, of("ann")) for _ in range(6)]
         statuses = [status for status, _, _ in answers]

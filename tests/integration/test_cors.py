@@ -11,7 +11,7 @@ from werkzeug.routing import Rule
 
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
-from tests.tools.serving import BEARER, KEY, Server, serve
+from tests.tools.serving import BEARER, BURST_SECONDS, KEY, Server, serve
 
 PAGE = "https://app.example"
 FOREIGN = "https://evil.example"
@@ -133,7 +133,7 @@ def test_an_answer_of_every_kind_can_be_read(
 
 
 def test_who_publishes_too_fast_can_read_when_to_try_again(tmp_path: Path) -> None:
-    limits = {"publish_rate_per_address": 1, "publish_burst": 1}
+    limits = {"publish_rate_per_address": 1, "constants": {BURST_SECONDS: 1}}
     with serve(tmp_path, allowed_origins=PAGE, **limits) as server:
         answers = [
             server.request("POST", "/api/v1/events", {"channel": "a", "data": 1}, {"Origin": PAGE} | BEARER)

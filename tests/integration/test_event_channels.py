@@ -10,11 +10,13 @@ import pytest
 from app.identity.tokens import mint
 from tests.tools.clients import Block, SSEClient
 from tests.tools.fixtures import server_fixture
-from tests.tools.serving import BEARER, Server
+from tests.tools.serving import BEARER, GRACE_SECONDS, Server
 
 JWT_KEY = "j" * 32
 
-server = server_fixture(on=("sqlite", "redis"), jwt_key=JWT_KEY, presence_channels="room.*", presence_grace_seconds=0.1)
+server = server_fixture(
+    on=("sqlite", "redis"), jwt_key=JWT_KEY, presence_channels="room.*", constants={GRACE_SECONDS: 0.1}
+)
 
 
 def named(block: Block) -> tuple[str, str]:

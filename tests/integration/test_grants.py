@@ -17,7 +17,7 @@ from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import call, token
-from tests.tools.serving import BEARER, KEY, ROOT, Server, serve, wait_until
+from tests.tools.serving import BEARER, BURST_SECONDS, KEY, ROOT, TICKETS_PER_SECOND, Server, serve, wait_until
 
 JWT_KEY = "j" * 32
 COOKIE = "session"
@@ -190,7 +190,9 @@ def test_publishing_is_open_with_tokens_alone(tmp_path: Path) -> None:
 
 
 def test_one_user_publishes_at_a_rate_and_the_key_as_it_likes(tmp_path: Path) -> None:
-    with serve(tmp_path, broker_url="memory://", jwt_key=JWT_KEY, publish_rate=2, publish_burst=4) as server:
+    with serve(
+        tmp_path, broker_url="memory://", jwt_key=JWT_KEY, publish_rate=2, constants={BURST_SECONDS: 2}
+    ) as server:
         bob, alice = token("bob", publish=["*"]), token("alice", publish=["*"])
         batch = [{"channel": "a", "data": number} for number in range(4)]
         call(server, "POST", "/events", batch, bob, 201)
@@ -225,7 +227,11 @@ def test_behind_a_unix_socket_without_hops_the_address_is_unknown_and_that_is_sa
     path = tmp_path / "gunicorn.sock"
     bind = f"unix:{path}"
     with serve(
-        tmp_path / "service", bind=bind, broker_url="memory://", publish_rate_per_address=1, publish_burst=5
+        tmp_path / "service",
+        bind=bind,
+        broker_url="memory://",
+        publish_rate_per_address=1,
+        constants={BURST_SECONDS: 5},
     ) as server:
         for _ in range(20):
             assert post_over(path, {"X-Forwarded-For": "192.0.2.1"}) == 201
@@ -233,7 +239,7 @@ def test_behind_a_unix_socket_without_hops_the_address_is_unknown_and_that_is_sa
 
 
 def test_one_user_has_tickets_at_a_rate(tmp_path: Path) -> None:
-    with serve(tmp_path, broker_url="memory://", jwt_key=JWT_KEY, ticket_rate=1) as server:
+    with serve(tmp_path, broker_url="memory://", jwt_key=JWT_KEY, constants={TICKETS_PER_SECOND: 1}) as server:
         ann, bob = (token(user, subscribe=["closed.*"]) for user in ("ann", "bob"))
         for _ in range(10):
             call(server, "POST", "/tickets", None, ann, 201)
@@ -296,10 +302,10 @@ def test_the_command_line_says_what_to_do(
     [
         ({"jwt_key": "too short"}, "SIMULCAST_JWT_KEY=(not shown)"),
         ({"jwt_public_key_file": "/nowhere.pem"}, "SIMULCAST_JWT_PUBLIC_KEY_FILE='/nowhere.pem'"),
-        ({"jwt_jwks_file": "/dev/null"}, "SIMULCAST_JWT_JWKS_FILE='/dev/null'"),
+        ({"jwt_public_key_file": "/dev/null"}, "SIMULCAST_JWT_PUBLIC_KEY_FILE='/dev/null'"),
         ({"jwt_cookie": "a b"}, "SIMULCAST_JWT_COOKIE='a b'"),
         ({"publish_rate": "-1"}, "SIMULCAST_PUBLISH_RATE='-1'"),
-        ({"publish_burst": "0"}, "SIMULCAST_PUBLISH_BURST='0'"),
+        ({"max_batch_events": "0"}, "SIMULCAST_MAX_BATCH_EVENTS='0'"),
     ],
 )
 def test_a_wrong_setting_stops_the_start(tmp_path: Path, settings: dict[str, str], said: str) -> None:

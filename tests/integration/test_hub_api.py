@@ -228,7 +228,8 @@ def test_listening_is_open_only_where_it_was_opened(tmp_path: Path) -> None:
         ({"history_channels": "{"}, ["SIMULCAST_HISTORY_CHANNELS", "'{'", "86400"]),
         ({"history_channels": '{"a": 5}'}, ["SIMULCAST_HISTORY_CHANNELS", "86400"]),
         ({"anonymous_channels": "a*b"}, ["SIMULCAST_ANONYMOUS_CHANNELS", "'a*b'", "star"]),
-        ({"sqlite_commit": "fast"}, ["SIMULCAST_SQLITE_COMMIT", "'fast'", "inline"]),
+        ({"sqlite_commit_in_thread": "fast"}, ["SIMULCAST_SQLITE_COMMIT_IN_THREAD", "'fast'", "False"]),
+        ({"redis_seconds": "2"}, ["SIMULCAST_REDIS_SECONDS", "Did you mean SIMULCAST_BROKER_SECONDS"]),
         ({"WORKER_TIMEOUT": "x"}, ["WORKER_TIMEOUT", "'x'", "30"]),
     ],
 )

@@ -25,7 +25,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "jwt_key": JWT_KEY,
         "anonymous_channels": "open.*",
         "read_rate": RATE,
-        "websocket_messages_per_second": 0,
+        "websocket_rate": 0,
     }
     with serve(folder, **settings) as server:
         for _ in range(20):

@@ -28,7 +28,7 @@ from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import fleet_fixture
 from tests.tools.fleet import JWT_KEY, Fleet
-from tests.tools.serving import BEARER, KEY, Server, serve, wait_until
+from tests.tools.serving import BEARER, BURST_SECONDS, KEY, TICKETS_PER_SECOND, Server, serve, wait_until
 from tests.tools.sockets import JSONSocket
 from tests.tools.ws_client import WSClient
 
@@ -46,6 +46,7 @@ _secrets: set[str] = set()  # whatever must not be found in a log at the end
 
 workers = fleet_fixture(
     app="tests.apps.inspected:app",
+    constants={TICKETS_PER_SECOND: 1000},
     ACCESS_LOG="-",
     anonymous_channels="open.*",
     jwt_audience=AUDIENCE,
@@ -130,7 +131,7 @@ def test_hs_rs_confusion_and_unknown_kid(tmp_path: Path) -> None:
     row = dict(RSAAlgorithm.to_jwk(public, as_dict=True)) | {"kid": "1"}
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [row]}))
     with serve(
-        tmp_path / "server", jwt_jwks_file=tmp_path / "jwks.json", jwt_audience=AUDIENCE, anonymous_channels=""
+        tmp_path / "server", jwt_public_key_file=tmp_path / "jwks.json", jwt_audience=AUDIENCE, anonymous_channels=""
     ) as server:
         good = jwt.encode(CLAIMS, private, "RS256", headers={"kid": "1"})
         assert is_let_in(server, bearer(good))
@@ -671,7 +672,7 @@ def posts_until_limited(server: Server, headers: Callable[[int], dict[str, str]]
 
 
 def test_a_forged_x_forwarded_for(tmp_path: Path) -> None:
-    limits = {"publish_rate_per_address": 1, "publish_burst": 5}
+    limits = {"publish_rate_per_address": 1, "constants": {BURST_SECONDS: 5}}
     with serve(tmp_path / "none", broker_url="memory://", **limits) as server:
         assert posts_until_limited(server, lambda n: {"X-Forwarded-For": f"192.0.2.{n}"}, 20) < 10, "without a proxy"
     with serve(tmp_path / "one", broker_url="memory://", proxy_hops=1, **limits) as server:

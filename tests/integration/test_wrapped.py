@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.tools.clients import SSEClient
-from tests.tools.serving import Server, serve, wait_until
+from tests.tools.serving import GRACE_SECONDS, Server, serve, wait_until
 
 PLACES = 8
 CLIENTS = 10
@@ -22,7 +22,7 @@ SILENT = ["compressor", "another_body"]  # no event arrives
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    options = {"max_listeners": PLACES, "presence_grace_seconds": 0.1, "KEEPALIVE": 1}
+    options = {"max_listeners": PLACES, "constants": {GRACE_SECONDS: 0.1}, "KEEPALIVE": 1}
     with serve(tmp_path_factory.mktemp("wrapped"), app="tests.apps.wrapped:app", **options) as server:
         come_and_go(server, "/sse", "generator")  # what is loaded and opened once is no leak
         wait_until(lambda: inspect(server)["listeners"] == 0, 10, "the listeners to be gone")

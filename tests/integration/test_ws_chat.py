@@ -22,7 +22,7 @@ from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import fleet_fixture
 from tests.tools.fleet import CHAT, JWT_KEY, Fleet, call, connect, fleet, token
-from tests.tools.serving import Server, serve, wait_until
+from tests.tools.serving import CHAT_BURST_SECONDS, GRACE_SECONDS, Server, serve, wait_until
 from tests.tools.sockets import JSONSocket
 
 RIGHTS = ["chat.*"]
@@ -275,7 +275,10 @@ def test_a_message_that_is_sent_again_with_its_key_is_the_same_one(workers: Flee
 
 
 def test_a_flood_is_an_error_that_says_when_and_the_connection_stays(tmp_path: Path) -> None:
-    with fleet(tmp_path, chat_rate=1, chat_burst=3, app="wsgi:app") as workers, ExitStack() as stack:
+    with (
+        fleet(tmp_path, chat_rate=1, constants={CHAT_BURST_SECONDS: 3}, app="wsgi:app") as workers,
+        ExitStack() as stack,
+    ):
         ann, bob = enter(stack, workers.one, "flood", "ann"), enter(stack, workers.one, "flood", "bob")
         answers = [ann.ask({"type": "message", "message": "x"}, str(number)) for number in range(6)]
         assert [one["type"] for one in answers[:3]] == ["reply"] * 3
@@ -368,7 +371,7 @@ def test_a_drain_says_1012_and_who_comes_back_elsewhere_has_missed_nothing(tmp_p
 
 
 def test_who_was_at_a_killed_worker_comes_back_at_the_other_and_has_missed_nothing(tmp_path: Path) -> None:
-    with fleet(tmp_path, app="wsgi:app", presence_lease_seconds=2, presence_grace_seconds=1) as workers:
+    with fleet(tmp_path, app="wsgi:app", presence_lease_seconds=2, constants={GRACE_SECONDS: 1}) as workers:
         with ExitStack() as stack:
             ann = enter(stack, workers.one, "killed", "ann")
             say(workers.two, "killed", "bob", "before")
@@ -386,7 +389,7 @@ def test_who_was_at_a_killed_worker_comes_back_at_the_other_and_has_missed_nothi
 
 def test_a_slow_reader_gets_everything_in_order_and_holds_up_nobody(tmp_path: Path) -> None:
     with (
-        fleet(tmp_path, app="tests.apps.inspected:app", chat_burst=1000) as workers,
+        fleet(tmp_path, app="tests.apps.inspected:app", constants={CHAT_BURST_SECONDS: 1000}) as workers,
         JSONSocket(workers.one, "/ws/chat/slow", of("slow"), receive_buffer=4096) as slow,
         JSONSocket(workers.one, "/ws/chat/slow", of("other")) as other,
     ):

@@ -188,7 +188,7 @@ def test_one_that_is_removed_says_so_to_its_listeners_and_is_gone(server: Server
 
 def test_a_report_that_is_answered_nothing_was_stored_is_not_stored_and_a_removal_neither(tmp_path: Path) -> None:
     """sec F8: the row stayed, and what listeners were not told was there."""
-    with serve(tmp_path, append_seconds=1) as server:
+    with serve(tmp_path, broker_seconds=1) as server:
 
         def put(name: str, n: int) -> int:
             return server.request("PUT", f"/api/v1/wukongs/{name}/status?interval=60", {"n": n}, BEARER)[0]
@@ -214,7 +214,7 @@ def test_a_report_that_is_answered_nothing_was_stored_is_not_stored_and_a_remova
 
 def test_one_whose_silence_could_not_be_told_is_told_of_later(tmp_path: Path) -> None:
     """sec F8: it was marked as told."""
-    with serve(tmp_path, append_seconds=1, wukong_stale_seconds=2) as server:
+    with serve(tmp_path, broker_seconds=1, wukong_stale_seconds=2) as server:
         server.request("PUT", "/api/v1/wukongs/quiet/status", {}, BEARER)
         with SSEClient(server.port, "/api/v1/wukongs/quiet/stream") as client:
             assert client.until("status").json["state"] == "online"

@@ -35,7 +35,8 @@ PARTS = {
 # Within a layer, as far as it goes: an event's errors, an audience's listeners.
 WITHIN = {
     ("event", "errors"),
-    ("settings", "errors"),
+    ("settings", "rows"),
+    ("rows", "errors"),
     ("settings", "url"),
     ("audience", "listener"),
     ("listener", "listen_request"),

@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 
 from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
-from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.serving import BEARER, CHAT_BURST_SECONDS, GRACE_SECONDS, Server, serve, wait_until
 
 JWT_KEY = "j" * 32
 CHAT = {
     "anonymous_channels": "chat.open*",
     "chat_anonymous": "true",
-    "chat_burst": 1000,
     "presence_lease_seconds": 2,
-    "presence_grace_seconds": 1,
+    "constants": {GRACE_SECONDS: 1, CHAT_BURST_SECONDS: 1000},
 }
 
 
@@ -42,7 +41,6 @@ def fleet(folder: Path, app: str = "tests.apps.hub_views:app", **settings: objec
         "broker_url": f"sqlite:///{folder}/log.db",
         "jwt_key": JWT_KEY,
         "publish_rate": 0,
-        "ticket_rate": 0,
         **settings,
     }
     with serve(folder / "one", app=app, **shared) as one, serve(folder / "two", app=app, **shared) as two:

@@ -12,13 +12,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEY = "k" * 32  # of a server that lives for one test
 BEARER = {"Authorization": f"Bearer {KEY}"}
+# Constants of the app that tests change.
+GRACE_SECONDS = "app.flask_simulcast.hub.place_reporter.GRACE_SECONDS"
+PAGE_BYTES = "app.flask_simulcast.hub.hub.PAGE_BYTES"
+BURST_SECONDS = "app.web.limits.BURST_SECONDS"
+TICKETS_PER_SECOND = "app.web.limits.TICKETS_PER_SECOND"
+CHAT_BURST_SECONDS = "app.features.chat.limits.BURST_SECONDS"
 
 
 def free_port() -> int:
@@ -147,6 +153,7 @@ def serve(
     through: Sequence[str] = (),
     app: str = "wsgi:app",
     config: Path | None = ROOT / "gunicorn.conf.py",
+    constants: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Iterator[Server]:
     """Start gunicorn as an operator would, in ``folder``, and stop it at the end.
@@ -160,6 +167,7 @@ def serve(
         through: A command that runs the one after it: ``ip netns exec name``.
         app: Another WSGI app than the service, importable from ``folder`` or the repository.
         config: For gunicorn; None for plain ``gunicorn -k gevent``, without our hooks.
+        constants: Values for constants that are no settings, by module and name.
         settings: SIMULCAST_* without the prefix in lower case; other names, in capitals, are handed on as they are.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,6 +180,9 @@ def serve(
         "SIMULCAST_PUBLISH_KEY": KEY,
         "SIMULCAST_ANONYMOUS_CHANNELS": "*",
     }
+    if constants:
+        environment |= {"TUNED_APP": app, "TUNED_CONSTANTS": json.dumps(dict(constants))}
+        app = "tests.apps.tuned:app"
     environment |= {k if k.isupper() else f"SIMULCAST_{k.upper()}": str(v) for k, v in settings.items()}
     plain = ["-k", "gevent", "-b", environment["BIND"], "--no-control-socket"]
     options = plain if config is None else ["-c", str(config)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from weakref import WeakSet
 
 import gevent
 import pytest
 
 from app.flask_simulcast.brokers.memory.broker import MemoryBroker
+from app.flask_simulcast.hub import hub as hub_module
 from app.flask_simulcast.hub.hub import Hub, hubs_of_this_process
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.metrics import Metrics
@@ -20,6 +21,8 @@ from tests.unit.simulation import FarBroker, World
 _spawned: WeakSet[gevent.Greenlet] = WeakSet()  # a walk over all objects, after each test, takes ten times as long
 gevent.Greenlet.add_spawn_callback(_spawned.add)
 
+Constants = Mapping[str, object]  # of the hub's module
+NONE: Constants = {}
 MakeHub = Callable[..., Hub]
 MakeWorld = Callable[..., World]
 
@@ -44,11 +47,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def make_hub(clock: FakeClock) -> Iterator[MakeHub]:
+def make_hub(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeHub]:
     """Hubs on a memory log, closed at the end with whoever still listens. ``is_far``: one whose reads switch."""
     hubs = []
 
-    def make(*, is_far: bool = False, **settings: object) -> Hub:
+    def make(*, is_far: bool = False, constants: Constants = NONE, **settings: object) -> Hub:
+        for name, value in constants.items():
+            monkeypatch.setattr(hub_module, name, value)
         checked = Settings(broker_url="memory://", **settings)  # type: ignore[arg-type]
         broker = FarBroker(checked, clock, let_others_in) if is_far else MemoryBroker(checked, clock)
         hub = Hub(broker, checked, Metrics(), sender=None)
@@ -67,7 +72,9 @@ def make_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorld]:
     """Hubs whose switches of greenlets are decided by dice, or by the test: quiet ones."""
     worlds = []
 
-    def make(seed: int = 0, *, is_quiet: bool = False, **settings: object) -> World:
+    def make(seed: int = 0, *, is_quiet: bool = False, constants: Constants = NONE, **settings: object) -> World:
+        for name, value in constants.items():
+            monkeypatch.setattr(hub_module, name, value)
         world = World(monkeypatch, seed, **settings)
         world.is_quiet = is_quiet
         worlds.append(world)

@@ -281,7 +281,7 @@ class World:
         monkeypatch.setattr(hub._pump, "_run", lambda: None)
         monkeypatch.setattr(hub._place_reporter, "start", lambda: None)
         if is_far:  # as few as the settings say
-            hub._ring._max_events = values.ring_events
+            hub._ring._max_events = hub_module.RING_EVENTS
 
     def end(self) -> None:
         """Everybody leaves."""
@@ -470,7 +470,7 @@ class World:
             with suppress(BrokerError):
                 client.sent = self.hub._catch_up.step(listener)
         elif listener._queue.qsize():
-            client.sent = listener.take(self.hub.settings.page_bytes)
+            client.sent = listener.take(hub_module.PAGE_BYTES)
         if client.sent:
             listener.writes(b"")
         client.is_busy = False

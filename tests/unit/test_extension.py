@@ -59,11 +59,13 @@ def test_set_up_twice_or_not_at_all_says_so() -> None:
 
 
 def test_a_misspelt_setting_is_told_at_the_start_and_does_not_stop_it(caplog: pytest.LogCaptureFixture) -> None:
-    make_app(SIMULCAST_HEARTBEAT=5, SIMULCAST_SHOP_COLOUR="green")
-    (record,) = caplog.records
-    assert record.levelname == "WARNING"
-    assert "SIMULCAST_HEARTBEAT is not a setting" in record.getMessage()
-    assert record.getMessage().endswith("Did you mean SIMULCAST_HEARTBEAT_SECONDS?")
+    make_app(SIMULCAST_HEARTBEAT=5, SIMULCAST_TRUSTED_HOSTS="shop.example")
+    misspelt, of_the_service = caplog.records
+    assert misspelt.levelname == of_the_service.levelname == "WARNING"
+    assert "SIMULCAST_HEARTBEAT is not a setting" in misspelt.getMessage()
+    assert misspelt.getMessage().endswith("Did you mean SIMULCAST_HEARTBEAT_SECONDS?")
+    assert "SIMULCAST_TRUSTED_HOSTS is not a setting of the extension" in of_the_service.getMessage()
+    assert of_the_service.getMessage().endswith("name it in init_app(own_settings=…).")
 
 
 def test_a_wrong_setting_stops_the_start() -> None:

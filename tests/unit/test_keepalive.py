@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.flask_simulcast.keepalive import PATIENCE_SECONDS, Keepalive, keepalive_for
-from app.flask_simulcast.settings import Settings
+from app.flask_simulcast.settings import ROWS, Settings
 
 HEARTBEATS = (5, 15, 30, 120)
-HEARTBEAT_BOUNDS = Settings.__dataclass_fields__["heartbeat_seconds"].metadata
-any_heartbeat = st.floats(HEARTBEAT_BOUNDS["minimum"], HEARTBEAT_BOUNDS["maximum"])
+HEARTBEAT = next(row for row in ROWS if row.name == "heartbeat_seconds")
+any_heartbeat = st.floats(HEARTBEAT.read.minimum, HEARTBEAT.read.maximum)
 
 
 def ended_at(keepalive: Keepalive, lost: int) -> int | None:

@@ -18,6 +18,8 @@ _PEOPLE_PER_ADDRESS = 10
 #: How many rooms a person may speak in at full rate at the same time; no reader follows more. Rooms cost nothing, so a limit for
 #: each room alone would be no limit.
 _ROOMS_AT_ONCE = 5
+#: Seconds' worth of messages that one person may send at once: an answer of several lines, after some thought.
+BURST_SECONDS = 10
 # For one person, and for a whole room: more nobody can read.
 _TYPING_PER_SECOND = 1
 _TYPING_PER_ROOM = 10
@@ -81,7 +83,8 @@ class Limits:
 
 def init_app(app: Flask) -> None:
     """Read the settings."""
-    app.extensions[_KEY] = Limits(app.config["SIMULCAST_CHAT_RATE"], app.config["SIMULCAST_CHAT_BURST"])
+    rate = app.config["SIMULCAST_CHAT_RATE"]
+    app.extensions[_KEY] = Limits(rate, BURST_SECONDS * rate)
 
 
 def here() -> Limits:

@@ -29,7 +29,7 @@ def check_url(settings: Settings) -> None:
         except ImportError as error:
             raise SettingError(f"{told} needs redis. Install it: pip install 'flask-simulcast[redis]'.") from error
         try:
-            url.make_pool(settings.broker_url, settings.redis_seconds)
+            url.make_pool(settings.broker_url, 1)
             return
         except ValueError as error:
             raise SettingError(

@@ -23,6 +23,9 @@ from ..settings import Settings
 _PLACES_AT_ONCE = 250
 _PAUSE_SECONDS = 0.02
 _RETRY_SECONDS = 1.0
+# A listener that reconnects within this time, for example after a page reload, does not count as having left. Longer than an
+# EventSource waits before it reconnects (SIMULCAST_RETRY_MS, 2 s).
+GRACE_SECONDS = 3.0
 
 _log = logging.getLogger("flask_simulcast")
 
@@ -34,7 +37,7 @@ class PlaceReporter:
         broker: Stores the places.
         worker: Id of the worker, which holds the lease.
         listeners: All current listeners of the worker.
-        settings: Duration of the lease and of the grace time.
+        settings: Duration of the lease.
         metrics: Counts reports that failed.
         on_written: Called after each report, because it may have stored presence events.
     """
@@ -53,7 +56,7 @@ class PlaceReporter:
         self._worker = worker
         self._listeners = listeners
         self._lease_seconds = settings.presence_lease_seconds
-        self._grace_seconds = settings.presence_grace_seconds
+        self._grace_seconds = GRACE_SECONDS
         self._on_written = on_written
         self._metrics = metrics
         self._come: dict[Listener, None] = {}

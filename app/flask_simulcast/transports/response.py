@@ -108,7 +108,7 @@ def prepare(
         present_on=present_on,
         meta=meta,
         address=address,
-        queue_bytes=settings.listener_queue_bytes,
+        queue_bytes=settings.queue_bytes,
         heartbeat_as_comment=options.get("heartbeat_as_comment", False),
     )
 

@@ -79,7 +79,7 @@ def test_a_view_that_makes_what_can_not_be_written_costs_one_event_too(make_hub:
 
 
 def test_a_herd_reads_its_page_once(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = make_hub(ring_events=0, page_bytes=1024)
+    hub = make_hub(constants={"RING_EVENTS": 0, "PAGE_BYTES": 1024})
     start = hub.broker.head()
     hub.publish(drafts(*range(1000)))
     herd = [Listener(ListenRequest(("c",), SSE, resume=str(start))) for _ in range(20)]
@@ -96,7 +96,7 @@ def test_a_herd_reads_its_page_once(make_hub: MakeHub, monkeypatch: pytest.Monke
 
 
 def test_a_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWorld) -> None:
-    world = make_world(is_quiet=True, ring_events=0)
+    world = make_world(is_quiet=True, constants={"RING_EVENTS": 0})
     hub, broker = world.hub, world.broker
     start = broker.append(drafts(0))[0]
     backup = broker.copy()
@@ -116,7 +116,7 @@ def test_a_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWorld) 
 
 @pytest.mark.parametrize("is_full", [False, True])
 def test_a_full_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWorld, is_full: bool) -> None:
-    world = make_world(is_quiet=True, ring_events=0)
+    world = make_world(is_quiet=True, constants={"RING_EVENTS": 0})
     hub, broker = world.hub, world.broker
     hub._catch_up._page_bytes = 5
     start = broker.append(drafts(0))[0]

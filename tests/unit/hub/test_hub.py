@@ -32,7 +32,7 @@ def test_a_new_listener_starts_at_the_head_and_gets_what_follows(make_hub: MakeH
 
 
 def test_one_who_resumes_gets_exactly_what_it_missed(make_hub: MakeHub) -> None:
-    hub = make_hub(page_bytes=1024)
+    hub = make_hub(constants={"PAGE_BYTES": 1024})
     positions = publish(hub, *range(1000))
     for resume_at in (0, 1, 500, 998, 999):
         reader = Reader(hub, resume=positions[resume_at])
@@ -109,7 +109,7 @@ def test_one_that_is_ahead_of_the_log_of_this_worker_has_it_read_on(make_hub: Ma
 
 
 def test_a_slow_reader_overflows_and_gets_everything_from_history(make_hub: MakeHub) -> None:
-    hub = make_hub(page_bytes=1024)
+    hub = make_hub(constants={"PAGE_BYTES": 1024})
     slow, fast = Reader(hub, queue_bytes=1024), Reader(hub)
     settle()
     slow.may_read.clear()
@@ -133,7 +133,7 @@ def test_a_slow_reader_overflows_and_gets_everything_from_history(make_hub: Make
 def test_trimming_that_passes_a_slow_reader_is_told_once_and_the_rest_follows(
     make_hub: MakeHub, clock: FakeClock
 ) -> None:
-    hub = make_hub(history_events=10, ring_events=0, page_bytes=1024)
+    hub = make_hub(history_events=10, constants={"RING_EVENTS": 0, "PAGE_BYTES": 1024})
     slow = Reader(hub, queue_bytes=1024)
     settle()
     slow.may_read.clear()

@@ -48,7 +48,7 @@ def test_nothing_is_lost_or_doubled_with_small_queues_and_pages(make_world: Make
 def test_nothing_is_lost_or_doubled_without_a_ring_that_reaches_back(
     make_world: MakeWorld, seed: int, ring_events: int, is_far: bool
 ) -> None:
-    world = make_world(seed, is_far=is_far, ring_events=ring_events)
+    world = make_world(seed, is_far=is_far, constants={"RING_EVENTS": ring_events})
     world.may_lose = is_far
     world.run(600)
     check_whole(world)
@@ -57,7 +57,7 @@ def test_nothing_is_lost_or_doubled_without_a_ring_that_reaches_back(
 @pytest.mark.parametrize("is_far", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_trimming_took_is_told(make_world: MakeWorld, seed: int, is_far: bool) -> None:
-    world = make_world(seed, is_far=is_far, history_events=3, ring_events=4)
+    world = make_world(seed, is_far=is_far, history_events=3, constants={"RING_EVENTS": 4})
     world.may_lose = is_far
     world.may_age = True
     world.run(500)

@@ -35,7 +35,7 @@ def reader(hub: Hub, user: str, *channels: str) -> Reader:
 
 
 def test_who_comes_is_there_at_once_and_who_goes_leaves_after_the_grace(make_hub: MakeHub, clock: FakeClock) -> None:
-    hub = make_hub(presence_grace_seconds=3)
+    hub = make_hub()
     ann = reader(hub, "ann")
     watcher = Reader(hub, "presence:c")
     settle()
@@ -55,7 +55,7 @@ def test_who_comes_is_there_at_once_and_who_goes_leaves_after_the_grace(make_hub
 
 
 def test_a_reload_is_no_leave(make_hub: MakeHub, clock: FakeClock) -> None:
-    hub = make_hub(presence_grace_seconds=3)
+    hub = make_hub()
     watcher = Reader(hub, "presence:c")
     settle()
     first = reader(hub, "ann")
@@ -133,7 +133,7 @@ def test_a_register_that_can_not_be_written_is_written_later(
 
 
 def test_a_worker_that_drains_leaves_with_its_listeners(make_hub: MakeHub, clock: FakeClock) -> None:
-    hub = make_hub(drain_seconds=0.1, presence_grace_seconds=3)
+    hub = make_hub(drain_seconds=0.1)
     ann = reader(hub, "ann")
     settle()
     hub.drain()

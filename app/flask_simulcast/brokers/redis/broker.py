@@ -33,6 +33,9 @@ from .url import make_pool
 _OPENINGS = 5
 # Redis checks ten times a second whether a blocked client has timed out, so a blocking read gets this extra time.
 _TICK_SECONDS = 0.2
+# For a connection, and for an answer. A network answers within milliseconds or not at all: measured, 200 publishers of a frozen
+# Redis know it after 2.0 s.
+_SECONDS = 2.0
 
 
 class RedisBroker(Broker):
@@ -47,16 +50,16 @@ class RedisBroker(Broker):
     reads_at_once = False
 
     def __init__(self, url: str, settings: Settings, clock: Clock | None = None) -> None:
-        pool = make_pool(url, settings.redis_seconds)
-        patient = make_pool(url, settings.redis_seconds + _TICK_SECONDS)
+        seconds = settings.broker_seconds or _SECONDS
+        pool, patient = make_pool(url, seconds), make_pool(url, seconds + _TICK_SECONDS)
         self._clock = clock
         self._prefix = f"{{{settings.redis_prefix}}}:"
         self._server = ""
-        self._links = Links(pool, self._meet, settings.redis_seconds)
+        self._links = Links(pool, self._meet, seconds)
         # Two separate connections, so that neither publishers nor the pump wait behind reads of history.
         self._append_link, self._read_link = Link(pool, self._meet), Link(pool, self._meet)
         self._committer = Committer(lambda arguments: self._on(self._append_link, scripts.APPEND, *arguments))
-        self._tail = Tail(Link(patient, self._meet), self._prefix + "tail", self._read_on, settings.redis_seconds)
+        self._tail = Tail(Link(patient, self._meet), self._prefix + "tail", self._read_on, seconds)
         self._maintenance = Maintenance(self._ask, settings, clock or Clock())
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:

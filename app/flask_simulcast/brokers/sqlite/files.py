@@ -26,6 +26,8 @@ from .write_lock import WriteLock
 
 T = TypeVar("T")
 _log = logging.getLogger("flask_simulcast")
+# For the turn to write, if the settings don't say. Longer than a busy disk needs for a checkpoint, and a caller still has an answer.
+_SECONDS = 5.0
 
 
 class Files:
@@ -38,7 +40,7 @@ class Files:
 
     def __init__(self, path: str, settings: Settings, clock: Clock) -> None:
         lock = path + ".lock"
-        wait = settings.append_seconds
+        wait = settings.broker_seconds or _SECONDS
         creator = WriteLock(lock)
         try:
             creator.take(wait)  # if it times out, two processes might create the file at once; then SQLite raises
@@ -51,9 +53,7 @@ class Files:
         self.maintainer = Appender(Store(path, busy_ms=busy_ms), WriteLock(lock), wait)
         self._inline = Appender(Store(path, max_bytes=room), WriteLock(lock), 0)
         self._threaded = Appender(Store(path, busy_ms=busy_ms, max_bytes=room), WriteLock(lock), wait)
-        self.committer = Committer(
-            self._inline, self._threaded, clock.time_ms, wait, settings.sqlite_commit == "thread"
-        )
+        self.committer = Committer(self._inline, self._threaded, clock.time_ms, wait, settings.sqlite_commit_in_thread)
         self.maintenance = Maintenance(path, self.maintainer, settings, clock)
         stat = os.stat(path)
         self._id = (stat.st_dev, stat.st_ino)

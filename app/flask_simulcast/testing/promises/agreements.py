@@ -122,8 +122,8 @@ class AgreementPromises(BrokerCase):
         assert broker.pop_text("t") == "again"
 
     def test_a_text_that_several_take_at_once_is_given_to_one(self) -> None:
-        broker = self.open(append_seconds=30)
-        other = self.open_other(broker, append_seconds=30)
+        broker = self.open(broker_seconds=30)
+        other = self.open_other(broker, broker_seconds=30)
         names = [f"ticket {n}" for n in range(self.tickets)]
         taken: list[str] = []  # appending to a list is atomic
 

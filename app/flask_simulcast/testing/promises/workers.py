@@ -73,10 +73,10 @@ class WorkerPromises(RegisterCase):
 
     def test_nobody_is_present_who_was_told_to_have_left_and_the_other_way_round(self) -> None:
         """Workers that come, go, freeze and end at the same time, while another one sweeps."""
-        broker = self.open(history_events=1_000_000, append_seconds=30)
+        broker = self.open(history_events=1_000_000, broker_seconds=30)
         start = broker.head()
         told_on = [PRESENCE_PREFIX + channel for channel in CHANNELS]
-        workers = [BusyWorker(self.open_other(broker, append_seconds=30), f"w{n}", seed=n) for n in range(3)]
+        workers = [BusyWorker(self.open_other(broker, broker_seconds=30), f"w{n}", seed=n) for n in range(3)]
         is_over = threading.Event()
 
         def sweep() -> None:

@@ -77,7 +77,7 @@ def by_hand(header: Any, claims: Any, secret: str = SECRET) -> str:
 
 
 def tokens(keys: Keys | None = None, **options: Any) -> Tokens:
-    return Tokens(read_keys(SECRET, "", "") if keys is None else keys, **{"max_seconds": DAY} | options)
+    return Tokens(read_keys(SECRET, "") if keys is None else keys, **{"max_seconds": DAY} | options)
 
 
 def refusal(token: str, taken: Tokens | None = None) -> str:
@@ -140,7 +140,7 @@ def test_rs256_and_es256_are_taken_by_public_key_file(tmp_path: Path) -> None:
     for key, algorithm in ((rsa_key(), "RS256"), (ec_key(), "ES256")):
         file = tmp_path / f"{algorithm}.pem"
         file.write_text(pem(key))
-        keys = read_keys("", str(file), "")
+        keys = read_keys("", str(file))
         assert keys.algorithms == [algorithm]
         assert tokens(keys).grant(signed(key=key, algorithm=algorithm)).user == "bob"
 
@@ -154,7 +154,7 @@ def test_a_key_set_is_asked_by_kid(tmp_path: Path) -> None:
 
 def test_a_secret_and_a_public_key_go_side_by_side_while_one_replaces_the_other(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(pem(rsa_key()))
-    both = tokens(read_keys(SECRET, str(tmp_path / "key.pem"), ""))
+    both = tokens(read_keys(SECRET, str(tmp_path / "key.pem")))
     assert both.grant(signed()).user == both.grant(signed(key=rsa_key(), algorithm="RS256")).user == "bob"
 
 
@@ -176,7 +176,7 @@ def test_a_clock_that_is_a_little_ahead_is_forgiven() -> None:
 def key_set(folder: Path, *rows: dict[str, Any]) -> Keys:
     file = folder / "jwks.json"
     file.write_text(json.dumps({"keys": rows}))
-    return read_keys("", "", str(file))
+    return read_keys("", str(file))
 
 
 def test_alg_none_is_refused() -> None:
@@ -198,9 +198,9 @@ def test_a_public_key_is_not_taken_for_a_secret(tmp_path: Path, looks: str) -> N
         "jwk": json.dumps(row(rsa_key(), "1")),
     }[looks]
     forged = by_hand({"alg": "HS256", "typ": "JWT", "kid": "1"}, {"exp": time.time() + 60}, text)
-    for keys in (read_keys("", str(tmp_path / "key.pem"), ""), key_set(tmp_path, row(rsa_key(), "1"))):
+    for keys in (read_keys("", str(tmp_path / "key.pem")), key_set(tmp_path, row(rsa_key(), "1"))):
         assert refusal(forged, tokens(keys)) == "token_algorithm"
-    both = read_keys(SECRET, str(tmp_path / "key.pem"), "")
+    both = read_keys(SECRET, str(tmp_path / "key.pem"))
     assert refusal(forged, tokens(both)) == "token_signature"
 
 
@@ -459,37 +459,33 @@ def test_claims_make_the_same_grant_whoever_reads_them() -> None:
 # Keys
 
 
-def missing(_: Path) -> tuple[str, str, str]:
-    return "", "/nowhere/key.pem", ""
+def missing(_: Path) -> tuple[str, str]:
+    return "", "/nowhere/key.pem"
 
 
-def not_pem(folder: Path) -> tuple[str, str, str]:
+def not_pem(folder: Path) -> tuple[str, str]:
     (folder / "key").write_text("hello")
-    return "", str(folder / "key"), ""
+    return "", str(folder / "key")
 
 
-def weak(folder: Path) -> tuple[str, str, str]:
+def weak(folder: Path) -> tuple[str, str]:
     (folder / "key").write_text(pem(rsa.generate_private_key(65537, 1024)))
-    return "", str(folder / "key"), ""
+    return "", str(folder / "key")
 
 
-def other_curve(folder: Path) -> tuple[str, str, str]:
+def other_curve(folder: Path) -> tuple[str, str]:
     (folder / "key").write_text(pem(ec.generate_private_key(ec.SECP384R1())))
-    return "", str(folder / "key"), ""
+    return "", str(folder / "key")
 
 
-def pem_as_secret(_: Path) -> tuple[str, str, str]:
-    return pem(rsa_key()), "", ""
+def pem_as_secret(_: Path) -> tuple[str, str]:
+    return pem(rsa_key()), ""
 
 
-def two_sources(_: Path) -> tuple[str, str, str]:
-    return "", "a", "b"
-
-
-def of_rows(*rows: Any) -> Callable[[Path], tuple[str, str, str]]:
-    def write(folder: Path) -> tuple[str, str, str]:
+def of_rows(*rows: Any) -> Callable[[Path], tuple[str, str]]:
+    def write(folder: Path) -> tuple[str, str]:
         (folder / "jwks").write_text(json.dumps({"keys": rows}))
-        return "", "", str(folder / "jwks")
+        return "", str(folder / "jwks")
 
     return write
 
@@ -502,7 +498,6 @@ def of_rows(*rows: Any) -> Callable[[Path], tuple[str, str, str]]:
         (weak, "2048"),
         (other_curve, "P-256"),
         (pem_as_secret, "(not shown)"),
-        (two_sources, "one of them"),
         (of_rows(), "has no key"),
         (of_rows({"kty": "oct", "k": "c2VjcmV0", "kid": "1"}), "is secret"),
         (of_rows({"kty": "RSA", "n": "AQAB", "e": "AQAB", "d": "AQAB", "kid": "1"}), "is secret"),
@@ -536,5 +531,5 @@ def test_without_cryptography_the_start_says_what_to_install(tmp_path: Path, mon
     (tmp_path / "key").write_text(pem(rsa_key()))
     monkeypatch.setitem(__import__("sys").modules, "cryptography", None)
     with pytest.raises(SettingError, match=r"pip install 'pyjwt\[crypto\]'"):
-        read_keys("", str(tmp_path / "key"), "")
-    assert read_keys(SECRET, "", "").algorithms == ["HS256"], "a secret needs it not"
+        read_keys("", str(tmp_path / "key"))
+    assert read_keys(SECRET, "").algorithms == ["HS256"], "a secret needs it not"

@@ -61,7 +61,7 @@ def test_what_is_no_name_stops_the_start(value: str) -> None:
 
 def test_the_names_are_a_list_in_lower_case() -> None:
     read = config.read({"SIMULCAST_TRUSTED_HOSTS": " Live.Example,.app.example , ::1"})
-    assert read["SIMULCAST_TRUSTED_HOSTS"] == ["live.example", ".app.example", "::1"]
+    assert read["SIMULCAST_TRUSTED_HOSTS"] == ("live.example", ".app.example", "::1")
 
 
 @pytest.mark.parametrize(

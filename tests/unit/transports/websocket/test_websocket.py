@@ -133,9 +133,9 @@ def test_without_a_rate_anything_goes() -> None:
 
 
 def test_limits_come_from_the_settings() -> None:
-    settings = Settings(websocket_message_bytes=1000, heartbeat_seconds=3)
+    settings = Settings(max_event_bytes=10_000, heartbeat_seconds=3)
     limits = Limits.of(settings, fragments=7)
-    assert (limits.message_bytes, limits.heartbeat_seconds, limits.fragments) == (1000, 3, 7)
+    assert (limits.message_bytes, limits.heartbeat_seconds, limits.fragments) == (20_000, 3, 7)
     assert Limits.of(Settings()) == Limits(), "one default, said twice"
 
 
