@@ -95,8 +95,7 @@ def first_key_of(milliseconds: int) -> int:
 
 
 def next_key(last: int, now_ms: int) -> int:
-    """Return the key after ``last``: the first key of now, or ``last + 1`` if that is larger. A clock that jumps back has no
-    effect."""
+    """Return the key after ``last``: the first key of now, or ``last + 1`` if that is larger, even if the clock jumps back."""
     return max(now_ms << COUNTER_BITS, last + 1)
 
 

@@ -1,1 +1,1 @@
-"""The hub of one worker, and its parts: one noun a file. `hub.Hub` is what others use."""
+"""The hub of one worker, and its parts: one noun a file. Other packages use `hub.Hub`."""

@@ -111,8 +111,7 @@ class PlaceReporter:
                 gevent.sleep(_RETRY_SECONDS)
 
     def _report(self) -> None:
-        """Write all changes that wait, in several transactions if necessary; without changes, renew the lease while the worker
-        has listeners."""
+        """Write all changes, in several transactions if necessary. Without changes, renew the lease if there are listeners."""
         while self._come or self._gone or self._listeners:
             come = list(self._come)[:_PLACES_AT_ONCE]
             gone, self._gone = self._gone, {}
@@ -146,7 +145,6 @@ class PlaceReporter:
         return self._renews
 
     def _begin_anew(self) -> None:
-        """Report all current listeners again, because the lease had ended: the worker was frozen, or had no listener for a
-        while."""
+        """Report all listeners again, because the lease had ended: the worker was frozen, or had no listener for a while."""
         self._gone.clear()
         self._come = dict.fromkeys(one for one in self._listeners if one.is_known)

@@ -138,8 +138,7 @@ class Pump:
             _log.debug("Left to the pump.", exc_info=True)
 
     def _judge_itself(self) -> bool:
-        """Find out whether a log that was reopened is the same log, and jump if not. If it can't be read, the next call
-        tries again."""
+        """Find out whether a reopened log is the same log, and jump if not. If it can't be read, the next call retries."""
         generation = self._broker.generation
         if self._broker.verdict(self.position, ()).reason is not None:
             self._jump()

@@ -31,8 +31,7 @@ class Switchboard:
         self.pass_due = Flag()
 
     def goal(self, listener: Listener) -> Position:
-        """Return the position up to which this listener's audience has handed out events. Without an audience, it is the
-        hub's."""
+        """Return the position up to which the listener's audience has handed out events; without an audience, the hub's."""
         audience = self.audiences.get(listener.audience_key)
         position = self._pump.position
         return position if audience is None else audience.position(position)

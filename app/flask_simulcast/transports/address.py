@@ -75,9 +75,8 @@ def canonical(text: str) -> str:
 
 
 def _ipv4_within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that this one stands for: of a client of a dual-stack socket (RFC 4291, 2.5.5.2), of NAT64, of
-    6to4 (RFC 3056: one IPv4 address has 2¹⁶ networks of /64), or of Teredo (RFC 4380: all clients of a server share one
-    /64)."""
+    """Return the IPv4 address that this one stands for: on a dual-stack socket (RFC 4291, 2.5.5.2), NAT64, 6to4 (RFC 3056: one
+    IPv4 address has 2¹⁶ networks of /64), or Teredo (RFC 4380: all clients of a server share one /64)."""
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address in _NAT64:

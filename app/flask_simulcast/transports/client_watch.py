@@ -173,8 +173,7 @@ def client_gone(environ: dict[str, Any]) -> Iterator[Flag]:
 
 
 def _original(name: str) -> Any:
-    """Return an original of the module `select`. gevent removes these, because they would block the loop; here they never
-    wait."""
+    """Return a function that gevent removes from `select` because it blocks the loop. Here it never waits."""
     return monkey.get_original("select", name)
 
 

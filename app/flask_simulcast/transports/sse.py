@@ -15,16 +15,14 @@ HEADERS = {
 
 
 def respond(body: Stream | bytes) -> Response:
-    """Return a response with a body of events. A stream is passed through directly: one layer of generators less for each
-    chunk."""
+    """Return a response with a body of events. A stream passes directly, which saves a layer of generators for each chunk."""
     response = Response(body, content_type=SSE.content_type, headers=HEADERS)
     response.direct_passthrough = isinstance(body, Stream)
     return response
 
 
 def resume_of(request: Request) -> str | None:
-    """Return the position that the client says it has. The header comes first: when a browser reconnects, it is newer than the
-    page's URL."""
+    """Return the position that the client says it has. The header wins: after a reconnect it is newer than the URL."""
     header = request.headers.get("Last-Event-ID")
     if header:
         return header

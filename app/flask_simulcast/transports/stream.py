@@ -77,8 +77,7 @@ class Stream:
         _give_back(self._hub, listener, watch)
 
     def __del__(self) -> None:
-        """Give the place of a stream back that was dropped without `close`. Runs in any thread, between any two
-        instructions."""
+        """Give the place back if `close` was not called. Runs in any thread, between any two instructions."""
         if self._listener is not None:
             self._hub.reclaim(partial(_give_back, self._hub, self._listener, self._watch))
 
@@ -131,8 +130,7 @@ def _give_back(hub: Hub, listener: Listener | None, watch: ClientWatch | PeekWat
 
 def _client_left(hub: Hub, listener: Listener) -> None:
     """Close the listener of a client that left. Called from the loop. A stream that waits in the hub wakes, ends, and gives
-    its place back. If the server has a chunk of it, it may never ask for the next one: then a greenlet gives the place
-    back."""
+    its place back. A server that still writes a chunk might never ask for the next one: then a greenlet gives it back."""
     listener.close(CloseReason.CLIENT_GONE)
     if listener.is_writing:
         gevent.spawn(hub.remove_listener, listener)
@@ -144,6 +142,5 @@ def closed_data(reason: str, *, reconnect: bool) -> str:
 
 
 def spread_retry(encoding: Encoding, retry_ms: int) -> bytes:
-    """Return a retry of half to one and a half times the usual wait, so that clients that leave together do not return
-    together."""
+    """Return a retry of half to one and a half times the usual wait, to spread out clients that leave together."""
     return encoding.retry(round(retry_ms * random.uniform(0.5, 1.5)))
