@@ -1,6 +1,6 @@
 """Attacks by name, each against two real workers that share a log. None gets in, and none is a 500.
 
-What forges a token in other ways, without a server, is in `tests/unit/service/identity/test_tokens.py`.
+What forges a token in other ways, without a server, is in `tests/unit/service/identity/test_forged_tokens.py`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Events as bytes, read back by a parser of our own and by those that others wrote."""
+"""Events as SSE frames, read back by a parser of our own and by those that others wrote."""
 
 from __future__ import annotations
 
-import json
 from urllib.parse import unquote
 
 import httpx
@@ -13,16 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.flask_simulcast.encoding import ndjson, sse
-from app.flask_simulcast.event import Event, Position, encode_data
+from app.flask_simulcast.event import Event, Position
 from app.flask_simulcast.testing import SSEReader, read_sse
-
-POSITION = Position(5 << 20 | 3, 0x9F3A2C1B)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-TYPES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), min_size=1, max_size=20)
-
-
-def event(data: str, type: str = "message") -> Event:
-    return Event(POSITION, "c", type, data)
+from tests.unit.encoding.events import POSITION, TEXT, TYPES, event
 
 
 @pytest.mark.parametrize(
@@ -132,18 +124,3 @@ def test_sseclient_reads_the_same(events: list[tuple[str, str]]) -> None:
     body = b"".join(sse.encode(event(content, type)) + sse.SSE.comment() for type, content in events)
     read = list(sseclient.SSEClient(iter([body])).events())
     assert [(one.event, one.data, one.id) for one in read] == [(t, lines_of(d), str(POSITION)) for t, d in events]
-
-
-@given(TYPES, st.recursive(st.none() | st.integers() | TEXT, st.lists, max_leaves=5))
-def test_an_ndjson_line_is_one_line_and_one_object(type: str, data: object) -> None:
-    line = ndjson.encode(event(encode_data(data), type))
-    assert line.count(b"\n") == 1
-    assert line.endswith(b"\n")
-    assert json.loads(line) == {"id": str(POSITION), "channel": "c", "type": type, "time": 5, "data": data}
-
-
-def test_ndjson_notices_have_an_id_only_where_there_is_one() -> None:
-    assert json.loads(ndjson.encode_notice("gap", '{"a":\n1}', "")) == {"type": "gap", "data": {"a": 1}}
-    assert json.loads(ndjson.encode_notice("x", "1", "7")) == {"id": "7", "type": "x", "data": 1}
-    assert ndjson.NDJSON.comment() == b"\n"
-    assert ndjson.NDJSON.retry(5) == b""

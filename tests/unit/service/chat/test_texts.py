@@ -1,25 +1,16 @@
-"""What people may be called and may say; who is taken for whom; how fast one may speak."""
+"""What people may be called and may say, and which rooms there are."""
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.features.chat.access import SPEAK
-from app.features.chat.events import Person, channel_of, channels_of, told
-from app.features.chat.limits import Limits, Speaker
 from app.features.chat.texts import check_name, check_room, clean_text, is_same_name
-from app.flask_simulcast import Event, Grant, Position
 from app.web.errors import ApiError
-
-ANN = Person("ann", is_verified=True)
-SOMEBODY = Person("ann", is_verified=False)
 
 
 def refused(check: object, text: str) -> str:
@@ -28,9 +19,6 @@ def refused(check: object, text: str) -> str:
         check(text)
     assert error.value.status == 400
     return error.value.code
-
-
-# Names and texts
 
 
 @pytest.mark.parametrize(
@@ -177,127 +165,3 @@ def test_a_room_is_a_channel_of_its_own_or_is_refused(text: str) -> None:
         assert check_room(text) == text
     else:
         assert refused(check_room, text) == "room_name"
-
-
-# Who is taken for whom
-
-
-@given(st.text(min_size=1, max_size=64), st.booleans(), st.text(min_size=1, max_size=64), st.booleans())
-def test_two_people_are_never_one_member(one: str, one_is: bool, other: str, other_is: bool) -> None:
-    people = []
-    for name, is_verified in ((one, one_is), (other, other_is)):
-        try:
-            people.append(Person(check_name(name), is_verified))
-        except ApiError:
-            return
-    assert (people[0].member == people[1].member) == (people[0] == people[1])
-    assert [Person.of_member(person.member) for person in people] == people
-
-
-@given(st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True))
-def test_who_may_speak_in_all_rooms_may_not_publish_to_their_channels(room: str) -> None:
-    grant = Grant(user="ann", subscribe=["chat.*"], publish=["chat.*"])
-    assert grant.may_publish(SPEAK.channel({"room": room}))
-    assert not any(grant.may_publish(channel) or grant.may_subscribe(channel) for channel in channels_of(room))
-
-
-def test_comings_and_goings_are_told_by_the_names_of_the_chat() -> None:
-    position = Position(1, 2)
-    channel = "presence:" + channel_of("lobby")
-    for type, renamed, person in (("join", "user-join", ANN), ("leave", "user-leave", SOMEBODY)):
-        fact = json.dumps({"member": person.member, "meta": {"secret": 1}, "time": 7})
-        seen = told(Event(position, channel, type, fact))
-        assert seen is not None
-        assert (seen.position, seen.type) == (position, renamed)
-        assert json.loads(seen.data) == {"room": "lobby", "user": "ann", "verified": person.is_verified, "time": 7}
-    assert told(Event(position, channel, "of a later version", "{}")) is None
-
-
-@pytest.mark.parametrize("channel", [channel_of("lobby"), "user:ann", "all", "presence:other"])
-def test_all_else_is_told_as_it_is(channel: str) -> None:
-    event = Event(Position(1, 2), channel, "join", "no object")
-    assert told(event) is event
-
-
-# Limits
-
-
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def says(limits: Limits, room: str, speaker: Speaker) -> str:
-    """How long to wait; empty for what went through."""
-    try:
-        limits.check_message(room, speaker)
-    except ApiError as error:
-        assert (error.status, error.code) == (429, "chat_rate")
-        return error.headers["Retry-After"]
-    return ""
-
-
-def test_a_burst_of_one_person_then_the_rate_and_nobody_else_waits() -> None:
-    limits = Limits(1, 3, clock := Clock())
-    ann, bob = Speaker("ann", "192.0.2.1"), Speaker("bob", "192.0.2.1")
-    assert [says(limits, "a", ann) for _ in range(4)] == ["", "", "", "1"]
-    assert says(limits, "b", ann) == says(limits, "a", bob) == ""
-    clock.now += 1
-    assert [says(limits, "a", ann) for _ in range(2)] == ["", "1"]
-
-
-def test_an_address_may_say_ten_times_as_much_as_a_person() -> None:
-    limits = Limits(1, 3, Clock())
-    said = [says(limits, "a", Speaker(f"user{n}", "192.0.2.1")) for n in range(31)]
-    assert said == [""] * 30 + ["1"]
-    assert says(limits, "a", Speaker("user30", "192.0.2.2")) == "", "who was refused has lost nothing"
-
-
-def test_a_backend_is_bound_for_each_whom_it_speaks_for() -> None:
-    limits = Limits(1, 1, Clock())
-    assert [says(limits, "a", Speaker(f"?user{n}", "")) for n in range(100)] == [""] * 100
-    assert says(limits, "a", Speaker("?user0", "")) == "1"
-
-
-def test_one_person_is_bound_over_all_rooms_together() -> None:
-    """sec F11: 1500 messages in 1500 rooms went through, in two seconds."""
-    limits = Limits(1, 3, clock := Clock())
-    ann = Speaker("ann", "192.0.2.1")
-    assert sum(says(limits, f"room{n}", ann) == "" for n in range(20_000)) == 15, "rooms can't push the bound out"
-    assert says(limits, "room1", Speaker("bob", "192.0.2.1")) == ""
-    clock.now += 1
-    assert sum(says(limits, f"other{n}", ann) == "" for n in range(100)) == 5
-    assert says(limits, "other0", ann) == "1"
-    clock.now += 10
-    assert [says(limits, "other99", ann) for _ in range(4)] == ["", "", "", "1"], "who was refused has lost nothing"
-
-
-def test_one_address_is_bound_over_all_rooms_together() -> None:
-    """sec F11."""
-    limits = Limits(1, 3, Clock())
-    said = [says(limits, f"room{n}", Speaker(f"user{n}", "192.0.2.1")) for n in range(200)]
-    assert said == [""] * 150 + ["1"] * 50
-
-
-def test_one_person_does_not_type_in_all_rooms_at_once() -> None:
-    """sec F11."""
-    limits = Limits(1, 3, Clock())
-    assert sum(limits.takes_typing(f"room{n}", Speaker("ann", "")) for n in range(100)) == 5
-
-
-def test_without_a_rate_there_is_no_bound() -> None:
-    limits = Limits(0, 1, Clock())
-    assert not any(says(limits, "a", Speaker("ann", "192.0.2.1")) for _ in range(1000))
-
-
-def test_typing_is_told_once_a_second_for_a_person_and_ten_times_for_a_room() -> None:
-    limits = Limits(1, 3, clock := Clock())
-    ann = Speaker("ann", "")
-    assert [limits.takes_typing("a", ann) for _ in range(3)] == [True, False, False]
-    clock.now += 1
-    assert limits.takes_typing("a", ann)
-    assert sum(limits.takes_typing("a", Speaker(f"user{n}", "")) for n in range(50)) == 9
-    assert limits.takes_typing("b", ann), "another room"
