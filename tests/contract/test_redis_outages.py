@@ -19,11 +19,10 @@ from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError, Publ
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.loop import is_patched
 from app.flask_simulcast.testing import FakeClock
+from tests.contract.logs import BEFORE_ALL, draft, read_all, reconnect, together
 from tests.tools.living import living_greenlets
 from tests.tools.redis_server import Redis, serve_redis
 from tests.tools.serving import wait_until
-
-from .test_redis import BEFORE_ALL, draft, read_all, reconnect, together
 
 Open = Callable[..., RedisBroker]
 

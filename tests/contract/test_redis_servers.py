@@ -17,10 +17,9 @@ from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError, SettingError
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.settings import Settings
+from tests.contract.logs import draft, read_all
 from tests.tools.redis_server import Redis, serve_redis
 from tests.tools.serving import free_port, wait_until
-
-from .test_redis import draft, read_all
 
 Open = Callable[..., RedisBroker]
 

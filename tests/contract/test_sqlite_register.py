@@ -17,12 +17,12 @@ from app.flask_simulcast.brokers.check_in import CheckIn
 from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.brokers.sqlite.write_lock import WriteLock
 from app.flask_simulcast.errors import BrokerUnavailableError
-from app.flask_simulcast.event import CONTROL, Draft, Event, Position
+from app.flask_simulcast.event import CONTROL, Draft, Position
 from app.flask_simulcast.presence import Place
 from app.flask_simulcast.testing import FakeClock
 from app.flask_simulcast.testing.promises.coming_and_going import check_told
-
-from . import processes
+from tests.contract import processes
+from tests.contract.logs import read_all
 
 Open = Callable[..., SQLiteBroker]
 ANN = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0)
@@ -35,14 +35,6 @@ def check_in(broker: SQLiteBroker, *come: Place, gone: tuple[str, ...] = (), ren
 
 def names(broker: SQLiteBroker) -> list[str]:
     return [member.member for member in broker.members("c", "", 9)]
-
-
-def read_all(broker: SQLiteBroker, after: Position) -> list[Event]:
-    events: list[Event] = []
-    while batch := broker.read(after).events:
-        events += batch
-        after = batch[-1].position
-    return events
 
 
 def count(path: Path, table: str) -> int:

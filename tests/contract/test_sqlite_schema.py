@@ -18,8 +18,7 @@ from app.flask_simulcast.errors import BrokerUnavailableError, IdempotencyConfli
 from app.flask_simulcast.event import Draft, Position, first_key_of
 from app.flask_simulcast.presence import Place
 from app.flask_simulcast.testing import FakeClock
-
-from . import processes
+from tests.contract import processes
 
 Open = Callable[..., SQLiteBroker]
 
