@@ -1,4 +1,4 @@
-"""Every code block of README.md, docs/*.md and the wheel's README, run as a reader would paste it.
+"""Every code block of README.md, docs/*.md, the wheel's README and examples/README.md, run as a reader would paste it.
 
 To add a block to a page: fence it, with a language of `languages.py`, and take it in the page's test module:
 ``NEW = PAGE.take("The heading above it", "python")``. Blocks below one heading are taken from the top. Then run it:

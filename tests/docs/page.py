@@ -12,9 +12,14 @@ from tests.tools.serving import ROOT
 PATHS = [
     "README.md",
     "app/flask_simulcast/README.md",
+    "examples/README.md",
     *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))),
 ]
 
+_MODULES = {
+    "app/flask_simulcast/README.md": "tests.docs.test_extension_readme",
+    "examples/README.md": "tests.docs.test_examples",
+}
 _FENCE = re.compile(r"^ *(```+|~~~+) *([\w+-]*) *$")
 
 
@@ -136,8 +141,8 @@ def parse(path: str, text: str) -> list[Block]:
 
 def module_of(path: str) -> str:
     """The test module of a page."""
-    if path == "app/flask_simulcast/README.md":
-        return "tests.docs.test_extension_readme"
+    if path in _MODULES:
+        return _MODULES[path]
     return f"tests.docs.test_{Path(path).stem.lower().replace('-', '_')}"
 
 

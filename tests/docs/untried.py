@@ -14,6 +14,10 @@ UNTRIED = {
     " (tests/package/test_wheel.py builds the wheel and installs it with its extra)",
     ("docs/guide.md", "pip install"): "the same",
     (
+        "examples/README.md",
+        "python3 -m venv",
+    ): "no package index is asked: checked is that the extra is in pyproject.toml",
+    (
         "docs/operations.md",
         "docker build",
     ): "there is no container engine: checked are the options, against the Dockerfile"

@@ -1,0 +1,100 @@
+"""examples/README.md: each app is started, tried and seen as the page says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.page import Page
+from tests.docs.reader import Reader, app_reader
+from tests.tools.chromium import Chromium, open_chromium
+from tests.tools.clients import SSEClient
+from tests.tools.serving import ROOT, free_port
+
+FOLDER = ROOT / "examples"
+PAGE = Page("examples/README.md")
+INSTALL = PAGE.take_untried("Examples", "sh")
+ORDERS = PAGE.take("Orders", "sh")
+ORDER = PAGE.take("Orders", "sh")
+SHIP = PAGE.take("A publisher in another process", "sh")
+CHAT = PAGE.take("Chat", "sh")
+SPEAK = PAGE.take("Chat", "sh")
+TOKENS = PAGE.take("Tokens of a language model", "sh")
+ASK = PAGE.take("Tokens of a language model", "sh")
+SHOWN = "[...document.querySelectorAll('li')].map((item) => item.textContent).join('; ')"
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    """A reader in the folder of the examples, with what the page installs."""
+    with app_reader(tmp_path / "reader") as reader:
+        for file in FOLDER.glob("*.py"):
+            shutil.copy(file, reader.folder)
+        yield reader
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Iterator[Chromium]:
+    with open_chromium(tmp_path / "chromium") as chromium:
+        yield chromium
+
+
+def test_install_names_the_project_and_what_the_examples_import() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "'..[gunicorn]' 'httpx-sse" in INSTALL.text
+    assert "gunicorn" in project["optional-dependencies"]
+
+
+def test_every_example_is_short_and_listed() -> None:
+    listed = re.findall(r"^\| (.*?) \|", (ROOT / PAGE.path).read_text(), re.MULTILINE)
+    files = {file.name: len(file.read_text().splitlines()) for file in FOLDER.glob("*.py")}
+    assert set(re.findall(r"\[(\w+\.py)\]", " ".join(listed))) == set(files)
+    assert {name: lines for name, lines in files.items() if lines > 40} == {}
+
+
+def test_orders_are_shown_and_a_job_ships_them(reader: Reader, chromium: Chromium) -> None:
+    with reader.serving(ORDERS) as server:
+        page = chromium.open(f"http://127.0.0.1:{server.port}/")
+        reader.run(ORDER)
+        page.wait_for(f"{SHOWN} === '7: new'")
+        reader.run(SHIP)
+        shipped = "7: new; 7: packed; 7: shipped"
+        page.wait_for(f"{SHOWN} === '{shipped}'")
+        reader.run(SHIP)  # tried again: the same events
+        reader.run(ORDER.replaced({"id=7": "id=8"}))
+        page.wait_for(f"{SHOWN} === '{shipped}; 8: new'")
+
+
+def test_an_order_that_can_not_be_published_is_the_clients_mistake(reader: Reader) -> None:
+    with reader.serving(ORDERS) as server:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert server.request("POST", "/orders", b"", form)[0] == 400
+        assert server.request("POST", "/orders", b"id=" + b"7" * 70_000, form)[0] == 413
+
+
+def test_two_people_chat_and_a_newcomer_sees_what_was_said(reader: Reader, chromium: Chromium) -> None:
+    with reader.serving(CHAT) as server:
+        ann, bob = (chromium.open(f"http://127.0.0.1:{server.port}/?user={name}") for name in ("ann", "bob"))
+        for page in (ann, bob):
+            page.wait_for("document.querySelector('output').textContent === 'ann, bob'")
+        ann.evaluate("form.text.value = '<b>Hi</b>', form.requestSubmit()")
+        bob.wait_for(f"{SHOWN} === 'ann: <b>Hi</b>'")
+        reader.run(SPEAK)
+        ann.wait_for(f"{SHOWN} === 'ann: <b>Hi</b>; carol: Hello'")
+        with SSEClient(server.port, "/stream?user=dora") as newcomer:
+            said = [block.json for block in newcomer.take(2, "message")]
+            assert said == ["ann: <b>Hi</b>", "carol: Hello"]
+
+
+def test_tokens_come_one_by_one(reader: Reader) -> None:
+    tokens = TOKENS.replaced({"8001": str(free_port())})
+    with reader.serving(tokens), reader.running(ASK) as terminal:
+        terminal.wait_for('{"token":"You "}')
+        assert "[DONE]" not in terminal.output
+        terminal.wait_for("data: [DONE]")
+        assert terminal.output.count('{"token":"') == 11
