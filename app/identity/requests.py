@@ -112,56 +112,12 @@ def _holder(always: Iterable[str]) -> Grant:
     )
 
 
-# What routes ask for
-
-
-def require_subscribe(channels: Iterable[str]) -> Grant:
-    """The grant of the current request, if it lets listen to all of these channels.
+def check_open() -> None:
+    """Check that there is a credential with which a client may publish.
 
     Raises:
-        UnauthorizedError, ForbiddenError: It does not.
+        ApiError: 403 ``publish_closed``.
     """
-    return simulcast.require_subscribe(channels)
-
-
-def require_publish(channels: Iterable[str]) -> Grant:
-    """The same for publishing; `Grant` says what reserved names mean here.
-
-    Raises:
-        UnauthorizedError, ForbiddenError: It does not.
-        ApiError: 403 ``publish_closed``: nobody may.
-    """
-    _check_open()
-    return simulcast.require_publish(channels)
-
-
-def require_identity() -> Grant:
-    """Return the grant of the current request, if it names a user or is the publish key. Asked before a body is read.
-
-    Raises:
-        UnauthorizedError: The request has no credentials, or invalid ones.
-    """
-    grant = simulcast.grant()
-    if grant.is_anonymous:
-        raise UnauthorizedError("This needs a token. Send one in the header Authorization: Bearer <token>.")
-    return grant
-
-
-def require_publisher() -> Grant:
-    """The grant of the current request, if it lets publish to anything at all: asked before a large body is read.
-
-    Raises:
-        UnauthorizedError, ForbiddenError: It does not.
-        ApiError: 403 ``publish_closed``: nobody may.
-    """
-    _check_open()
-    grant = require_identity()
-    if grant.publish:
-        return grant
-    raise ForbiddenError("Your token does not let you publish to anything. Get one that does.", "not_granted")
-
-
-def _check_open() -> None:
     auth = _here()
     if not auth.publish_key and not auth.takes_tokens:
         raise ApiError(

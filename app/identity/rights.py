@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..flask_simulcast import Grant
+from ..extensions import simulcast
+from ..flask_simulcast import ForbiddenError, Grant, UnauthorizedError
 from ..web.right import Access, Right
-from . import requests as auth
+from .requests import check_open
 
 _VARIABLE = re.compile(r"<(\w+)>")
 
@@ -44,7 +45,8 @@ class Publish(_OnChannel):
     verb = "publish"
 
     def require(self, path: Mapping[str, str]) -> Grant:
-        return auth.require_publish([self.channel(path)])
+        check_open()
+        return simulcast.require_publish([self.channel(path)])
 
 
 class Subscribe(_OnChannel):
@@ -54,33 +56,13 @@ class Subscribe(_OnChannel):
     verb = "subscribe"
 
     def require(self, path: Mapping[str, str]) -> Grant:
-        return auth.require_subscribe([self.channel(path)])
+        return simulcast.require_subscribe([self.channel(path)])
 
 
 class Listen(Subscribe):
     """To stream a channel: a ticket will do as well."""
 
     access = Access.LISTEN
-
-
-class PublishEach(Right):
-    """To publish to each channel that a body names. Before the body is read: to publish to anything at all.
-
-    Args:
-        names: Returns the channels of a parsed body.
-    """
-
-    access = Access.GRANTED
-    text = "`publish` on each channel"
-
-    def __init__(self, names: Callable[[Any], Iterable[str]]) -> None:
-        self._names = names
-
-    def require(self, path: Mapping[str, str]) -> Grant:
-        return auth.require_publisher()
-
-    def require_for(self, body: Any) -> None:
-        auth.require_publish(self._names(body))
 
 
 class Identity(Right):
@@ -90,7 +72,33 @@ class Identity(Right):
     text = "a token in a header or a cookie"
 
     def require(self, path: Mapping[str, str]) -> Grant:
-        return auth.require_identity()
+        grant = simulcast.grant()
+        if grant.is_anonymous:
+            raise UnauthorizedError("This needs a token. Send one in the header Authorization: Bearer <token>.")
+        return grant
+
+
+class PublishEach(Identity):
+    """To publish to each channel that a body names. Before the body is read: to publish to anything at all.
+
+    Args:
+        names: Returns the channels of a parsed body.
+    """
+
+    text = "`publish` on each channel"
+
+    def __init__(self, names: Callable[[Any], Iterable[str]]) -> None:
+        self._names = names
+
+    def require(self, path: Mapping[str, str]) -> Grant:
+        check_open()
+        grant = super().require(path)
+        if grant.publish:
+            return grant
+        raise ForbiddenError("Your token does not let you publish to anything. Get one that does.", "not_granted")
+
+    def require_for(self, body: Any) -> None:
+        simulcast.require_publish(self._names(body))
 
 
 class Both(Right):

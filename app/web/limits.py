@@ -112,7 +112,7 @@ class PublishLimits:
                 f"{events} events at once are more than you may ever publish. Send at most {most:g}.",
             )
         if seconds > 0:
-            raise _too_fast("publish_rate", "You publish too fast", seconds)
+            raise too_fast("publish_rate", "You publish too fast", seconds)
 
 
 class _Limits(NamedTuple):
@@ -163,7 +163,7 @@ def check_ticket() -> None:
         return
     seconds = take_from_all([(buckets, name)])
     if seconds > 0:
-        raise _too_fast("ticket_rate", "These are too many tickets", seconds)
+        raise too_fast("ticket_rate", "These are too many tickets", seconds)
 
 
 def check_read() -> None:
@@ -175,7 +175,7 @@ def check_read() -> None:
     buckets, name = _here().reads, _reader()
     seconds = buckets.wait(name, 1) if buckets is not None and name else 0
     if seconds > 0:
-        raise _too_fast("read_rate", "You read too much at once", seconds)
+        raise too_fast("read_rate", "You read too much at once", seconds)
 
 
 def count_read(size: int) -> None:
@@ -191,9 +191,14 @@ def _reader() -> str:
     return "" if name in (HOLDER, UNKNOWN) else name
 
 
-def _too_fast(code: str, what: str, seconds: float) -> ApiError:
+def too_fast(code: str, what: str, seconds: float) -> ApiError:
+    """Return a 429 that says when to try again.
+
+    Args:
+        seconds: As `take_from_all` returned them.
+    """
     after = math.ceil(seconds)
-    return ApiError(429, code, f"{what}. Try again in {after} s, or ask for less.", {"Retry-After": str(after)})
+    return ApiError(429, code, f"{what}. Try again in {after} s.", {"Retry-After": str(after)})
 
 
 def _here() -> _Limits:

@@ -8,7 +8,6 @@ from flask import current_app, request
 
 from ...extensions import simulcast
 from ...flask_simulcast import ForbiddenError, Grant, address_of
-from ...identity import requests as auth
 from ...identity.rights import Listen, Publish, Subscribe
 from ...web import query
 from . import schemas, texts
@@ -39,15 +38,14 @@ class Speak(Publish):
         self.text += "; nothing where the room is open to all and the service lets people speak without a token"
 
     def require(self, path: Mapping[str, str]) -> Grant:
-        right = self.channel(path)
         if current_app.config["SIMULCAST_CHAT_ANONYMOUS"] and simulcast.grant().is_anonymous:
-            return auth.require_subscribe([right])
-        return auth.require_publish([right])
+            return READ.require(path)
+        return super().require(path)
 
 
+READ = Subscribe("chat.<room>", room=texts.check_room)
 ENTER = Enter("chat.<room>", room=texts.check_room)
 SPEAK = Speak()
-READ = Subscribe("chat.<room>", room=texts.check_room)
 
 
 def given_name() -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from flask import Flask, current_app
 
-from ...web.errors import ApiError
-from ...web.limits import Buckets, take_from_all
+from ...web.limits import Buckets, take_from_all, too_fast
 
 _KEY = "simulcast_chat"
 #: So many people at one address may speak as fast as they like: a school or an office has one.
@@ -71,9 +69,7 @@ class Limits:
             asked += [(self._addresses, f"{room} {speaker.address}"), (self._addresses_everywhere, speaker.address)]
         seconds = take_from_all([(buckets, name) for buckets, name in asked if buckets is not None])
         if seconds > 0:
-            after = math.ceil(seconds)
-            message = f"You say too much at once. Try again in {after} s."
-            raise ApiError(429, "chat_rate", message, {"Retry-After": str(after)})
+            raise too_fast("chat_rate", "You say too much at once", seconds)
 
     def takes_typing(self, room: str, speaker: Speaker) -> bool:
         """Tell whether a typing hint may be sent now. It is only a hint, so one above the limit is left out without an error."""

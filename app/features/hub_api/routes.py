@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, current_app, request
 from msgspec import UNSET
 
 from ...extensions import simulcast
-from ...flask_simulcast import Grant, client_input
-from ...identity.rights import Identity, Publish, PublishEach, Subscribe
+from ...flask_simulcast import client_input
 from ...identity.sender import current_sender
 from ...web import body as bodies
 from ...web import reads
 from ...web.api import Api
 from ...web.body import JSON, NDJSON, Body
-from ...web.errors import ApiError
-from ...web.right import Access, Right
 from ...web.route import RESUME_HEADER, STREAMS
-from . import reading, schemas, service
+from . import access, reading, schemas, service
 
 api = Api("hub_api", __name__, {"user": schemas.User, "listener": schemas.ListenerId, "channel": schemas.Channel})
 
 # Size of the rest of a draft, beside its data, and of a ticket request.
 _MAX_HEAD_BYTES = 4096
-
-
-class ListenToEach(Right):
-    """To listen to each channel of the query. `Simulcast.stream` asks for it, once it has counted them."""
-
-    access = Access.LISTEN
-    text = "`subscribe` on each channel; on `all`, to be let in at all"
-
-    def require(self, path: Mapping[str, str]) -> Grant:
-        return simulcast.grant()
-
-
-def _user(given: str) -> str:
-    """What was no UTF-8 in the path has become a replacement character, and would be another user."""
-    if "\ufffd" in given:
-        raise ApiError(400, "not_utf8", "The user in the path is not UTF-8. Encode it as UTF-8, then as percent signs.")
-    return given
-
-
-TO_USER = Publish("user:<user>", user=_user)
-TO_LISTENER = Publish("listener:<listener>")
 
 
 def _bounds() -> reading.Bounds:
@@ -87,7 +62,7 @@ _PUBLISHES: dict[str, Any] = {
 
 @api.get(
     "/stream",
-    needs=ListenToEach(),
+    needs=access.LISTEN,
     query=schemas.StreamQuery,
     headers=RESUME_HEADER,
     answers=STREAMS,
@@ -103,7 +78,7 @@ def stream(query: schemas.StreamQuery) -> Response:
 
 @api.post(
     "/events",
-    needs=PublishEach(lambda events: {name for event in events for name in event.names}),
+    needs=access.PUBLISH_EACH,
     body=EVENTS,
     publishes=lambda events: sum(len(event.names) for event in events),
     answers={201: schemas.PublishedMany},
@@ -115,21 +90,26 @@ def publish(body: list[schemas.Event]) -> schemas.PublishedMany:
     return service.published_many(simulcast.publish_many(reading.as_mapping(event, sender) for event in body))
 
 
-@api.post("/broadcast", needs=Publish("all"), body=DRAFT, publishes=1, answers={201: schemas.Published}, **_PUBLISHES)
+@api.post("/broadcast", needs=access.BROADCAST, body=DRAFT, publishes=1, answers={201: schemas.Published}, **_PUBLISHES)
 def broadcast(body: schemas.Draft) -> schemas.Published:
     """Publish an event that every listener gets, whatever it listens to."""
     return service.published(simulcast.broadcast(body.data, **reading.options_of(body, current_sender())))
 
 
 @api.post(
-    "/users/<path:user>/events", needs=TO_USER, body=DRAFT, publishes=1, answers={201: schemas.Published}, **_PUBLISHES
+    "/users/<path:user>/events",
+    needs=access.TO_USER,
+    body=DRAFT,
+    publishes=1,
+    answers={201: schemas.Published},
+    **_PUBLISHES,
 )
 def publish_to_user(user: str, body: schemas.Draft) -> schemas.Published:
     """Publish an event for all connections of one user, those that come back later included."""
     return service.published(simulcast.publish_to_user(user, body.data, **reading.options_of(body, current_sender())))
 
 
-@api.delete("/users/<path:user>/grants", needs=TO_USER, answers={204: None}, errors=(503,))
+@api.delete("/users/<path:user>/grants", needs=access.TO_USER, answers={204: None}, errors=(503,))
 def revoke(user: str) -> None:
     """End all tokens and streams of a user: those that were issued until now."""
     with client_input():
@@ -138,7 +118,7 @@ def revoke(user: str) -> None:
 
 @api.post(
     "/listeners/<listener>/events",
-    needs=TO_LISTENER,
+    needs=access.TO_LISTENER,
     body=DRAFT,
     publishes=1,
     answers={201: schemas.Published},
@@ -152,7 +132,7 @@ def publish_to_listener(listener: str, body: schemas.Draft) -> schemas.Published
 
 @api.get(
     "/listeners",
-    needs=Subscribe("listener:any"),
+    needs=access.LISTENERS,
     query=schemas.ListenersQuery,
     answers={200: schemas.ListenersPage},
     errors=(429, 503),
@@ -162,7 +142,9 @@ def listeners(query: schemas.ListenersQuery) -> schemas.ListenersPage:
     return service.listeners_page(query)
 
 
-@api.delete("/listeners/<listener>", needs=TO_LISTENER, query=schemas.KickQuery, answers={204: None}, errors=(404, 503))
+@api.delete(
+    "/listeners/<listener>", needs=access.TO_LISTENER, query=schemas.KickQuery, answers={204: None}, errors=(404, 503)
+)
 def kick(listener: str, query: schemas.KickQuery) -> None:
     """Close one connection, in whichever worker it is."""
     simulcast.kick(listener, reconnect=query.reconnect)
@@ -170,7 +152,7 @@ def kick(listener: str, query: schemas.KickQuery) -> None:
 
 @api.get(
     "/channels/<channel>/history",
-    needs=Subscribe("<channel>"),
+    needs=access.HISTORY,
     query=schemas.HistoryQuery,
     answers={200: schemas.HistoryPage},
     errors=(429, 503),
@@ -182,7 +164,7 @@ def history(channel: str, query: schemas.HistoryQuery) -> schemas.HistoryPage:
 
 @api.get(
     "/channels/<channel>/presence",
-    needs=Subscribe("presence:<channel>"),
+    needs=access.PRESENCE,
     query=schemas.MembersQuery,
     answers={200: schemas.MembersPage},
     errors=(429, 503),
@@ -192,7 +174,7 @@ def presence(channel: str, query: schemas.MembersQuery) -> schemas.MembersPage:
     return service.members_page(channel, query.after, query.limit)
 
 
-@api.post("/tickets", needs=Identity(), body=TICKET_REQUEST, answers={201: schemas.Ticket}, errors=(429, 503))
+@api.post("/tickets", needs=access.IDENTITY, body=TICKET_REQUEST, answers={201: schemas.Ticket}, errors=(429, 503))
 def issue_ticket(body: schemas.TicketRequest) -> schemas.Ticket:
     """A ticket that lets in once, for who can't send a header: EventSource and WebSocket."""
     return service.issue_ticket(simulcast.grant(), body.seconds)

@@ -130,6 +130,11 @@ class StreamQuery(Struct):
         str, Meta(description="Where to go on, for who can't send `Last-Event-ID`; the header goes before it.")
     ] = ""
 
+    @property
+    def names(self) -> list[str]:
+        """What a WebSocket itself listens to."""
+        return self.channel or ["all"]
+
 
 class HistoryQuery(Struct):
     """Which page."""

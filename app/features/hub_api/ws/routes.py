@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from ....flask_simulcast import Connection, Grant
-from ....identity import requests as auth
-from ....web import query as asked
+from ....flask_simulcast import Connection
 from ....web.api import Api
-from ..routes import ListenToEach
+from .. import access
 from ..schemas import StreamQuery
-from .session import Session, channels_of
+from .session import Session
 
 api = Api("hub_ws", __name__)
 
 
-class _ListenToEach(ListenToEach):
-    """Asked before the handshake, when a refusal can be answered as HTTP."""
-
-    def require(self, path: Mapping[str, str]) -> Grant:
-        return auth.require_subscribe(channels_of(asked.read(StreamQuery)))
-
-
-@api.websocket("/ws", needs=_ListenToEach(), query=StreamQuery)
+@api.websocket("/ws", needs=access.LISTEN_ON_SOCKET, query=StreamQuery)
 def converse(ws: Connection, query: StreamQuery) -> None:
     """The hub in both directions: listen to channels, publish, look back and around.
 

@@ -20,17 +20,15 @@ from ....flask_simulcast import (
     Subscription,
     client_input,
 )
-from ....identity import requests as auth
 from ....identity.sender import current_sender
 from ....web import limits, reads
 from ....web.conversation import Handlers, converse, say
 from ....web.errors import ApiError
-from .. import service
+from .. import access, service
 from ..schemas import StreamQuery
 from . import commands, messages
 from .commands import AnyCommand
 
-_ALL = "all"
 _TRY_AGAIN_LATER = 1013
 
 
@@ -61,7 +59,7 @@ class Session:
         """
         replay = None if asked.replay is UNSET else asked.replay
         try:
-            base = simulcast.subscribe(ws, channels_of(asked), resume=asked.last_event_id or None, replay=replay)
+            base = simulcast.subscribe(ws, asked.names, resume=asked.last_event_id or None, replay=replay)
         except (ListenError, BrokerError) as error:
             ws.close(_closing_of(error))
             raise ConnectionClosedError(1006, "") from error
@@ -121,7 +119,7 @@ class Session:
         )
 
     def _publish(self, command: commands.Publish) -> Struct:
-        auth.require_publish([command.channel])
+        access.PUBLISH.require({"channel": command.channel})
         limits.check_publish(1)
         key = None if command.idempotency_key is UNSET else IdempotencyKey(command.idempotency_key, current_sender())
         with client_input():
@@ -129,11 +127,11 @@ class Session:
         return service.published(event)
 
     def _history(self, command: commands.History) -> Struct:
-        auth.require_subscribe([command.channel])
+        access.HISTORY.require({"channel": command.channel})
         return service.history_page(reads.history(command.channel, after=command.after or None, limit=command.limit))
 
     def _presence(self, command: commands.Presence) -> Struct:
-        auth.require_subscribe([f"presence:{command.channel}"])
+        access.PRESENCE.require({"channel": command.channel})
         return service.members_page(command.channel, command.after, command.limit)
 
     def _ping(self, _: commands.Ping) -> messages.Pong:
@@ -150,7 +148,7 @@ class Session:
     def _check_new(self, names: list[str]) -> None:
         """Whether these can be added: what a connection has already it would get twice."""
         has = {name for each in self._subscriptions for name in each.channels}
-        twice = sorted((has | {_ALL, *self._base.listener.personal}).intersection(names))
+        twice = sorted((has | {"all", *self._base.listener.personal}).intersection(names))
         if twice:
             raise ApiError(
                 400, "already_subscribed", f"This connection gets {twice[0][:128]!a} already. Unsubscribe it first."
@@ -180,11 +178,6 @@ class Session:
                 self._ws.close(CloseReason.BROKER_LOST)
                 raise
         return messages.Left(sorted(unwanted.intersection(subscription.channels)), position)
-
-
-def channels_of(asked: StreamQuery) -> list[str]:
-    """What the connection itself listens to."""
-    return asked.channel or [_ALL]
 
 
 def _closing_of(error: ListenError | BrokerError) -> CloseReason | int:

@@ -128,7 +128,7 @@ def test_two_rights_are_two_and_no_ticket_will_do() -> None:
 
 def test_each_channel_of_a_body_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("app.identity.requests.require_publish", asked.append)
+    monkeypatch.setattr("app.identity.rights.simulcast.require_publish", asked.append)
     PublishEach(lambda body: body["channels"]).require_for({"channels": ["a", "b"]})
     assert asked == [["a", "b"]]
 

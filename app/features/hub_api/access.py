@@ -1,0 +1,49 @@
+"""Access: what a client needs for each thing that the hub does, over HTTP and over its WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...extensions import simulcast
+from ...flask_simulcast import Grant
+from ...identity.rights import Identity, Publish, PublishEach, Subscribe
+from ...web import query
+from ...web.errors import ApiError
+from ...web.right import Access, Right
+from .schemas import StreamQuery
+
+
+class _Listen(Right):
+    """To listen to each channel of the query. `Simulcast.stream` asks for it, once it has counted them."""
+
+    access = Access.LISTEN
+    text = "`subscribe` on each channel; on `all`, to be let in at all"
+
+    def require(self, path: Mapping[str, str]) -> Grant:
+        return simulcast.grant()
+
+
+class _ListenOnSocket(_Listen):
+    """The same, asked for before the handshake, when a refusal can be answered as HTTP."""
+
+    def require(self, path: Mapping[str, str]) -> Grant:
+        return simulcast.require_subscribe(query.read(StreamQuery).names)
+
+
+def _user(given: str) -> str:
+    """What was no UTF-8 in the path has become a replacement character, and would be another user."""
+    if "\ufffd" in given:
+        raise ApiError(400, "not_utf8", "The user in the path is not UTF-8. Encode it as UTF-8, then as percent signs.")
+    return given
+
+
+LISTEN, LISTEN_ON_SOCKET = _Listen(), _ListenOnSocket()
+PUBLISH = Publish("<channel>")
+PUBLISH_EACH = PublishEach(lambda events: {name for event in events for name in event.names})
+BROADCAST = Publish("all")
+TO_USER = Publish("user:<user>", user=_user)
+TO_LISTENER = Publish("listener:<listener>")
+LISTENERS = Subscribe("listener:any")
+HISTORY = Subscribe("<channel>")
+PRESENCE = Subscribe("presence:<channel>")
+IDENTITY = Identity()
