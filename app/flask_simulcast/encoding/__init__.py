@@ -1,4 +1,4 @@
-"""Events as bytes. Pure functions: no clock, no I/O, same input, same bytes."""
+"""Encode events as bytes. Pure functions: no clock, no I/O; the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Encoding:
     """One way to write events as bytes. Compared by identity, so that it is a cheap dictionary key.
 
     Attributes:
-        name: Short, for metrics and logs.
-        content_type: Of a response in this encoding.
-        event: An event to its frame.
-        notice: ``(type, data, id)`` to the frame of something the hub itself says. ``data`` is JSON text;
+        name: Short name, for metrics and logs.
+        content_type: Content type of a response in this encoding.
+        event: Turns an event into its frame.
+        notice: Turns ``(type, data, id)`` into the frame of a message from the hub itself. ``data`` is JSON text;
             an empty id is left out.
-        comment: Bytes that keep a connection alive and that no client sees as an event.
-        retry: Milliseconds to wait before reconnecting, as bytes that go right before a frame; nothing where
-            the encoding can't say so.
-        for_several: What a stream of several channels is written in, where one of a single channel leaves its name out.
+        comment: Returns bytes that keep a connection alive and that no client sees as an event.
+        retry: Turns the milliseconds to wait before a reconnect into bytes that go right before a frame. Empty if the
+            encoding has no field for it.
+        for_several: The encoding for streams of several channels, if this one leaves out the name of a single channel.
     """
 
     name: str
@@ -33,5 +33,5 @@ class Encoding:
     for_several: Encoding | None = None
 
     def of(self, channels: Collection[str]) -> Encoding:
-        """What a stream of these channels is written in."""
+        """Return the encoding for a stream of these channels."""
         return self.for_several if self.for_several is not None and len(channels) > 1 else self

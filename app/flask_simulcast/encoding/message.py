@@ -1,6 +1,6 @@
-"""One WebSocket text message an event: a JSON object, whose ``type`` says what it is.
+"""Encode each event as one WebSocket text message: a JSON object whose ``type`` names the kind of message.
 
-The event's own type stands in ``event``, so that the two can't be taken for each other.
+The event's own type is in ``event``, so that the two can't be confused.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def encode(event: Event) -> bytes:
 
 
 def encode_notice(type: str, data: str, id: str) -> bytes:
-    """Turn something the hub says into frames.
+    """Turn a message of the hub into frames.
 
-    ``connected`` becomes nothing: who opens a listener here answers by itself. ``heartbeat`` becomes a ping: a position without
-    a channel could not be told from that of another listener on the same connection. The fields of a ``gap`` stand beside its
-    ``type``. All else, a snapshot say, is an event without a channel.
+    ``connected`` becomes nothing, because the handler that opens a listener here answers by itself. ``heartbeat`` becomes a
+    ping: a client could not tell a position without a channel from that of another listener on the same connection. The fields
+    of a ``gap`` are beside its ``type``. Every other message, for example a snapshot, is an event without a channel.
     """
     if type == "connected":
         return b""
@@ -43,12 +43,12 @@ def encode_notice(type: str, data: str, id: str) -> bytes:
 
 
 def encode_comment() -> bytes:
-    """A ping."""
+    """Return a ping."""
     return _PING
 
 
 def encode_retry(milliseconds: int) -> bytes:
-    """Nothing: when to come back stands in the last message of a connection."""
+    """Return nothing: the last message of a connection says when to reconnect."""
     return b""
 
 

@@ -1,6 +1,6 @@
-"""One JSON object a line: ``{"id", "channel", "type", "time", "data"}``. For programs, not for browsers.
+"""Encode each event as one line of JSON: ``{"id", "channel", "type", "time", "data"}``. For programs, not for browsers.
 
-Source: the NDJSON note, version 1; the media type is not registered, but it is what clients send.
+Source: the NDJSON note, version 1. The media type is not registered, but clients use it.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ def encode(event: Event) -> bytes:
 
 
 def encode_notice(type: str, data: str, id: str) -> bytes:
-    """Turn something the hub says into one line; an empty id is left out."""
+    """Turn a message of the hub into one line; an empty id is left out."""
     field = f'"id":{_quote(id)},' if id else ""
     return f'{{{field}"type":{_quote(type)},"data":{_one_line(data)}}}\n'.encode()
 
 
 def encode_comment() -> bytes:
-    """An empty line, which NDJSON readers skip."""
+    """Return an empty line, which NDJSON readers skip."""
     return b"\n"
 
 
 def encode_retry(milliseconds: int) -> bytes:
-    """Nothing: a line client decides itself when it comes back."""
+    """Return nothing: an NDJSON client decides itself when it reconnects."""
     return b""
 
 
 def _one_line(data: str) -> str:
-    """JSON may hold line ends only between its tokens, so a space says the same."""
+    """Replace line ends by spaces. JSON allows line ends only between its tokens, so the value stays the same."""
     if "\n" in data or "\r" in data:
         return data.replace("\r", " ").replace("\n", " ")
     return data

@@ -1,11 +1,11 @@
-"""Server-sent events.
+"""Encode events as server-sent events.
 
 Source: WHATWG HTML, 9.2.5 (grammar) and 9.2.6 (how a browser reads it).
 
 Rules of this writer: UTF-8 without BOM; LF only; one space after the colon, so that a leading space
 of the data survives; empty data still gets a ``data:`` line, or nothing would be dispatched; no
-block of id or event alone, because some clients dispatch it as an empty event; every block ends in
-the same bytes that begin it.
+block of id or event alone, because some clients dispatch it as an empty event; every block is built
+in one piece and ends with an empty line.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def encode(event: Event) -> bytes:
     """Turn an event into one frame, for a stream of one channel. Every line of ``data`` gets its own ``data:`` field, so no text
     inside an event can start a new field or end the event.
 
-    The id is the position. Behind that of an event of another channel than the stream's own, one that reaches listeners of any
-    channel, stands the channel.
+    The id is the position. An event of ``all``, a user or a listener reaches streams of any channel, so its channel follows the
+    position in the id.
     """
     channel = event.channel
     is_foreign = channel == ALL or channel.startswith(_TO_ANY_STREAM)
@@ -34,20 +34,21 @@ def encode(event: Event) -> bytes:
 
 
 def encode_named(event: Event) -> bytes:
-    """The same for a stream of several channels: each event names its own, in the one field that every client shows, its id."""
+    """Turn an event into one frame, for a stream of several channels. The id names the channel, because it is the only field
+    that every client shows."""
     channel = label_of(event.channel)
-    _check_line(channel)  # a view may have made the event
+    _check_line(channel)  # a view might have made the event
     return _block(event.type, event.data, f"id: {event.position!s}/{channel}\n")
 
 
 def encode_fields(type: str, data: str, id: str) -> bytes:
-    """Write one block. ``message`` is what a client assumes when there is no ``event:`` line.
+    """Write one block. A client assumes ``message`` if there is no ``event:`` line.
 
     Args:
-        type: Without CR, LF or NUL; checked when the event was published, and again here, because a
-            block that carries them would let one event forge another.
+        type: Event name without CR, LF or NUL. It is checked when the event is published, and again here, because
+            these characters would let one event forge another.
         data: Any text.
-        id: Without CR, LF or NUL. Left out when empty.
+        id: Event id without CR, LF or NUL. An empty id is left out.
 
     Raises:
         ValueError: CR, LF or NUL in ``type`` or ``id``.
@@ -57,7 +58,7 @@ def encode_fields(type: str, data: str, id: str) -> bytes:
 
 
 def _block(type: str, data: str, head: str) -> bytes:
-    """One block behind a line with its id, or none."""
+    """Write one block after ``head``, which is the line with its id, or empty."""
     if type != "message":
         _check_line(type)
         head += f"event: {type}\n"
@@ -68,17 +69,18 @@ def _block(type: str, data: str, head: str) -> bytes:
 
 def _check_line(field: str) -> None:
     if "\n" in field or "\r" in field or "\0" in field:
-        raise ValueError("CR, LF and NUL can't stand in an SSE event name or id.")
+        raise ValueError("An SSE event name or id can't have CR, LF or NUL. Remove them.")
 
 
 def encode_comment() -> bytes:
-    """A line that keeps proxies and sockets awake. Without an empty line behind it, for which one client (httpx-sse)
-    dispatches an empty event."""
+    """Return a comment line that keeps the connection alive. It has no empty line after it, because one client (httpx-sse)
+    dispatches an empty event for that."""
     return b":\n"
 
 
 def encode_retry(milliseconds: int) -> bytes:
-    """A line for the head of the next block: some clients take a block of ``retry`` alone for an empty event."""
+    """Return a ``retry:`` line to put before the next block: some clients dispatch an empty event for a block of ``retry``
+    alone."""
     return b"retry: %d\n" % milliseconds
 
 

@@ -1,4 +1,4 @@
-"""For tests, ours and yours: a clock that stands still, a reader of event streams, the promises of a broker.
+"""Tools for the tests of this package and of apps: a clock that stands still, a reader of event streams, a broker contract.
 
 Nothing here imports pytest: `BrokerContract` is a plain class that pytest collects through a subclass.
 """

@@ -6,11 +6,11 @@ from ..brokers.base import Clock
 
 
 class FakeClock(Clock):
-    """Stands still until it is told to move.
+    """A clock that stands still until a test moves it.
 
     Args:
-        time_ms: Unix time in ms at which it begins.
-        monotonic: Seconds at which it begins.
+        time_ms: First value of the wall clock, Unix time in ms.
+        monotonic: First value of the monotonic clock, in seconds.
     """
 
     def __init__(self, time_ms: int = 1_763_690_000_000, monotonic: float = 100_000.0) -> None:
@@ -24,10 +24,10 @@ class FakeClock(Clock):
         return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Time passes, on both clocks."""
+        """Let time pass on both clocks."""
         self._monotonic += seconds
         self.jump(seconds)
 
     def jump(self, seconds: float) -> None:
-        """Somebody sets the wall clock; no time passes."""
+        """Set the wall clock forward or back, without time passing."""
         self._time_ms += round(seconds * 1000)

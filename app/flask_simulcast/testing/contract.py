@@ -24,18 +24,18 @@ class BrokerContract(
     WorkerPromises,
     AgreementPromises,
 ):
-    """Every promise of `brokers.base.Broker` as a test. Inherit, and say how a broker is made::
+    """Every promise of `brokers.base.Broker` as a test. Subclass it, and define how a broker is made::
 
         class TestMyBroker(BrokerContract):
             def make_broker(self, settings, clock):
                 return MyBroker(settings, clock)
 
-    pytest makes an object of the class for each test. Within one test `make_broker` may be called again, and
-    must then open the same log, where ``is_shared`` is true. Run it in a process that is patched by gevent and in
-    one that is not.
+    pytest makes an object of the class for each test. A test might call `make_broker` again; if ``is_shared`` is true,
+    the second broker must open the same log. Run the class in a process that is patched by gevent and in one that is
+    not.
 
     Attributes:
-        is_shared: Whether several brokers, of one process or of many, can be open on one log.
-        tickets: How many texts are kept and taken in the race for them: as many as take a few seconds.
-        clock: Of all brokers of the test.
+        is_shared: True if several brokers, in one process or in many, can open the same log.
+        tickets: Number of texts that the test of concurrent takers uses: enough for a run of a few seconds.
+        clock: The clock of all brokers of the test.
     """

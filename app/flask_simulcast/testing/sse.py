@@ -1,4 +1,4 @@
-"""A reader of event streams, as a browser reads them."""
+"""Read event streams as a browser reads them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class SSEEvent(NamedTuple):
     """An event as a browser dispatches it.
 
     Attributes:
-        type: ``message`` where the stream gave none.
-        data: Its lines, joined with LF.
-        id: The last event id that the stream has set so far: an event without one has that of an earlier one.
+        type: The event name; ``message`` if the stream has none.
+        data: The data lines, joined with LF.
+        id: The last event id that the stream has set so far. An event without an id has that of an earlier event.
     """
 
     type: str
@@ -22,13 +22,13 @@ class SSEEvent(NamedTuple):
 
 
 class SSEReader:
-    """Reads an event stream piece by piece, wherever it was cut.
+    """Reads an event stream piece by piece, wherever the pieces are cut.
 
     Source: WHATWG HTML, 9.2.6.
 
     Attributes:
-        last_event_id: What a client would send when it reconnects.
-        retry_ms: The last wait that the stream asked for.
+        last_event_id: The id that a client would send when it reconnects.
+        retry_ms: The last reconnection time that the stream has set, in ms.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class SSEReader:
         self._id = ""
 
     def feed(self, chunk: bytes) -> list[SSEEvent]:
-        """Take the next bytes; answer the events that they complete."""
+        """Take the next bytes; return the events that they complete."""
         text = self._decoder.decode(chunk)
         if self._is_first and text:
             self._is_first = False
@@ -81,7 +81,7 @@ class SSEReader:
 
 
 def read_sse(stream: bytes | Iterable[bytes]) -> list[SSEEvent]:
-    """The events of an event stream, given whole or in chunks. An event that is not finished does not count."""
+    """Return the events of a stream, given whole or in chunks. An unfinished event is left out."""
     reader = SSEReader()
     chunks = [stream] if isinstance(stream, bytes) else stream
     return [event for chunk in chunks for event in reader.feed(chunk)]

@@ -1,1 +1,1 @@
-"""What a broker promises, a file a noun."""
+"""The promises of a broker, one file per noun."""

@@ -1,4 +1,4 @@
-"""What a broker promises of leases, small texts and revocations."""
+"""The promises of a broker about leases, small texts and revocations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .broker_case import BrokerCase
 
 
 class AgreementPromises(BrokerCase):
-    """What workers agree on."""
+    """Leases, texts and revocations, which all workers share."""
 
     # Leases
 
@@ -81,7 +81,7 @@ class AgreementPromises(BrokerCase):
                     broker.maintain()
                 assert ask("t") is None
 
-    def test_a_text_may_be_kept_for_a_year(self) -> None:
+    def test_a_text_can_be_kept_for_a_year(self) -> None:
         broker = self.open()
         broker.put_text("t", "x", 366 * 86400)
         for _ in range(3):
@@ -91,7 +91,7 @@ class AgreementPromises(BrokerCase):
         self.clock.advance(4 * 86400)
         assert broker.get_text("t") is None
 
-    def test_a_text_knows_the_monotonic_clock_alone(self) -> None:
+    def test_the_time_of_a_text_is_monotonic(self) -> None:
         broker = self.open()
         broker.put_text("t", "x", 30)
         for seconds in (86_400, -172_800):
@@ -121,7 +121,7 @@ class AgreementPromises(BrokerCase):
         broker.put_text("t", "again", 30)
         assert broker.pop_text("t") == "again"
 
-    def test_a_text_that_several_take_at_once_is_given_to_one(self) -> None:
+    def test_a_text_that_several_callers_take_at_once_is_given_to_one(self) -> None:
         broker = self.open(broker_seconds=30)
         other = self.open_other(broker, broker_seconds=30)
         names = [f"ticket {n}" for n in range(self.tickets)]
@@ -138,7 +138,7 @@ class AgreementPromises(BrokerCase):
                 if value is not None:
                     taken.append(value)
                 if n % 64 == racer:
-                    time.sleep(0)  # others have their turn
+                    time.sleep(0)  # lets other threads run
 
         self.race(*(lambda part=part: keep(part) for part in range(4)))
         self.race(*(lambda racer=racer: take(racer) for racer in range(2)))
@@ -148,10 +148,10 @@ class AgreementPromises(BrokerCase):
     # Revocation
 
     def revoke(self, broker: Broker, name: str, before_ms: int, seconds: float = 600) -> Position:
-        """With an event that tells the workers."""
+        """Revoke a name, with an event that tells the workers."""
         return broker.revoke(name, before_ms, seconds, Draft(CONTROL, "revoke", f'"{name}"'))
 
-    def test_what_was_revoked_is_known_to_all(self) -> None:
+    def test_a_revocation_is_known_to_every_broker(self) -> None:
         broker = self.open()
         other = self.open_other(broker)
         assert broker.revoked_before(["user:ann"]) == broker.revoked_before([]) == 0
@@ -190,13 +190,13 @@ class AgreementPromises(BrokerCase):
         broker.maintain()
         assert broker.revoked_before(["user:ann"]) == 0
 
-    def test_a_revocation_knows_the_wall_clock(self) -> None:
+    def test_the_end_of_a_revocation_is_wall_clock_time(self) -> None:
         broker = self.open()
         self.revoke(broker, "user:ann", 1000)
         self.clock.jump(601)
         assert broker.revoked_before(["user:ann"]) == 0
 
-    def test_waiting_ends_when_somebody_revokes(self) -> None:
+    def test_waiting_ends_when_a_revocation_is_stored(self) -> None:
         broker = self.open()
         broker.wait(0)
         is_over = threading.Event()
@@ -209,7 +209,7 @@ class AgreementPromises(BrokerCase):
         thread.start()
         try:
             began = time.monotonic()
-            broker.wait(30)  # who tells it is woken as well
+            broker.wait(30)  # the broker that appended the event wakes up too
             assert time.monotonic() - began < 10
         finally:
             is_over.set()

@@ -1,4 +1,4 @@
-"""What the promises stand on: brokers of one test, and what is done with them."""
+"""The base class of the promises: it opens the brokers of one test, and calls them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class BrokerCase:
     _open: list[Broker]
 
     def make_broker(self, settings: Settings, clock: Clock) -> Broker:
-        """Open a log that is this test's own."""
-        raise NotImplementedError("Say how a broker is made: def make_broker(self, settings, clock)")
+        """Open a log for this test alone."""
+        raise NotImplementedError("This class makes no broker. Define make_broker(self, settings, clock) in the subclass.")
 
     def setup_method(self) -> None:
         self.clock = FakeClock()
@@ -36,29 +36,29 @@ class BrokerCase:
             broker.close()
 
     def open(self, **settings: Any) -> Broker:
-        """A broker that is closed at the end of the test."""
+        """Open a broker, and close it at the end of the test."""
         broker = self.make_broker(Settings(**settings), self.clock)
         self._open.append(broker)
         return broker
 
     def open_other(self, broker: Broker, **settings: Any) -> Broker:
-        """A second one on the same log; the same one where a log can't be shared."""
+        """Open a second broker on the same log. If a log can't be shared, return the first."""
         return self.open(**settings) if self.is_shared else broker
 
     def settle(self, broker: Broker) -> None:
-        """Let what is in the log become old enough to be trimmed, and let it be trimmed."""
+        """Let time pass until the log's events are old enough, then trim them."""
         broker.maintain()
         self.clock.advance(SETTLE_SECONDS + 1)
         broker.maintain()
 
     @staticmethod
     def store(broker: Broker, channel: str, *data: object) -> list[Position]:
-        """Append these, one call each."""
+        """Append these events, with one call each."""
         return [broker.append([Draft(channel, "message", f'"{value}"')])[0] for value in data]
 
     @staticmethod
     def events_of(broker: Broker, *channels: str, after: Position = BEFORE_ALL) -> list[Event]:
-        """All that history has, page by page."""
+        """Return all events of history, read page by page."""
         events: list[Event] = []
         head = broker.head()
         while after.key < head.key:
@@ -69,12 +69,12 @@ class BrokerCase:
 
     @classmethod
     def data_of(cls, broker: Broker, *channels: str, after: Position = BEFORE_ALL) -> list[str]:
-        """The same, as data without its quotes."""
+        """Return the data of all events of history, without its quotes."""
         return [event.data.strip('"') for event in cls.events_of(broker, *channels, after=after)]
 
     @staticmethod
     def read_all(broker: Broker, after: Position) -> list[Event]:
-        """As a pump reads."""
+        """Read all events after a position, as a pump does."""
         events: list[Event] = []
         while batch := broker.read(after).events:
             events += batch
@@ -82,14 +82,14 @@ class BrokerCase:
         return events
 
     def verdict_is(self, broker: Broker, position: Position, channels: Iterable[str], reason: str | None) -> Verdict:
-        """Ask, and compare the reason."""
+        """Ask for a verdict, and compare its reason."""
         verdict = broker.verdict(position, tuple(channels))
         assert verdict.reason == reason
         return verdict
 
     @staticmethod
     def assert_is_woken(broker: Broker, happen: Callable[[], object]) -> None:
-        """Waiting ends early, again and again, while this happens every 20 ms in another thread."""
+        """Check that `wait` ends early, again and again, while another thread calls a function every 20 ms."""
         is_over = threading.Event()
 
         def repeat() -> None:
@@ -109,7 +109,7 @@ class BrokerCase:
 
     @staticmethod
     def race(*jobs: Callable[[], object]) -> None:
-        """All at the same time: in threads, which are greenlets in a process that is patched."""
+        """Run functions at the same time, in threads. In a patched process these are greenlets."""
         failures: list[BaseException] = []
 
         def run(job: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""A worker whose few listeners come and go by dice, and the check of what was told of them."""
+"""A worker whose listeners come and go at random, and a check of the join and leave events about them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MEMBERS = ("ann", "bob", "cat")
 
 
 class BusyWorker:
-    """Knows who is connected to it; the register may know it later.
+    """A worker that knows its connected listeners; the register might learn of them later.
 
     Args:
-        broker: Where it checks in.
-        name: Its id.
-        seed: Of the dice.
-        lease_seconds: Of its lease.
-        grace_seconds: Of those that go.
+        broker: The broker where the worker checks in.
+        name: Id of the worker.
+        seed: Seed of the random choices.
+        lease_seconds: Seconds of its lease.
+        grace_seconds: Seconds of grace for listeners that leave.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class BusyWorker:
 
     @property
     def presences(self) -> set[Presence]:
-        """What its listeners make present."""
+        """The presences of its listeners."""
         return set(presences_of(self._connected.values()))
 
     def work(self, actions: int) -> None:
-        """So many things happen."""
+        """Do a number of random actions."""
         for _ in range(actions):
             what = self._dice.choice(("change", "change", "change", "change", "renew", "anew", "end"))
             if what == "end":
@@ -54,10 +54,10 @@ class BusyWorker:
                 self._begin()
             else:
                 self._check_in([], []) if what == "renew" else self._change()
-            time.sleep(0)  # others have their turn
+            time.sleep(0)  # lets other threads run
 
     def settle(self) -> None:
-        """The register knows what the worker knows."""
+        """Check in, so that the register knows what the worker knows."""
         self._check_in([], [])
 
     def _change(self) -> None:
@@ -95,14 +95,14 @@ class BusyWorker:
 
 
 def check_told(broker: Broker, events: Iterable[Event]) -> set[Presence]:
-    """Every member was told to join and to leave by turns, and is present if it was last told to join.
+    """Check that each member has join and leave events in turn, and is present if the last one is a join.
 
     Args:
-        broker: Knows who is present; nobody may be at work on it.
-        events: Of the log, from its birth, in order.
+        broker: The broker to ask for members. No other worker must write to it during the check.
+        events: All events of the log, in order.
 
     Returns:
-        Who is present.
+        The presences.
     """
     present: set[Presence] = set()
     for event in events:

@@ -1,4 +1,4 @@
-"""What a log promises of its history, and of keeping it within bounds."""
+"""The promises of a log about its history and the bounds of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .broker_case import BrokerCase
 
 
 class HistoryPromises(BrokerCase):
-    """Pages and trimming."""
+    """Pages of history, and trimming."""
 
     # Pages of history
 
@@ -49,13 +49,13 @@ class HistoryPromises(BrokerCase):
         assert ([event.position for event in page.events], page.covered_to) == ([first], first)
         assert broker.page(["c"], first, broker.head(), 10).covered_to == second
 
-    def test_a_page_covers_also_where_it_has_nothing(self) -> None:
+    def test_an_empty_page_covers_its_stretch(self) -> None:
         broker = self.open()
         start = broker.head()
         up_to = self.store(broker, "other", 1, 2)[1]
         assert broker.page(["c"], start, up_to, 100) == Page([], up_to, {})
 
-    def test_a_page_ends_where_it_was_asked_to(self) -> None:
+    def test_a_page_ends_at_the_requested_position(self) -> None:
         broker = self.open()
         positions = self.store(broker, "c", *range(5))
         page = broker.page(["c"], positions[0], positions[2], 1 << 20)
@@ -103,7 +103,7 @@ class HistoryPromises(BrokerCase):
         kept = [len(self.events_of(broker, channel)) for channel in ("news", "chat:a", "chat:long:a")]
         assert kept == [3, 1, 5]
 
-    def test_nothing_younger_than_ten_seconds_is_trimmed(self) -> None:
+    def test_events_younger_than_ten_seconds_are_not_trimmed(self) -> None:
         broker = self.open(history_events=0, history_seconds=0, history_bytes=1 << 20)
         broker.maintain()
         self.store(broker, "c", *("x" * 60_000 for _ in range(25)))
@@ -112,7 +112,7 @@ class HistoryPromises(BrokerCase):
             self.clock.advance(SETTLE_SECONDS / 4)
         assert len(self.events_of(broker, "c")) == 25
 
-    def test_nothing_young_is_trimmed_when_the_clock_jumps_an_hour_ahead(self) -> None:
+    def test_young_events_are_not_trimmed_when_the_clock_jumps_an_hour_ahead(self) -> None:
         broker = self.open(history_seconds=60)
         start = broker.head()
         broker.maintain()
@@ -138,7 +138,7 @@ class HistoryPromises(BrokerCase):
         assert newest_first == sorted(newest_first, reverse=True)
         assert broker.verdict(kept[0].position, ["c0", "c1", "c2", "c3"]).reason is None
 
-    def test_the_bound_in_bytes_leaves_what_fits(self) -> None:
+    def test_the_bound_in_bytes_leaves_the_events_that_fit(self) -> None:
         broker = self.open(history_bytes=2 << 20)
         for n in range(80):
             self.store(broker, "c", str(n % 10) * 32_000)

@@ -1,4 +1,4 @@
-"""What idempotency keys promise: the same event is stored once, another one is refused."""
+"""The promises of idempotency keys: the same event is stored once, another event with its key is refused."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .broker_case import BrokerCase
 
 
 def keyed(data: str, key: str = "k", channel: str = "c") -> Draft:
-    """An event with a key, as a publisher makes it."""
+    """Make an event with a key, as a publisher does."""
     return Draft(channel, "message", data, key, fingerprint_of("message", data))
 
 
 def is_refused(broker: Broker, *drafts: Draft) -> bool:
-    """Whether the batch is a conflict."""
+    """Append a batch; return whether it was refused as a conflict."""
     try:
         broker.append(drafts)
     except IdempotencyConflictError:
@@ -25,7 +25,7 @@ def is_refused(broker: Broker, *drafts: Draft) -> bool:
 
 
 class KeyPromises(BrokerCase):
-    """Retries."""
+    """Publishes that are tried again."""
 
     def test_a_known_key_answers_its_old_position(self) -> None:
         broker = self.open()
@@ -87,13 +87,13 @@ class KeyPromises(BrokerCase):
     # The same key, another event
 
     def refuses(self, broker: Broker, *drafts: Draft) -> None:
-        """The batch is refused as a conflict, and the log is as it was."""
+        """Check that the batch is refused as a conflict and that the log has not changed."""
         head = broker.head()
         assert is_refused(broker, *drafts)
         assert broker.head() == head
 
     def test_a_known_key_with_another_event_is_refused_and_nothing_is_stored(self) -> None:
-        """sec F4: it was swallowed."""
+        """An earlier version answered the old position for the other event."""
         broker = self.open()
         first = broker.append([keyed("1")])
         self.refuses(broker, keyed("2"))
@@ -108,7 +108,7 @@ class KeyPromises(BrokerCase):
         for drafts in ([keyed("0", "x"), keyed("2")], [keyed("2"), Draft("c", "message", "3")], [*others, keyed("2")]):
             self.refuses(broker, *drafts)
         assert self.data_of(broker, "c") == ["1"]
-        # Nor are the keys of what was refused known now.
+        # The refused batch's keys are not known either.
         assert broker.append([keyed("9", "x"), keyed("1"), keyed("9", "other-7")])[1:2] == first
         assert self.data_of(broker, "c") == ["1", "9", "9"]
 
@@ -119,7 +119,7 @@ class KeyPromises(BrokerCase):
         assert len(broker.append([keyed("2")])) == 1
 
     def test_a_key_without_a_fingerprint_counts_alone(self) -> None:
-        """As an older version stored them."""
+        """Older versions stored keys without a fingerprint."""
         broker = self.open()
         first = broker.append([Draft("c", "message", "1", "k")])
         assert broker.append([keyed("2"), keyed("3"), Draft("c", "message", "4", "k")]) == first * 3
@@ -139,15 +139,15 @@ class KeyPromises(BrokerCase):
         assert broker.append([keyed("2")])[0].key > first[0].key
         self.refuses(broker, keyed("1"))
 
-    def test_keys_may_have_any_characters_and_are_told_apart(self) -> None:
+    def test_keys_can_have_any_characters_and_are_told_apart(self) -> None:
         broker = self.open()
         keys = ["a b", "a  b", " a b", "a\nb", "-", "- -", "+1", "!", "\u540d", "%s", "x" * 128]
         positions = [broker.append([keyed("1", key), keyed("1", key)]) for key in keys]
         assert len({first for first, _ in positions}) == len(keys)
         assert [broker.append([keyed("1", key)])[0] for key in keys] == [again for _, again in positions]
 
-    def test_a_conflict_is_of_its_own_caller_alone(self) -> None:
-        """Those that are stored together with it are not refused with it."""
+    def test_a_conflict_concerns_its_own_caller_only(self) -> None:
+        """Batches that are stored in the same group are not refused with it."""
         broker = self.open()
         broker.append([keyed("0")])
         stored: dict[int, Position] = {}

@@ -1,4 +1,4 @@
-"""What a log promises: positions, appending, reading on."""
+"""The promises of a log about positions, appends and reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .broker_case import BrokerCase
 
 
 class LogPromises(BrokerCase):
-    """One sequence for all."""
+    """One sequence of events over all channels."""
 
     # Positions
 
@@ -69,7 +69,7 @@ class LogPromises(BrokerCase):
             (position, f"c{n % 2}", f"t{n}", str(n)) for n, position in enumerate(positions)
         ]
 
-    def test_a_batch_of_nothing_is_nothing(self) -> None:
+    def test_an_empty_batch_stores_nothing(self) -> None:
         broker = self.open()
         birth = broker.head()
         assert broker.append([]) == []
@@ -79,7 +79,7 @@ class LogPromises(BrokerCase):
         broker = self.open()
         texts = ['"\u2028 \u0085 \u00e9 \u4e2d \U0001f600"', '"\\u0000 \\ud800"', '"\'; DROP TABLE events; --"', "1.50"]
         texts += ['"' + "\u4e2d" * 20_000 + '"', '{"a":"\\"\\\\"}']
-        for copies in (1, 50):  # small batches and large ones may be stored in different ways
+        for copies in (1, 50):  # a broker might store small and large batches in different ways
             start = broker.head()
             broker.append([Draft("c", "\u540d: x", text) for text in texts for _ in range(copies)])
             events = self.read_all(broker, start)
@@ -136,7 +136,7 @@ class LogPromises(BrokerCase):
 
     # Hints
 
-    def test_waiting_ends_when_another_one_appends(self) -> None:
+    def test_waiting_ends_when_another_broker_appends(self) -> None:
         broker = self.open()
         other = self.open_other(broker)
         broker.wait(0)

@@ -1,4 +1,4 @@
-"""What a log promises to one who comes for the first time, and what it forgets."""
+"""The promises of a log to a new listener, and about channels that it forgets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .broker_case import BrokerCase
 
 
 class NewestPromises(BrokerCase):
-    """Where a replay begins; marks of channels that are forgotten."""
+    """The beginning of a replay, and the marks of forgotten channels."""
 
     def newest_is(self, broker: Broker, channels: list[str], count: int, expected: list[str]) -> Position:
-        """Ask, and compare what follows; nothing may be missing after it."""
+        """Ask for the start of a replay, and compare the events after it. Nothing must be missing after it."""
         position = broker.newest(channels, count)
         assert self.data_of(broker, *channels, after=position) == expected
         self.verdict_is(broker, position, channels, None)
@@ -69,7 +69,7 @@ class NewestPromises(BrokerCase):
         self.newest_is(broker, ["c"], 2, ["3", "4"])
         self.newest_is(broker, ["c"], 9, ["3", "4"])
 
-    def test_a_replay_of_nothing_is_whole_also_when_all_has_been_trimmed(self) -> None:
+    def test_a_replay_of_no_events_is_whole_even_after_everything_was_trimmed(self) -> None:
         broker = self.open(history_events=0)
         self.store(broker, "c", 1, 2)
         self.settle(broker)
@@ -83,7 +83,7 @@ class NewestPromises(BrokerCase):
         self.settle(broker)
         self.newest_is(broker, ["long"], 9, ["a", "b"])
         self.newest_is(broker, ["short:c"], 9, ["3", "4"])
-        # Between "a" and "3" there was more.
+        # Events between "a" and "3" were trimmed.
         self.newest_is(broker, ["long", "short:c"], 9, ["3", "4", "b"])
 
     def test_a_replay_is_whole_whatever_was_trimmed(self) -> None:
@@ -105,10 +105,10 @@ class NewestPromises(BrokerCase):
             kept = [event.position for event in self.events_of(broker, *asked)]
             assert follows == kept[len(kept) - len(follows) :]
 
-    # Marks of channels that are forgotten altogether
+    # Marks of forgotten channels
 
     def forget(self, broker: Broker, *channels: str) -> Position:
-        """Let something be sent to them, and so much time pass that nothing is known of them. Answers where that began."""
+        """Append an event to these channels, then let time pass until they are forgotten. Returns the head before the events."""
         before = broker.head()
         for channel in channels:
             self.store(broker, channel, "x")
@@ -119,14 +119,14 @@ class NewestPromises(BrokerCase):
             self.clock.advance(30)
         return before
 
-    def test_a_channel_that_is_forgotten_makes_no_gap_for_users(self) -> None:
+    def test_a_forgotten_channel_makes_no_gap_for_users(self) -> None:
         broker = self.open(history_seconds=100)
         before = self.forget(broker, "gone", "presence:gone")
         self.verdict_is(broker, before, ["gone"], "trimmed")
         self.verdict_is(broker, before, ["user:ann", "listener:abc", "all"], None)
         assert broker.page(["user:ann", "listener:abc", "all"], before, broker.head(), 1000).marks == {}
 
-    def test_a_user_who_is_forgotten_makes_no_gap_for_channels(self) -> None:
+    def test_a_forgotten_user_makes_no_gap_for_channels(self) -> None:
         broker = self.open(history_seconds=100)
         before = self.forget(broker, "user:ann", "listener:abc")
         self.verdict_is(broker, before, ["user:ann"], "trimmed")

@@ -1,4 +1,4 @@
-"""What a broker promises of the register: places, the leases they stand under, and how they end."""
+"""The promises of a broker about the register: places, the leases on them, and their end."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from .broker_case import BEFORE_ALL, BrokerCase
 
 
 def place_of(listener: str, user: str = "", *channels: str, **more: object) -> Place:
-    """A listener of a user who is present under its own name on all of its channels."""
+    """Make the place of a user's listener that is present under the user's name on all of its channels."""
     place = Place(listener, user, user, channels, channels, f'{{"of":"{listener}"}}', "", "sse", 0)
     return place._replace(**more)  # type: ignore[arg-type]
 
 
 class RegisterCase(BrokerCase):
-    """How the tests speak to a register: a lease lasts 8 s, a grace 3 s."""
+    """Short forms of the calls to a register. A lease lasts 8 s, a grace 3 s."""
 
     def begin(self, broker: Broker, worker: str, *places: Place) -> None:
-        """A worker comes, with these listeners alone."""
+        """Begin a worker's lease, with these listeners alone."""
         assert broker.check_in(CheckIn(worker, places, [], renews=False, lease_seconds=8, grace_seconds=3))
 
     def renew(self, broker: Broker, worker: str, come: Sequence[Place] = (), gone: Sequence[str] = ()) -> bool:
-        """It checks in."""
+        """Check a worker in again."""
         return broker.check_in(CheckIn(worker, come, gone, renews=True, lease_seconds=8, grace_seconds=3))
 
     @staticmethod
     def ids(places: Sequence[Place]) -> list[str]:
-        """Of the listeners."""
+        """Return the ids of the listeners."""
         return [place.listener for place in places]
 
     def told(self, broker: Broker, channel: str = "c", after: Position = BEFORE_ALL) -> list[str]:
-        """What has been told, as ``join ann``."""
+        """Return the join and leave events, as ``join ann``."""
         return [
             f"{event.type} {json.loads(event.data)['member']}"
             for event in self.events_of(broker, f"presence:{channel}", after=after)
         ]
 
     def members(self, broker: Broker, channel: str = "c") -> list[str]:
-        """Their names, and how many places each has."""
+        """Return the names of the members, and the number of places of each."""
         return [f"{member.member} {member.listeners}" for member in broker.members(channel, "", 99)]
 
     def pass_time(self, broker: Broker, seconds: float) -> None:
-        """And sweep."""
+        """Let time pass, then sweep."""
         self.clock.advance(seconds)
         broker.maintain()
 
 
 class PlacePromises(RegisterCase):
-    """Who is connected."""
+    """Places of connected listeners."""
 
     def test_a_place_comes_back_as_it_was(self) -> None:
         broker = self.open()
@@ -125,7 +125,7 @@ class PlacePromises(RegisterCase):
         assert self.renew(broker, "w", [place_of("1", "ann", "c")], ["1"])
         assert broker.places("", 9) == []
 
-    def test_a_worker_ends_its_own_places_alone(self) -> None:
+    def test_a_worker_ends_only_its_own_places(self) -> None:
         broker = self.open()
         self.begin(broker, "v", place_of("1", "", "c"))
         self.begin(broker, "w", place_of("2", "", "c"))
@@ -180,7 +180,7 @@ class PlacePromises(RegisterCase):
         assert self.renew(broker, "w")
         assert self.ids(broker.places("", 9)) == ["2"]
 
-    def test_a_lease_of_a_worker_knows_the_monotonic_clock_alone(self) -> None:
+    def test_the_lease_of_a_worker_is_monotonic(self) -> None:
         broker = self.open()
         self.begin(broker, "w", place_of("1", "ann", "c"))
         for seconds in (86_400, -172_800):
@@ -199,7 +199,7 @@ class PlacePromises(RegisterCase):
         self.clock.advance(2)
         assert broker.place("1") is None
 
-    def test_a_worker_that_begins_anew_has_these_places_alone(self) -> None:
+    def test_a_worker_that_begins_a_new_lease_has_its_new_places_alone(self) -> None:
         broker = self.open()
         self.begin(broker, "w", place_of("1", "ann", "c"), place_of("2", "bob", "c"))
         self.begin(broker, "w", place_of("2", "bob", "c"), place_of("3", "cat", "c"))

@@ -1,4 +1,4 @@
-"""What a broker promises of presence: who is a member, and what is told of it."""
+"""The promises of a broker about presence: members, and their join and leave events."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .places import RegisterCase, place_of
 
 
 class PresencePromises(RegisterCase):
-    """Every ``join`` and every ``leave``, once."""
+    """Each ``join`` and each ``leave`` is appended once."""
 
     # Join
 
-    def test_who_comes_is_told(self) -> None:
+    def test_a_member_that_comes_has_a_join_event(self) -> None:
         broker = self.open()
         before = broker.head()
         self.begin(broker, "w", place_of("1", "ann", "c", "d", meta='{"name":"Ann \u4e2d"}'))
@@ -28,7 +28,7 @@ class PresencePromises(RegisterCase):
             }
         assert broker.head() == events[-1].position
 
-    def test_a_member_comes_once_however_many_tabs_it_has(self) -> None:
+    def test_a_member_with_several_tabs_joins_once(self) -> None:
         broker = self.open()
         self.begin(broker, "w", place_of("1", "ann", "c"), place_of("2", "ann", "c"))
         assert self.renew(broker, "w", [place_of("3", "ann", "c")])
@@ -36,7 +36,7 @@ class PresencePromises(RegisterCase):
         assert self.told(broker) == ["join ann"]
         assert self.members(broker) == ["ann 4"]
 
-    def test_one_who_is_nobody_is_not_told(self) -> None:
+    def test_a_listener_that_is_present_nowhere_has_no_join_event(self) -> None:
         broker = self.open()
         before = broker.head()
         nobody = place_of("1", "", "c")
@@ -47,7 +47,7 @@ class PresencePromises(RegisterCase):
         self.pass_time(broker, 9)
         assert broker.head() == before
 
-    def test_one_is_present_where_it_says_alone(self) -> None:
+    def test_a_listener_is_present_only_on_the_channels_it_names(self) -> None:
         broker = self.open()
         self.begin(broker, "w", place_of("1", "ann", "c", "d", present_on=("d",), member="guest"))
         assert self.members(broker, "c") == []
@@ -83,7 +83,7 @@ class PresencePromises(RegisterCase):
 
     # Leave
 
-    def test_who_goes_has_left_after_the_grace(self) -> None:
+    def test_a_member_that_goes_has_left_after_the_grace(self) -> None:
         broker = self.open()
         self.begin(broker, "w", place_of("1", "ann", "c", meta='"bye"'))
         assert self.renew(broker, "w", gone=["1"])
@@ -96,7 +96,7 @@ class PresencePromises(RegisterCase):
         leave = self.events_of(broker, "presence:c")[-1]
         assert json.loads(leave.data) == {"member": "ann", "meta": "bye", "time": self.clock.time_ms()}
 
-    def test_who_is_told_again_to_be_gone_has_no_longer_grace(self) -> None:
+    def test_a_second_report_of_a_gone_listener_does_not_extend_its_grace(self) -> None:
         broker = self.open()
         self.begin(broker, "w", place_of("1", "ann", "c"))
         for _ in range(4):
@@ -104,7 +104,7 @@ class PresencePromises(RegisterCase):
             self.pass_time(broker, 1)
         assert self.members(broker) == []
 
-    def test_who_is_back_within_the_grace_has_not_left(self) -> None:
+    def test_a_member_that_is_back_within_the_grace_has_not_left(self) -> None:
         broker = self.open()
         self.begin(broker, "w", place_of("1", "ann", "c"))
         assert self.renew(broker, "w", gone=["1"])
@@ -133,7 +133,7 @@ class PresencePromises(RegisterCase):
         self.pass_time(broker, 4)
         assert self.told(broker) == ["join ann", "leave ann"]
 
-    def test_who_comes_and_goes_in_one_call_is_told_twice(self) -> None:
+    def test_a_member_that_comes_and_goes_in_one_call_has_both_events(self) -> None:
         broker = self.open()
         self.begin(broker, "w")
         assert self.renew(broker, "w", [place_of("1", "ann", "c")], ["1"])
@@ -182,7 +182,7 @@ class PresencePromises(RegisterCase):
 
     # Hints
 
-    def test_waiting_ends_when_somebody_comes_or_leaves(self) -> None:
+    def test_waiting_ends_when_a_member_comes_or_leaves(self) -> None:
         broker = self.open()
         other = self.open_other(broker)
 

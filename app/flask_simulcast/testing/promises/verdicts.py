@@ -1,4 +1,4 @@
-"""What a log promises to one who comes back."""
+"""The promises of a log to a listener that reconnects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .broker_case import BrokerCase
 
 
 class VerdictPromises(BrokerCase):
-    """Whether it can be given what it missed."""
+    """Whether a listener can get what it missed."""
 
     def test_a_listener_that_history_covers_misses_nothing(self) -> None:
         broker = self.open()
@@ -34,7 +34,7 @@ class VerdictPromises(BrokerCase):
         self.verdict_is(broker, first, ["c"], "trimmed")
         self.verdict_is(broker, positions[1], ["b", "c"], "trimmed")
 
-    def test_trimmed_is_silent_for_others_and_for_those_who_have_it(self) -> None:
+    def test_trimmed_is_silent_for_others_and_for_listeners_that_have_it(self) -> None:
         broker = self.open(history_events=2)
         birth = broker.head()
         self.store(broker, "a", 0)
@@ -90,7 +90,7 @@ class VerdictPromises(BrokerCase):
         self.verdict_is(broker, birth, ["gone"], "trimmed")
         self.verdict_is(broker, old, ["gone"], None)
 
-    def test_lost_is_told_to_who_comes_from_before_the_birth(self) -> None:
+    def test_lost_is_told_to_a_listener_from_before_the_birth(self) -> None:
         broker = self.open()
         birth = broker.head()
         self.store(broker, "c", 1)
@@ -98,7 +98,7 @@ class VerdictPromises(BrokerCase):
         assert self.verdict_is(broker, old, ["c", "d"], "lost") == Verdict("lost", ("c", "d"), birth, birth)
         self.verdict_is(broker, birth, ["c", "d"], None)
 
-    def test_lost_is_told_to_who_is_ahead_of_the_log(self) -> None:
+    def test_lost_is_told_to_a_listener_ahead_of_the_log(self) -> None:
         broker = self.open()
         head = self.store(broker, "c", 1)[0]
         for key in (head.key + 1, first_key_of(self.clock.time_ms() + 1), (1 << 63) - 1):
@@ -107,7 +107,7 @@ class VerdictPromises(BrokerCase):
             )
         self.verdict_is(broker, head, ["c"], None)
 
-    def test_forked_is_told_where_the_number_has_another_tag(self) -> None:
+    def test_forked_is_told_for_a_key_with_another_tag(self) -> None:
         broker = self.open()
         positions = self.store(broker, "c", 1, 2, 3)
         for position in positions:
@@ -115,7 +115,7 @@ class VerdictPromises(BrokerCase):
             assert self.verdict_is(broker, other, ["c"], "forked") == Verdict("forked", ("c",), other, other)
             self.verdict_is(broker, position, ["c"], None)
 
-    def test_forked_is_told_where_the_number_was_never_given_out(self) -> None:
+    def test_forked_is_told_for_a_key_that_was_never_given_out(self) -> None:
         broker = self.open()
         first = self.store(broker, "c", 1)[0]
         self.clock.advance(1)
@@ -139,7 +139,7 @@ class VerdictPromises(BrokerCase):
         self.verdict_is(broker, swept, ["c"], None)
         self.verdict_is(broker, Position(swept.key + 1, 7), ["c"], "forked")
 
-    def test_below_the_tail_the_marks_alone_decide(self) -> None:
+    def test_below_the_tail_only_the_marks_decide(self) -> None:
         broker = self.open(history_seconds=60, history_channels={"long:": [10, 100]})
         birth = broker.head()
         swept = self.store(broker, "c", 1, 2)

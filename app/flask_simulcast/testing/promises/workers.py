@@ -1,4 +1,4 @@
-"""What a broker promises of presence when workers freeze, end, and do all of it at once."""
+"""The promises of a broker about presence when workers freeze, end, or do both at the same time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .places import RegisterCase, place_of
 
 
 class WorkerPromises(RegisterCase):
-    """Whose worker is gone has left."""
+    """Members of a worker that is gone have left."""
 
     def test_members_of_a_worker_that_is_silent_leave(self) -> None:
         broker = self.open()
@@ -35,7 +35,7 @@ class WorkerPromises(RegisterCase):
         assert self.told(broker) == [f"{what} {who}" for what in ("join", "leave", "join") for who in ("ann", "bob")]
         assert self.members(broker) == ["ann 1", "bob 1"]
 
-    def test_a_worker_that_begins_anew_before_the_sweep_tells_what_has_changed(self) -> None:
+    def test_a_worker_that_begins_a_new_lease_before_the_sweep_tells_only_changes(self) -> None:
         broker = self.open()
         self.begin(broker, "w", place_of("1", "ann", "c"), place_of("2", "bob", "c"))
         self.clock.advance(20)
@@ -52,14 +52,14 @@ class WorkerPromises(RegisterCase):
         self.pass_time(broker, 2)
         broker.check_out("w", grace_seconds=20)
         self.pass_time(broker, 2)
-        assert self.members(broker) == ["ann 1", "bob 1"]  # whose grace had begun has no longer one
+        assert self.members(broker) == ["ann 1", "bob 1"]  # a grace that had begun does not get longer
         self.begin(broker, "v", place_of("4", "ann", "c"))
         for _ in range(4):
             self.pass_time(broker, 5)
             assert self.renew(broker, "v")
         assert self.told(broker) == ["join ann", "join bob", "join cat", "leave cat", "leave bob"]
 
-    def test_all_members_leave_however_many(self) -> None:
+    def test_all_members_leave_whatever_their_number(self) -> None:
         broker = self.open(history_events=10_000)
         self.begin(broker, "w", *(place_of(f"{n:04}", f"m{n // 2}", "c", "d") for n in range(900)))
         assert len(broker.members("c", "", 1000)) == 450
@@ -71,8 +71,8 @@ class WorkerPromises(RegisterCase):
             assert len(told) == len(set(told)) == 900
             assert not any(line.startswith("join") for line in told[450:])
 
-    def test_nobody_is_present_who_was_told_to_have_left_and_the_other_way_round(self) -> None:
-        """Workers that come, go, freeze and end at the same time, while another one sweeps."""
+    def test_members_and_events_agree_when_workers_start_end_and_freeze(self) -> None:
+        """Workers start, end and freeze at the same time, while another broker sweeps."""
         broker = self.open(history_events=1_000_000, broker_seconds=30)
         start = broker.head()
         told_on = [PRESENCE_PREFIX + channel for channel in CHANNELS]
