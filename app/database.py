@@ -44,7 +44,7 @@ def _read(text: str) -> URL:
         url = None
     if url is None or "@" in (url.host or ""):  # then the driver would show a part of the password
         raise SettingError(
-            "SIMULCAST_DATABASE_URL (not shown: there may be a password in it) can't be read; in a password write %40 for @, "
+            "SIMULCAST_DATABASE_URL (not shown: it might contain a password) can't be read; in a password write %40 for @, "
             f"%2F for /, %3A for :. {_EXAMPLE}"
         )
     return url

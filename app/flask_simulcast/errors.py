@@ -1,52 +1,51 @@
-"""Everything that can go wrong, as one tree.
+"""All errors of this package, as one tree.
 
 SimulcastError
 ├── SettingError              a SIMULCAST_* value that can't be used; stops the start
-├── NotPatchedError           streaming was asked of a process that gevent has not patched
-├── InvalidEventError         the caller handed in something that can't be published
+├── NotPatchedError           a stream was requested in a process that gevent has not patched
+├── InvalidEventError         the caller passed an event that can't be published
 │   ├── ChannelNameError
 │   ├── EventTypeError
 │   ├── EventDataError
 │   ├── EventTooLargeError
 │   ├── IdempotencyKeyError
 │   └── IdempotencyConflictError  the key is known, with other data; certainly not stored
-├── GrantError                who asks may not do this
-│   ├── UnauthorizedError         nobody knows who asks
-│   └── ForbiddenError            known, and not allowed
-├── ListenError               this listener can't be taken on
+├── GrantError                the client must not do this
+│   ├── UnauthorizedError         the client has not shown a valid token or ticket
+│   └── ForbiddenError            the client's grant does not allow this
+├── ListenError               this listener can't be added
 │   ├── ChannelCountError
 │   ├── ListenerLimitError        the worker is full
 │   ├── TooManyListenersError     one user or address has too many
 │   └── DrainingError
-├── NoSuchListenerError       nobody is connected under this id
-├── WriterError               a stream that a view writes itself
+├── NoSuchListenerError       no listener with this id is connected
+├── WriterError               a stream that a view writes itself can't begin or go on
 │   ├── NoRequestError
 │   ├── NotHTTPError
 │   ├── StreamingNotSupportedError
 │   └── ListenerGoneError         the client left; stop producing
 ├── WebSocketError
 │   ├── HandshakeError            a request that can't become a WebSocket
-│   ├── UpgradeRequiredError      a request that does not want to, or by another version
+│   ├── UpgradeRequiredError      a plain request to a WebSocket, or one for another version
 │   └── ConnectionClosedError     the WebSocket has ended; with its code and reason
 └── BrokerError
     ├── BrokerUnavailableError    certainly not stored
     └── PublishUncertainError     perhaps stored
 
-Each class names the HTTP status and the code that a client gets for it, so that a view need not
-catch anything. Messages are two sentences, what happened and what to do, and never carry event
-data or secrets. Those of the broker are for the operator, with paths in them; a client is told
-``public`` instead.
+Each class has the HTTP status and the code that a client gets for it, so views don't have to catch
+anything. Messages have two sentences, what happened and what to do, and never contain event data or
+secrets. Messages of the broker are for the operator and contain paths; a client gets ``public`` instead.
 
-**Whose fault it is** is decided here and nowhere else. What a view hands to a publishing call, and
-the options that it gives a stream, are the app's own: a channel, type, user, key or data that can't
-be used is a 500, with a traceback in the app's log. What a client sent is the client's: a 4xx. Code
-that hands on what a client sent says so::
+**Whose fault an error is** is decided here and nowhere else. The arguments of a publishing call, and
+the options of a stream, come from the app: a channel, type, user, key or data that can't be used is a
+500, with a traceback in the app's log. Values that a client sent are the client's fault: a 4xx. Code
+that passes on a client's values marks them::
 
     with client_input():
         simulcast.publish(request.json["channel"], request.json["data"])
 
-The names of channels that somebody wants to listen to, or to read, come from a URL as a rule: there
-a wrong one is the client's without more ado, and is also logged, once for each endpoint.
+Names of channels to listen to, or to read, usually come from a URL. So a wrong name there is always
+the client's fault, and is also logged, once for each endpoint.
 """
 
 from __future__ import annotations
@@ -61,17 +60,17 @@ class SimulcastError(Exception):
     status = 500
     code = "internal"
     public: str | None = None
-    client_status: int | None = None  # what it is if the value came from the client
+    client_status: int | None = None  # the status if the value came from the client
 
 
 class SettingError(SimulcastError, ValueError):
-    """A setting has a value that can't be used. Names the key, the value and an example."""
+    """A setting has a value that can't be used. The message has the key, the value and an example."""
 
     code = "setting"
 
 
 class NotPatchedError(SimulcastError, RuntimeError):
-    """A stream was asked for in a process whose sockets gevent has not patched."""
+    """A stream was requested in a process whose sockets gevent has not patched."""
 
     code = "not_patched"
 
@@ -135,7 +134,7 @@ class IdempotencyConflictError(InvalidEventError):
 
 
 class GrantError(SimulcastError):
-    """Who asks may not do this. ``code`` says why, the message what to do; neither carries a token."""
+    """The client must not do this. ``code`` says why, the message what to do; neither contains a token."""
 
     status = 403
     code = "forbidden"
@@ -146,25 +145,25 @@ class GrantError(SimulcastError):
 
 
 class UnauthorizedError(GrantError):
-    """Nobody knows who asks: no token, or one that can't be used."""
+    """The client has no valid token: it sent none, or one that can't be used."""
 
     status = 401
     code = "no_grant"
 
 
 class ForbiddenError(GrantError):
-    """It is known who asks, and that is not allowed."""
+    """The client's grant does not allow this."""
 
 
 class ListenError(SimulcastError):
-    """A listener that can't be taken on now."""
+    """A listener can't be added now."""
 
     status = 503
     code = "listen"
 
 
 class ChannelCountError(ListenError, ValueError):
-    """No channel, or more than ``SIMULCAST_MAX_CHANNELS_PER_LISTENER``."""
+    """A listener named no channel, or more than ``SIMULCAST_MAX_CHANNELS_PER_LISTENER``."""
 
     status = 500
     client_status = 400
@@ -191,7 +190,7 @@ class DrainingError(ListenError):
 
 
 class NoSuchListenerError(SimulcastError, LookupError):
-    """Nobody is connected under this id, in any worker."""
+    """No listener with this id is connected, in any worker."""
 
     status = 404
     code = "no_such_listener"
@@ -210,20 +209,20 @@ class NoRequestError(WriterError, RuntimeError):
 
 
 class NotHTTPError(WriterError, RuntimeError):
-    """The request is not plain HTTP any more: a WebSocket, say."""
+    """The request is not plain HTTP: the client asks for a WebSocket, for example."""
 
     status = 400
     code = "not_http"
 
 
 class StreamingNotSupportedError(WriterError, RuntimeError):
-    """The server, or something between it and the app, gives no way to write piece by piece."""
+    """The server, or a middleware between it and the app, offers no ``write()`` for a stream."""
 
     code = "streaming_not_supported"
 
 
 class ListenerGoneError(WriterError, ConnectionError):
-    """The client left. Stop producing; the ``with`` block of the writer ends quietly on it."""
+    """The client left. Stop producing; the ``with`` block of the writer ends quietly on this error."""
 
     code = "listener_gone"
 
@@ -235,53 +234,54 @@ class WebSocketError(SimulcastError):
 
 
 class HandshakeError(WebSocketError, ValueError):
-    """A request that can't become a WebSocket, and why."""
+    """A request can't become a WebSocket. The message says why."""
 
     status = 400
     code = "handshake"
 
 
 class UpgradeRequiredError(WebSocketError):
-    """A plain request where a WebSocket is spoken, or another version of it."""
+    """A plain request came to a WebSocket, or a request for another version of the protocol."""
 
     status = 426
     code = "upgrade_required"
 
 
 class ConnectionClosedError(WebSocketError, ConnectionError):
-    """The WebSocket has ended. A handler may let it pass: it ends quietly on it.
+    """The WebSocket has ended. A handler doesn't have to catch this: the connection ends quietly on it.
 
     Attributes:
-        close_code: Of the client, if it closed; else ours. 1005: it gave none. 1006: it went without a word.
-        close_reason: The same, in words.
+        close_code: The client's close code if the client closed, else the server's. 1005: the client gave no code. 1006: the
+            connection broke without a close frame.
+        close_reason: The close reason, as text.
     """
 
     code = "connection_closed"
 
     def __init__(self, close_code: int, close_reason: str) -> None:
         super().__init__(
-            f"The WebSocket has ended with the code {close_code}. Send nothing any more, and leave the handler."
+            f"The WebSocket has ended with the code {close_code}. Stop sending, and return from the handler."
         )
         self.close_code = close_code
         self.close_reason = close_reason
 
 
 class BrokerError(SimulcastError):
-    """The log that workers share did not do what was asked."""
+    """The log that workers share failed."""
 
     status = 503
     code = "broker"
 
 
 class BrokerUnavailableError(BrokerError):
-    """Certainly not stored. Safe to try again."""
+    """The log can't be used now. Nothing was stored, so it is safe to try again."""
 
     code = "broker_unavailable"
     public = "The log is not available now. Nothing was stored; try again."
 
 
 class PublishUncertainError(BrokerError):
-    """Perhaps stored. Try again only with an idempotency key."""
+    """The log did not answer, so the event might be stored. Try again only with an idempotency key."""
 
     code = "publish_uncertain"
     public = "The log did not answer. The event might be stored; try again with an idempotency key."
@@ -289,7 +289,7 @@ class PublishUncertainError(BrokerError):
 
 @contextmanager
 def client_input() -> Iterator[None]:
-    """Say that what is handed on in this block came from the client: a value that can't be used is a 4xx, not a 500."""
+    """Mark the values passed on in this block as the client's: one that can't be used is a 4xx, not a 500."""
     try:
         yield
     except SimulcastError as error:

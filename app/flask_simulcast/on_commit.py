@@ -1,11 +1,11 @@
-"""Publishing when a database transaction commits: one that is rolled back notifies nobody.
+"""Publish when a database transaction commits. If it is rolled back, no event is published.
 
-What is published here waits in the session, and goes out right after the commit. Data that is a function is asked for
-between the last flush and the commit: then a new row has its key and its defaults, and a function that raises still stops the
-commit. All other data is checked and encoded at once.
+The events wait in the session, and are published right after the commit. Data that is a function is called between the last
+flush and the commit: then a new row has its key and its defaults, and a function that raises still stops the commit. All other
+data is checked and encoded at once.
 
-Between the commit and the publish a process that is killed publishes nothing: the row is there, the event is not. An app that
-can't have that needs an outbox table.
+A process that is killed between the commit and the publish publishes nothing: the row exists, the event does not. An app that
+can't accept that needs an outbox table.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _WAITING = "simulcast_waiting"
 _log = logging.getLogger("flask_simulcast")
 
 Publish = Callable[[Sequence[Draft]], object]
-#: Checks and encodes what is to be published.
+#: Checks and encodes the events to publish.
 MakeDrafts = Callable[[], list[Draft]]
 
 
 class _Waiting:
-    """What waits for a transaction.
+    """Events that wait for a transaction to commit.
 
     Args:
-        transaction: In which it was asked for: the session's outermost, or a savepoint.
-        make_drafts: Called once, when the data is to be asked for.
-        publish: Takes what it made.
+        transaction: The transaction of the call: the session's outermost, or a savepoint.
+        make_drafts: Makes the drafts. Called once.
+        publish: Publishes the drafts.
     """
 
     __slots__ = ("_drafts", "_make_drafts", "publish", "transaction")
@@ -46,36 +46,36 @@ class _Waiting:
 
     @property
     def drafts(self) -> list[Draft]:
-        """Made at the first look."""
+        """The drafts, made on first access."""
         if self._drafts is None:
             self._drafts = self._make_drafts()
         return self._drafts
 
 
 def publish_on_commit(session: Any, make_drafts: MakeDrafts, publish: Publish, *, is_late: bool) -> None:
-    """Publish after the session's outermost transaction has committed; forget it if this one, or the savepoint in which
-    it was asked for, is rolled back.
+    """Publish after the session's outermost transaction has committed. If that transaction, or the savepoint of this call, is
+    rolled back, the events are dropped.
 
     Args:
         session: A SQLAlchemy ``Session``, or a ``scoped_session``.
-        make_drafts: Checks and encodes what is to be published.
-        publish: Called with all that waited, in order. If the log does not take it, that is logged: the commit has been made.
-        is_late: Make the drafts before the commit, after the flush, and not now.
+        make_drafts: Checks and encodes the events to publish.
+        publish: Called with all waiting drafts, in order. An error of the log is logged, because the commit is already made.
+        is_late: True to make the drafts after the flush and before the commit; False to make them now.
     """
     from sqlalchemy import event
     from sqlalchemy.orm import Session, scoped_session
 
     own: Session = session() if isinstance(session, scoped_session) else session
     waiting = own.info.setdefault(_WAITING, [])
-    # Where nothing has begun yet, the next statement begins it.
+    # If no transaction has begun yet, begin the one of the next statement.
     transaction = own.get_nested_transaction() or own.get_transaction() or own.begin()
     one = _Waiting(transaction, make_drafts, publish)
     if not is_late:
-        one.drafts  # noqa: B018 - what can't be published is found out by the caller
+        one.drafts  # noqa: B018 - an event that can't be published raises in the caller
         if own.new:
             _log.warning(
-                "publish_on_commit was given data while the session holds rows that are not flushed: %s. They have no key "
-                "and no defaults yet. Give a function, which is called after the flush: order.as_dict.",
+                "publish_on_commit got data while the session holds rows that are not flushed: %s. They have no key "
+                "and no defaults yet. Pass a function, which is called after the flush: order.as_dict.",
                 ", ".join(sorted({type(row).__name__ for row in own.new}))[:200],
             )
     waiting.append(one)
@@ -99,17 +99,17 @@ def session_of_app(app: Flask) -> Any:
 
 def _before_commit(session: Any) -> None:
     if session.in_nested_transaction():
-        return  # a savepoint is released; what holds it may go on to change the rows
+        return  # a savepoint is released; the outer transaction might still change the rows
     waiting = session.info.get(_WAITING, [])
     if waiting:
         session.flush()
     for one in waiting:
-        one.drafts  # noqa: B018 - one that raises stops the commit
+        one.drafts  # noqa: B018 - an error here stops the commit
 
 
 def _after_commit(session: Any) -> None:
     if session.in_nested_transaction():
-        return  # a savepoint was released; what holds it may still be rolled back
+        return  # a savepoint was released; the outer transaction might still be rolled back
     waiting = session.info.pop(_WAITING, [])
     by_publish: dict[Publish, list[Sequence[Draft]]] = {}
     for one in waiting:
@@ -119,7 +119,8 @@ def _after_commit(session: Any) -> None:
 
 
 def _publish(publish: Publish, batches: Sequence[Sequence[Draft]]) -> None:
-    """All together; where one has a key that is known of another event, each by itself, so that it alone is left out."""
+    """Publish all batches together. If a key belongs to another event, publish each batch by itself, so that only the
+    conflicting batch is left out."""
     together = [draft for batch in batches for draft in batch]
     try:
         publish(together)
@@ -137,7 +138,7 @@ def _after_soft_rollback(session: Any, rolled_back: Any) -> None:
 
 
 def _after_transaction_end(session: Any, transaction: Any) -> None:
-    """A session that is closed has not been committed, and no rollback is told of."""
+    """Drop the events of a session that is closed without a commit: SQLAlchemy reports no rollback for it."""
     if transaction.parent is None:
         session.info.pop(_WAITING, None)
 

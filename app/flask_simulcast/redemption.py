@@ -1,4 +1,4 @@
-"""Redemption: a request that carries a ticket. What its channels are is checked first, and the ticket is spent last."""
+"""Redeem the ticket of a request. Its channels are checked first, and the ticket is spent last."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _KEY = "simulcast_ticket"
 
 
 def find(tickets: Tickets, ticket: str) -> Grant | None:
-    """The grant behind the ticket that the current request carries. It is spent by `spend`. May switch."""
+    """Return the grant of the ticket in the current request. `spend` spends the ticket later. May switch."""
     found = tickets.find(ticket, _url(), _cookies())
     setattr(g, _KEY, found)
     return None if found is None else found.grant
 
 
 class Redeemed(NamedTuple):
-    """What a ticket let in.
+    """The result of a spent ticket.
 
     Attributes:
-        grant: To go on with.
-        is_back: The ticket had let in a stream before, which the new one replaces.
+        grant: The grant of the ticket.
+        is_back: True if the ticket has let in a stream before, which the new stream replaces.
     """
 
     grant: Grant
@@ -35,13 +35,13 @@ class Redeemed(NamedTuple):
 
 
 def spend(tickets: Tickets) -> Redeemed | None:
-    """Spend the ticket that `find` found for the current request, once it is known that what it asks for is granted. May switch.
+    """Spend the ticket that `find` found for the current request. Call it after the grant was checked. May switch.
 
-    An EventSource is given a cookie, with which the same ticket lets it in again: it reconnects to the URL that it has. A
-    WebSocket is not: its page asks for a new ticket.
+    An EventSource gets a cookie, with which the same ticket lets it in again, because it reconnects to the same URL. A
+    WebSocket gets none, because its page asks for a new ticket.
 
     Returns:
-        None where there was no ticket.
+        None if the request has no ticket.
 
     Raises:
         UnauthorizedError: Another client was faster.
@@ -59,7 +59,7 @@ def spend(tickets: Tickets) -> Redeemed | None:
 
 
 def _url() -> str:
-    """A browser that reconnects asks for the URL that it has, to the letter."""
+    """Return the URL of the current request. A browser that reconnects requests exactly the same URL."""
     return request.script_root + request.full_path
 
 
@@ -72,11 +72,11 @@ def _is_websocket() -> bool:
 
 
 def _set_cookie(cookie: str, max_seconds: float) -> None:
-    """Until the longest grant has ended: it is worth nothing without a spent ticket, which ends with its own grant, and the
-    browser may have another ticket, with more time left.
+    """Set the cookie, with the longest possible lifetime. It is useless without a spent ticket, which ends with its own grant,
+    and the browser might have another ticket with more time left.
 
-    The name of a new cookie has a random end. With one name for all, of two streams that a new browser opens at once the
-    later answer would replace the cookie of the other, which could then not come back.
+    The name of a new cookie has a random end. If a new browser opens two streams at once and both cookies had the same name,
+    the later answer would replace the cookie of the other stream, which could not come back then.
     """
     name = next((name for name, value in request.cookies.items(multi=True) if value == cookie), "")
 

@@ -1,17 +1,17 @@
-"""What application code may want to know, as blinker signals. The sender is the Flask app.
+"""Blinker signals for application code. The sender is the Flask app.
 
-Receivers run in the greenlet where it happened; one that raises is logged and counted, and the
-others still run. Keep them short.
+Receivers run in the greenlet where the signal is sent. A receiver that raises is logged and counted,
+and the others still run. Keep receivers short.
 
-- ``event_published(app, event=Event)``: a caller of this worker published it, and the log has it.
-- ``listener_added(app, listener=Listener)``: a connection has its place on its channels.
-- ``listener_closed(app, listener=Listener, reason=CloseReason)``: its stream has ended, and why.
-- ``listener_removed(app, listener=Listener)``: its place was given back.
-- ``listener_lagging(app, listener=Listener)``: it was too slow, and reads history at its own pace now.
-- ``gap_sent(app, listener=Listener, reason=str)``: it was told that it misses something.
-- ``broker_lost(app, error=BrokerError)``: this worker can't read the log any more, and tries again.
-- ``broker_restored(app)``: it can again.
-- ``draining(app)``: this worker says goodbye to its listeners.
+- ``event_published(app, event=Event)``: a caller in this worker published an event, and the log has it.
+- ``listener_added(app, listener=Listener)``: a listener has joined its channels.
+- ``listener_closed(app, listener=Listener, reason=CloseReason)``: a listener's stream has ended, for this reason.
+- ``listener_removed(app, listener=Listener)``: a listener has left its channels.
+- ``listener_lagging(app, listener=Listener)``: a listener was too slow, and now reads history at its own pace.
+- ``gap_sent(app, listener=Listener, reason=str)``: a listener was told that events are missing.
+- ``broker_lost(app, error=BrokerError)``: this worker can't read the log, and tries again.
+- ``broker_restored(app)``: this worker can read the log again.
+- ``draining(app)``: this worker closes its listeners before it stops.
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ _log = logging.getLogger("flask_simulcast")
 
 
 def send_soon(signal: Signal, sender: Any, on_failed: Callable[[int], object], **facts: Any) -> None:
-    """As `send`, from where nothing may switch: the receivers run in a greenlet of their own, and ``on_failed`` is told
-    how many raised."""
+    """Call every receiver later, in a new greenlet. For callers that must not switch.
+
+    Args:
+        on_failed: Called with the number of receivers that raised.
+    """
     if signal.receivers:
         gevent.spawn(lambda: on_failed(send(signal, sender, **facts)))
 
@@ -48,7 +51,7 @@ def send(signal: Signal, sender: Any, **facts: Any) -> int:
     """Call every receiver, each in its own try: ``Signal.send`` stops at the first that raises.
 
     Returns:
-        How many receivers raised.
+        The number of receivers that raised.
     """
     failed = 0
     for receiver in signal.receivers_for(sender):
@@ -56,5 +59,5 @@ def send(signal: Signal, sender: Any, **facts: Any) -> int:
             receiver(sender, **facts)
         except Exception:
             failed += 1
-            _log.exception("A receiver of the signal %s raised. Repair it; the others were called.", signal)
+            _log.exception("A receiver of the signal %s raised. Fix it; the other receivers were called.", signal)
     return failed

@@ -1,8 +1,8 @@
-"""Tickets: let in a client that can't send a header. A browser's EventSource and WebSocket have a URL and cookies, nothing else.
+"""Tickets let in a client that can't send a header. A browser's EventSource and WebSocket send only a URL and cookies.
 
-A ticket is random, holds for up to a minute, and lets in once. An EventSource reconnects to the same URL, though, with its
-ticket spent. So a browser that spends one is given a cookie, and the spent ticket goes on to let in that browser alone, at that
-URL alone, one stream at a time, until the grant ends.
+A ticket is random, is valid for up to a minute, and lets a client in once. But an EventSource reconnects to the same URL, with
+its ticket spent. So a browser that spends a ticket gets a cookie. The spent ticket goes on to let in only that browser, only at
+that URL, one stream at a time, until the grant ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .grant import Grant
 
 MAX_SECONDS = 60
 _MAX_CHARACTERS = 64
-# A browser has one cookie, as a rule. Each that is looked up costs a read.
+# A browser usually has one cookie. Each look-up costs a read.
 _MAX_COOKIES = 4
 _TICKET = "ticket:"
 _SPENT = "spent:"
@@ -30,12 +30,12 @@ _BROWSER = "browser:"
 
 @dataclass(frozen=True)
 class Found:
-    """A ticket that would let in.
+    """A valid ticket.
 
     Attributes:
-        name: Of the ticket, in the log: a hash of it.
-        grant: What it stands for.
-        is_spent: It comes back, from the browser that spent it.
+        name: Name of the ticket in the log: its hash.
+        grant: The grant that it stands for.
+        is_spent: True if the browser that spent the ticket comes back with it.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Found:
 
 
 class Tickets:
-    """Issues, finds and spends them, over all workers.
+    """Issues, finds and spends tickets, for all workers.
 
     Args:
-        broker: Keeps them; of a ticket and of a cookie only the hash.
-        max_seconds: Seconds for which a spent ticket lets its browser in, where the grant has no end.
-        default: Makes JSON of what a grant's meta holds; an app's ``app.json.default``.
+        broker: Keeps the hashes of tickets and cookies.
+        max_seconds: Seconds for which a spent ticket lets its browser in, if the grant has no end.
+        default: Encodes values of a grant's meta that JSON can't hold; an app's ``app.json.default``.
     """
 
     def __init__(self, broker: Broker, max_seconds: float, default: Default | None = None) -> None:
@@ -61,7 +61,7 @@ class Tickets:
         """Make a ticket for this grant. May switch.
 
         Args:
-            seconds: For how long; at most 60, and not beyond the grant.
+            seconds: Seconds for which the ticket is valid; at most 60, and never longer than the grant.
         """
         ticket = secrets.token_urlsafe(24)
         self._broker.put_text(
@@ -70,14 +70,14 @@ class Tickets:
         return ticket
 
     def find(self, ticket: str, url: str, cookies: Sequence[str]) -> Found | None:
-        """Look a ticket up, and leave it unspent. May switch.
+        """Look a ticket up without spending it. May switch.
 
         Args:
-            url: That the client asks for. A spent ticket is good for the one that it was spent at.
-            cookies: What the browser brings.
+            url: The URL that the client requests. A spent ticket is valid only at the URL where it was spent.
+            cookies: The cookies that the browser sends.
 
         Returns:
-            None for a ticket that is unknown, over, or spent by another browser or at another URL.
+            None for a ticket that is unknown, expired, or spent by another browser or at another URL.
         """
         if len(ticket) > _MAX_CHARACTERS:
             return None
@@ -93,14 +93,14 @@ class Tickets:
         return Found(name, Grant.from_json(text), is_spent=True) if is_theirs and place == _hashed(url) else None
 
     def spend(self, found: Found, url: str, cookie: str) -> Grant | None:
-        """Take a ticket that was found: of two clients at once, one gets it. May switch.
+        """Spend a ticket that was found. If two clients try at once, one of them gets it. May switch.
 
         Args:
-            url: As of `find`.
-            cookie: With which the browser may come back, from `cookie_for`; empty for a client that does not come back.
+            url: The URL that the client requests.
+            cookie: The cookie that lets the browser come back, from `cookie_for`; empty for a client that does not come back.
 
         Returns:
-            The grant, with the name of the ticket in it; None where another client was faster.
+            The grant, with the name of the ticket in it; None if another client was faster.
         """
         if not found.is_spent:
             text = self._broker.pop_text(_TICKET + found.name)
@@ -112,7 +112,7 @@ class Tickets:
         return replace(found.grant, ticket=found.name, redeemed_at=time.time())
 
     def cookie_for(self, cookies: Sequence[str]) -> str:
-        """The cookie that a browser is to keep: one that it brings, if it was made here, else a new one. May switch."""
+        """Return the cookie for a browser to keep: one that it sends, if it was made here, else a new one. May switch."""
         known = next((cookie for cookie in cookies[:_MAX_COOKIES] if self._is_ours(cookie)), None)
         cookie = known or secrets.token_urlsafe(24)
         self._broker.put_text(_BROWSER + _hashed(cookie), "", self.max_seconds)
@@ -126,5 +126,5 @@ class Tickets:
 
 
 def _hashed(secret: str) -> str:
-    """What is kept is of no use to a reader of the file."""
+    """Hash a secret. The log keeps only hashes, so a reader of its file can't use them."""
     return sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -1,6 +1,6 @@
-"""url: what of a log's URL may be shown, and which file it names. Pure.
+"""Show a log's URL without secrets, and find the file that it names. Pure.
 
-A password may stand in any part of a URL that can't be read, so only what can be read to its end is shown.
+If a URL can't be parsed, any part of it might be a password. So only URLs that are understood completely are shown.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,31}", re.ASCII | re.IGNORECASE)
-_HIDDEN = "(not shown: there may be a password in it)"
+_HIDDEN = "(not shown: it might contain a password)"
 
 
 def shown(url: object) -> str:
-    """A URL for a message, a log or a ``repr``: ``sqlite:///…`` and ``memory://`` as they are, of any other its scheme alone."""
+    """Return a URL for a message, a log or a ``repr``: ``sqlite:///…`` and ``memory://`` unchanged, of others the scheme only."""
     if not isinstance(url, str):
         return repr(url) if url is None or isinstance(url, int | float) else _HIDDEN
     scheme, separator, _ = url.partition("://")
@@ -22,11 +22,11 @@ def shown(url: object) -> str:
 
 
 def sqlite_path(url: str) -> str | None:
-    """The file that a URL names, relative as it may be; None for one that names no file."""
+    """Return the path of the file that a URL names, absolute or relative; None if it names no file."""
     path = url.removeprefix("sqlite:///")
     return path if path and path != url else None
 
 
 def sqlite_url(path: str) -> str:
-    """The URL of a file."""
+    """Return the URL of a file."""
     return f"sqlite:///{path}"

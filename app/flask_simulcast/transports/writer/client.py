@@ -1,4 +1,4 @@
-"""The connection that a writer sends on: how bytes get out, and how it is noticed that nobody takes them any more."""
+"""The client of a writer: send bytes to it, and notice when it leaves or stops reading."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from ..client_socket import cut, socket_of
 from ..client_watch import ClientWatch, PeekWatch, watch_client
 from .start_response import Write
 
-# One HTTP chunk: the server copies it, and `stall_seconds` is the time for so much, not for a whole event.
+# Size of one HTTP chunk. The server copies it, and `stall_seconds` is the time limit for one piece, not for a whole event.
 _PIECE_BYTES = 64 << 10
-# What may wait in the kernel beyond what is on its way to the client. Without it the buffer grows to 4 MB, and a writer
-# is woken only when a third of that is free: one that reads 20 KB/s would look stuck. SO_SNDBUF would do as well, but
-# also bound what is on its way, and with it the speed of an export over a long line.
+# Bytes that may wait in the kernel besides those in flight. Without this limit the buffer grows to 4 MB, and a writer wakes
+# only when a third of it is free: a client that reads 20 KB/s would look stuck. SO_SNDBUF would work too, but it also bounds
+# the bytes in flight, and so the speed of an export over a long line.
 _UNSENT_BYTES = 64 << 10
-# A client that takes all at once never makes a writer wait, and an export would keep the loop to itself.
+# A fast client never makes a writer wait, so without pauses an export would keep the loop to itself.
 _BREATHE_SECONDS = 0.005
 
 
 class ClientLeft(BaseException):
-    """Thrown into a view that waits for something else while its client leaves.
+    """Thrown into a view that waits for something else when its client leaves.
 
-    Not an `Exception`, as ``gevent.Timeout`` is none: whatever the view waits in takes an `Exception` for its
-    own trouble. urllib3 took a thrown `ConnectionError` for a broken upstream and sent the request again;
-    SQLAlchemy would give a connection back to its pool in the middle of a query.
+    Like ``gevent.Timeout``, it is not an `Exception`: the code in which the view waits would take an `Exception`
+    for an error of its own. urllib3 took a thrown `ConnectionError` for a broken upstream and sent the request
+    again; SQLAlchemy would give a connection back to its pool in the middle of a query.
     """
 
 
 class Client:
-    """One request's client. Belongs to the greenlet that calls `watch`, which is the view's.
+    """The client of one request. It belongs to the view's greenlet, which calls `watch`.
 
     Args:
-        environ: Of the request.
-        stall_seconds: A client that does not take a piece of 64 KiB in this time is cut off.
+        environ: The WSGI environ of the request.
+        stall_seconds: Seconds in which the client must take a piece of 64 KiB; a slower client is cut off.
 
     Attributes:
-        is_gone: The client left, or was cut off.
+        is_gone: True once the client has left, or was cut off.
     """
 
     def __init__(self, environ: dict[str, Any], stall_seconds: float) -> None:
@@ -49,28 +49,28 @@ class Client:
         self._client = socket_of(environ) if is_patched() else None
         self._stall_seconds = stall_seconds if is_patched() and self._socket is not None else None
         self._watch: ClientWatch | PeekWatch | None = None
-        self._greenlet: Any = None  # whom to tell; None when it need not be told (any more)
+        self._greenlet: Any = None  # the greenlet to throw into; None when nothing must be thrown
         self._breather = Breather(_BREATHE_SECONDS) if is_patched() else None
         self.is_gone = False
 
     def watch(self) -> None:
-        """From now on throw `ClientLeft`, once, into this greenlet when the client leaves while it waits."""
+        """Watch the client: when it leaves, throw `ClientLeft` once into the calling greenlet."""
         self._greenlet = getcurrent()
         if self._stall_seconds is not None:
-            with suppress(OSError, AttributeError):  # a unix socket, a system that does not know it
+            with suppress(OSError, AttributeError):  # a unix socket, or a system without this option
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         if self._client is not None:
             self._watch = watch_client(self._client, self._leave)
 
     def stop(self) -> None:
-        """Throw nothing any more, not even what has been scheduled already."""
+        """Stop watching. Nothing is thrown after this, even if it was scheduled before."""
         self._greenlet = None
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
 
     def send(self, write: Write, data: bytes) -> None:
-        """Write, and return when the socket has taken it: a view is never faster than its client. Switches.
+        """Write, and return when the socket has taken the bytes: a view is never faster than its client. Switches.
 
         Raises:
             ListenerGoneError: The client is gone.
@@ -82,17 +82,17 @@ class Client:
             self._breather.breathe()
 
     def check(self) -> None:
-        """Whether there is still a client.
+        """Check that the client is still there.
 
         Raises:
-            ListenerGoneError: There is none.
+            ListenerGoneError: The client is gone.
         """
         if self.is_gone:
             self._forget_caller()
             raise gone()
 
     def cut(self) -> None:
-        """Break it, so that no client takes what it got for the whole, and whoever writes to it is let go."""
+        """Break the connection, so that the client does not take a part for the whole, and a blocked write ends."""
         cut(self._socket)
 
     def _send_piece(self, write: Write, piece: bytes) -> None:
@@ -110,7 +110,7 @@ class Client:
                 timer.close()
 
     def _leave(self) -> None:
-        """From the loop, or from a greenlet that could not write. Does not switch."""
+        """Note that the client has left. Called from the loop, or by a greenlet that could not write. Does not switch."""
         if self.is_gone:
             return
         self.is_gone = True
@@ -119,24 +119,24 @@ class Client:
             get_hub().loop.run_callback(self._tell)
 
     def _tell(self) -> None:
-        """From the loop, so the view is not the one that runs."""
+        """Throw `ClientLeft` into the view. Called from the loop, so the view is not running."""
         greenlet, self._greenlet = self._greenlet, None
         if greenlet is not None:
             greenlet.throw(ClientLeft())
 
     def _forget_caller(self) -> None:
-        """Who is told by an exception of its own call must not be told again, in the middle of its cleaning up."""
+        """Throw nothing into the calling view: its own call raises now, and a second error would interrupt its clean-up."""
         if self._greenlet is getcurrent():
             self._greenlet = None
 
 
 def gone() -> ListenerGoneError:
-    """What a write to nobody raises."""
+    """Make the error of a write to a client that has left."""
     return ListenerGoneError("The client left. Stop producing; the writer's with block ends quietly on this.")
 
 
 def is_leaving(error: BaseException | None) -> bool:
-    """Whether this says that the client left, or was raised explicitly from what does."""
+    """Tell whether an error means that the client left, or was raised explicitly from such an error."""
     while error is not None:
         if isinstance(error, ClientLeft | ListenerGoneError):
             return True

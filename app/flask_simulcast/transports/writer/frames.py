@@ -1,4 +1,4 @@
-"""What a writer sends, as bytes. Pure functions."""
+"""Encode the events of a writer as bytes. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _INTERNAL = "internal"
 
 
 class WriterEvent(NamedTuple):
-    """One event that a view writes itself. It has no channel and no position: nobody else gets it, nobody stores it.
+    """One event that a view writes itself. It has no channel and no position: it goes to this client only and is not stored.
 
     Attributes:
         data: Anything JSON can hold.
-        name: For ``addEventListener``; without one a client takes it for ``message``.
-        id: What the client sends back as ``Last-Event-ID``; none if empty.
+        name: Event name for ``addEventListener``. If empty, a client assumes ``message``.
+        id: Event id, which the client sends back as ``Last-Event-ID``. If empty, the event has none.
     """
 
     data: object
@@ -27,10 +27,10 @@ class WriterEvent(NamedTuple):
 
 
 def event_frame(event: WriterEvent, default: Default | None = None) -> bytes:
-    """``id``, ``event``, ``data`` as JSON.
+    """Encode an event as ``id``, ``event`` and ``data`` as JSON.
 
     Args:
-        default: As of `encode_data`.
+        default: Encodes values that JSON can't hold; see `encode_data`.
 
     Raises:
         EventDataError: JSON can't hold the data.
@@ -40,40 +40,42 @@ def event_frame(event: WriterEvent, default: Default | None = None) -> bytes:
 
 
 def raw_frame(text: str, name: str = "", id: str = "") -> bytes:
-    """The same with text as it is. Each of its lines gets its own ``data:`` field.
+    """Encode an event with text as its data, unchanged. Each line gets its own ``data:`` field.
 
     Raises:
-        EventDataError: It is not text, or holds half a surrogate pair, which no UTF-8 can carry.
+        EventDataError: ``text`` is not text, or has half a surrogate pair, which UTF-8 can't encode.
         EventTypeError, InvalidEventError: As `event_frame`.
     """
     _check_line("event name", name, EventTypeError)
     _check_line("event id", id, InvalidEventError)
     if not _is_unicode(text):
-        raise EventDataError("The raw data is not text that UTF-8 can carry. Use write_event for anything but str.")
+        raise EventDataError(
+            "The raw data is not text that UTF-8 can encode. Use write_event for data that is not str."
+        )
     if name != "message":
         return encode_fields(name or "message", text, id)
-    # A client assumes `message` where there is no name, so the encoding leaves it out; here its author asked for it.
+    # A client assumes `message` without a name, so the encoding leaves that name out; here the caller named it explicitly.
     head = f"id: {id}\nevent: message\n" if id else "event: message\n"
     return head.encode() + encode_fields("message", text, "")
 
 
 def comment_frame(text: str) -> bytes:
-    """``: text``, each of its lines as a comment of its own, so that no text can become a field.
+    """Encode a comment, ``: text``. Each line becomes a comment of its own, so that no text can become a field.
 
     Raises:
         EventDataError: As `raw_frame`.
     """
     if not _is_unicode(text):
-        raise EventDataError("The comment is not text that UTF-8 can carry. Use str.")
+        raise EventDataError("The comment is not text that UTF-8 can encode. Use str.")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return ("".join(f": {line}\n" for line in lines) + "\n").encode()
 
 
 def retry_frame(milliseconds: int) -> bytes:
-    """``retry: 3000``.
+    """Encode a reconnection time, ``retry: 3000``.
 
     Raises:
-        InvalidEventError: Not a whole number from 0 up: a client would pass it over in silence.
+        InvalidEventError: ``milliseconds`` is not a whole number from 0 up. A client would ignore such a value silently.
     """
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int) or milliseconds < 0:
         raise InvalidEventError(f"{milliseconds!r} is not a number of milliseconds. Use for example 3000.")
@@ -81,16 +83,16 @@ def retry_frame(milliseconds: int) -> bytes:
 
 
 def error_frame(error: BaseException | str) -> bytes:
-    """An error that the view tells its client: ``event: error``, data ``{"error": text}``.
+    """Encode an error that the view reports to its client: ``event: error``, data ``{"error": text}``.
 
-    Those of the log are for the operator, with paths in them; a client is told their ``public`` text instead.
+    Messages of the broker are for the operator and contain paths, so the client gets their ``public`` text instead.
     """
     public = error.public if isinstance(error, SimulcastError) else None
     return event_frame(WriterEvent({"error": public or str(error) or type(error).__name__}, "error"))
 
 
 def failure_frame(error: Exception) -> bytes:
-    """An error that nobody meant to tell. Its text may hold anything, so the client gets a code of ours at most."""
+    """Encode an error that the view did not catch. Its text might contain secrets, so the client gets only a code."""
     return event_frame(WriterEvent({"error": error.code if isinstance(error, SimulcastError) else _INTERNAL}, "error"))
 
 

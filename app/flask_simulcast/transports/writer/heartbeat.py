@@ -1,4 +1,4 @@
-"""A greenlet that keeps a silent stream awake."""
+"""Keep a silent stream alive with a greenlet that writes comments."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ...errors import WriterError
 class Heartbeat:
     """Beats whenever nothing was written for a while.
 
-    It is told to end, never killed: a kill in the middle of a write would leave half a chunk.
+    It ends by a flag and is never killed: a kill in the middle of a write would leave half a chunk.
 
     Args:
         beat: Writes something. May switch.
-        seconds: Of silence before a beat.
+        seconds: Seconds of silence before a beat.
     """
 
     def __init__(self, beat: Callable[[], None], seconds: float) -> None:
@@ -30,11 +30,11 @@ class Heartbeat:
         self._greenlet = gevent.spawn(self._run)
 
     def wrote(self) -> None:
-        """Something was written just now."""
+        """Note that something was written just now."""
         self._written_at = time.monotonic()
 
     def stop(self) -> None:
-        """End it, and wait for a beat that is under way. May be called twice. May switch."""
+        """End the heartbeat, and wait for a beat that is under way. A second call does nothing. May switch."""
         self._stopped.set()
         if self._greenlet is not getcurrent():
             self._greenlet.join()
@@ -47,5 +47,5 @@ class Heartbeat:
                 continue
             try:
                 self._beat()
-            except WriterError:  # nobody there: the connection tells the view
+            except WriterError:  # the client is gone; the connection tells the view
                 return

@@ -1,4 +1,4 @@
-"""Where a stream's items come from: an iterable, a function, or a queue with another one for errors."""
+"""Iterate over a stream's items: from an iterable, a function, or a queue with a second queue for errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gevent import get_hub, getcurrent
 
 from ...loop import is_patched
 
-# How often the errors are looked at in a process without a loop, where nobody can wait for two queues at once.
+# Interval between looks at the errors in a process without a loop, where a thread can't wait for two queues at once.
 _LOOK_SECONDS = 0.05
 _NOTHING = object()
 # The standard library's queues can be shut down from Python 3.13 on, gevent's from 25.4 on.
@@ -20,7 +20,7 @@ _SHUT_DOWN = tuple({module.ShutDown for module in (queue, gevent.queue) if hasat
 
 
 class ItemQueue(Protocol):
-    """What gevent's queues and those of the standard library have in common."""
+    """The methods that gevent's queues and those of the standard library share."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Wait for an item and take it."""
@@ -31,12 +31,12 @@ class ItemQueue(Protocol):
         ...
 
     def empty(self) -> bool:
-        """Whether there is no item now."""
+        """Tell whether the queue has no item now."""
         ...
 
 
 def items_of(producer: Iterable[object] | Callable[[], object]) -> Iterator[object]:
-    """An iterable's items, or what a function returns until it raises `StopIteration`."""
+    """Iterate over an iterable's items, or over a function's results until it raises `StopIteration`."""
     return iter(producer) if isinstance(producer, Iterable) else _results_of(producer)
 
 
@@ -50,20 +50,20 @@ def _results_of(producer: Callable[[], object]) -> Iterator[object]:
 
 
 class _Knock(BaseException):
-    """An error has come: look at the other queue."""
+    """Thrown into the waiting view when an error has arrived in the other queue."""
 
 
 class Sources:
-    """Iterates over items in their order. What was in the queue before an error goes out before it.
+    """Iterates over items in their order. Items that are in the queue before an error come before the error.
 
-    Ends at the item `StopIteration` (the class, as gevent's queues end), or when the queue is shut down.
+    The iteration ends at the item `StopIteration` (the class, as gevent's queues end), or when the queue is shut down.
 
     Args:
-        items: Read by nobody else.
-        errors: The first of them ends it; None is no error.
+        items: The queue of items. This object must be its only reader.
+        errors: The queue of errors. The first error ends the iteration; None is not an error.
 
     Attributes:
-        error: The one that ended it.
+        error: The error that ended the iteration.
     """
 
     def __init__(self, items: ItemQueue, errors: ItemQueue | None) -> None:
@@ -90,12 +90,12 @@ class Sources:
                 yield item
 
     def close(self) -> None:
-        """Wait for errors no more. May switch."""
+        """Stop waiting for errors. May switch."""
         if self._doorkeeper is not None:
             self._doorkeeper.kill()
 
     def _next(self) -> object:
-        """An item, or `_NOTHING` when an error came instead. Switches."""
+        """Return an item, or `_NOTHING` if an error came first. Switches."""
         self._is_waiting = True
         try:
             return self._items.get(timeout=self._timeout)
@@ -122,6 +122,6 @@ class Sources:
         get_hub().loop.run_callback(self._knock)
 
     def _knock(self) -> None:
-        """From the loop. Nothing is lost: the item stays in its queue until a ``get`` returns it."""
+        """Wake the waiting view. Called from the loop. No item is lost: it stays in its queue until a ``get`` returns it."""
         if self._is_waiting:
             self._greenlet.throw(_Knock())

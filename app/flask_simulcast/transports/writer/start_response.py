@@ -1,6 +1,6 @@
-"""The gate: who answers a request, the view's writer or the view's return value.
+"""The gate decides which answers a request: the view's writer, or the view's return value.
 
-A WSGI app may send by itself: ``start_response`` returns a ``write`` for it (PEP 3333, "The write()
+A WSGI app can send by itself: ``start_response`` returns a ``write`` function (PEP 3333, "The write()
 Callable"). Flask never shows that function to a view, so a middleware keeps it in the request's environ.
 """
 
@@ -20,13 +20,13 @@ Write = Callable[[bytes], object]
 
 
 class Gate:
-    """One request's ``start_response``, for whoever comes first.
+    """The ``start_response`` of one request. The first caller, a writer or the app, answers.
 
     Args:
-        start_response: The server's.
+        start_response: The function of the server.
 
     Attributes:
-        is_taken: A writer answers; what the view returns goes nowhere.
+        is_taken: True once a writer answers; then the view's return value is dropped.
     """
 
     __slots__ = ("_is_answered", "_start_response", "is_taken")
@@ -37,24 +37,26 @@ class Gate:
         self.is_taken = False
 
     def take(self, headers: list[tuple[str, str]]) -> Write:
-        """Answer 200 with these headers, from now on by the returned function, which sends at once. May switch.
+        """Answer 200 with these headers, and return the function that sends the body. It sends at once. May switch.
 
         Raises:
             WriterError: The request has an answer already.
-            StreamingNotSupportedError: A middleware keeps ``write`` to itself.
+            StreamingNotSupportedError: A middleware hides ``write``.
         """
         if self.is_taken or self._is_answered:
-            raise WriterError("This request has an answer already. Use one writer a request, before the view returns.")
+            raise WriterError(
+                "This request has an answer already. Use one writer per request, before the view returns."
+            )
         write: Write = self._start_response("200 OK", headers)
         if not callable(write):
             raise StreamingNotSupportedError(
-                "start_response returned no write(). A WSGI middleware around this app hides it: remove that one, or repair it."
+                "start_response returned no write(). A WSGI middleware around this app hides it: remove it, or fix it."
             )
         self.is_taken = True
         return write
 
     def start_response(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Write:
-        """What the app inside calls. Once the gate is taken nothing comes of it."""
+        """Pass the app's call on to the server. Once a writer has taken the gate, this does nothing."""
         if self.is_taken:
             return _nowhere
         self._is_answered = True
@@ -63,7 +65,7 @@ class Gate:
 
 
 def keep_start_response(wsgi_app: WSGIApplication) -> WSGIApplication:
-    """A WSGI middleware that lets views of this app write by themselves: ``app.wsgi_app = keep_start_response(app.wsgi_app)``."""
+    """Wrap a WSGI app so that its views can use a writer: ``app.wsgi_app = keep_start_response(app.wsgi_app)``."""
 
     def gated(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         gate = environ[KEY] = Gate(start_response)
@@ -80,4 +82,4 @@ def keep_start_response(wsgi_app: WSGIApplication) -> WSGIApplication:
 
 
 def _nowhere(data: bytes) -> None:
-    """Where the rest of an answer goes that came too late."""
+    """Drop the body of an answer that came after a writer's."""

@@ -1,4 +1,4 @@
-"""The writer: a stream that one view writes itself, for LLM tokens, exports, progress inside one request.
+"""The writer: a stream that one view writes itself, for LLM tokens, exports, or progress inside one request.
 
 ::
 
@@ -10,8 +10,8 @@
             stream.write_done()
         return stream.response
 
-Other streams are generators that the server asks for the next chunk. Here the view is in charge: each write is
-on the wire when it returns, and waits for the client to take it, so that nothing piles up. See ``docs/writer.md``.
+Other streams are iterators that the server asks for the next chunk. Here the view is in charge: a write returns
+when the socket has taken the bytes, and it waits for a slow client, so that nothing piles up. See ``docs/writer.md``.
 """
 
 from __future__ import annotations
@@ -51,17 +51,18 @@ _log = logging.getLogger("flask_simulcast")
 
 
 class Writer:
-    """What ``with simulcast.writer() as stream`` gives. All of it may switch, and works inside the block alone.
+    """The object of ``with simulcast.writer() as stream``. All methods may switch, and work only inside the block.
 
-    The first write answers 200; before it an exception is an ordinary one, with its own status. After it an
-    exception is logged and counted, the client gets ``event: error`` without its text, and the block ends quietly.
-    It ends quietly as well when the client left: a write raises `ListenerGoneError`, and a view that waits for
-    something else is woken at once, so that its ``finally`` and ``with`` close what it has open.
+    The first write answers 200. Before it, an exception has its own status, as in any view. After it, an exception
+    is logged and counted, the client gets ``event: error`` without its text, and the block ends quietly. The block
+    also ends quietly when the client leaves: a write raises `ListenerGoneError`, and a view that waits for something
+    else is woken at once, so that its ``finally`` and ``with`` blocks release what it uses.
 
     Other greenlets of the view may write too; frames never mix.
 
     Attributes:
-        response: For the view to return. It has the headers that the first write sends; set others before that.
+        response: The response for the view to return. It has the headers that the first write sends; set other headers
+            before that.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Writer:
         self._connection = connection
         self._metrics = metrics
         self._is_head = is_head
-        self._turn = BoundedSemaphore(1)  # a write may switch halfway through its bytes
+        self._turn = BoundedSemaphore(1)  # a write might switch halfway through its bytes
         self._write: Write | None = None
         self._heartbeat: Heartbeat | None = None
         self._is_open = False
@@ -92,20 +93,20 @@ class Writer:
         headers: Mapping[str, str] | None = None,
         default: Default | None = None,
     ) -> Writer:
-        """The writer of the current request. Sends nothing yet.
+        """Make the writer of the current request. Sends nothing yet.
 
         Args:
-            settings: For ``stall_seconds``.
+            settings: The settings, for ``stall_seconds``.
             metrics: Counts streams, errors, and clients that left.
-            headers: More headers (CORS); one of the same name replaces ours.
-            default: Makes JSON of what JSON does not hold; an app's ``app.json.default``.
+            headers: More headers (CORS). A header of the same name replaces the writer's own.
+            default: Encodes values that JSON can't hold; an app's ``app.json.default``.
 
         Raises:
             NoRequestError: There is no request.
             NotHTTPError: The client asks for a WebSocket.
-            StreamingNotSupportedError: `keep_start_response` is not around the app.
-            NotPatchedError: gunicorn's worker is not the gevent one. (Flask's test client needs no patching.)
-            ValueError: A header with a line break in it.
+            StreamingNotSupportedError: `keep_start_response` does not wrap the app.
+            NotPatchedError: The gunicorn worker is not the gevent worker. (Flask's test client needs no patching.)
+            ValueError: A header has a line break.
         """
         if not has_request_context():
             raise NoRequestError("There is no request to answer. Call writer() in a view.")
@@ -126,7 +127,7 @@ class Writer:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the client has left, as far as is known. For a ``finally`` that wants to know why."""
+        """True if the client is known to have left. For a ``finally`` block that needs the cause."""
         return self._connection.is_gone
 
     def __enter__(self) -> Writer:
@@ -137,7 +138,7 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._connection.stop()  # first: from here on nothing may be thrown at us
+        self._connection.stop()  # first, because nothing must be thrown into the code below
         try:
             return self._end(error)
         finally:
@@ -149,13 +150,13 @@ class Writer:
         """Send data as JSON: ``data: {"token":"hi"}``. Text comes in quotes: ``data: "hi"``.
 
         Raises:
-            ListenerGoneError: The client left. So raise all methods that write.
-            EventDataError: JSON can't hold the data. Nothing of it was sent.
+            ListenerGoneError: The client left. All methods that write raise this.
+            EventDataError: JSON can't hold the data. Nothing was sent.
         """
         self._send(event_frame(WriterEvent(data), self._default))
 
     def write_event_with_name(self, name: str, data: object) -> None:
-        """The same with a name for ``addEventListener``.
+        """Send data as JSON, with an event name for ``addEventListener``.
 
         Raises:
             EventTypeError: CR, LF or NUL in the name.
@@ -163,8 +164,8 @@ class Writer:
         self._send(event_frame(WriterEvent(data, name), self._default))
 
     def write_event_with_id(self, id: str, data: object) -> None:
-        """The same with an id. A client that reconnects sends the last one as ``Last-Event-ID``; what to make of
-        it is the view's matter, for nothing of this stream is stored.
+        """Send data as JSON, with an id. A client that reconnects sends the last id as ``Last-Event-ID``. The view must
+        handle it, because nothing of this stream is stored.
 
         Raises:
             InvalidEventError: CR, LF or NUL in the id.
@@ -172,41 +173,41 @@ class Writer:
         self._send(event_frame(WriterEvent(data, id=id), self._default))
 
     def write_full_event(self, event: WriterEvent) -> None:
-        """Id, name and data, as far as they are there."""
+        """Send an event with the id, name and data that it has."""
         self._send(event_frame(event, self._default))
 
     def write_raw_event(self, text: str) -> None:
-        """Send text as it is, not as JSON. Its line breaks arrive as they are; a CR arrives as LF."""
+        """Send text unchanged, not as JSON. Line breaks arrive as LF."""
         self._send(raw_frame(text))
 
     def write_done(self) -> None:
-        """``data: [DONE]``: there is no more to come."""
+        """Send ``data: [DONE]``, which tells the client that the stream is complete."""
         self._send(raw_frame(DONE))
 
     def write_error(self, error: BaseException | str) -> None:
-        """Tell the client of an error: ``event: error``, data ``{"error": text}``. The stream stays open."""
+        """Report an error to the client: ``event: error``, data ``{"error": text}``. The stream stays open."""
         self._send(error_frame(error))
 
     def write_comment(self, text: str) -> None:
-        """A line that clients pass over."""
+        """Send a comment, which clients ignore."""
         self._send(comment_frame(text))
 
     def set_retry(self, ms: int) -> None:
-        """How long an EventSource waits before it reconnects.
+        """Set how many milliseconds an EventSource waits before it reconnects.
 
         Raises:
-            InvalidEventError: Not a whole number from 0 up.
+            InvalidEventError: ``ms`` is not a whole number from 0 up.
         """
         self._send(retry_frame(ms))
 
     # Many events
 
     def stream(self, producer: Iterable[object] | Callable[[], object]) -> None:
-        """Write each item as an event until there are no more.
+        """Write each item as an event, until the last.
 
         Args:
-            producer: An iterable, such as a generator, which is closed however this ends; or a function that
-                returns the next item and raises `StopIteration` after the last.
+            producer: An iterable, or a function that returns the next item and raises `StopIteration` after the last.
+                A generator is always closed at the end, even after an error.
         """
         items = items_of(producer)
         try:
@@ -220,15 +221,15 @@ class Writer:
                 close()
 
     def stream_from(self, items: ItemQueue, errors: ItemQueue | None = None) -> None:
-        """Write what comes out of a queue, as events, until it ends.
+        """Write the items of a queue as events, until the queue ends.
 
-        It ends at the item `StopIteration` (put the class, as for gevent's own queues; None is an item like any
-        other), when it is shut down, or at the first error: that is told by `write_error`, after the items that
-        were there before it. Whoever fills the queues must end them, or this waits as long as the client does.
+        The queue ends at the item `StopIteration` (put the class, as for gevent's own queues; None is an ordinary
+        item), when it is shut down, or at the first error. `write_error` reports the error, after the items that were
+        there before it. The producer must end the queue; otherwise this waits until the client leaves.
 
         Args:
-            items: A queue of gevent or of the standard library, read by nobody else.
-            errors: Another one, of exceptions or texts. None in it is no error.
+            items: A queue of gevent or of the standard library. It must have no other reader.
+            errors: A second queue, of exceptions or texts. None in it is not an error.
         """
         arrivals = Sources(items, errors)
         try:
@@ -242,27 +243,27 @@ class Writer:
         finally:
             arrivals.close()
 
-    # Keeping it awake
+    # Keepalive
 
     def start_heartbeat(self, seconds: float) -> Callable[[], None]:
-        """Send a comment whenever nothing else was sent for so long, from now on: the first one answers 200.
+        """From now on, send a comment after each ``seconds`` of silence. The first comment answers 200 if nothing else has.
 
-        Ends with the block, or when the client is gone. Starting another one ends the last. In a process that is
-        not patched (a test with Flask's client) nothing is sent, because nothing can run beside the view.
+        The heartbeat ends with the block, or when the client is gone. A new heartbeat ends the old one. In a process that
+        is not patched (a test with Flask's client) nothing is sent, because nothing can run beside the view.
 
         Returns:
-            A function that ends it. May switch.
+            A function that ends the heartbeat. May switch.
 
         Raises:
             ValueError: ``seconds`` is not greater than 0.
         """
         if not seconds > 0:
-            raise ValueError(f"A heartbeat every {seconds!r} s can't be. Use for example 15.")
+            raise ValueError(f"A heartbeat every {seconds!r} s is not possible. Use for example 15.")
         self._check_open()
         self._stop_heartbeat()
         if not is_patched():
             return _nothing
-        # Without the empty line behind it that write_comment has: httpx-sse makes an event of that.
+        # Unlike write_comment, this sends no empty line after the comment: httpx-sse dispatches an event for that.
         heartbeat = self._heartbeat = Heartbeat(lambda: self._send(SSE.comment()), seconds)
         return heartbeat.stop
 
@@ -274,13 +275,13 @@ class Writer:
                 self._check_open()
                 self._connection.check()
                 write = self._write or self._begin()
-                if self._is_head:  # it wants the headers alone
+                if self._is_head:  # the client wants only the headers
                     self._connection.stop()
                     raise gone()
                 if self._heartbeat is not None:
-                    self._heartbeat.wrote()  # before: what follows lets it run
+                    self._heartbeat.wrote()  # before the send, which lets the heartbeat run
                 self._connection.send(write, frame)
-        except ClientLeft:  # it came while we waited here, and here it is an answer to a call like any other
+        except ClientLeft:  # thrown while this call waited, so it raises the ordinary error
             raise gone() from None
 
     def _begin(self) -> Write:
@@ -294,10 +295,10 @@ class Writer:
             raise WriterError("This writer is not open. Write inside its with block.")
 
     def _end(self, error: BaseException | None) -> bool:
-        """Give everything back. True for an error that goes no further. May switch."""
+        """Release everything. Returns True for an error that must not propagate. May switch."""
         has_left = is_leaving(error)
         if self._write is not None and not (error is None or has_left or isinstance(error, Exception)):
-            self._connection.cut()  # we are killed: nobody will end the body, and a heartbeat that hangs must not hold us
+            self._connection.cut()  # killed: the body stays incomplete, and a blocked heartbeat must not delay the end
         self._stop_heartbeat()
         if self._connection.is_gone:
             self._metrics.count("writer_gone_total")
@@ -309,7 +310,8 @@ class Writer:
     def _fail(self, error: Exception) -> None:
         self._metrics.count("writer_errors_total")
         _log.error(
-            "A view failed in the middle of the stream that it wrote. Its client was told so, not why.", exc_info=error
+            "A view failed in the middle of the stream that it wrote. Fix it; the client got an error event without the cause.",
+            exc_info=error,
         )
         with suppress(ListenerGoneError):
             self._send(failure_frame(error))
@@ -321,4 +323,4 @@ class Writer:
 
 
 def _nothing() -> None:
-    """The end of a heartbeat that never began."""
+    """End a heartbeat that never began."""
