@@ -87,7 +87,7 @@ def test_receivers_of_a_signal_that_raise_are_counted_and_the_others_run(
         hub.remove_listener(listener)
     assert told == [("added", None, None), ("removed", None, "client_gone")]
     assert hub.metrics.value("receiver_errors_total") == 2
-    assert caplog.text.count("Repair it") == 2
+    assert caplog.text.count("Fix it") == 2
 
 
 def test_draining_is_told() -> None:

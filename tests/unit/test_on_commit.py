@@ -188,7 +188,7 @@ def test_data_of_a_row_that_is_not_flushed_is_warned_of(orders: Session, caplog:
     order = Order()
     orders.add(order)
     simulcast.publish_on_commit("c", order.as_dict(), session=orders)
-    assert "Order" in caplog.text and "Give a function" in caplog.text
+    assert "Order" in caplog.text and "Pass a function" in caplog.text
     orders.flush()
     caplog.clear()
     simulcast.publish_on_commit("c", order.as_dict(), session=orders)

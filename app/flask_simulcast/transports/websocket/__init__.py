@@ -1,4 +1,4 @@
-"""WebSocket: one guarded connection, on top of flask-sock. What is guarded is in `docs/websocket.md`."""
+"""WebSocket connections with limits, on top of flask-sock. `docs/websocket.md` lists the limits."""
 
 from __future__ import annotations
 

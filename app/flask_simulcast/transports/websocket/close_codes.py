@@ -1,7 +1,7 @@
-"""How a WebSocket ends: the close codes, in one table, with those of SSE's ``closed``.
+"""The close codes of WebSockets, in one table with the reasons of SSE's ``closed``.
 
-What a page sees are code and reason of its ``CloseEvent``; what an operator sees is ``name``, the label of
-``simulcast_websocket_closed_total``. 4000-4499 mean "come back", 4500-4999 "do not".
+A page sees the code and reason in its ``CloseEvent``; an operator sees ``name``, the label of
+``simulcast_websocket_closed_total``. 4000-4499 mean "reconnect", 4500-4999 "do not reconnect".
 
 Source: RFC 6455, 7.4.1, and IANA's registry of close codes (1012, 1013); 4000-4999 are for private use.
 """
@@ -14,17 +14,17 @@ from ...listener import CloseReason
 
 _RECONNECT = range(4000, 4500)
 _FOR_GOOD = range(4500, 5000)
-# Where nobody can tell that a second try would end as the first: the page's owner has to change something.
+# Codes after which a retry would fail the same way; the page's author must fix something first.
 _USELESS_TO_RETRY = frozenset({1000, 1002, 1003, 1007, 1008, 1009})
 
 
 class CloseCode(NamedTuple):
-    """One way to end.
+    """One ending of a WebSocket.
 
     Attributes:
-        code: In the close frame. 1005 and 1006 stand in none: the client gave no code, or no close frame at all.
-        name: For counters and logs; of these there is a fixed set.
-        reason: In words, for the client.
+        code: The code of the close frame. 1005 and 1006 are never sent: the client gave no code, or no close frame.
+        name: One of a fixed set of names, for counters and logs.
+        reason: The close reason, as text for the client.
     """
 
     code: int
@@ -33,15 +33,15 @@ class CloseCode(NamedTuple):
 
     @property
     def reconnect(self) -> bool:
-        """Whether the client should come back."""
+        """True if the client should reconnect."""
         return self.code not in _USELESS_TO_RETRY and self.code not in _FOR_GOOD
 
     def saying(self, reason: str) -> CloseCode:
-        """The same, in other words."""
+        """Return the same code with another reason."""
         return self._replace(reason=reason)
 
 
-#: Those that SSE has as well, there in ``closed``.
+#: Codes of the reasons that SSE sends in ``closed``.
 CLOSE_CODES = {
     reason: CloseCode(code, reason.value, words)
     for reason, code, words in (
@@ -49,20 +49,20 @@ CLOSE_CODES = {
         (CloseReason.FINISHED, 1000, ""),
         (CloseReason.DRAINING, 1012, "This worker is about to stop. Reconnect, and another one answers."),
         (CloseReason.KICKED, 4000, "This connection was closed. You may come back."),
-        (CloseReason.STALLED, 4001, "Nothing was taken, or answered, for too long."),
+        (CloseReason.STALLED, 4001, "The client read or answered nothing for too long."),
         (CloseReason.BROKER_LOST, 4002, "The log can't be read now."),
-        (CloseReason.LIMIT, 4003, "What you sent was not taken for too long."),
+        (CloseReason.LIMIT, 4003, "The server did not take your messages for too long."),
         (CloseReason.REVOKED, 4500, "Your token was revoked."),
         (CloseReason.EXPIRED, 4501, "Your token has expired."),
     )
 }
 
-# Those of a WebSocket alone.
-#: The client said goodbye; its own code and reason stand in the ending.
+# Codes that only a WebSocket has.
+#: The client closed; the ending has the client's own code and reason.
 CLIENT_CLOSED = CloseCode(1005, "client_closed")
-PROTOCOL_ERROR = CloseCode(1002, "protocol_error", "These bytes are no WebSocket frames.")
-NOT_TEXT = CloseCode(1003, "not_text", "Only text messages are taken here.")
-NOT_UTF8 = CloseCode(1007, "not_utf8", "A text that is not UTF-8.")
+PROTOCOL_ERROR = CloseCode(1002, "protocol_error", "These bytes are not WebSocket frames.")
+NOT_TEXT = CloseCode(1003, "not_text", "Only text messages are accepted here.")
+NOT_UTF8 = CloseCode(1007, "not_utf8", "A text message is not UTF-8.")
 REFUSED = CloseCode(1008, "refused", "That is not allowed.")
 TOO_FAST = CloseCode(1008, "too_fast", "Too many messages, or frames, in a second.")
 TOO_MANY_FRAGMENTS = CloseCode(1008, "too_many_fragments", "A message in too many fragments.")
@@ -75,10 +75,10 @@ OF_WEBSOCKET = (
 
 
 def of_code(code: int, reason: str) -> CloseCode:
-    """What a handler chose itself.
+    """Make the ending that a handler chose itself.
 
     Raises:
-        ValueError: A code that must not stand in a frame.
+        ValueError: The code must not be sent in a close frame.
     """
     if code not in range(3000, 5000) and code not in {1000, 1001, 1003, 1007, 1008, 1009, 1011, 1012, 1013}:
         raise ValueError(f"A WebSocket can't be closed with the code {code}. Use 1000, or one of 3000 to 4999.")

@@ -1,4 +1,4 @@
-"""Connection: one WebSocket. What a handler of `GuardedSock` is given."""
+"""Connection: one WebSocket. A handler of `GuardedSock` gets one."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from .limits import CLOSE_SECONDS, Limits
 
 
 class Held(Protocol):
-    """What must not outlive a connection: a listener's place."""
+    """An object that must not outlive a connection, such as a subscription."""
 
     def stop(self) -> None:
-        """Give it back. A second call does nothing. May switch."""
+        """Stop it. A second call does nothing. May switch."""
 
 
 class Connection(Lifecycle):
-    """One WebSocket. Any greenlet may use it, several at once.
+    """One WebSocket. Several greenlets may use it at once.
 
     Args:
         client: The server's socket.
-        limits: Of this client.
-        text_only: Binary messages are refused with 1003.
-        deflate: How to compress, if that was agreed on.
-        subprotocol: That was agreed on.
-        breathe: Lets others in now and then; called by who sends.
+        limits: The limits of this client.
+        text_only: True to refuse binary messages with 1003.
+        deflate: The negotiated compression; None if there is none.
+        subprotocol: The negotiated subprotocol; None if there is none.
+        breathe: Called after each send, by the sender. It lets other greenlets run from time to time.
 
     Attributes:
-        ending: How it ended, or is about to; None while it is open.
-        came_at: Monotonic seconds.
-        received: Messages taken from the client.
-        sent: Messages sent.
-        subprotocol: What the messages mean, as was agreed on in the handshake; None if nothing was.
+        ending: The ending of the connection, once it has begun to end; None while it is open.
+        came_at: Time of the start, in monotonic seconds.
+        received: Number of messages accepted from the client.
+        sent: Number of messages sent.
+        subprotocol: The subprotocol negotiated in the handshake; None if there is none.
     """
 
     __slots__ = ("__weakref__", "_breathe", "_deflate", "_held", "sent", "subprotocol")
@@ -69,15 +69,15 @@ class Connection(Lifecycle):
     def receive(self, timeout: float) -> str | bytes | None: ...
 
     def receive(self, timeout: float | None = None) -> str | bytes | None:
-        """The client's next message: text, or bytes. Switches.
+        """Return the client's next message: text, or bytes. Switches.
 
-        What came before the end can still be taken after it.
+        Messages that came before the end can still be received after it.
 
         Args:
             timeout: Seconds after which None is returned.
 
         Raises:
-            ConnectionClosedError: Nothing will come any more.
+            ConnectionClosedError: The connection has ended, and all messages were received.
         """
         try:
             message = self._inbox.take(timeout)
@@ -89,9 +89,9 @@ class Connection(Lifecycle):
         return message
 
     def send(self, message: str | bytes) -> None:
-        """Send one message as one frame: a text, or bytes. Waits only for a client that is slow. May switch.
+        """Send one message as one frame: text, or bytes. Waits only for a slow client. May switch.
 
-        Where compression was agreed on, a message of 1 to 128 KiB is compressed, unless that makes it larger.
+        If compression was negotiated, a message of 1 to 128 KiB is compressed, unless that makes it larger.
 
         Raises:
             ConnectionClosedError: The client won't get it.
@@ -101,10 +101,10 @@ class Connection(Lifecycle):
         self.send_frame(frame(opcode, payload) if smaller is None else frame(COMPRESSED | opcode, smaller))
 
     def send_frame(self, frame: bytes) -> None:
-        """Send a frame that was made already: the same bytes for all who get it. May switch.
+        """Send a finished frame, which has the same bytes for every connection. May switch.
 
-        Returns once it is in the kernel's hands, or among the `Limits.queue_bytes` that may wait; what others send meanwhile
-        comes before it or after it, never into it.
+        Returns once the kernel has the frame, or once it waits among the `Limits.queue_bytes`. Frames of other senders go
+        out before it or after it, never inside it.
 
         Args:
             frame: A whole message, from `text_frame`.
@@ -123,13 +123,13 @@ class Connection(Lifecycle):
         self._breathe()
 
     def send_at_once(self, frame: bytes) -> bool:
-        """The same if there is room for it now; else nothing is done. Does not switch.
+        """Send a finished frame if there is room for it now; else do nothing. Does not switch.
 
         Args:
-            frame: As `send_frame`.
+            frame: A whole message, from `text_frame`.
 
         Returns:
-            False if who sends would have to wait, or if the client won't get it.
+            False if the caller would have to wait, or if the client won't get it.
         """
         if not self.is_open or not self._output.has_room(len(frame)):
             return False
@@ -138,17 +138,17 @@ class Connection(Lifecycle):
         return self.is_open
 
     def close(self, code: int | CloseReason = 1000, reason: str = "") -> None:
-        """Say goodbye, after what was sent before. The first ending stays. Does not switch.
+        """Close after the messages that were sent before. The first ending stays. Does not switch.
 
         Args:
-            code: 1000, 3000-4999, or a reason that all transports know, which has a code and words of its own.
-            reason: In words, for the client; at most 123 bytes of it.
+            code: 1000, 3000-4999, or a reason that all transports share, which has its own code and text.
+            reason: The close reason, as text for the client. At most 123 bytes of it are sent.
 
         Raises:
-            ValueError: A code that can't be sent.
+            ValueError: The code can't be sent.
         """
         if code is CloseReason.CLIENT_GONE:
-            self.cut()  # there is nobody to tell
+            self.cut()  # the client can't get a close frame
             return
         if isinstance(code, CloseReason):
             ending = CLOSE_CODES[code].saying(reason) if reason else CLOSE_CODES[code]
@@ -157,9 +157,9 @@ class Connection(Lifecycle):
         self.end(ending)
 
     def finish(self, ending: CloseCode) -> None:
-        """The handler is over: close, and wait until the client has closed as well, for at most a second. Switches.
+        """End the connection after the handler: close, and wait for the client's close, for about a second at most. Switches.
 
-        Afterwards nothing of it is left in the loop, and nothing that it held.
+        Afterwards the loop has no callback of it, and everything that it held is stopped.
         """
         try:
             self.end(ending)
@@ -172,11 +172,11 @@ class Connection(Lifecycle):
                 held.stop()
 
     def hold(self, held: Held) -> None:
-        """Stop this when the handler is over, in case the handler forgets to. Stopped before, it calls `let_go`."""
+        """Stop an object when the handler ends, in case the handler forgets to. An object that stops earlier calls `let_go`."""
         self._held.append(held)
 
     def let_go(self, held: Held) -> None:
-        """It was stopped. A second call does nothing."""
+        """Forget an object that was stopped. A second call does nothing."""
         if held in self._held:
             self._held.remove(held)
 

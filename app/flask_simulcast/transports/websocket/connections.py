@@ -1,4 +1,4 @@
-"""The open WebSockets of one app in this process: how many there may be, and their end when the worker stops."""
+"""The open WebSockets of one app in this process: their limits, and their end when the worker stops."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .connection import Connection
 
 _BREATHE_SECONDS = 0.005
 _CONNECTIONS_A_TURN = 64
-_MAX_PATH_CHARACTERS = 256  # in the log: a client may choose the rest
+_MAX_PATH_CHARACTERS = 256  # in the log, because the client chooses the path
 
 _log = logging.getLogger("flask_simulcast.streams")
 _all: WeakSet[Connections] = WeakSet()
 
 
 class Connections:
-    """One for each app.
+    """The WebSockets of one app.
 
     Args:
-        settings: Of the app.
-        metrics: Of the app.
+        settings: The settings of the app.
+        metrics: The metrics of the app.
 
     Attributes:
-        open: Those there are.
-        is_draining: No new ones.
+        open: The open connections.
+        is_draining: True once the worker stops; then new connections are refused.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -44,20 +44,20 @@ class Connections:
         self.is_draining = False
         self._addresses: dict[Connection, str] = {}
         self._by_address: Counter[str] = Counter()
-        # One for all: who sends the same to a thousand has the loop for as long as who sends a thousand times to one.
+        # All connections share it: a sender to a thousand clients holds the loop as long as one that sends a thousand times.
         self._breather = Breather(_BREATHE_SECONDS)
         _all.add(self)
 
     def check_capacity(self, address: str = "") -> None:
-        """Whether one more can be taken on.
+        """Check that the worker can accept one more connection.
 
         Args:
-            address: Of the client; empty where it is not known or not limited.
+            address: Address of the client; empty if it is not known or not limited.
 
         Raises:
             DrainingError: This worker is about to stop.
-            ListenerLimitError: It is full.
-            TooManyListenersError: The address has as many as allowed.
+            ListenerLimitError: This worker is full.
+            TooManyListenersError: The address has as many connections as allowed.
         """
         if self.is_draining:
             raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
@@ -72,7 +72,7 @@ class Connections:
             )
 
     def add(self, connection: Connection, address: str = "") -> None:
-        """Of a handler that is about to run."""
+        """Add the connection of a handler that is about to run."""
         self.open.add(connection)
         if address:
             self._addresses[connection] = address
@@ -81,7 +81,7 @@ class Connections:
         self.metrics.set("websockets", len(self.open))
 
     def remove(self, connection: Connection, path: str) -> None:
-        """Its handler is over. One line in the log, as for a stream."""
+        """Remove the connection of a handler that has ended, and log one line, as for a stream."""
         self.open.discard(connection)
         address = self._addresses.pop(connection, "")
         if address:
@@ -104,11 +104,11 @@ class Connections:
             _log.info("%s", json.dumps(line))
 
     def breathe(self) -> None:
-        """Let others in now and then. May switch."""
+        """Let other greenlets run from time to time. May switch."""
         self._breather.breathe()
 
     def drain(self) -> None:
-        """Close each with 1012, and cut those that don't close in time. Switches."""
+        """Close every connection with 1012, and cut those that don't close in time. Switches."""
         self.is_draining = True
         for count, connection in enumerate(list(self.open), 1):
             connection.close(CloseReason.DRAINING)
@@ -122,5 +122,5 @@ class Connections:
 
 
 def drain_websockets() -> None:
-    """All of this process, for the server's hooks. Switches."""
+    """Drain the WebSockets of all apps in this process, for the server's hooks. Switches."""
     gevent.joinall([gevent.spawn(each.drain) for each in _all])

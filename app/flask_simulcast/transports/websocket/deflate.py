@@ -1,7 +1,7 @@
-"""permessage-deflate: what is agreed on, and a message in and out. Pure: no socket, no clock.
+"""permessage-deflate: negotiate it, and compress and inflate messages. Pure: no socket, no clock.
 
-Each message stands for itself (no context takeover), so between two messages nothing is kept: a window would be 32 KiB for
-each idle client, and 256 for each that is sent to.
+Each message is compressed by itself (no context takeover), so nothing is kept between two messages: a window would take
+32 KiB for each idle client, and 256 KiB for each client that is sent to.
 
 Source: RFC 7692, 5 (offers and answers), 7.1 (parameters), 7.2 (messages).
 """
@@ -20,34 +20,34 @@ _WITHOUT_VALUE = frozenset({"server_no_context_takeover", "client_no_context_tak
 _BITS = frozenset(map(str, range(8, 16)))  # "without leading zeroes" (7.1.2)
 _MOST_BITS = 15
 _LEAST_BITS = 9  # zlib writes no raw stream with a window of 8
-# What is between commas, or between semicolons, that don't stand in quotes.
+# Parts between commas, or between semicolons, that are not in quotes.
 _OFFERS = re.compile(r'(?:[^",]|"[^"]*")+')
 _PARAMETERS = re.compile(r'(?:[^";]|"[^"]*")+')
 
 _TAIL = b"\x00\x00\xff\xff"  # left out by the sender, added by the receiver (7.2.1, 7.2.2)
-_PADDING = b"\x00"  # what may come behind a last block (7.2.3.4)
-_LAST_BLOCK = b"\x03\x00"  # an empty one
-# Below, the head and the call weigh more than what is saved.
+_PADDING = b"\x00"  # allowed after a last block (7.2.3.4)
+_LAST_BLOCK = b"\x03\x00"  # an empty last block
+# Smaller messages are sent uncompressed: the call costs more than the bytes that it saves.
 _LEAST_BYTES = 1 << 10
-# Above, a message is sent as it is: compressing holds the loop, 0.6 ms for so much JSON, 2.3 ms for so much noise.
+# Larger messages are sent uncompressed: at this size a call holds the loop for 0.6 ms (JSON) to 2.3 ms (noise).
 _MOST_BYTES = 128 << 10
-# The fastest: 6 makes JSON a seventh smaller than 1 does, in three times the time.
+# The fastest level: level 6 makes JSON a seventh smaller, but takes three times as long.
 _LEVEL = 1
 
 
 class Deflate(NamedTuple):
-    """What was agreed on with one client.
+    """The compression negotiated with one client.
 
     Attributes:
-        window_bits: Of the window with which we compress, as the client asked for.
-        answer: For Sec-WebSocket-Extensions.
+        window_bits: Size of the server's compression window, in bits, as the client asked for.
+        answer: Value of the answer's Sec-WebSocket-Extensions.
     """
 
     window_bits: int
     answer: str
 
     def compressed(self, payload: bytes) -> bytes | None:
-        """The payload of one message, smaller; None if it should go as it is."""
+        """Compress the payload of one message; None if it should be sent uncompressed."""
         if not _LEAST_BYTES <= len(payload) <= _MOST_BYTES:
             return None
         stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, -self.window_bits)
@@ -56,10 +56,10 @@ class Deflate(NamedTuple):
 
 
 def agreed(offers: str) -> Deflate | None:
-    """The first of a client's offers that can be met; what can't be read is passed over (RFC 7692, 5).
+    """Return the first of a client's offers that the server can accept. Offers that can't be parsed are skipped (RFC 7692, 5).
 
     Args:
-        offers: Sec-WebSocket-Extensions.
+        offers: Value of the request's Sec-WebSocket-Extensions.
     """
     for offer in _OFFERS.findall(offers):
         if (deflate := _met(offer)) is not None:
@@ -79,7 +79,7 @@ def _met(offer: str) -> Deflate | None:
         if key in values or not _is_known(key, value[1:-1] if value[:1] == '"' else value, has_value=bool(equals)):
             return None
         values[key] = value.strip('"')
-    # client_max_window_bits needs no answer: we read with the largest window, whatever the client writes with.
+    # client_max_window_bits needs no answer: the server inflates with the largest window, whatever the client uses.
     bits = values.get("server_max_window_bits")
     if bits is None:
         return Deflate(_MOST_BITS, _ANSWER)
@@ -97,7 +97,7 @@ def _is_known(key: str, value: str, *, has_value: bool) -> bool:
 
 
 class CannotInflate(Exception):
-    """``ending`` says with which code, and why."""
+    """A compressed message is too large or broken. ``ending`` has the close code and the reason."""
 
     def __init__(self, ending: CloseCode) -> None:
         super().__init__(ending.reason)
@@ -105,10 +105,10 @@ class CannotInflate(Exception):
 
 
 class Inflation:
-    """One message that is being inflated, as it comes.
+    """Inflates one message, piece by piece.
 
     Args:
-        message_bytes: More than one byte beyond these is never made of it, however little it is made of.
+        message_bytes: Largest size of the message. Inflation stops one byte above it, however small the input is.
     """
 
     __slots__ = ("_left", "_message_bytes", "_stream")
@@ -118,10 +118,10 @@ class Inflation:
         self._message_bytes = self._left = message_bytes
 
     def take(self, data: bytes) -> bytes:
-        """What more of it becomes.
+        """Inflate the next piece.
 
         Raises:
-            CannotInflate: It is too large, or broken.
+            CannotInflate: The message is too large, or broken.
         """
         try:
             plain = self._stream.decompress(data, self._left + 1)
@@ -135,15 +135,15 @@ class Inflation:
         return plain
 
     def end(self) -> bytes:
-        """What its end becomes.
+        """Inflate the end of the message.
 
         Raises:
-            CannotInflate: As before, or it breaks off.
+            CannotInflate: The message is too large, broken or incomplete.
         """
         if self._stream.eof:
             return b""
         plain = self.take(_TAIL)
-        # Whole if one more block may begin here: else what was added is taken for data, or for the middle of a block.
+        # The message is complete if one more block can begin here. Otherwise the added bytes were part of a block.
         if not self._stream.eof:
             self.take(_LAST_BLOCK)
             if not self._stream.eof:

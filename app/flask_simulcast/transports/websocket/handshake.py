@@ -1,7 +1,7 @@
-"""The opening handshake: from a request to 101, or to an error that says what is wrong with it. No I/O.
+"""The opening handshake: check a request and answer 101, or raise an error that says what is wrong. No I/O.
 
-The HTTP server has read and checked the request; here is what WebSocket asks of it. Stricter than wsproto, which takes any
-key. The one extension that may be answered is compression, which the parser undoes.
+The HTTP server has parsed the request; this module checks what WebSocket requires of it. It is stricter than wsproto, which
+accepts any key. The only extension that it negotiates is compression, which the parser undoes.
 
 Source: RFC 6455, 4.2.1 (what the client must send), 4.2.2 (what to answer), 4.4 (versions).
 """
@@ -18,7 +18,7 @@ from typing import Any
 from ...errors import HandshakeError, UpgradeRequiredError
 from .deflate import Deflate
 
-#: What a plain request is told.
+#: The message for a plain request.
 USE_A_CLIENT = "This URL speaks WebSocket. Open it with new WebSocket(url), or another such client."
 _VERSION = "13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -26,19 +26,19 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
 def is_asked(environ: Mapping[str, Any]) -> bool:
-    """Whether the client wants a WebSocket at all."""
+    """Tell whether the client asks for a WebSocket."""
     return "websocket" in _tokens(environ, "HTTP_UPGRADE") and "upgrade" in _tokens(environ, "HTTP_CONNECTION")
 
 
 def check(environ: Mapping[str, Any]) -> str:
-    """Whether this is a client's opening handshake.
+    """Check that a request is a valid opening handshake.
 
     Returns:
-        Its key.
+        The client's key.
 
     Raises:
-        UpgradeRequiredError: A plain request, or another version of the protocol.
-        HandshakeError: It can't be read.
+        UpgradeRequiredError: It is a plain request, or asks for another version of the protocol.
+        HandshakeError: The handshake is invalid.
     """
     if not is_asked(environ):
         raise UpgradeRequiredError(USE_A_CLIENT)
@@ -48,7 +48,7 @@ def check(environ: Mapping[str, Any]) -> str:
     if version != _VERSION:
         if version is None:
             raise HandshakeError("The header Sec-WebSocket-Version is missing. Send Sec-WebSocket-Version: 13.")
-        raise UpgradeRequiredError("Another version of WebSocket is asked for. Use version 13.")
+        raise UpgradeRequiredError("The request asks for another version of WebSocket. Use version 13.")
     if not environ.get("HTTP_HOST"):
         raise HandshakeError("The header Host is missing.")
     if environ.get("CONTENT_LENGTH", "0") not in ("", "0") or environ.get("HTTP_TRANSFER_ENCODING"):
@@ -59,15 +59,15 @@ def check(environ: Mapping[str, Any]) -> str:
 
 
 def offers(environ: Mapping[str, Any]) -> str:
-    """The extensions that the client can do."""
+    """Return the extensions that the client offers."""
     return str(environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS", ""))
 
 
 def checked_subprotocols(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Subprotocols that a server speaks: one name or several.
+    """Check the names of the subprotocols that a handler speaks: one name or several.
 
     Raises:
-        ValueError: A name that can't stand in the header.
+        ValueError: A name is not valid in the header.
     """
     given = (names,) if isinstance(names, str) else tuple(names)
     for name in given:
@@ -79,19 +79,19 @@ def checked_subprotocols(names: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def subprotocol_of(environ: Mapping[str, Any], known: Collection[str]) -> str | None:
-    """The first of the client's subprotocols that the server speaks. None if there is none: then the answer names none, and
-    the client decides whether it goes on (4.2.2, 5; a browser does not if it asked for one).
+    """Return the first of the client's subprotocols that the handler speaks. If there is none, the answer names none, and the
+    client decides whether it goes on (4.2.2, 5; a browser that offered one closes).
 
     Args:
-        known: Case matters (11.5).
+        known: Subprotocols that the handler speaks. Case matters (11.5).
     """
     offered = (name.strip() for name in environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(","))
     return next((name for name in offered if name in known), None)
 
 
 def accepted(key: str, deflate: Deflate | None = None, subprotocol: str | None = None) -> bytes:
-    """The answer that makes the connection a WebSocket, with what was agreed on."""
-    # SHA-1 is what the protocol says; it proves that the server understood, and protects nothing.
+    """Build the answer that turns the connection into a WebSocket, with the negotiated extension and subprotocol."""
+    # The protocol requires SHA-1 here. It proves that the server speaks WebSocket, and protects nothing.
     digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
     agreed = b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode() if subprotocol is not None else b""
     if deflate is not None:
@@ -103,7 +103,7 @@ def accepted(key: str, deflate: Deflate | None = None, subprotocol: str | None =
 
 
 def _checked_key(key: str) -> str:
-    """16 bytes in base64."""
+    """Check that a key is 16 bytes in base64."""
     try:
         is_right = len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
@@ -116,11 +116,11 @@ def _checked_key(key: str) -> str:
 
 
 def _has_early_bytes(environ: Mapping[str, Any]) -> bool:
-    """Whether the server has read on beyond the head: those bytes would be lost to us without a word (4.1: wait)."""
+    """Tell whether the server has read beyond the head. Those bytes would be lost silently (4.1: the client must wait)."""
     unreader = getattr(getattr(environ.get("wsgi.input"), "reader", None), "unreader", None)
     return unreader is not None and bool(unreader.buf.getbuffer().nbytes)
 
 
 def _tokens(environ: Mapping[str, Any], name: str) -> set[str]:
-    """A header with commas, in lower case."""
+    """Split a comma-separated header into lower-case tokens."""
     return {token.strip().lower() for token in environ.get(name, "").split(",")}

@@ -1,23 +1,23 @@
-"""What a client sent and the handler has not taken yet, bounded in bytes; and the end, in its place behind it."""
+"""The queue of a client's messages for the handler, bounded in bytes. The end of the connection comes last in it."""
 
 from __future__ import annotations
 
 from gevent.queue import Empty, SimpleQueue
 
-# What a queued message takes beside its text: a thousand empty ones are not nothing.
+# Memory of a queued message besides its text, so that a thousand empty messages count too.
 _OVERHEAD_BYTES = 128
 _END = ""
 
 
 class Ended(Exception):
-    """Everything was taken, and nothing will come."""
+    """All messages were taken, and the connection has ended."""
 
 
 class Inbox:
-    """Messages in the order in which they came, each for one taker.
+    """Messages in the order in which they came. Each goes to one caller of `take`.
 
     Args:
-        queue_bytes: When so much waits, nothing more should be read.
+        queue_bytes: Size at which reading from the client should stop.
     """
 
     __slots__ = ("_bytes", "_has_ended", "_queue", "_queue_bytes")
@@ -30,38 +30,38 @@ class Inbox:
 
     @property
     def is_full(self) -> bool:
-        """The client has to wait."""
+        """True if reading from the client should stop."""
         return self._bytes >= self._queue_bytes
 
     @property
     def has_room(self) -> bool:
-        """It need not wait any more: half of the bound is free, so that it is not stopped and let go for each message."""
+        """True if reading can go on: half of the queue is free, so that reading does not stop and start for each message."""
         return self._bytes <= self._queue_bytes // 2
 
     def put(self, message: str | bytes) -> None:
-        """Does not switch."""
+        """Add a message. Does not switch."""
         weight = len(message) + _OVERHEAD_BYTES
         self._bytes += weight
         self._queue.put((message, weight))
 
     def end(self) -> None:
-        """What is there can still be taken. May be called twice. Does not switch."""
+        """Mark the end. Messages before it can still be taken. A second call does nothing. Does not switch."""
         if not self._has_ended:
             self._has_ended = True
             self._queue.put((_END, 0))
 
     def take(self, timeout: float | None) -> str | bytes | None:
-        """The next message; None if none came in so many seconds. Switches, unless there is one.
+        """Return the next message; None if none came within ``timeout`` seconds. Switches, unless a message waits.
 
         Raises:
-            Ended: There will be none.
+            Ended: All messages were taken, and the connection has ended.
         """
         try:
             message, weight = self._queue.get(timeout != 0, timeout)
         except Empty:
             return None
         if not weight:
-            self._queue.put((_END, 0))  # for whoever else waits
+            self._queue.put((_END, 0))  # for other callers that wait
             raise Ended
         self._bytes -= weight
         return message

@@ -1,4 +1,4 @@
-"""Late refusal: what refuses a listener after the handshake is told by a close code. HTTP is over by then."""
+"""Turn a refusal after the handshake into a close code, because an HTTP answer is no longer possible."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Lifecycle: the state of one WebSocket, driven by the loop. Nothing in this file waits.
 
-Reading, answering pings and writing what had to wait run in callbacks of the event loop, without a greenlet of their own: a
-greenlet weighs 10 KB, and a callback can't be interrupted half-way.
+Reading, answering pings, and writing queued frames run in callbacks of the event loop, without a greenlet of their own: a
+greenlet takes 10 KB, and nothing can interrupt a callback.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from .reader import Reader
 from .timer import Timer
 from .wire import Wire
 
-# When the end has come behind messages, the handler has so long to take them and to answer.
+# Seconds for the handler to take the messages that came before the end, and to answer them.
 _ORDERLY_SECONDS = 0.5
 
 
 class State(enum.Enum):
-    """Of a connection; it only goes down."""
+    """The state of a connection. It only moves down this list."""
 
     OPEN = "open"
-    ENDING = "ending"  # the client has ended it, and the handler is at what came before
-    CLOSING = "closing"  # our close frame is on its way; the client's, or the end of its bytes, is waited for
+    ENDING = "ending"  # the client has ended it, and the handler takes the messages that came before
+    CLOSING = "closing"  # the server's close frame is on its way; the client's, or the end of its bytes, is awaited
     CLOSED = "closed"
 
 
 class Lifecycle:
-    """What a `Connection` stands on.
+    """The base of `Connection`: its state, and everything that the loop does for it.
 
     Args:
         client: The server's socket.
-        limits: Of this client.
-        text_only: Binary messages are refused.
-        is_compressed: That messages may be compressed was agreed on.
+        limits: The limits of this client.
+        text_only: True to refuse binary messages.
+        is_compressed: True if compression was negotiated.
 
     Attributes:
-        ending: How it ended, or is about to; None while it is open.
-        came_at: Monotonic seconds.
-        received: Messages taken from the client.
-        farewell: Makes the frame that goes right before ours that closes, for a protocol that says more than fits in there.
-            Must not switch.
+        ending: The ending of the connection, once it has begun to end; None while it is open.
+        came_at: Time of the start, in monotonic seconds.
+        received: Number of messages accepted from the client.
+        farewell: Makes a frame to send right before the server's close frame, for a protocol whose farewell does not fit
+            into a close frame. Must not switch.
     """
 
     __slots__ = (
@@ -98,13 +98,13 @@ class Lifecycle:
         self._reader = Reader(self._wire, parser, limits.frames_per_second, on_items=self._take, on_end=self._vanish)
         self._inbox = Inbox(limits.queue_bytes)
         self._output = Output(self._wire, limits.queue_bytes, on_moved=self._output_moved, on_broken=self._vanish)
-        self._paused_at: float | None = None  # the handler does not take what came
+        self._paused_at: float | None = None  # since when the inbox is full and reading has stopped
         self._peer_has_closed = False
         self._has_ended_output = False
         self._waiting: Flag | None = None
 
     def open(self, answer: bytes) -> None:
-        """Answer the handshake, and begin to read. Does not switch."""
+        """Answer the handshake, and start to read. Does not switch."""
         self._output.put(answer)
         if self._state is State.OPEN:
             self._reader.start()
@@ -112,7 +112,7 @@ class Lifecycle:
 
     @property
     def is_open(self) -> bool:
-        """Something can still be sent."""
+        """True if messages can still be sent."""
         return self._state is State.OPEN or self._state is State.ENDING
 
     def end(self, ending: CloseCode) -> None:
@@ -122,13 +122,13 @@ class Lifecycle:
         self._begin_closing()
 
     def cut(self) -> None:
-        """Break it, without waiting for anything. Does not switch."""
+        """Break the connection at once. Does not switch."""
         self._vanish()
 
-    # From the loop
+    # Called from the loop
 
     def _take(self, items: list[Item], now: float) -> None:
-        """What a turn has brought. Any byte is a sign of life."""
+        """Handle the items of one turn. Any byte is a sign of life."""
         self._keepalive.beat(now)
         for item in items:
             if self._state is State.OPEN:
@@ -156,7 +156,7 @@ class Lifecycle:
             self._end_in_order(item.ending)
 
     def _handle_at_the_end(self, item: Item) -> None:
-        """Our close frame is on its way: only the client's own counts (RFC 6455, 1.4)."""
+        """Handle an item after the server has closed: only the client's own close frame counts (RFC 6455, 1.4)."""
         if isinstance(item, Close):
             self._peer_has_closed = True
         elif isinstance(item, Violation):
@@ -164,7 +164,7 @@ class Lifecycle:
         self._end_output()
 
     def _end_in_order(self, ending: CloseCode) -> None:
-        """By the client's goodbye, or by what can't be gone on from: in its place behind the messages, so that none is lost."""
+        """End by the client's close frame or by a violation, after the messages that came before, so that none is lost."""
         self.ending = ending
         self._peer_has_closed = ending.name == CLIENT_CLOSED.name
         self._reader.is_deaf = True
@@ -180,7 +180,7 @@ class Lifecycle:
         self._become(State.CLOSING)
         self._inbox.end()
         if self.ending.name == CloseReason.STALLED.value:
-            self._output.forget()  # it does not take that; perhaps it takes this
+            self._output.forget()  # the client does not read those frames, but might read the close frame
         if self._peer_has_closed:
             last = close_frame(self.ending.code)
         else:
@@ -195,11 +195,11 @@ class Lifecycle:
             self._end_output()
 
     def _end_output(self) -> None:
-        """When both have said goodbye, or when the client can't be understood: nothing more will be sent.
+        """End the output once both sides have sent a close frame, or once the client has violated the protocol.
 
-        Only then: a proxy ends both sides at once, and the client would lose our last frame. The rest of what it sends is read
-        and thrown away until it ends, for a second at most: closing a socket with unread bytes sends an RST, which would
-        overtake our last frame as well (RFC 6455, 7.1.1).
+        Not earlier: a proxy ends both directions at once, and the client would lose the server's last frame. The rest of the
+        client's bytes is read and dropped until they end, for a second at most: a close of a socket with unread bytes sends
+        an RST, which would overtake the last frame as well (RFC 6455, 7.1.1).
         """
         is_agreed = self._peer_has_closed or self._reader.is_deaf
         if is_agreed and self._output.is_empty and not self._has_ended_output:
@@ -208,7 +208,7 @@ class Lifecycle:
             self._wire.end_output()
 
     def _vanish(self) -> None:
-        """The client's bytes have ended, or it can't be written to, or it had its time."""
+        """End everything: the client's bytes have ended, a write failed, or the time for closing is over."""
         if self._state is State.CLOSED:
             return
         if self.ending is None:
@@ -233,7 +233,7 @@ class Lifecycle:
             self._end_output()
 
     def _pause(self, now: float) -> None:
-        """Read nothing until the handler has taken some: then the client's own writes wait."""
+        """Stop reading until the handler has taken some messages. Meanwhile the client's own writes wait."""
         self._paused_at = now
         self._reader.stop()
         self._set_alarm()
@@ -241,11 +241,11 @@ class Lifecycle:
     def _resume(self) -> None:
         self._paused_at = None
         if self._state is State.OPEN:
-            self._keepalive.beat(time.monotonic())  # its pongs were behind what had to wait
+            self._keepalive.beat(time.monotonic())  # its pongs were behind the messages that had to wait
             self._reader.start()
             self._set_alarm()
 
-    # What is due, and when
+    # Deadlines
 
     def _set_alarm(self) -> None:
         self._timer.set(self._due_at())
@@ -259,7 +259,7 @@ class Lifecycle:
         return min(ping_at, self._given_up_at()[0])
 
     def _given_up_at(self) -> tuple[float, CloseReason]:
-        """When an open connection ends that goes on like this, and why."""
+        """Return when an open connection will be given up if nothing changes, and the reason."""
         stall = self._limits.stall_seconds
         stuck_at = self._output.stuck_at(stall)
         if self._paused_at is None:
@@ -268,7 +268,7 @@ class Lifecycle:
         return (stuck_at, CloseReason.STALLED) if stuck_at <= taken_at else (taken_at, CloseReason.LIMIT)
 
     def _look(self) -> None:
-        """Something may be due: the alarm is not set again for each byte that comes."""
+        """Check whether a deadline has passed. It might not have, because the alarm is not set again for each byte."""
         now = time.monotonic()
         if now >= self._due_at():
             self._act(now)

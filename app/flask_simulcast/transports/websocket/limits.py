@@ -1,4 +1,4 @@
-"""What one client may do: bounds, and a bucket that fills with time. Pure: clocks are handed in."""
+"""The limits of one client: bounds, and a token bucket. Pure: the caller passes the time."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 from ...settings import Settings
 
-#: A client may save up so many seconds' worth.
+#: Seconds of the rate that a client can save up for a burst.
 BURST_SECONDS = 2
-#: For the goodbye: the client's own close frame, and the end of its bytes.
+#: Seconds to wait for the client's own close frame and the end of its bytes.
 CLOSE_SECONDS = 1.0
-#: A client may always send this much: the longest subscribe of /ws with all its channels.
+#: Bytes that a client may always send: the longest subscribe of /ws with all its channels.
 _MIN_MESSAGE_BYTES = 16 << 10
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one connection. What happens at each is said in `docs/websocket.md`.
+    """Bounds of one connection. `docs/websocket.md` says what happens at each.
 
     Attributes:
-        message_bytes: Of one message from the client.
-        fragments: Frames of one message. Measured: 1 000 000 empty ones stopped a worker for 13.5 s.
-        messages_per_second: Messages from the client, over time; 0 for no bound.
-        frames_per_second: Its frames of any kind: fragments, pings; 0 for no bound.
-        queue_bytes: What waits for the handler, and what waits for the client. Each may be more by one message.
-        heartbeat_seconds: A client that has sent nothing for so long is pinged.
-        stall_seconds: One that answers nothing for so long, or takes nothing, is closed.
-        compression: Whether permessage-deflate is agreed on with a client that offers it.
+        message_bytes: Largest message from the client, in bytes.
+        fragments: Largest number of frames in one message. Measured: 1 000 000 empty ones stopped a worker for 13.5 s.
+        messages_per_second: Rate limit of messages from the client; 0 for no limit.
+        frames_per_second: Rate limit of frames of any kind, such as fragments and pings; 0 for no limit.
+        queue_bytes: Bytes that can wait for the handler, and bytes that can wait for the client. One message can exceed it.
+        heartbeat_seconds: Seconds without a byte from the client after which it is pinged.
+        stall_seconds: Seconds after which a client that answers nothing, or reads nothing, is closed.
+        compression: True to accept permessage-deflate from a client that offers it.
     """
 
     message_bytes: int = 128 << 10
@@ -41,9 +41,9 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings, **others: Any) -> Limits:
-        """Those of the settings, but for some."""
+        """Make the limits of the settings, with ``others`` replaced."""
         values: dict[str, Any] = {
-            "message_bytes": max(2 * settings.max_event_bytes, _MIN_MESSAGE_BYTES),  # an event, and what is around it
+            "message_bytes": max(2 * settings.max_event_bytes, _MIN_MESSAGE_BYTES),  # an event, and its envelope
             "messages_per_second": settings.websocket_rate,
             "queue_bytes": settings.queue_bytes,
             "heartbeat_seconds": settings.heartbeat_seconds,
@@ -54,10 +54,10 @@ class Limits:
 
 
 class Bucket:
-    """A token bucket: full at the beginning, with the tokens of `BURST_SECONDS`.
+    """A token bucket. It begins full, with the tokens of `BURST_SECONDS`.
 
     Args:
-        rate: Tokens a second; 0 for no bound.
+        rate: Tokens per second; 0 for no limit.
         now: Monotonic seconds.
     """
 
@@ -69,7 +69,7 @@ class Bucket:
         self._at = now
 
     def take(self, count: int, now: float) -> bool:
-        """Whether there were so many. If not, it stays as it was."""
+        """Take tokens; return whether there were enough. If not, none is taken."""
         if not self._rate:
             return True
         tokens = min(self._tokens + (now - self._at) * self._rate, self._rate * BURST_SECONDS) - count

@@ -1,4 +1,4 @@
-"""flask-sock's own configuration, ``SOCK_SERVER_OPTIONS``, as far as it can mean something here."""
+"""Read flask-sock's configuration, ``SOCK_SERVER_OPTIONS``, as far as it applies here."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from ...errors import SettingError
 from .handshake import checked_subprotocols
 
 _KEY = "SOCK_SERVER_OPTIONS"
-#: flask-sock's name of a bound, and ours in `Limits`.
+#: flask-sock's name of a limit, and its name in `Limits`.
 _LIMITS = {"ping_interval": "heartbeat_seconds", "max_message_size": "message_bytes"}
 _SUBPROTOCOLS = "subprotocols"
 _EXAMPLE = f'{_KEY} = {{"subprotocols": ["mqtt"], "max_message_size": 131072, "ping_interval": 15}}'
 
 
 class Options(NamedTuple):
-    """What an app has configured for flask-sock.
+    """An app's configuration for flask-sock.
 
     Attributes:
-        subprotocols: That the server speaks.
-        limits: By the names of `Limits`. What was not set, or is None, keeps the bound of the settings.
+        subprotocols: The subprotocols that the server speaks.
+        limits: Limits by their names in `Limits`. A limit that is not set, or None, keeps the value of the settings.
     """
 
     subprotocols: tuple[str, ...]
@@ -31,14 +31,14 @@ class Options(NamedTuple):
         """Read an app's configuration.
 
         Raises:
-            SettingError: An option that this server can't follow. It would be ignored in silence otherwise.
+            SettingError: An option is not supported here. Without the error it would be ignored silently.
         """
         options = config.get(_KEY) or {}
         unknown = sorted(options.keys() - _LIMITS.keys() - {_SUBPROTOCOLS})
         if unknown:
             raise SettingError(
                 f"{_KEY} has {', '.join(map(repr, unknown))}, which GuardedSock does not have. "
-                f"Take it out, or use flask-sock's own Sock. Example: {_EXAMPLE}."
+                f"Remove it, or use flask-sock's own Sock. Example: {_EXAMPLE}."
             )
         limits = {}
         for name, ours in _LIMITS.items():

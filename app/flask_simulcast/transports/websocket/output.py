@@ -1,7 +1,7 @@
-"""The single writer of a connection: frames go out whole, in order, and one at a time.
+"""The only writer of a connection: it sends frames whole, in order, and one at a time.
 
-A frame is sent in the caller's own greenlet if nothing waits; what the socket does not take waits here, and a watcher sends it.
-Nobody else writes, so two frames never mix, and no part of one is lost.
+If no frame waits, a frame is sent in the caller's own greenlet. Bytes that the socket does not take wait here, and a watcher
+sends them. No other code writes to the socket, so frames never mix, and no part of a frame is lost.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from gevent.event import Event as Flag
 from .wire import Wire
 
 _WRITE = 2
-# The client has to take so much, or all there is, in `stall_seconds`: not a whole message, and not just one byte.
+# Bytes that the client must take in `stall_seconds`, or all bytes if fewer wait: not a whole message, and not just one byte.
 _PIECE_BYTES = 64 << 10
 
 
 class Output:
-    """What waits to be sent.
+    """The frames that wait to be sent.
 
     Args:
-        wire: Written to.
-        queue_bytes: May wait; a single frame may be more.
-        on_moved: Called without arguments, from the loop or a caller of `put`, when all of it has been sent, or when
-            something begins to wait. Must not switch.
-        on_broken: The same, when the connection can't be written to any more.
+        wire: The wire to write to.
+        queue_bytes: Bytes that can wait. A single frame can exceed it.
+        on_moved: Called from the loop, or by a caller of `put`, when everything has been sent, or when a frame begins to
+            wait. Must not switch.
+        on_broken: Called in the same way when a write fails because the connection is broken.
     """
 
     __slots__ = (
@@ -44,11 +44,11 @@ class Output:
         self._queue_bytes = queue_bytes
         self._on_moved = on_moved
         self._on_broken = on_broken
-        self._begun: memoryview | None = None  # the rest of a frame of which a part is out
+        self._begun: memoryview | None = None  # the rest of a frame that was sent in part
         self._control: bytes | None = None
         self._frames: deque[bytes] | None = None  # most connections never need one
         self._size = 0
-        self._sent = 0  # of what had to wait
+        self._sent = 0  # bytes sent of those that had to wait
         self._goal = 0
         self._marked_at = 0.0
         self._room: Flag | None = None
@@ -56,11 +56,11 @@ class Output:
 
     @property
     def is_empty(self) -> bool:
-        """Everything is in the kernel's hands."""
+        """True if the kernel has taken every frame."""
         return not self._size
 
     def has_room(self, size: int) -> bool:
-        """Whether a frame of this size may be put now. With nothing waiting any frame may, or a large one never could."""
+        """Tell whether a frame of this size can be put now. An empty queue takes any frame, so that large ones can be sent."""
         return not self._size or self._size + size <= self._queue_bytes
 
     def put(self, frame: bytes) -> None:
@@ -73,7 +73,7 @@ class Output:
     def put_control(self, frame: bytes) -> None:
         """Send a ping or pong before the frames that wait, and after the one that has begun. Does not switch.
 
-        A client that pings and does not read gets the last pong alone (RFC 6455, 5.5.3): one frame waits, not a flood.
+        A client that pings and does not read gets only the last pong (RFC 6455, 5.5.3), so that one frame waits, not many.
         """
         if not self._size:
             self._send_now(frame)
@@ -82,28 +82,28 @@ class Output:
         self._control = frame
 
     def forget(self) -> None:
-        """Drop what waits, but for the rest of a frame that has begun: after half a frame nothing else can be understood."""
+        """Drop the waiting frames, except the rest of a frame that was sent in part: the client must get frames whole."""
         self._frames = self._control = None
         self._size = len(self._begun) if self._begun is not None else 0
 
     def wait_for_room(self) -> None:
-        """Until something was sent, or the connection ends. Switches."""
+        """Wait until some bytes were sent, or the connection ends. Switches."""
         if self._room is None:
             self._room = Flag()
         self._room.clear()
         self._room.wait()
 
     def release(self) -> None:
-        """Let go who waits for room; the connection has ended, or is about to."""
+        """Wake the callers that wait for room."""
         if self._room is not None:
             self._room.set()
 
     def stuck_at(self, stall_seconds: float) -> float:
-        """Monotonic seconds at which the client will have taken too little for too long; never while nothing waits."""
+        """Return the monotonic seconds at which the client will have read too little; infinity while no frame waits."""
         return self._marked_at + stall_seconds if self._size else float("inf")
 
     def close(self) -> None:
-        """Send nothing any more."""
+        """Drop all frames, and stop sending."""
         self.forget()
         self._begun = None
         self._size = 0
@@ -138,7 +138,7 @@ class Output:
         self._watcher.start(self._flush)
 
     def _flush(self) -> None:
-        """From the loop: the socket takes more."""
+        """Send more. Called from the loop when the socket can take bytes."""
         try:
             self._send_on()
         except OSError:
@@ -169,6 +169,6 @@ class Output:
         return frame
 
     def _mark(self) -> None:
-        """From now on the client has `stall_seconds` for the next piece."""
+        """Start the time of `stall_seconds` in which the client must take the next piece."""
         self._marked_at = time.monotonic()
         self._goal = self._sent + min(self._size, _PIECE_BYTES)

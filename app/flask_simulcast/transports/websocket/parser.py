@@ -1,8 +1,8 @@
-"""What a client sent, from bytes to messages. Pure: no socket, no clock.
+"""Parse a client's bytes into messages. Pure: no socket, no clock.
 
-Our own and not wsproto's: that one has no bound on fragments (a million empty ones held a worker for 13.5 s), no bound on
-a message before it is whole, and throws away what came before a bad frame in the same read (ten of Autobahn's cases are
-"non-strict" for it). This one says what came before, in order, and the violation last.
+It replaces wsproto's parser, which has no limit on fragments (a million empty ones held a worker for 13.5 s), no limit on
+a message before it is complete, and drops the messages before a bad frame in the same read (ten of Autobahn's cases are
+"non-strict" for it). This parser returns those messages, in order, and the violation last.
 
 Source: RFC 6455, 5 (framing), 5.5 (control frames), 7.4 (close codes), 8.1 (invalid UTF-8); RFC 7692, 6 (compressed messages).
 """
@@ -20,18 +20,18 @@ from .deflate import CannotInflate, Inflation
 _CONTROL = 0x8
 _MASKED = 0x80
 _SHORTEST = {126: 126, 127: 1 << 16}  # the minimal number of bytes MUST be used (5.2)
-# Every first byte that there is without an extension: no reserved bits, known opcodes, control frames in one piece.
+# All valid first bytes without an extension: no reserved bits, known opcodes, control frames in one piece.
 _FIRST_BYTES = frozenset(
     {CONTINUATION, TEXT, BINARY}
     | {FINAL | opcode for opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)}
 )  # fmt: skip
-# With compression, the first frame of a message may have its bit.
+# With compression, the first frame of a message can have the bit of a compressed message.
 _FIRST_BYTES_COMPRESSED = _FIRST_BYTES | {
     final | COMPRESSED | opcode for final in (0, FINAL) for opcode in (TEXT, BINARY)
 }
-# When so much was inflated, the rest of the bytes waits for the next turn: 16 KiB can be a hundred messages of 128 KiB.
+# Inflated bytes after which the rest of the input waits for the next turn: 16 KiB can become a hundred messages of 128 KiB.
 _INFLATED_BYTES = 64 << 10
-# What a compressed message takes beside its text.
+# Cost of a compressed message besides its text.
 _INFLATION_BYTES = 1 << 10
 # 1004-1006 and 1015 MUST NOT be sent; 1012-1014 were registered later; 1016-2999 are for the protocol itself (7.4).
 _CLOSE_CODES = frozenset(range(1000, 1015)) - {1004, 1005, 1006}
@@ -39,26 +39,26 @@ _OWN_CLOSE_CODES = range(3000, 5000)
 
 
 class Ping(NamedTuple):
-    """To be answered."""
+    """A ping. The server must answer it."""
 
     payload: bytes
 
 
 class Pong(NamedTuple):
-    """An answer."""
+    """The client's answer to a ping."""
 
     payload: bytes
 
 
 class Close(NamedTuple):
-    """The client's last frame. 1005 is a close frame without a code."""
+    """The client's last frame. The code 1005 stands for a close frame without a code."""
 
     code: int
     reason: str
 
 
 class Violation(Exception):
-    """What came can't be gone on from. ``ending`` says with which code, and why."""
+    """A protocol violation after which parsing can't continue. ``ending`` has the close code and the reason."""
 
     def __init__(self, ending: CloseCode) -> None:
         super().__init__(ending.reason)
@@ -69,17 +69,17 @@ Item = str | bytes | Ping | Pong | Close | Violation
 
 
 class Parser:
-    """Takes the bytes of one client as they come.
+    """Parses the bytes of one client as they come.
 
     Args:
-        message_bytes: Of a whole message, at most. Told by the length in a frame's head, before its payload is there.
-        fragments: Frames of one message, at most.
-        text_only: Binary messages are refused.
-        is_compressed: Messages may be compressed.
+        message_bytes: Largest size of a whole message. The length in a frame's head is checked before its payload arrives.
+        fragments: Largest number of frames in one message.
+        text_only: True to refuse binary messages.
+        is_compressed: True if compression was negotiated.
 
     Attributes:
-        frames: How many have begun.
-        has_more: It was not gone through all of the bytes, for that they had made so much; ``feed(b"")`` goes on.
+        frames: Number of frames that have begun.
+        has_more: True if input remains unparsed because this turn reached its output bound; call ``feed(b"")`` to continue.
     """
 
     __slots__ = (
@@ -100,17 +100,17 @@ class Parser:
         self._inflation: Inflation | None = None  # of the message that is being read
         self._is_over = False
         self._rest = b""  # the beginning of a head, or of a control frame
-        self._left = 0  # of the payload that is being read
-        self._key = b""  # its mask, turned to the next byte
-        self._is_final = True  # it ends its message
-        self._fragments = 0  # of the message that is being read; 0 between two
+        self._left = 0  # bytes of the payload that have not come yet
+        self._key = b""  # the mask of the payload, turned to the next byte
+        self._is_final = True  # the frame ends its message
+        self._fragments = 0  # of the message that is being read; 0 between two messages
         self._is_text = False
         self._size = 0
         self._parts: list[str] | list[bytes] = []
         self._decoder: codecs.IncrementalDecoder | None = None
 
     def feed(self, data: bytes) -> list[Item]:
-        """What these bytes complete, in order. After a `Close` or a `Violation`, which is the last, nothing any more."""
+        """Parse bytes; return the items that they complete, in order. A `Close` or a `Violation` is the last item ever."""
         items: list[Item] = []
         self._inflatable = _INFLATED_BYTES
         if not self._is_over:
@@ -159,11 +159,11 @@ class Parser:
         self._rest = data[start:]
 
     def _begin(self, first: int, size: int) -> None:
-        """A data frame."""
+        """Begin a data frame."""
         opcode = first & 0xF
         if opcode != CONTINUATION:
             if self._fragments:
-                raise Violation(PROTOCOL_ERROR.saying("A message began in the middle of another one."))
+                raise Violation(PROTOCOL_ERROR.saying("A message began in the middle of another message."))
             if opcode == BINARY and self._text_only:
                 raise Violation(NOT_TEXT)
             self._is_text = opcode == TEXT
@@ -171,21 +171,21 @@ class Parser:
                 self._inflation = Inflation(self._message_bytes)
                 self._inflatable -= _INFLATION_BYTES
         elif not self._fragments:
-            raise Violation(PROTOCOL_ERROR.saying("A continuation of nothing."))
+            raise Violation(PROTOCOL_ERROR.saying("A continuation frame without a message."))
         self._fragments += 1
         if self._fragments > self._most_fragments:
             raise Violation(TOO_MANY_FRAGMENTS.saying(f"A message in more than {self._most_fragments} fragments."))
         self._size += size
         most = self._message_bytes
         if self._inflation is not None:
-            most += most // 8 + 64  # noise becomes longer when it is compressed, at worst by that (zlib's deflateBound)
+            most += most // 8 + 64  # compressed noise is longer than noise, at worst by this (zlib's deflateBound)
         if self._size > most:
             raise Violation(TOO_LARGE.saying(f"A message of more than {self._message_bytes} bytes."))
         self._is_final = bool(first & FINAL)
         self._left = size
 
     def _take(self, piece: bytes) -> None:
-        """Some of a data frame's payload."""
+        """Take a piece of a data frame's payload."""
         plain = unmasked(piece, self._key)
         if self._left:
             turn = len(piece) % 4
@@ -201,7 +201,7 @@ class Parser:
         return plain
 
     def _add(self, plain: bytes) -> None:
-        """To the message."""
+        """Add plain bytes to the message."""
         if not self._is_text or self._is_one_piece:
             self._parts.append(plain)  # type: ignore[arg-type]
         else:
@@ -209,11 +209,11 @@ class Parser:
 
     @property
     def _is_one_piece(self) -> bool:
-        """The whole message is here at once, as nearly all are: it needs no decoder that remembers."""
+        """True if the whole message is here at once, as nearly all are: it needs no incremental decoder."""
         return self._is_final and not self._left and self._fragments == 1 and self._decoder is None
 
     def _decoded(self, plain: bytes, *, is_last: bool = False) -> str:
-        """Fails at the first bad byte, wherever the frames and the reads were cut."""
+        """Decode UTF-8. Fails at the first bad byte, wherever the frames and the reads were cut."""
         if self._decoder is None:
             self._decoder = codecs.getincrementaldecoder("utf-8")()
         try:
@@ -222,7 +222,7 @@ class Parser:
             raise Violation(NOT_UTF8) from error
 
     def _whole(self) -> str | bytes:
-        """The message, now that it is complete."""
+        """Return the complete message."""
         if self._inflation is not None:
             self._add(self._inflated(self._inflation.end))
             self._inflation = None
@@ -248,7 +248,7 @@ class Parser:
 
 
 def unmasked(data: bytes, key: bytes) -> bytes:
-    """XOR with a key of four bytes, again and again (5.3). As two large integers: 0.5 µs for 100 bytes, 30 for 16 KiB."""
+    """XOR data with a repeated key of four bytes (5.3). Computed as two large integers: 0.5 µs for 100 bytes, 30 for 16 KiB."""
     size = len(data)
     mask = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(data, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
@@ -257,9 +257,7 @@ def unmasked(data: bytes, key: bytes) -> bytes:
 def _check_head(first: int, second: int, first_bytes: frozenset[int]) -> None:
     if first not in first_bytes:
         if first & 0x70:
-            raise Violation(
-                PROTOCOL_ERROR.saying("A reserved bit is set, and nothing was agreed on that it says here.")
-            )
+            raise Violation(PROTOCOL_ERROR.saying("A reserved bit is set, but no extension for it was negotiated."))
         if first & ~FINAL in (CLOSE, PING, PONG):
             raise Violation(PROTOCOL_ERROR.saying("A control frame in fragments."))
         raise Violation(PROTOCOL_ERROR.saying(f"There is no opcode {first & 0xF}."))
@@ -270,16 +268,16 @@ def _check_head(first: int, second: int, first_bytes: frozenset[int]) -> None:
 
 
 def _payload_of(data: bytes, start: int, size: int) -> tuple[int, int]:
-    """Where the payload begins of a frame that begins here, and its length."""
+    """Return where the payload of the frame at ``start`` begins, and its length."""
     if size < 126:
         return start + 6, size
     width = 2 if size == 126 else 8
     field = data[start + 2 : start + 2 + width]
     if len(field) < width:
-        return len(data) + 1, 0  # beyond what is there
+        return len(data) + 1, 0  # beyond the end, because the length is incomplete
     length = int.from_bytes(field, "big")
     if length < _SHORTEST[size] or length >> 63:
-        raise Violation(PROTOCOL_ERROR.saying("A length that is not written in the shortest way."))
+        raise Violation(PROTOCOL_ERROR.saying("A length is not written in the shortest form."))
     return start + 6 + width, length
 
 
@@ -288,7 +286,7 @@ def _close(payload: bytes) -> Close:
         return Close(1005, "")
     code = int.from_bytes(payload[:2], "big")
     if len(payload) == 1 or not (code in _CLOSE_CODES or code in _OWN_CLOSE_CODES):
-        raise Violation(PROTOCOL_ERROR.saying("A close frame with a code that is not for use."))
+        raise Violation(PROTOCOL_ERROR.saying("A close frame has an invalid code."))
     return Close(code, _text(payload[2:]))
 
 

@@ -1,6 +1,6 @@
-"""Reads from the client, turn by turn, in callbacks of the loop: bytes to items, and no more of them than allowed.
+"""Read from the client, turn by turn, in callbacks of the loop, and enforce the rate limit of frames.
 
-A turn reads 16 KiB at most; then everybody else has theirs, whatever the client sends.
+A turn reads 16 KiB at most; then other callbacks run, whatever the client sends.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _READ = 1
 
 
 class Reader:
-    """What comes from one client.
+    """Reads the bytes of one client.
 
     Args:
-        wire: Read from.
-        parser: Of this client.
-        frames_per_second: Over time; 0 for no bound.
-        on_items: Called with what a turn has brought, and monotonic seconds. Must not switch, as the next one.
-        on_end: Called when nothing will come any more.
+        wire: The wire to read from.
+        parser: The parser of this client.
+        frames_per_second: Rate limit of frames; 0 for no limit.
+        on_items: Called with the items of a turn, and monotonic seconds. Must not switch.
+        on_end: Called when the client's bytes have ended. Must not switch.
 
     Attributes:
-        is_deaf: What comes is thrown away.
+        is_deaf: True to drop all bytes that come.
     """
 
     __slots__ = (
@@ -54,23 +54,23 @@ class Reader:
         self._on_items = on_items
         self._on_end = on_end
         self._is_on = False
-        self._is_called = False  # by the loop, soon
+        self._is_called = False  # a callback of the loop is scheduled
         self.is_deaf = False
         self._watcher: Any = get_hub().loop.io(wire.fileno(), _READ)
 
     def start(self) -> None:
-        """Read what comes, and what has come."""
+        """Read the bytes that come, and those that have come already."""
         self._is_on = True
         self._watcher.start(self._turn)
         self._go_on()
 
     def stop(self) -> None:
-        """Read nothing: the client's own writes will have to wait."""
+        """Stop reading. The client's own writes will have to wait."""
         self._is_on = False
         self._watcher.stop()
 
     def close(self) -> None:
-        """For ever."""
+        """Stop reading for ever."""
         self.stop()
         self._watcher.close()
 
@@ -91,11 +91,11 @@ class Reader:
 
     @property
     def _has_parsable(self) -> bool:
-        """The parser has had enough for a turn, and not all."""
+        """True if the parser has input left from its last turn."""
         return self._parser.has_more and not self.is_deaf
 
     def _go_on(self) -> None:
-        """With what was read from the socket already, and waits in TLS or in the parser: the watcher will not tell of it."""
+        """Schedule a turn for bytes that wait in TLS or in the parser. The watcher can't see them."""
         if self._is_on and not self._is_called and (self._has_parsable or self._wire.has_more):
             self._is_called = True
             get_hub().loop.run_callback(self._called)

@@ -1,14 +1,14 @@
-"""GuardedSock: flask-sock's routes, with a connection that is guarded.
+"""GuardedSock: flask-sock's routes, with connections that have limits.
 
-flask-sock carries a route: on the app or a blueprint, with a handler that runs in the request. Underneath, it makes a
-``simple_websocket.Server``; here a `Connection` stands in for that, and everything that may refuse a client comes before it.
-What the stock server gets wrong under gevent is in `docs/websocket.md`.
+flask-sock registers a route on the app or a blueprint, with a handler that runs in the request. Underneath, it makes a
+``simple_websocket.Server``. GuardedSock makes a `Connection` instead, and checks everything that can refuse a client before
+that. `docs/websocket.md` lists what the original server gets wrong under gevent.
 
-How a request ends that was a WebSocket: the view returns 101, as what it was, and that goes through Flask and each middleware
-like any other answer; so tracers see an answered request, and gunicorn's access log has a line. The client had its 101 long
-before. By now the socket is shut down in both directions, so what gunicorn writes of the second one goes nowhere: EPIPE,
-which gunicorn takes for a client that has gone, and closes. (flask-sock raises ``StopIteration`` through all middleware
-instead, which each tracer reports as a failed request.)
+A request that was a WebSocket ends like this: the view returns 101, and that answer goes through Flask and each middleware
+like any other; so tracers see an answered request, and gunicorn's access log has a line. The client got its own 101 long
+before. By now the socket is shut down in both directions, so gunicorn's write of the second 101 fails with EPIPE; gunicorn
+treats that as a client that has gone, and closes. (flask-sock raises ``StopIteration`` through all middleware instead, which
+each tracer reports as a failed request.)
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ _log = logging.getLogger("flask_simulcast")
 
 
 class Owner(Protocol):
-    """What a `Simulcast` has of the current app."""
+    """The part of `Simulcast` that this module uses."""
 
     @property
     def connections(self) -> Connections:
-        """Its WebSockets in this process."""
+        """The WebSockets of the current app in this process."""
 
 
 class _Route(NamedTuple):
-    """What one route asks for, as said at `GuardedSock.route`."""
+    """The arguments of one route; see `GuardedSock.route`."""
 
     before: Callable[..., object] | None
     text_only: bool
@@ -67,7 +67,7 @@ class _Route(NamedTuple):
 
 
 class GuardedSock(Sock):  # type: ignore[misc]
-    """WebSocket routes, as flask-sock's ``Sock``::
+    """Registers WebSocket routes, like flask-sock's ``Sock``::
 
         sock = GuardedSock(simulcast)
 
@@ -79,8 +79,8 @@ class GuardedSock(Sock):  # type: ignore[misc]
         sock.init_app(app)  # not needed with blueprints
 
     Args:
-        simulcast: Has settings, counters and the connections of each app.
-        app: As with flask-sock.
+        simulcast: The extension, which has the connections of each app.
+        app: The app; None to call `init_app` later.
     """
 
     def __init__(self, simulcast: Owner, app: Flask | None = None) -> None:
@@ -89,10 +89,10 @@ class GuardedSock(Sock):  # type: ignore[misc]
         super().__init__(app)
 
     def init_app(self, app: Flask) -> None:
-        """As flask-sock's.
+        """Set the app up, as flask-sock's ``init_app`` does.
 
         Raises:
-            SettingError: ``SOCK_SERVER_OPTIONS`` has an option that can't be followed here.
+            SettingError: ``SOCK_SERVER_OPTIONS`` has an option that is not supported here.
         """
         Options.of(app.config)
         super().init_app(app)
@@ -108,25 +108,26 @@ class GuardedSock(Sock):  # type: ignore[misc]
         subprotocols: str | Iterable[str] = (),
         **options: Any,
     ) -> Callable[[Handler], Handler]:
-        """Register a handler, which is called with a `Connection` and what the URL holds.
+        """Register a handler, which is called with a `Connection` and the variables of the URL.
 
-        It runs in the request, and when it returns the connection is closed with 1000. What it raises is logged, and the client
-        sees 1011 and no text of it; of a `SimulcastError` that is the client's own fault (a grant, say) 1008 and its message.
+        The handler runs in the request, and when it returns the connection is closed with 1000. An error that it raises is
+        logged, and the client gets 1011 without its text. For a `SimulcastError` that is the client's own fault (such as a
+        missing right) the client gets 1008 and the message.
 
         Args:
-            path: Of the URL.
-            bp: A blueprint; the app when left out.
-            before: Called before the handshake is answered, in the request, with what the URL holds. What it raises is answered
-                as HTTP: ``before=lambda room: simulcast.require_subscribe([room])`` answers 401 or 403.
-            text_only: Binary messages end it with 1003.
-            limits: Other bounds than those of the settings, by the names of `Limits`.
-            subprotocols: That the handler speaks: the first of the client's that is among them is in the answer, and is
-                ``ws.subprotocol``. Those of ``SOCK_SERVER_OPTIONS`` when left out.
-            options: As of ``app.route``.
+            path: Path of the URL.
+            bp: A blueprint. Without it the route belongs to the app.
+            before: Called in the request before the handshake is answered, with the variables of the URL. Its errors are
+                answered as HTTP: ``before=lambda room: simulcast.require_subscribe([room])`` answers 401 or 403.
+            text_only: True to close with 1003 at a binary message.
+            limits: Limits that differ from the settings, by their names in `Limits`.
+            subprotocols: Subprotocols that the handler speaks. The first of the client's that is among them is in the
+                answer, and in ``ws.subprotocol``. Without it, those of ``SOCK_SERVER_OPTIONS``.
+            options: Options of ``app.route``.
 
         Raises:
-            ValueError: A subprotocol that can't stand in a header.
-            SettingError: ``SOCK_SERVER_OPTIONS`` has an option that can't be followed here.
+            ValueError: The name of a subprotocol is not valid in a header.
+            SettingError: ``SOCK_SERVER_OPTIONS`` has an option that is not supported here.
         """
         Limits(**limits or {})  # a wrong name must not wait for the first client
         route = _Route(before, text_only, limits or {}, handshake.checked_subprotocols(subprotocols))
@@ -148,13 +149,13 @@ class GuardedSock(Sock):  # type: ignore[misc]
         return decorator
 
     def _own_blueprint(self) -> Blueprint:
-        """For the routes of a `GuardedSock` that gets its app later; flask-sock's ``init_app`` registers it."""
+        """Return the blueprint for routes of a `GuardedSock` that gets its app later. flask-sock's ``init_app`` registers it."""
         if self.bp is None:
             self.bp = Blueprint("__flask_sock", __name__)
         return self.bp
 
     def _upgrade(self, environ: dict[str, Any], route: _Route) -> Connection:
-        """From a request to an open connection, or to what refuses it."""
+        """Turn a request into an open connection, or raise the error that refuses it."""
         connections = self._simulcast.connections
         configured = Options.of(current_app.config)
         try:
@@ -163,7 +164,9 @@ class GuardedSock(Sock):  # type: ignore[misc]
             if route.before is not None:
                 route.before(**request.view_args or {})
             address = limited_address(request, connections.settings)
-            connections.check_capacity(address)  # after whatever may have switched: none comes in behind a drain
+            connections.check_capacity(
+                address
+            )  # after all code that might switch, so that none is added during a drain
             client = _client_of(environ)
         except SimulcastError as error:
             connections.metrics.count("websocket_refused_total", label=error.code)
@@ -194,10 +197,8 @@ class GuardedSock(Sock):  # type: ignore[misc]
                 ending = _ending_of(error, ws)
                 if ending is BUG:
                     connections.metrics.count("websocket_errors_total")
-                    _log.exception(
-                        "A handler of the WebSocket %s failed. Repair it; the client got 1011.", request.path
-                    )
-            except BaseException:  # the worker kills it
+                    _log.exception("A handler of the WebSocket %s failed. Fix it; the client got 1011.", request.path)
+            except BaseException:  # the worker kills the greenlet
                 ws.cut()
                 raise
             finally:
@@ -210,24 +211,24 @@ class GuardedSock(Sock):  # type: ignore[misc]
 
 
 def mismatch(_: WebsocketMismatch) -> WebSocketError:
-    """For an error handler: Werkzeug answers 400 without a word about WebSocket."""
+    """Return the error for a `WebsocketMismatch`, for an error handler: Werkzeug's own 400 does not mention WebSocket."""
     if handshake.is_asked(request.environ):
         return HandshakeError("This URL speaks plain HTTP. Send the request without the header Upgrade.")
     return UpgradeRequiredError(handshake.USE_A_CLIENT)
 
 
 def _check_options(state: BlueprintSetupState) -> None:
-    """For an app that a blueprint with our routes is registered on."""
+    """Check the options of an app when a blueprint with such routes is registered on it."""
     Options.of(state.app.config)
 
 
 def _check_origin(allowed: tuple[str, ...]) -> None:
-    """A browser sends its cookies along with a WebSocket, from whoever's page, and CORS does not apply to it.
+    """Check the origin of the request. A browser sends its cookies with a WebSocket from any page, and CORS does not apply.
 
     Raises:
-        ForbiddenError: ``origin``.
+        ForbiddenError: The origin is not allowed; the code is ``origin``.
     """
-    origin = request.headers.get("Origin")  # only browsers send one, and they always do
+    origin = request.headers.get("Origin")  # only browsers send it, and they always do
     if not cors.is_allowed(origin, request.host_url.rstrip("/"), allowed):
         raise ForbiddenError(
             "A page of another origin asks for a WebSocket. Name the origin in SIMULCAST_ALLOWED_ORIGINS.", "origin"
@@ -247,7 +248,7 @@ def _client_of(environ: dict[str, Any]) -> Any:
 
 def _ending_of(error: Exception, ws: Connection) -> CloseCode:
     if isinstance(error, ConnectionClosedError) and not ws.is_open:
-        return CLOSE_CODES[CloseReason.FINISHED]  # it has another one already
+        return CLOSE_CODES[CloseReason.FINISHED]  # ignored, because the connection has an ending already
     if isinstance(error, SimulcastError) and error.status < 500:
         return REFUSED.saying(error.public or str(error))
     return BUG

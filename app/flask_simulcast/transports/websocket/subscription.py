@@ -1,8 +1,8 @@
-"""Subscription: one listener of a WebSocket that may have several, each with its own channels, position and gap verdict.
+"""Subscription: one listener of a WebSocket. A WebSocket can have several, each with its own channels, position and verdict.
 
-A greenlet takes what the hub has for the listener and sends it, until the listener is live and has nothing to send; from then on
-the hub's chunks go straight to the connection, and there is no greenlet. When the client is slow and a chunk would have to wait,
-the listener is catching up again, with a greenlet, from history: what is held for it stays the same, and nothing is lost.
+A greenlet takes the listener's chunks from the hub and sends them, until the listener is live and has nothing to send. From then
+on the hub's chunks go straight to the connection, and the greenlet ends. If the client is slow and a chunk would have to wait,
+the listener catches up again, with a greenlet, from history: memory for it stays bounded, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ...listen_request import ListenRequest
 from ...listener import CloseReason, Listener
 from .connection import Connection
 
-# A chunk that is on its way is sent before a subscription ends; whoever does not take it for so long is not waited for.
+# Seconds that `stop` waits for a client to take the chunk that is being sent.
 _STOP_SECONDS = 2.0
 _BUG = 1011
 _REASONS = {reason.value: reason for reason in CloseReason}
@@ -30,36 +30,37 @@ _log = logging.getLogger("flask_simulcast")
 
 @dataclass(frozen=True)
 class OnlyThese:
-    """A view for a listener beside another one of the same client: without what goes to everyone, or to one user, which the
-    client would have as often as it has listeners.
+    """A view for a client's second and further listeners. It drops events for all or for one user, which the client would
+    otherwise get once for each listener.
 
     Args:
-        channels: Of the listener.
+        channels: The channels of the listener.
     """
 
     channels: frozenset[str]
 
     def __call__(self, event: Event) -> Event | None:
-        """The event as it is, if it is of these channels."""
+        """Return the event unchanged if it is of these channels."""
         return event if event.channel in self.channels else None
 
 
 class Subscription:
-    """Takes a listener on. `start` begins to send; until then nothing but what comes first is there. May switch.
+    """Adds a listener to the hub. Nothing is sent until `start`. May switch.
 
     As a context manager it sends until its block ends.
 
     Args:
-        hub: Takes the listener on.
-        ws: Gets what it has. If the listener is closed by somebody else than `stop`, it is closed with the code of that.
-        request: What the client asks for.
-        send: Called with each chunk, some frames in a row; `Connection.send_frame` when left out.
+        hub: The hub of the listener.
+        ws: The connection to send to. If the listener is closed by anything but `stop`, the connection closes with the
+            same reason.
+        request: The channels, rights and position of the listener.
+        send: Called with each chunk of one or more frames; `Connection.send_frame` if left out.
 
     Attributes:
-        listener: Whose place it is.
+        listener: The listener.
 
     Raises:
-        ListenError: No room.
+        ListenError: There is no room.
         BrokerUnavailableError: The log can't be read.
     """
 
@@ -82,31 +83,31 @@ class Subscription:
         try:
             self._first = hub.add_listener(listener) + request.prelude
         except BaseException:
-            hub.remove_listener(listener)  # it may have failed half-way
+            hub.remove_listener(listener)  # the call might have failed halfway
             raise
         self._position: Position | None = listener.position
         ws.hold(self)
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Of its listener."""
+        """The channels of the listener."""
         return self.listener.channels
 
     @property
     def position(self) -> Position:
-        """Up to which everything was handed to the connection."""
+        """The position up to which the connection has received everything."""
         return self.listener.position if self._position is None else self._position
 
     def start(self) -> None:
-        """Begin to send. May be called twice."""
+        """Start to send. A second call does nothing."""
         if not self._is_started:
             self._is_started = True
             self._go_on()
 
     def stop(self) -> None:
-        """End it, and leave the connection open; afterwards `position` is where it was left. Switches.
+        """End the subscription, and leave the connection open. Afterwards `position` is where it ended. Switches.
 
-        Events that wait in a queue are not sent any more; a chunk that is on its way is, or it takes two seconds.
+        Queued events are not sent. A chunk that is being sent gets two seconds to finish.
         """
         self._is_stopped = True
         self.listener.close(self._reason())
@@ -124,13 +125,13 @@ class Subscription:
         self.stop()
 
     def _go_on(self) -> None:
-        """In a greenlet. What the listener has is, from now on, perhaps more than the connection was handed."""
+        """Send in a greenlet. From here on the listener's position might be ahead of what the connection has received."""
         self._position = self.position
         self._greenlet = gevent.spawn(self._run)
 
     def _run(self) -> None:
-        """Until nothing is to be done, or the listener is closed, or the connection. It is this greenlet that gives the place
-        back: the hub may be in the middle of a step of its listener."""
+        """Send until the listener is parked, or it or the connection is closed. This greenlet then removes the listener,
+        because the hub might be in the middle of a step of it."""
         listener, ws = self.listener, self._ws
         is_parked = False
         try:
@@ -138,7 +139,9 @@ class Subscription:
         except ConnectionClosedError:
             listener.close(self._reason())
         except Exception:
-            _log.exception("What a listener was to be sent could not be sent. Repair it; the client got 1011.")
+            _log.exception(
+                "The chunks of a WebSocket's listener could not be sent. Fix the cause; the client got 1011."
+            )
             ws.close(_BUG)  # the first ending stays
         finally:
             if not is_parked:
@@ -147,14 +150,14 @@ class Subscription:
             ws.close(listener.close_reason)
 
     def _pump(self) -> bool:
-        """Returns whether the listener is parked; else it is closed."""
+        """Send chunks; return True if the listener is parked, False if it is closed."""
         hub, listener = self._hub, self.listener
         send = self._send or self._ws.send_frame
         first, self._first = self._first, b""
         if first:
             listener.writes(first)
             send(first)
-        may_park = self._send is None  # chunks that somebody else writes need a greenlet: it may switch
+        may_park = self._send is None  # the caller's own send function might switch, so it needs a greenlet
         while listener.close_reason is None:
             chunk = hub.next_chunk(listener, waits=not may_park)
             if chunk:
@@ -166,10 +169,11 @@ class Subscription:
         return False
 
     def _reason(self) -> CloseReason:
-        """Why it ends, by what became of the connection: a client's own goodbye is that it is gone."""
+        """Return why the listener ends, from the ending of the connection. A close by the client counts as client gone."""
         ending = self._ws.ending
         return CloseReason.FINISHED if ending is None else _REASONS.get(ending.name, CloseReason.CLIENT_GONE)
 
     def _cut(self) -> None:
-        """The hub has closed the listener, and its chunk is not taken: a close frame goes out behind it, or is cut with it."""
+        """Close the connection: the hub has closed the listener, but the client does not take its chunk. The close frame goes
+        out after that chunk, or is cut with it."""
         self._ws.close(self.listener.close_reason or CloseReason.STALLED)

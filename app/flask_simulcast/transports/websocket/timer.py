@@ -1,4 +1,4 @@
-"""One timer of the loop, set again and again."""
+"""A timer of the loop that can be set again and again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SHORTEST_SECONDS = 0.001
 
 
 class Timer:
-    """Calls a function at a time.
+    """Calls a function at a given time.
 
     Args:
-        ring: Called from the loop. Must not switch.
+        ring: The function to call from the loop. It must not switch.
     """
 
     __slots__ = ("_on_time", "_timer")
@@ -25,13 +25,13 @@ class Timer:
         self._timer: Any = None
 
     def set(self, at: float) -> None:
-        """Ring at this time, in monotonic seconds, and at no other."""
+        """Call the function at this time, in monotonic seconds. Replaces an earlier time."""
         self.stop()
         self._timer = get_hub().loop.timer(max(at - time.monotonic(), _SHORTEST_SECONDS))
         self._timer.start(self._on_time, update=True)
 
     def stop(self) -> None:
-        """Ring no more. May be called twice."""
+        """Stop the timer. A second call does nothing."""
         if self._timer is not None:
             self._timer.close()
             self._timer = None

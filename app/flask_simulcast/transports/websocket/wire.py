@@ -1,7 +1,7 @@
-"""The client's socket, without ever waiting: what is there, and what fits, now.
+"""Read from and write to the client's socket without waiting.
 
-All of a connection's reading and writing runs in callbacks of the loop, where nothing may switch. gevent's own ``recv``
-and ``send`` wait, and after waiting send only a part (simple-websocket lost 4 % of 20 MB by that).
+All reads and writes of a connection run in callbacks of the loop, where nothing may switch. gevent's own ``recv`` and ``send``
+wait, and after waiting send only a part (simple-websocket lost 4 % of 20 MB by that).
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import ssl
 from contextlib import suppress
 from typing import Any
 
-# One turn: what a client with nothing but empty frames can put in it takes 5 ms.
+# Bytes of one turn. If a client fills it with empty frames, they take 5 ms.
 _READ_BYTES = 16 << 10
-# What the kernel may hold for one slow reader, as for a stream. Without a bound it is 4 MB a client.
+# Bytes that the kernel holds for one slow client, as for a stream. Without a bound it would be 4 MB per client.
 _SEND_BUFFER_BYTES = 64 << 10
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Wire:
-    """A gevent socket of a WSGI server, which keeps owning it. TLS as well.
+    """A gevent socket of a WSGI server, plain or with TLS. The server keeps owning it.
 
     Args:
-        client: From the request's environ.
+        client: The socket in the request's environ.
     """
 
     __slots__ = ("_client", "_plain", "_read", "_tls", "_write")
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._plain: socket.socket = client._sock  # below gevent's; the descriptor is non-blocking
+        self._plain: socket.socket = client._sock  # the socket below gevent's; its descriptor is non-blocking
         self._tls = getattr(client, "_sslobj", None)
         self._read = self._tls.read if self._tls is not None else self._plain.recv
         self._write = self._tls.write if self._tls is not None else self._plain.send
@@ -37,16 +37,16 @@ class Wire:
             self._plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
 
     def fileno(self) -> int:
-        """For a watcher."""
+        """Return the descriptor, for a watcher."""
         return self._plain.fileno()
 
     @property
     def has_more(self) -> bool:
-        """Something was read from the socket already, and waits in TLS: no watcher will tell of it."""
+        """True if TLS holds bytes that were read from the socket already. No watcher reports them."""
         return self._tls is not None and self._tls.pending() > 0
 
     def receive(self) -> bytes | None:
-        """What has come: nothing yet is None, and nothing ever again is empty."""
+        """Return the bytes that have come; None if there are none yet, empty at the end of the stream."""
         try:
             data: bytes = self._read(_READ_BYTES)
         except _NOT_NOW:
@@ -56,7 +56,7 @@ class Wire:
         return data
 
     def send(self, data: bytes | memoryview) -> int:
-        """How much of it fits now.
+        """Send as much as the socket takes now; return the number of bytes.
 
         Raises:
             OSError: The connection is broken.
@@ -68,15 +68,16 @@ class Wire:
         return sent
 
     def end_output(self) -> None:
-        """Nothing more will be sent; what the client sends can still be read, so that it gets no RST instead of our last frame."""
+        """Shut the output down. The input stays open, so that the client gets the last frame and no RST instead."""
         with suppress(OSError):
             self._plain.shutdown(socket.SHUT_WR)
 
     def cut(self) -> None:
-        """Break it. The descriptor stays the server's: what it still writes is EPIPE to it, a client that has gone.
+        """Break the connection. The server keeps the descriptor; its later writes fail with EPIPE, like those to a client that
+        has gone.
 
-        Without TLS, too: its own error for a write on a connection that has ended is a bad request to gunicorn. So this is
-        the whole socket's ``shutdown``, which forgets TLS, and not that of the plain one below.
+        This uses gevent's ``shutdown``, which also drops TLS, and not that of the plain socket: gunicorn would take TLS's own
+        error for a write on an ended connection for a bad request.
         """
         with suppress(OSError):
             self._client.shutdown(socket.SHUT_RDWR)
