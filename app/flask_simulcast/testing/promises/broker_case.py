@@ -25,7 +25,9 @@ class BrokerCase:
 
     def make_broker(self, settings: Settings, clock: Clock) -> Broker:
         """Open a log for this test alone."""
-        raise NotImplementedError("This class makes no broker. Define make_broker(self, settings, clock) in the subclass.")
+        raise NotImplementedError(
+            "This class makes no broker. Define make_broker(self, settings, clock) in the subclass."
+        )
 
     def setup_method(self) -> None:
         self.clock = FakeClock()
