@@ -1,4 +1,4 @@
-"""Chat: rooms in which people talk, see who is there, and find what was said before they came."""
+"""Chat: rooms in which people talk, see who is there, and find earlier messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .routes import api, page
 
 
 def init_app(app: Flask) -> None:
-    """Add the routes, and the buckets that bound a flood."""
+    """Add the routes, and the token buckets that limit floods."""
     limits.init_app(app)
     app.register_blueprint(page)
     app.register_blueprint(api.blueprint, url_prefix="/api/v1/chat")

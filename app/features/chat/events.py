@@ -1,14 +1,14 @@
-"""What is told in a room: on which channels, as which events. Pure.
+"""The events of a room: their channels, types and data. Pure.
 
 A room is three channels:
 
-- ``chatroom:<room>``: ``message``, what people said. Its history is the room's.
-- ``chatroom:<room>:typing``: ``typing``. Apart, or of the last fifty events few would be messages.
-- ``presence:chatroom:<room>``: who comes and goes, made by the extension, once for each person over all workers, also
-  when a worker is killed. `told` renames it to ``user-join`` and ``user-leave``, so nothing is published twice.
+- ``chatroom:<room>``: ``message``. Its history is the room's.
+- ``chatroom:<room>:typing``: ``typing``. A separate channel, or few of the last fifty events would be messages.
+- ``presence:chatroom:<room>``: joins and leaves. The extension makes them, once for each person over all workers, also
+  when a worker is killed. `told` renames them to ``user-join`` and ``user-leave``, so nothing is published twice.
 
-What one may do in a room is granted on ``chat.<room>``, another name on purpose: who may publish to a channel may put
-anything into it, in anybody's name. A grant on ``chat.*`` lets people speak through this feature, as themselves.
+The rights in a room are granted on ``chat.<room>``, a different name on purpose: a client that may publish to a channel
+can publish anything there, under any name. A grant on ``chat.*`` lets people speak through this feature, as themselves.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _COMES_AND_GOES = {"join": "user-join", "leave": "user-leave"}
 
 
 class Person(NamedTuple):
-    """Somebody in a room.
+    """A person in a room.
 
     Attributes:
-        name: As everybody sees it.
-        is_verified: A token says that this is their name; else they said so themselves.
+        name: Name that all others see.
+        is_verified: Whether the name is from a token; else the person chose it.
     """
 
     name: str
@@ -40,46 +40,46 @@ class Person(NamedTuple):
 
     @property
     def member(self) -> str:
-        """As whom they are present: somebody who only says that he is Ann must not be taken for her."""
+        """Name under which the person is present. An unverified Ann must not be taken for a verified one."""
         return self.name if self.is_verified else UNVERIFIED + self.name
 
     @classmethod
     def of_member(cls, member: str) -> Person:
-        """Whom `member` named."""
+        """Return the person with this `member`."""
         return cls(member.removeprefix(UNVERIFIED), not member.startswith(UNVERIFIED))
 
     def as_dict(self) -> dict[str, Any]:
-        """As events say it."""
+        """Return the fields of the person in events."""
         return {"user": self.name, "verified": self.is_verified}
 
 
 def channel_of(room: str) -> str:
-    """Where messages go."""
+    """Return the channel of a room's messages."""
     return ROOM + room
 
 
 def typing_channel_of(room: str) -> str:
-    """Where it goes that somebody types."""
+    """Return the channel of a room's typing hints."""
     return f"{ROOM}{room}:typing"
 
 
 def channels_of(room: str) -> list[str]:
-    """All that somebody in the room listens to."""
+    """Return the channels that a person in the room listens to."""
     return [channel_of(room), typing_channel_of(room), _PRESENCE + channel_of(room)]
 
 
 def message(room: str, person: Person, text: str, now_ms: int) -> dict[str, Any]:
-    """Data of a ``message``."""
+    """Return the data of a ``message``."""
     return {"room": room, **person.as_dict(), "message": text, "timestamp": now_ms}
 
 
 def typing(room: str, person: Person, now_ms: int) -> dict[str, Any]:
-    """Data of a ``typing``."""
+    """Return the data of a ``typing``."""
     return {"room": room, **person.as_dict(), "time": now_ms}
 
 
 def told(event: Event) -> Event | None:
-    """The view of everybody in a room, one for all: comings and goings by the names of the chat; all else as it is."""
+    """Rename joins and leaves to the chat's names; leave other events as they are. One view for all listeners of all rooms."""
     channel = _PRESENCE + ROOM
     if not event.channel.startswith(channel):
         return event

@@ -1,4 +1,4 @@
-"""What is told in a room, as WebSocket messages: the fields of the event beside its type. Pure.
+"""The events of a room as WebSocket messages: the type of an event beside its fields. Pure.
 
 ``{"type": "message", "id": "1763690000171-0-4205f3e7", "room": "lobby", "user": "ann", …}``
 """
@@ -11,27 +11,27 @@ from ...flask_simulcast import Encoding, Event, text_frame
 
 
 def encode(event: Event) -> bytes:
-    """One event as one frame, the same for everybody in the room."""
+    """Turn one event into one frame, which is the same for everyone in the room."""
     return encode_notice(event.type, event.data, str(event.position))
 
 
 def encode_notice(type: str, data: str, id: str) -> bytes:
-    """The same for what the hub says. An empty id is left out: of a gap there is none to go on from."""
+    """Turn a notice of the hub into one frame. An empty id is left out: a gap has no position to resume from."""
     fields = json.loads(data)
-    if not isinstance(fields, dict):  # a backend may publish to the channel whatever it likes
+    if not isinstance(fields, dict):  # a backend may publish anything to the channel
         fields = {"data": fields}
     head = {"type": type, "id": id} if id else {"type": type}
-    # Behind the fields as well: none of them may stand for the type.
+    # Again after the fields, so that none of them replaces the type.
     return text_frame(json.dumps(head | fields | head, separators=(",", ":")).encode())
 
 
 def _nothing() -> bytes:
-    """The connection has pings of its own."""
+    """Return nothing: a WebSocket has its own pings."""
     return b""
 
 
 def _no_retry(_: int) -> bytes:
-    """A close code says whether to come back; the client chooses when."""
+    """Return nothing: a close code says whether to reconnect, and the client chooses when."""
     return b""
 
 

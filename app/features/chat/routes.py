@@ -1,4 +1,4 @@
-"""``/chat/<room>``: come in, speak, type, and see who is there; and the page that does all this."""
+"""``/chat/<room>``: join, speak, type, and see who is there; and the page that does all this."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _body = partial(
     bodies.of_struct,
     most_bytes=64 << 10,  # a message of 4000 characters, each written as an escape
     code="invalid_message",
-    hint="A body has user and, to say something, message.",
+    hint="A body has user and, for a message, message.",
 )
 MESSAGE, TYPING = _body(schemas.Message), _body(schemas.Typing, is_optional=True)
 
 
 @page.get("/chat")
 def index() -> Response:
-    """A room in a browser."""
+    """Return the page of a room."""
     return as_page("chat.html")
 
 
@@ -41,10 +41,11 @@ def index() -> Response:
     errors=(429, 503),
 )
 def stream(room: str, query: schemas.StreamQuery) -> Response:
-    """Come into a room: server-sent events, or one JSON object a line for `Accept: application/x-ndjson`.
+    """Join a room: server-sent events, or one JSON object a line for `Accept: application/x-ndjson`.
 
-    First `history`: the last messages, and who is there. Then `message`, `typing`, `user-join`, `user-leave` as they happen;
-    docs/chat.md describes them. Whoever comes back with `Last-Event-ID` gets what they missed instead of `history`.
+    The first event is `history`: the last messages, and the people in the room. Then come `message`, `typing`, `user-join` and
+    `user-leave` as they happen; docs/chat.md describes them. A client that reconnects with `Last-Event-ID` gets the events
+    that it missed instead of `history`.
     """
     return simulcast.stream(
         events.channels_of(room),
@@ -70,7 +71,7 @@ def stream(room: str, query: schemas.StreamQuery) -> Response:
     errors=(409,),
 )
 def say(room: str, body: schemas.Message) -> schemas.Sent:
-    """Say something in a room. One need not be in it."""
+    """Publish a message in a room. The author does not have to be in it."""
     person, speaker = access.speaker_of(body.user)
     event = service.say(room, person, speaker, body.message, key=request.headers.get("Idempotency-Key"))
     return schemas.Sent(str(event.position))
@@ -78,7 +79,7 @@ def say(room: str, body: schemas.Message) -> schemas.Sent:
 
 @api.post("/<room>/typing", needs=access.SPEAK, body=TYPING, publishes=1, answers={204: None})
 def typing(room: str, body: schemas.Typing) -> None:
-    """Have the others told that one types: at most once a second. More than that is taken, and not told."""
+    """Tell the others in the room that the person is typing, at most once a second. More requests are accepted and ignored."""
     service.typing(room, *access.speaker_of(body.user))
 
 
@@ -90,5 +91,5 @@ def typing(room: str, body: schemas.Typing) -> None:
     errors=(429, 503),
 )
 def users(room: str, query: schemas.UsersQuery) -> schemas.Users:
-    """Who is in a room, over all workers."""
+    """List the people in a room, over all workers."""
     return reads.of_rows(lambda: service.users(room, after=query.after, limit=query.limit), lambda found: found.count)

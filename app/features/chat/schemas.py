@@ -1,4 +1,4 @@
-"""What goes over the wire of the chat, checked and documented by the same types."""
+"""Requests and answers of the chat. The same types check and document them."""
 
 from __future__ import annotations
 
@@ -18,40 +18,38 @@ Room = Annotated[
 User = Annotated[
     str,
     Meta(
-        description="Who it is: characters that can be seen. Left out, or the token's own, for who has a token of a user.",
+        description="Name of visible characters. With a token of a user, leave it out or give that user.",
         extra_json_schema={"maxLength": MAX_NAME_CHARACTERS},
     ),
 ]
-Position = Annotated[str, Meta(description="A point in the log: what a stream has as its id. Treat it as text.")]
+Position = Annotated[str, Meta(description="A point in the log, also the id in a stream. Treat it as opaque text.")]
 TimeMs = Annotated[int, Meta(description="Unix time in ms.")]
-Verified = Annotated[
-    bool, Meta(description="Whether a token says that this is their name; else they said so themselves.")
-]
+Verified = Annotated[bool, Meta(description="Whether the name is from a token; else the person chose it.")]
 
 
 class StreamQuery(Struct):
-    """Who comes in."""
+    """The person who joins."""
 
     user: User = ""
     last_event_id: Annotated[
-        str, Meta(description="Where to go on, for who can't send `Last-Event-ID`; the header goes before it.")
+        str, Meta(description="Position to resume from, for a client that can't send `Last-Event-ID`. The header wins.")
     ] = ""
 
 
 class UsersQuery(Struct):
-    """Which page."""
+    """A page of the people."""
 
-    after: Annotated[str, Meta(description="The `next` of the page before.")] = ""
-    limit: Annotated[int, Meta(ge=1, le=1000, description="How many at most.")] = 1000
+    after: Annotated[str, Meta(description="The `next` of the previous page.")] = ""
+    limit: Annotated[int, Meta(ge=1, le=1000, description="Maximum number of people.")] = 1000
 
 
 class Message(Struct, forbid_unknown_fields=True):
-    """Something to say."""
+    """A message to publish."""
 
     message: Annotated[
         str,
         Meta(
-            description="No control characters but tabs and line ends.",
+            description="Text without control characters, except tabs and line ends.",
             extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT_CHARACTERS},
         ),
     ]
@@ -59,19 +57,19 @@ class Message(Struct, forbid_unknown_fields=True):
 
 
 class Typing(Struct, forbid_unknown_fields=True):
-    """Who types."""
+    """The person who types."""
 
     user: User = ""
 
 
 class Sent(Struct):
-    """Where the message stands in the log."""
+    """The position of the message in the log."""
 
     position: Position
 
 
 class Member(Struct):
-    """Somebody who is there."""
+    """A person in the room."""
 
     user: str
     verified: Verified
@@ -79,10 +77,10 @@ class Member(Struct):
 
 
 class Users(Struct):
-    """Who is in a room, over all workers, in the order of names."""
+    """The people in a room, over all workers, in the order of names."""
 
     room: Room
     users: Annotated[list[str], Meta(description="Their names.")]
-    count: Annotated[int, Meta(description="How many they are; of this page, where there is a next one.")]
-    members: Annotated[list[Member], Meta(description="The same, in the same order.")]
+    count: Annotated[int, Meta(description="Number of people on this page.")]
+    members: Annotated[list[Member], Meta(description="The same people with details, in the same order.")]
     next: Annotated[str | None, Meta(description="`after` of the next page; null at the end.")]

@@ -1,4 +1,4 @@
-"""The verbs of a room. Whoever calls them knows already who it is and that they may; over which wire is all the same."""
+"""The actions in a room, for HTTP and WebSocket alike. The caller has already checked the person and the right."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .events import Person
 from .limits import Speaker
 
 MAX_USERS = 1000
-#: What somebody who comes in is given, in one event: a chunk that a slow reader must take at once. Measured: 0.4 ms with
-#: fifty messages, 1.8 ms with five hundred people or more besides.
+#: Limits of the first event of a person who joins: a slow client must take it as one chunk. Measured: 0.4 ms with fifty
+#: messages, 1.8 ms with five hundred people as well.
 ENTRANCE_MESSAGES = 50
 ENTRANCE_BYTES = 256 << 10
 ENTRANCE_USERS = 500
 
 
 def say(room: str, person: Person, speaker: Speaker, text: str, *, key: str | None = None) -> Event:
-    """Tell everybody in the room. May switch.
+    """Publish a message to everyone in the room. May switch.
 
     Args:
-        room: Checked.
-        person: Who says it.
-        speaker: What bounds them.
+        room: Checked name of the room.
+        person: Author of the message.
+        speaker: The author's rate limits.
         text: 1 to 4000 characters.
         key: A second message of this person in this room with the same key within 300 s is not stored again. A different text
             with that key is refused.
@@ -38,10 +38,10 @@ def say(room: str, person: Person, speaker: Speaker, text: str, *, key: str | No
         ApiError: 400 for an invalid text; 429 for too many messages.
         IdempotencyKeyError: The key is invalid.
         IdempotencyConflictError: The key was used for another text.
-        BrokerUnavailableError, PublishUncertainError: As `Simulcast.publish`.
+        BrokerUnavailableError, PublishUncertainError: As in `Simulcast.publish`.
     """
     text = texts.clean_text(text)
-    # Without the time of the message, which differs with each try.
+    # Without the time of the message, which differs at each try.
     own = None if key is None else IdempotencyKey(key, f"{current_sender()}\n{person.member}", text)
     limits.here().check_message(room, speaker)
     data = events.message(room, person, text, _now_ms())
@@ -49,13 +49,13 @@ def say(room: str, person: Person, speaker: Speaker, text: str, *, key: str | No
 
 
 def typing(room: str, person: Person, speaker: Speaker) -> bool:
-    """Tell everybody that somebody types; at most once a second for each, and ten times for a room. May switch.
+    """Publish that a person is typing, at most once a second for each person and ten times for a room. May switch.
 
     Returns:
-        Whether it was told.
+        Whether it was published.
 
     Raises:
-        BrokerUnavailableError, PublishUncertainError: As `Simulcast.publish`.
+        BrokerUnavailableError, PublishUncertainError: As in `Simulcast.publish`.
     """
     if not limits.here().takes_typing(room, speaker):
         return False
@@ -65,12 +65,12 @@ def typing(room: str, person: Person, speaker: Speaker) -> bool:
 
 
 def users(room: str, *, after: str = "", limit: int = MAX_USERS) -> schemas.Users:
-    """Who is in the room, over all workers, each once.
+    """Return the people in the room, over all workers, each once.
 
     Args:
-        room: Checked.
-        after: The ``next`` of the page before.
-        limit: How many at most.
+        room: Checked name of the room.
+        after: The ``next`` of the previous page.
+        limit: Maximum number of people.
     """
     found = simulcast.members(events.channel_of(room), after=after, limit=limit + 1)
     page = found[:limit]
@@ -85,15 +85,15 @@ def users(room: str, *, after: str = "", limit: int = MAX_USERS) -> schemas.User
 
 
 def entrance(room: str) -> dict[str, Any]:
-    """What somebody who comes in is given first: the last messages, and who is there.
+    """Return the first event of a person who joins: the last messages, and the people in the room.
 
-    To be read after the position is taken from which they go on: then nobody who comes or speaks meanwhile is missed.
+    Call it after the start position of the stream is taken. Then the stream has all messages, joins and leaves from then on.
     """
     return {"messages": _last_messages(room), **msgspec.to_builtins(users(room, limit=ENTRANCE_USERS))}
 
 
 def _last_messages(room: str) -> list[dict[str, Any]]:
-    """The oldest first; fewer where they are long."""
+    """Return the last messages, the oldest first; fewer if they are long."""
     history = simulcast.history(events.channel_of(room), limit=ENTRANCE_MESSAGES)
     messages: list[dict[str, Any]] = []
     left = ENTRANCE_BYTES
@@ -102,7 +102,7 @@ def _last_messages(room: str) -> list[dict[str, Any]]:
         if left < 0:
             break
         data = json.loads(event.data)
-        # A backend may publish to the channel whatever it likes.
+        # A backend may publish anything to the channel.
         if event.type == events.MESSAGE and isinstance(data, dict):
             messages.append({"id": str(event.position), **data})
     return messages[::-1]

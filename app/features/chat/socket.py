@@ -17,23 +17,23 @@ from .limits import Speaker
 
 api = Api("chat_socket", __name__, {"room": schemas.Room})
 
-# More than anybody types; what is said has a bound of its own, which is told and not closed for.
+# More than a person types. Chat messages have a lower rate limit, which refuses a message but does not close the connection.
 _LIMITS = {"messages_per_second": 20}
 
 
 class Say(Command, tag="message"):
-    """Something to say."""
+    """Publish a message."""
 
     message: str
-    key: Annotated[str | None, Meta(description="With the same one within 300 s it is the same message.")] = None
+    key: Annotated[str | None, Meta(description="A second message with this key within 300 s is ignored.")] = None
 
 
 class Typing(Command, tag="typing"):
-    """They type."""
+    """Tell the others that the person is typing."""
 
 
 class Ping(Command, tag="ping"):
-    """Is the service there?"""
+    """Ask whether the service answers."""
 
 
 COMMANDS: Commands[Say | Typing | Ping] = Commands(Say | Typing | Ping, "docs/chat.md")
@@ -41,10 +41,10 @@ COMMANDS: Commands[Say | Typing | Ping] = Commands(Say | Typing | Ping, "docs/ch
 
 @api.websocket("/ws/chat/<room>", needs=access.ENTER, query=schemas.StreamQuery, limits=_LIMITS)
 def chat(ws: Connection, room: str, query: schemas.StreamQuery) -> None:
-    """Come into a room by WebSocket: JSON text, in both directions; docs/chat.md describes it.
+    """Join a room by WebSocket: JSON text in both directions; docs/chat.md describes it.
 
-    First `connected` and `history`, or with `last_event_id` what was missed; then what happens in the room. To speak needs
-    what `POST …/message` needs.
+    First come `connected` and `history`, or with `last_event_id` the missed events; then the events of the room. A message
+    needs the same right as `POST …/message`.
     """
     with simulcast.websocket(
         ws,
@@ -73,7 +73,7 @@ def _typing(room: str, _: Typing) -> Done:
 
 
 def _speaker(room: str) -> tuple[events.Person, Speaker]:
-    """Who speaks, if they may now."""
+    """Return the person and their limits, if they may speak now."""
     access.SPEAK.require({"room": room})
     speaker = access.speaker_of(access.given_name())
     limits.check_publish(1)

@@ -1,4 +1,4 @@
-"""What rooms and people may be called, and what may be said. Pure."""
+"""Names of rooms and people, and texts of messages: which are valid. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ MAX_NAME_CHARACTERS = 64
 MAX_TEXT_CHARACTERS = 4000
 # One letter of a name in NFC can be several characters before: at most three in Unicode, a letter with two accents.
 _MAX_GIVEN_CHARACTERS = 4 * MAX_NAME_CHARACTERS
-#: Stands before the name of somebody for whom no token vouches, where both kinds are listed together. No name begins with it.
+#: Prefix of unverified names in lists that have verified ones, too. No name begins with it.
 UNVERIFIED = "?"
 
-_ROOM = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)  # no colon: what belongs to a room is named behind one
-_REPLACEMENT = "\ufffd"  # what was no UTF-8 in a URL has become this, and would be somebody else
+_ROOM = re.compile(
+    r"[A-Za-z0-9._-]{1,64}", re.ASCII
+)  # no colon: it separates a room's name from the names of its channels
+_REPLACEMENT = "\ufffd"  # stands for invalid UTF-8 in a URL: different names would become the same
 # Accents on one letter: a syllable of Burmese or a word of Hebrew has at most four.
 _MAX_ACCENTS = 4
 
 
 def check_room(room: str) -> str:
-    """Return ``room`` if it can be a room's name.
+    """Return ``room`` if it is a valid name of a room.
 
     Raises:
         ApiError: 400 ``room_name``.
@@ -81,7 +83,7 @@ def _most_accents(name: str) -> int:
 
 
 def clean_text(text: str) -> str:
-    """What somebody says, with LF as the only line end.
+    """Check the text of a message, and return it with LF as the only line end.
 
     Raises:
         ApiError: 400 ``message_text``: empty, too long, or with a character that controls or turns the text around it.

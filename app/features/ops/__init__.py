@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, what has it done."""
+"""Operations: whether the service is alive, whether it is ready, and its figures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from .routes import api
 
 
 def init_app(app: Flask) -> None:
-    """Add the routes, at the root. The figures are shared with other workers from the first question on, or from when
-    gunicorn's hook starts that."""
+    """Add the routes, at the root. The worker shares its figures from gunicorn's hook or the first request for them on."""
     path = Path(os.path.abspath(app.config["SIMULCAST_METRICS_FOLDER"]))
     with app.app_context():
         app.extensions["reporter"] = Reporter(app, simulcast.metrics, path)

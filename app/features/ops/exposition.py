@@ -24,17 +24,17 @@ _FROM_THE_START = {
 
 
 def exposition(machine: Machine, accept: str) -> tuple[bytes, str]:
-    """All that is measured, and its content type.
+    """Return all metrics as text, and its content type.
 
     Args:
-        accept: What the reader takes: Prometheus' own text, or OpenMetrics.
+        accept: The header ``Accept`` of the reader: for Prometheus' own text, or OpenMetrics.
     """
     encode, content_type = choose_encoder(accept)
     return encode(_Machine(machine)), content_type
 
 
 class _Machine(Collector):
-    """What prometheus-client asks for."""
+    """The metrics of a machine, as prometheus-client reads them."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -43,7 +43,9 @@ class _Machine(Collector):
         workers, began, numbers = self._machine
         yield _build_info()
         yield GaugeMetricFamily(_PREFIX + "workers", "Workers of this machine that are alive.", value=workers)
-        yield GaugeMetricFamily(_PREFIX + "start_time_seconds", "Since when they count, as Unix time.", value=began)
+        yield GaugeMetricFamily(
+            _PREFIX + "start_time_seconds", "Unix time at which their counters started.", value=began
+        )
         for row, help in (extension.COUNTERS | figures.COUNTERS).items():
             yield _counter(row, help, numbers)
         for name, help in extension.GAUGES.items():
@@ -60,7 +62,7 @@ def _build_info() -> Metric:
 
 
 def _counter(row: str, help: str, numbers: figures.Figures) -> Metric:
-    """From 0 on, as far as it is known which values of its label there are."""
+    """Return a counter. It starts with 0 for each value of its label that is known from the start."""
     name, _, label = row.rstrip("}").partition("{")
     if not label:
         return CounterMetricFamily(_PREFIX + name, help, value=numbers.count(name))

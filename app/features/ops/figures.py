@@ -1,4 +1,4 @@
-"""Figures: what one worker has counted, as plain numbers that can be written down, read back and added up. Pure."""
+"""Figures: the counts of one worker, as plain numbers that can be stored, read and added up. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import msgspec
 
 from ...flask_simulcast import metrics as extension
 
-#: What the service counts beside the extension.
+#: Counters of the service, besides those of the extension.
 COUNTERS = {
     "answers_total{status}": "Answers to requests, by status; a stream's when it begins.",
-    "request_errors_total": "Requests that ended in an error that nobody had foreseen.",
+    "request_errors_total": "Requests that ended in an unexpected error.",
 }
-#: Of these gauges the largest of all workers counts; the others are added up.
+#: Gauges for which the largest value of all workers counts. The others are added up.
 LARGEST = frozenset({"lag_seconds", "write_ahead_bytes"})
 
 
@@ -22,9 +22,9 @@ class Figures(msgspec.Struct):
     """Numbers of one worker, or of several.
 
     Attributes:
-        counts: By name and label value; an empty one where there is no label.
-        gauges: By name.
-        histograms: By name: one count for each bucket and for what is beyond, not cumulated; and the sum, in seconds.
+        counts: Counters by name and label value; the value is empty for a counter without a label.
+        gauges: Gauges by name.
+        histograms: Histograms by name: one count for each bucket and one beyond, not cumulated; and the sum, in seconds.
     """
 
     counts: dict[str, dict[str, int]] = {}
@@ -32,18 +32,18 @@ class Figures(msgspec.Struct):
     histograms: dict[str, tuple[list[int], float]] = {}
 
     def count(self, name: str, label: str | None = None) -> int:
-        """What a counter stands at; without a label, over all of them."""
+        """Return the value of a counter; without a label, the sum over all label values."""
         by_label = self.counts.get(name, {})
         return sum(by_label.values()) if label is None else by_label.get(label, 0)
 
 
 def of_worker(metrics: extension.Metrics, answers: Mapping[int, int], request_errors: int) -> Figures:
-    """What a worker stands at now.
+    """Return the current figures of a worker.
 
     Args:
-        metrics: What the extension has counted.
-        answers: By status.
-        request_errors: Those that nobody had foreseen.
+        metrics: The extension's counters.
+        answers: Number of answers by status.
+        request_errors: Number of unexpected errors.
     """
     counts = {
         "answers_total": {str(status): number for status, number in answers.items()},
@@ -56,7 +56,7 @@ def of_worker(metrics: extension.Metrics, answers: Mapping[int, int], request_er
 
 
 def added_up(living: Iterable[Figures], ended: Iterable[Figures] = ()) -> Figures:
-    """Workers that have ended still count; what is measured as it stands now is that of the living alone."""
+    """Add up the figures of workers. Counters include workers that have ended; gauges are only of the living ones."""
     living = list(living)
     gauges: dict[str, float] = {}
     for figures in living:
@@ -75,5 +75,5 @@ def added_up(living: Iterable[Figures], ended: Iterable[Figures] = ()) -> Figure
 
 def _added(one: tuple[list[int], float], other: tuple[list[int], float]) -> tuple[list[int], float]:
     if len(one[0]) != len(other[0]):
-        return one  # of a version with other buckets, which a reload has replaced
+        return one  # from a version with other buckets, before a reload
     return [a + b for a, b in zip(one[0], other[0], strict=True)], one[1] + other[1]

@@ -1,11 +1,11 @@
-"""Folder: where the workers of one machine write their figures down for each other.
+"""Folder: where the workers of one machine store their figures for each other.
 
 Each worker has two files: ``<id>.json``, replaced as a whole, and ``<id>.lock``, which it keeps locked while it lives.
-The kernel lets go of a lock when its process ends, however it ends; a pid could be somebody else's by now, or of
+The kernel releases a lock when its process ends, however it ends; a pid could be another process's by then, or of
 another container. Files of workers that have ended are folded into ``ended.json``.
 
-Reading needs no lock: the workers' files are read first and ``ended.json`` after them, and that names the workers that
-are in it already. So each worker counts once, whatever is folded meanwhile, and one that is frozen stops nobody.
+Reading needs no lock: the workers' files are read first and ``ended.json`` after them, which names the workers that
+are in it already. So each worker counts once, even if files are folded meanwhile, and a frozen worker blocks no reader.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import psutil
 
 from .figures import Figures, added_up
 
-# A file may be folded and still be there for as long as one reader takes; so many are remembered.
+# Ids of folded workers that ``ended.json`` keeps. A reader may still see the file of a worker that was just folded.
 _REMEMBERED = 1000
-# Nothing else is ever deleted, whatever folder was configured.
+# Only these files are ever deleted, whatever folder was configured.
 _OURS = re.compile(r"[0-9a-f]{16}\.(json|lock|new|json\.new)")
 
 
 class Machine(NamedTuple):
-    """All workers of this machine: how many live, since when (Unix time), and what they have counted together."""
+    """All workers of this machine: the number of living ones, the Unix time at which counting began, and the total figures."""
 
     workers: int
     began: float
@@ -40,7 +40,7 @@ class Machine(NamedTuple):
 
 
 class _Ended(msgspec.Struct):
-    """Workers that have ended: of which server, since when, their ids, and their figures."""
+    """Workers that have ended: their server, the Unix time at which counting began, their ids, and their figures."""
 
     parent: str
     began: float
@@ -49,10 +49,10 @@ class _Ended(msgspec.Struct):
 
 
 class Folder:
-    """One worker's view of it. Every call reads or writes files, and may take as long as a disk takes.
+    """The folder as one worker uses it. Every call reads or writes files, and takes as long as the disk does.
 
     Args:
-        path: Made, for this user alone, when it is not there.
+        path: Path of the folder. A missing one is created, for this user alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,12 +62,12 @@ class Folder:
         self._written = b""
 
     def write(self, figures: Figures) -> None:
-        """Write down what this worker stands at, if that is something else than before.
+        """Store the figures of this worker, if they have changed.
 
         Raises:
-            OSError: It can't be written.
+            OSError: They can't be written.
         """
-        if not self._id or not self._lock_file(self._id).exists():  # the first time, or somebody has tidied up
+        if not self._id or not self._lock_file(self._id).exists():  # the first time, or the files were deleted
             self._join()
         text = msgspec.json.encode(figures)
         if text != self._written:
@@ -75,7 +75,7 @@ class Folder:
             self._written = text
 
     def read(self) -> Machine:
-        """All workers, this one as it was written last.
+        """Return the figures of all workers; those of this one as they were written last.
 
         Raises:
             OSError: The folder can't be read.
@@ -97,15 +97,15 @@ class Folder:
         return Machine(len(living), past.began, added_up(living.values(), (*ended.values(), past.figures)))
 
     def leave(self) -> None:
-        """This worker has ended: its counters stay."""
+        """End this worker's part. Its counters stay."""
         if self._lock >= 0:
             os.close(self._lock)
         self._id, self._lock, self._written = "", -1, b""
 
     def _join(self) -> None:
-        """Begin anew if this is the first worker of a server. Then have two files of one's own."""
+        """Clear the folder if this is the first worker of a server. Then create this worker's two files."""
         self.leave()
-        for folder in (self._path.parent, self._path):  # mkdir gives the mode only to the last folder of a path
+        for folder in (self._path.parent, self._path):  # mkdir sets the mode only of the last folder of a path
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._turn():
             ended, parent = self._ended(), _parent()
@@ -116,7 +116,7 @@ class Folder:
                         (self._path / name).unlink(missing_ok=True)
                 self._replace("ended.json", msgspec.json.encode(_Ended(parent, time.time())))
             id = token_hex(8)
-            # Under another name until it is locked: nobody must take this worker for one that has ended.
+            # Under another name until it is locked, so that no worker takes this one for one that has ended.
             lock = os.open(self._path / f"{id}.new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
             os.rename(self._path / f"{id}.new", self._lock_file(id))
@@ -124,7 +124,7 @@ class Folder:
         self._fold()
 
     def _fold(self) -> None:
-        """Put the files of workers that have ended into one. Left to whoever is at it already."""
+        """Put the files of workers that have ended into one. Do nothing if another worker is doing so already."""
         with self._turn(waits=False) as is_mine:
             past = self._ended()
             if not is_mine or past is None:
@@ -151,7 +151,7 @@ class Folder:
         except FileNotFoundError:
             return False
         try:
-            # Shared, so that two who ask at once do not take each other for the worker.
+            # Shared, so that two readers at once do not take each other for the worker.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -163,9 +163,9 @@ class Folder:
         try:
             return msgspec.json.decode((self._path / f"{id}.json").read_bytes(), type=Figures)
         except FileNotFoundError:
-            return None  # it has just come, or was folded a moment ago
+            return None  # the worker has just started, or was folded a moment ago
         except msgspec.DecodeError:
-            return None  # cut short: a machine that lost its power
+            return None  # incomplete: the machine lost its power
 
     def _ended(self) -> _Ended | None:
         try:
@@ -177,7 +177,7 @@ class Folder:
         return self._path / f"{id}.lock"
 
     def _replace(self, name: str, text: bytes) -> None:
-        """As a whole or not at all, for whoever reads; not for a power cut, after which all begins anew anyway."""
+        """Replace a file, which readers see as a whole. A power cut may break it, but then counting starts again anyway."""
         new = self._path / f"{name}.new"
         with open(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(text)
@@ -185,7 +185,7 @@ class Folder:
 
     @contextlib.contextmanager
     def _turn(self, *, waits: bool = True) -> Iterator[bool]:
-        """One at a time changes what belongs to all."""
+        """Hold the lock for changes of the shared files. Without ``waits``, yield False if another worker holds it."""
         file = os.open(self._path / "turn.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             is_mine = True
@@ -199,7 +199,7 @@ class Folder:
 
 
 def _parent() -> str:
-    """The server that started this process; another one with the same pid began at another time."""
+    """Name the server that started this process by its pid and start time: another server may get the same pid."""
     pid = os.getppid()
     try:
         return f"{pid}-{psutil.Process(pid).create_time()}"

@@ -1,4 +1,4 @@
-"""Health: what one look at ``/healthz`` tells. Pure."""
+"""Health: the answer of ``/healthz``. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from .folder import Machine
 
-#: What counts as an error: something went wrong in here. A client that is turned away, or sends what it may not, does not.
+#: Counters of errors inside the service. A client that is refused, or that sends an invalid request, is not an error.
 ERRORS = (
     "publish_failed_total",
     "receiver_errors_total",
@@ -18,7 +18,7 @@ ERRORS = (
 
 
 def health(machine: Machine, now: float) -> dict[str, Any]:
-    """Figures of all workers of the machine together.
+    """Return the figures of all workers of the machine together.
 
     Args:
         now: Unix time.

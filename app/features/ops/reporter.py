@@ -1,4 +1,4 @@
-"""Reporter: writes a worker's figures down once a second, and reads those of all workers when somebody asks."""
+"""Reporter: stores a worker's figures once a second, and reads those of all workers on request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from . import figures
 from .folder import Folder, Machine
 
 _PERIOD_SECONDS = 1.0
-# A disk that hangs must not take the health check with it.
+# A disk that hangs must not block the health check.
 _PATIENCE_SECONDS = 0.5
 _KEEP_SECONDS = 1.0
 
@@ -32,11 +32,11 @@ _reporters: WeakSet[Reporter] = WeakSet()
 
 
 class Reporter:
-    """Of one app in one process.
+    """The reporter of one app in one process.
 
     Args:
         metrics: The extension's counters in this process.
-        path: Of the folder in which the workers of this machine meet.
+        path: Path of the folder that the workers of this machine share.
     """
 
     def __init__(self, app: Flask, metrics: extension.Metrics, path: Path) -> None:
@@ -57,12 +57,12 @@ class Reporter:
         app.after_request(self._count_answer)
 
     def start(self) -> None:
-        """Write from now on, once a second where something has changed, and once more at the end of the process."""
+        """Start to store the figures: once a second if they have changed, and once more at the end of the process."""
         if self._greenlet is None and monkey.is_module_patched("socket"):
             self._greenlet = gevent.spawn(self._run)
 
     def machine(self) -> Machine:
-        """All workers of this machine, this one as it stands now. May switch.
+        """Return the figures of all workers of this machine; those of this one are current. May switch.
 
         Raises:
             OSError: The folder can't be read, or not within half a second.
@@ -77,7 +77,7 @@ class Reporter:
         return machine
 
     def machine_or_worker(self) -> Machine:
-        """The same, at most a second old; this worker alone where that can't be had. May switch."""
+        """Return the same, at most a second old; if that fails, the figures of this worker alone. May switch."""
         if self._kept is not None and time.monotonic() - self._kept[0] < _KEEP_SECONDS:
             return self._kept[1]
         try:
@@ -101,15 +101,15 @@ class Reporter:
         self._off_the_loop(lambda: self._write(look, now))
 
     def _look(self) -> tuple[int, figures.Figures]:
-        """Where this worker stands, and the how-manieth look that is."""
+        """Return a sequence number and this worker's figures. The number keeps older figures from replacing newer ones."""
         self._looks += 1
         return self._looks, self._figures()
 
     def _write(self, look: int, now: figures.Figures) -> None:
         if look < self._last_look:
-            return  # it had to wait, and was overtaken: counters must not fall
+            return  # it had to wait, and newer figures were written: counters must not fall
         self._last_look = look
-        if self._pid != os.getpid():  # the first time, or after a fork: the parent's place is not ours
+        if self._pid != os.getpid():  # the first time, or after a fork: the files are the parent's
             self._pid = os.getpid()
             self._folder.leave()
             atexit.register(self._finish)
@@ -120,7 +120,7 @@ class Reporter:
         return self._folder.read()
 
     def _finish(self) -> None:
-        """At the end, directly: the loop may be gone."""
+        """Store the figures at the end of the process. Without the thread pool, because the loop may have ended."""
         if self._pid == os.getpid():
             self._pid = 0
             atexit.unregister(self._finish)
@@ -142,7 +142,7 @@ class Reporter:
             return self._pool.apply(function)
 
     def _complain(self, error: OSError) -> None:
-        """Once, until it works again."""
+        """Log an error, once until it works again."""
         if not self._is_broken:
             self._is_broken = True
             _log.warning("Figures can't be shared with other workers: %s. Look at SIMULCAST_METRICS_FOLDER.", error)

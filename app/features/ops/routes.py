@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz`` and ``/metrics``. None of them needs a token: they tell numbers, and no names."""
+"""``/healthz``, ``/readyz`` and ``/metrics``. None of them needs a token: they show numbers, and no names."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ api = Api("ops", __name__)
 
 @api.get("/healthz", needs=None, answers={200: schemas.Health})
 def healthz() -> Response:
-    """The process answers; and what all workers of the machine have done."""
+    """Answer that the process is alive, with the figures of all workers of the machine."""
     return jsonify(health(_reporter().machine_or_worker(), time.time()))
 
 
 @api.get("/readyz", needs=None, answers={200: schemas.Ready}, errors=(503,))
 def readyz() -> schemas.Ready:
-    """The log can be read (503 ``broker_unavailable`` if not), and this worker is not about to stop."""
+    """Answer 200 if the log can be read (else 503 ``broker_unavailable``) and this worker is not about to stop (else 503)."""
     hub = simulcast.hub
     if hub.is_draining:
         raise ApiError(503, "draining", "This worker is about to stop. Ask again: another one answers.")
@@ -39,8 +39,8 @@ def readyz() -> schemas.Ready:
     errors=(503,),
 )
 def metrics() -> Response:
-    """For Prometheus: all workers of the machine, whichever answers. 503 where only this one could be told of: its
-    counters alone would look like a fall of all."""
+    """Return the metrics of all workers of the machine, for Prometheus. 503 if only this worker's can be read: its counters
+    alone would look as if all counters had fallen."""
     try:
         machine = _reporter().machine()
     except OSError:

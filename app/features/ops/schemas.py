@@ -1,4 +1,4 @@
-"""What the routes for operators answer, for the OpenAPI document."""
+"""Answers of the routes for operators, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class Health(Struct, rename="camel"):
     status: str
     active_connections: Annotated[int, Meta(description="Listeners that are connected.")]
     total_messages: Annotated[int, Meta(description="Events handed to listeners.")]
-    error_count: Annotated[int, Meta(description="What went wrong in here.")]
-    uptime: Annotated[float, Meta(description="Seconds.")]
+    error_count: Annotated[int, Meta(description="Errors inside the service.")]
+    uptime: Annotated[float, Meta(description="Seconds since the server was started.")]
     workers: int
 
 
 class Ready(Struct):
-    """How far the log is."""
+    """The newest position of the log."""
 
     status: str
     position: str
