@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.tools.clients import Crowd, SSEClient
+from tests.tools.inspection import resident_bytes
 from tests.tools.serving import Server, wait_until
 from tests.tools.tiers import Store, on
 
@@ -36,13 +36,13 @@ def test_p7_clients_that_never_read_cost_nobody_else_anything_and_are_cut(store:
         probe.until("connected")
         for _ in range(2):  # until the allocator has what it needs for all the others
             flood(server)
-        before, memory = slowest_of_most(server, probe), resident_bytes(server)
+        before, memory = slowest_of_most(server, probe), resident_bytes(*server.workers)
         stuck = [stack.enter_context(SSEClient(server.port, PATH, receive_buffer=4096)) for _ in range(STUCK)]
         for client in stuck:
             client.until("connected")
         came = time.monotonic()
         flood(server)
-        grown = resident_bytes(server) - memory
+        grown = resident_bytes(*server.workers) - memory
         during = slowest_of_most(server, probe)
         wait_until(lambda: closed_as_stalled(server) == STUCK, 10 * STALL_SECONDS, "those that never read to be cut")
         seconds = time.monotonic() - came
@@ -69,12 +69,6 @@ def slowest_of_most(server: Server, probe: SSEClient) -> float:
         assert probe.until("message").json == number
         times.append(time.monotonic() - began)
     return sorted(times)[-2]
-
-
-def resident_bytes(server: Server) -> int:
-    """Of its one worker."""
-    (pid,) = server.workers
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
 def closed_as_stalled(server: Server) -> int:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from typing import Any
 
 from tests.faults.checker import History, judge
 from tests.faults.generator import Listeners, Publisher
 from tests.faults.sizes import SIZES
 from tests.tools.clients import SSEClient
+from tests.tools.inspection import inspect
 from tests.tools.relay import CuttingRelay
 from tests.tools.serving import BEARER, Server, wait_until
 from tests.tools.tiers import Store, on
@@ -22,10 +22,6 @@ from tests.tools.tiers import Store, on
 CHANNELS = [f"c{number}" for number in range(20)]
 FIGURES = ("listeners", "channels", "audiences", "greenlets", "descriptors")
 MOST_LINKS = 20
-
-
-def inspect(server: Server) -> dict[str, Any]:
-    return dict(server.get_json("/inspect"))
 
 
 def held(server: Server, store: Store) -> dict[str, int]:

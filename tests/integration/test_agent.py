@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from app.identity.tokens import mint
-from tests.tools.agents import agent, agent_token
+from tests.tools.agents import agent, agent_token, listener
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
@@ -294,23 +294,6 @@ def test_who_commands_is_told_what_became_of_it(two: Server) -> None:
         assert code("alone", ping, "?wait=0.5") == (504, "no_answer")
         assert 0.5 <= time.monotonic() - began < 3
     call(two, "GET", "/wukongs/host/commands", status=409)
-
-
-def members(server: Server, name: str) -> list[dict[str, Any]]:
-    """Who is present where commands go."""
-    return list(call(server, "GET", f"/channels/wukong-agent.{name}/presence")["members"])
-
-
-def listener(server: Server, name: str) -> SSEClient:
-    """An agent that listens, and does nothing."""
-    client = SSEClient(server.port, f"/api/v1/wukongs/{name}/commands", headers=BEARER)
-    client.until("connected")
-    wait_until(
-        lambda: [one for one in members(server, name) if "agent" in one["member"] and "\n" in one["member"]],
-        5,
-        "the agent to be there",
-    )
-    return client
 
 
 def test_a_retried_command_is_the_same_one(two: Server) -> None:

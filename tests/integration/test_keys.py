@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_agent import listener
+from tests.tools.agents import listener
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, connect, listen, token
 from tests.tools.serving import BEARER, Server

@@ -12,13 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.tools.clients import SSEClient
+from tests.tools.inspection import inspect
 from tests.tools.serving import BEARER, KEY, Server, serve, wait_until
 
 PATH = "/api/v1/stream?channel=a"
-
-
-def inspect(server: Server) -> dict[str, int]:
-    return dict(server.get_json("/inspect"))
 
 
 def test_the_first_bytes_come_at_once_with_the_right_headers(server: Server) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.features.wukongs.waits import MAX_WAITS, MAX_WAITS_EACH
-from tests.integration.test_agent import listener
+from tests.tools.agents import listener
 from tests.tools.fleet import JWT_KEY, call, token
 from tests.tools.serving import BEARER, Server, serve, wait_until
 from tests.tools.sockets import JSONSocket

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_websocket import APP, OFFER, closed, inspect, resident_bytes
+from tests.integration.echo import APP, OFFER, closed
 from tests.tools.fixtures import server_fixture
+from tests.tools.inspection import inspect, resident_bytes
 from tests.tools.serving import Server, wait_until
 from tests.tools.ws_client import BINARY, CONTINUATION, PING, TEXT, WSClient, frame
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.tools.clients import SSEClient
+from tests.tools.inspection import inspect
 from tests.tools.serving import GRACE_SECONDS, Server, serve, wait_until
 
 PLACES = 8
@@ -27,10 +28,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         come_and_go(server, "/sse", "generator")  # what is loaded and opened once is no leak
         wait_until(lambda: inspect(server)["listeners"] == 0, 10, "the listeners to be gone")
         yield server
-
-
-def inspect(server: Server) -> dict[str, Any]:
-    return dict(server.get_json("/inspect"))
 
 
 @pytest.mark.parametrize("path", ["/sse", "/lines"])

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
+from tests.tools.inspection import count, inspect
 from tests.tools.serving import Server, serve, wait_until
 
 APP = "tests.apps.written:app"
@@ -26,14 +26,6 @@ GONE_SECONDS = 0.5
 
 
 server = server_fixture(app=APP)
-
-
-def inspect(server: Server) -> dict[str, Any]:
-    return dict(server.get_json("/inspect"))
-
-
-def count(server: Server, name: str) -> int:
-    return int(inspect(server)["metrics"].get(f"simulcast_{name}", 0))
 
 
 def put(server: Server, name: str, *items: object) -> None:

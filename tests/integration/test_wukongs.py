@@ -21,6 +21,7 @@ import sqlalchemy
 
 from app.features.wukongs.store import Wukong
 from tests.tools.clients import SSEClient
+from tests.tools.inspection import resident_bytes
 from tests.tools.serving import BEARER, Server, serve, wait_until
 
 HOST_STREAM = "/api/v1/wukongs/host/stream"
@@ -70,7 +71,7 @@ def test_the_list_has_the_host_and_each_worker(tmp_path: Path) -> None:
         assert sorted(wukong["data"]["pid"] for wukong in wukongs[1:]) == sorted(server.workers)
         worker = wukongs[1]
         assert server.get_json(f"/api/v1/wukongs/worker-{worker['data']['pid']}")["name"] == worker["name"]
-        rss = int(Path(f"/proc/{worker['data']['pid']}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        rss = resident_bytes(worker["data"]["pid"])
         assert 0.5 < worker["data"]["memory_bytes"] / rss < 2
         with SSEClient(server.port, f"/api/v1/wukongs/{worker['name']}/stream") as client:
             assert client.take(2, "status")[1].json["name"] == worker["name"]
@@ -290,18 +291,13 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def resident(pid: int) -> int:
-    """Bytes of a process that are in memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.mark.alone
 def test_a_hundred_thousand_are_listed_at_constant_memory_and_others_do_not_wait(crowded: Server) -> None:
     """Promised within 100 ms; asserted at five times that."""
     (pid,) = crowded.workers
     small = "/api/v1/wukongs/many-000007"
     assert crowded.get_json(small)["state"] == "online"
-    before = resident(pid)
+    before = resident_bytes(pid)
     bodies: list[bytes] = []
 
     def fetch() -> None:
@@ -315,12 +311,12 @@ def test_a_hundred_thousand_are_listed_at_constant_memory_and_others_do_not_wait
         began = time.monotonic()
         assert crowded.request("GET", small)[0] == 200
         slowest = max(slowest, time.monotonic() - began)
-        highest = max(highest, resident(pid))
+        highest = max(highest, resident_bytes(pid))
     for thread in threads:
         thread.join()
     assert slowest < 0.5
     assert highest - before <= 20 << 20
-    assert resident(pid) - before <= 20 << 20
+    assert resident_bytes(pid) - before <= 20 << 20
     for body in bodies:
         names = [wukong["name"] for wukong in json.loads(body)["wukongs"] if wukong["kind"] == "agent"]
         assert names == [f"many-{number:06}" for number in range(MANY)]

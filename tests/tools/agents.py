@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from app.identity.tokens import mint
-from tests.tools.fleet import JWT_KEY
-from tests.tools.serving import ROOT, wait_until
+from tests.tools.clients import SSEClient
+from tests.tools.fleet import JWT_KEY, call
+from tests.tools.serving import BEARER, ROOT, Server, wait_until
 
 
 class AgentProcess:
@@ -86,3 +87,20 @@ def agent(
     finally:
         process.kill()
         process.wait(10)
+
+
+def members(server: Server, name: str) -> list[dict[str, Any]]:
+    """The members of the channel where its commands go."""
+    return list(call(server, "GET", f"/channels/wukong-agent.{name}/presence")["members"])
+
+
+def listener(server: Server, name: str) -> SSEClient:
+    """The connection of an agent that listens, and does nothing."""
+    client = SSEClient(server.port, f"/api/v1/wukongs/{name}/commands", headers=BEARER)
+    client.until("connected")
+    wait_until(
+        lambda: [one for one in members(server, name) if "agent" in one["member"] and "\n" in one["member"]],
+        5,
+        "the agent to be there",
+    )
+    return client

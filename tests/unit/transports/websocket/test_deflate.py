@@ -22,7 +22,7 @@ from app.flask_simulcast.transports.websocket import handshake
 from app.flask_simulcast.transports.websocket.deflate import Deflate, agreed
 from app.flask_simulcast.transports.websocket.limits import Limits
 from app.flask_simulcast.transports.websocket.parser import Item, Parser, Violation
-from tests.unit.transports.websocket.test_parser import BINARY, CONTINUATION, PING, TEXT, cut, ending_of, sent
+from tests.unit.transports.websocket.frames import BINARY, CONTINUATION, PING, TEXT, cut, ending_of, sent
 
 RSV1 = 4
 ANSWER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"

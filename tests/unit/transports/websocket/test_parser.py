@@ -25,27 +25,18 @@ from app.flask_simulcast.transports.websocket.close_codes import (
     CloseCode,
 )
 from app.flask_simulcast.transports.websocket.parser import Close, Item, Parser, Ping, Pong, Violation, unmasked
-
-TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
-KEY = b"\x11\x22\x33\x44"
-
-
-def sent(
-    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, key: bytes = KEY, is_masked: bool = True
-) -> bytes:
-    """A frame as a client sends it."""
-    size = len(payload)
-    mask = 0x80 if is_masked else 0
-    head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
-    if size < 126:
-        head += bytes([mask | size])
-    elif size < 1 << 16:
-        head += bytes([mask | 126]) + struct.pack("!H", size)
-    else:
-        head += bytes([mask | 127]) + struct.pack("!Q", size)
-    if not is_masked:
-        return head + payload
-    return head + key + bytes(byte ^ key[place % 4] for place, byte in enumerate(payload))
+from tests.unit.transports.websocket.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    KEY,
+    PING,
+    PONG,
+    TEXT,
+    cut,
+    ending_of,
+    sent,
+)
 
 
 def parser(**bounds: int) -> Parser:
@@ -54,19 +45,6 @@ def parser(**bounds: int) -> Parser:
 
 def fed(parser: Parser, pieces: Iterable[bytes]) -> list[Item]:
     return [item for piece in pieces for item in parser.feed(piece)]
-
-
-def ending_of(items: list[Item]) -> CloseCode:
-    assert isinstance(items[-1], Violation), items
-    return items[-1].ending
-
-
-def cut(data: bytes, sizes: list[int]) -> list[bytes]:
-    pieces = []
-    for size in sizes:
-        pieces.append(data[:size])
-        data = data[size:]
-    return [*pieces, data]
 
 
 # Out: read back by a library that others wrote
