@@ -71,17 +71,17 @@ def test_two_senders_never_mix_their_messages(server: Server) -> None:
 
 
 def test_a_slow_reader_gets_everything_whole_and_in_order(server: Server) -> None:
-    """200 messages of 100 KB at 1 MB/s: the stock server lost 886 KB of it and garbled the rest."""
+    """200 messages of 100 KB at 2 MB/s, far more than the kernel holds. The stock server lost 886 KB and garbled the rest."""
     began = time.monotonic()
     with WSClient(server.port, "/flood/200/100000", receive_buffer=65536, timeout=60) as client:
         for number in range(200):
             text = client.hear()
             assert text == f"{number:<10}".ljust(100_000, chr(97 + number % 26))
-            ahead = (number + 1) / 10 - (time.monotonic() - began)
+            ahead = (number + 1) / 20 - (time.monotonic() - began)
             if ahead > 0:
                 threading.Event().wait(ahead)  # this is the slowness
         assert client.closing().code == 1000
-    assert time.monotonic() - began > 19
+    assert time.monotonic() - began > 9
 
 
 @pytest.mark.alone

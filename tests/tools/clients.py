@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.flask_simulcast.testing import SSEReader
+
 
 @dataclass
 class Block:
@@ -109,7 +111,7 @@ class SSEClient:
                     return None
                 *blocks, self._text = self._text.split(b"\n\n")
                 self._blocks.extend(blocks)
-            block = _parse(self._blocks.popleft().decode())
+            block = _parse(self._blocks.popleft())
             if block is not None:
                 if block.id:
                     self.last_id = block.id
@@ -175,22 +177,11 @@ class SSEClient:
             return b""
 
 
-def _parse(text: str) -> Block | None:
-    block = Block(text=text)
-    data: list[str] = []
-    for line in text.split("\n"):
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "id":
-            block.id = value
-        elif name == "event":
-            block.type = value
-        elif name == "data":
-            data.append(value)
-        elif name == "retry":
-            block.retry = int(value)
-    block.data = "\n".join(data)
-    return block if data else None
+def _parse(text: bytes) -> Block | None:
+    """The event of one block. A reader of its own tells which id the block itself has."""
+    reader = SSEReader()
+    events = reader.feed(text + b"\n\n")
+    return Block(events[0].id, events[0].type, events[0].data, reader.retry_ms, text.decode()) if events else None
 
 
 class Crowd(threading.Thread):

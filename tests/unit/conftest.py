@@ -16,7 +16,8 @@ from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock
-from tests.unit.simulation import FarBroker, World
+from tests.unit.far_broker import FarBroker
+from tests.unit.simulation import World
 
 _spawned: WeakSet[gevent.Greenlet] = WeakSet()  # a walk over all objects, after each test, takes ten times as long
 gevent.Greenlet.add_spawn_callback(_spawned.add)

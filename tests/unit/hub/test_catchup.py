@@ -16,7 +16,8 @@ from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
-from tests.unit.simulation import FarBroker, SwappedBroker, World
+from tests.unit.far_broker import FarBroker, SwappedBroker
+from tests.unit.simulation import World
 
 
 def drafts(*data: object, channel: str = "c") -> list[Draft]:

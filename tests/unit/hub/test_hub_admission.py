@@ -23,8 +23,8 @@ from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub
+from tests.unit.far_broker import FarBroker
 from tests.unit.readers import settle
-from tests.unit.simulation import FarBroker
 
 
 def held_up(hub: Hub) -> gevent.event.Event:

@@ -19,8 +19,8 @@ from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.transports.stream import Stream
 from tests.unit.conftest import MakeHub
+from tests.unit.far_broker import FarBroker
 from tests.unit.readers import Reader, settle
-from tests.unit.simulation import FarBroker
 
 AWAY = 1 << 20
 

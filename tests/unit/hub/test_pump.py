@@ -23,7 +23,7 @@ from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock, read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
-from tests.unit.simulation import FarBroker
+from tests.unit.far_broker import FarBroker
 
 
 def drafts(*data: object, channel: str = "c") -> list[Draft]:

@@ -20,8 +20,8 @@ from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock, read_sse
 from tests.unit.conftest import MakeHub
+from tests.unit.far_broker import FarBroker
 from tests.unit.readers import settle
-from tests.unit.simulation import FarBroker
 
 HERD = 5_000
 
