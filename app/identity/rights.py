@@ -22,7 +22,8 @@ class _OnChannel(Right):
 
     Args:
         channel: Its name.
-        checks: For a variable in it, a function of its text: it returns what stands in the channel, or raises an `ApiError`.
+        checks: For a variable in it, a function that takes the variable's text, and returns the text that the channel gets, or
+            raises an `ApiError`.
     """
 
     verb = ""
@@ -39,7 +40,7 @@ class _OnChannel(Right):
 
 
 class Publish(_OnChannel):
-    """To publish to a channel; `Grant` says what reserved names mean here."""
+    """To publish to a channel. `Grant` says what reserved names mean here."""
 
     access = Access.GRANTED
     verb = "publish"
@@ -50,7 +51,7 @@ class Publish(_OnChannel):
 
 
 class Subscribe(_OnChannel):
-    """To read what a channel has, or to see who is there."""
+    """To read a channel's history, or its members."""
 
     access = Access.READ
     verb = "subscribe"
@@ -60,13 +61,13 @@ class Subscribe(_OnChannel):
 
 
 class Listen(Subscribe):
-    """To stream a channel: a ticket will do as well."""
+    """To stream a channel. A ticket is enough."""
 
     access = Access.LISTEN
 
 
 class Identity(Right):
-    """To be known: a user, or the publish key."""
+    """To be known, as a user or by the publish key."""
 
     access = Access.GRANTED
     text = "a token in a header or a cookie"
@@ -79,7 +80,7 @@ class Identity(Right):
 
 
 class PublishEach(Identity):
-    """To publish to each channel that a body names. Before the body is read: to publish to anything at all.
+    """To publish to each channel that a body names. Before the body is read, the right to publish to any channel is enough.
 
     Args:
         names: Returns the channels of a parsed body.
@@ -102,7 +103,7 @@ class PublishEach(Identity):
 
 
 class Both(Right):
-    """Two rights, asked for in this order."""
+    """Two rights, checked in this order."""
 
     access = Access.GRANTED
 

@@ -1,7 +1,7 @@
 """Conversation: what the WebSockets of the service have in common, in JSON text.
 
-A client sends commands: objects with a ``type``, and an ``id`` of its choice. Each is answered by one `Reply` or one `Error`
-with that ``id``; after an error the connection stays. A feature brings a table: a handler for each type of command.
+A client sends commands: objects with a ``type``, and an ``id`` of its choice. The server answers each by one `Reply` or one
+`Error` with that ``id``. After an error the connection stays open. A feature has a table: a handler for each type of command.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class BadCommandError(ApiError):
 
 C = TypeVar("C", bound=Command)
 Handlers = Mapping[type[C], Callable[[Any], object]]
-"""For each type of command a function that takes it, and returns its result; None for one that is replied to later."""
+"""For each type of command a function that takes it and returns its result, or None to send the reply later."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -87,7 +87,7 @@ class Commands(Generic[C]):
 
     Args:
         union: Of subclasses of `Command`.
-        document: Where they are described.
+        document: The page that describes them.
     """
 
     def __init__(self, union: Any, document: str) -> None:
@@ -121,7 +121,7 @@ def converse(
     """Answer one command after another, until the connection ends. Switches.
 
     Args:
-        handlers: What they raise, and is the client's fault or passes, is answered by `Error`.
+        handlers: An error that they raise is answered by `Error`, unless it is a bug.
         on_answer: Called after each answer.
 
     Raises:
@@ -178,7 +178,7 @@ def _answer(text: str, commands: Commands[C], handlers: Handlers[C]) -> Message 
 
 
 def _id_of(data: bytes) -> str | int | None:
-    """So that a client finds out which of its commands it was."""
+    """Return the id of a message that is no command, so that a client knows which one failed."""
     try:
         message = json.loads(data)
     except (ValueError, RecursionError):  # or a number of thousands of digits
@@ -192,13 +192,13 @@ def _id_of(data: bytes) -> str | int | None:
 
 
 def _has_only_unicode(command: Command) -> bool:
-    """No answer could carry anything else, and no log. Data is looked at where it is used."""
+    """Tell whether all text is Unicode: no answer could carry anything else, and no log. Data is checked where it is used."""
     values = [getattr(command, name) for name in command.__struct_fields__ if name != "data"]
     return all(_is_unicode(text) for value in values for text in (value if isinstance(value, list) else [value]))
 
 
 def _is_unicode(value: object) -> bool:
-    """False for text with half a surrogate pair."""
+    """Return False for text with half a surrogate pair."""
     try:
         if isinstance(value, str):
             value.encode()

@@ -11,7 +11,7 @@ from ..flask_simulcast import Grant
 
 
 class Access(enum.Enum):
-    """Which credentials a route takes. The value names the security schemes, any of which will do; the empty one is none at all."""
+    """The credentials that a route takes: names of security schemes, one of which is enough. The empty name stands for none."""
 
     OPEN = ()
     LISTEN = ("", "bearer", "cookie", "ticket")
@@ -23,7 +23,7 @@ class Right(ABC):
     """What a client must be granted for a route.
 
     Attributes:
-        access: Which credentials may carry it.
+        access: The credentials that may carry it.
         text: The right in words, for the document.
     """
 
@@ -39,8 +39,8 @@ class Right(ABC):
 
         Raises:
             UnauthorizedError, ForbiddenError: It does not have it.
-            ApiError: 400 or 404. The path names nothing to have a right on.
+            ApiError: 400 or 404. The path does not name a channel.
         """
 
     def require_for(self, body: Any) -> None:  # noqa: B027 (most rights do not depend on the body)
-        """Check what only the parsed body tells. Raises as `require`."""
+        """Check the right on what the parsed body names. Raises as `require`."""

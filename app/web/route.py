@@ -1,16 +1,16 @@
-"""Route: what a client must be granted, what it sends and what it gets, said once. The same values let a request in, read it,
+"""Route: what a client must be granted, what it sends and what it gets, said once. The same values check a request, parse it,
 answer it, and describe it in the OpenAPI document.
 
-A request goes through these steps, in this order. What fails at one does not reach the next.
+A request takes these steps in this order. A request that fails at a step does not reach the next one.
 
-1. The right: the path makes the names of its channels. Nothing of the body is read before.
-2. The query.
-3. The size of the body, as its head announces it; then the body, bounded in bytes and time.
-4. The grant again: a token may end, or be revoked, while the body arrives.
+1. The right is checked, on the channels that the path names. Nothing of the body is read before.
+2. The query is parsed.
+3. The size in the head is checked; then the body is read, bounded in bytes and in time.
+4. The grant is checked again: a token might expire, or be revoked, while the body arrives.
 5. The body is parsed.
-6. The right again, where the body names channels.
-7. The rate limit: only a body that can be published counts.
-8. The view, which gets the path, the query and the body.
+6. The right is checked again, if the body names channels.
+7. The rate limit is checked. Only a body that can be published counts.
+8. The view gets the path, the query and the body, and its result is encoded.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Route:
     """What a route takes and answers.
 
     Attributes:
-        answers: For each status that is a success, the type of its JSON, its content for each media type, or None for no body.
-            A view returns a Struct, which is answered with the status of its type; None for 204; or a response of Flask's.
-        needs: The right; None for a route that is open to all.
+        answers: For each status of a success the type of its JSON, or a type for each media type, or None for no body. A view
+            returns a Struct, which is sent with the status of its type; or None for 204; or what Flask takes.
+        needs: The right; None for a route that is open to all clients.
         path: For each variable in the path, its type.
         query: A Struct whose fields are the query parameters.
-        headers: For each header that it reads, what for.
-        body: What the client sends.
-        publishes: Number of events that count for the rate limit; or a function that returns it for a body.
+        headers: For each header that it reads, what the header is for.
+        body: What the client sends; None for nothing.
+        publishes: Number of events that count for the rate limit, or a function that returns it for a body.
         errors: Statuses besides those that follow from the rest.
     """
 
@@ -62,12 +62,12 @@ class Route:
 
     @property
     def access(self) -> Access:
-        """Which credentials it takes."""
+        """The credentials that it takes."""
         return Access.OPEN if self.needs is None else self.needs.access
 
     @property
     def error_statuses(self) -> list[int]:
-        """All errors that it answers, in order."""
+        """The statuses of its errors, in order."""
         statuses = set(self.errors)
         if self.path or self.query or self.body:
             statuses.add(400)
@@ -82,7 +82,7 @@ class Route:
         return sorted(statuses)
 
     def content(self, status: int) -> Content | None:
-        """What it answers with this status, for each media type; None for no body."""
+        """Return the type for each media type of this status; None for no body."""
         answer = self.answers[status]
         return answer if answer is None or isinstance(answer, Mapping) else {JSON: answer}
 
@@ -91,14 +91,14 @@ class Route:
         return simulcast.grant() if self.needs is None else self.needs.require(path)
 
     def query_of(self) -> dict[str, Struct]:
-        """Return the query of the current request, as a view gets it: nothing where the route has none."""
+        """Return the query of the current request as an argument of the view; none if the route has no query."""
         return {} if self.query is None else {"query": query.read(self.query)}
 
     def serve(self, view: Callable[..., Any], path: Mapping[str, str]) -> Any:
-        """Answer the current request: the steps of this module. Switches.
+        """Answer the current request, in the steps of this module. Switches.
 
         Args:
-            view: Called with the variables of the path, with ``query`` and with ``body``, where the route has them.
+            view: Called with the variables of the path, with ``query`` and with ``body``, if the route has them.
         """
         self.admit(path)
         given: dict[str, Any] = {**path, **self.query_of()}

@@ -101,6 +101,21 @@ def test_every_operation_says_what_it_is_and_who_may(document: Any) -> None:
                 )
 
 
+def test_a_right_that_is_documented_is_asked_before_query_and_body_are_read(documented: Server, document: Any) -> None:
+    """Both are wrong here, and no client without a token is told so."""
+    wrong = "channel=x&limit=no&interval=no&wait=no&reconnect=no"
+    asked = 0
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if not path.startswith("/api/") or (method == "get" and "/wukongs" in path and {} in operation["security"]):
+                continue  # open to all on this server
+            body = b"{" if "requestBody" in operation else None
+            url = re.sub(r"{\w+}", "x", path) + "?" + wrong
+            assert documented.request(method.upper(), url, body)[0] == 401, f"{method} {path}"
+            asked += 1
+    assert asked >= 18
+
+
 def test_what_succeeds_for_who_is_connected_is_as_documented(documented: Server, document: Any) -> None:
     """A tool that reads the document alone has nobody connected."""
     bearer = token("ann", subscribe=["*"], meta={"name": "Ann"})

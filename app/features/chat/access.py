@@ -1,4 +1,4 @@
-"""Access: which person may enter a room, and which may speak there. Checked on a request; a WebSocket begins with one, too."""
+"""Access: which person may enter a room, and which may speak there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .limits import Speaker
 
 
 class Enter(Listen):
-    """To be in a room under a name that one may have: one's own, or without a token any."""
+    """To be in a room under a name: the token's own, or any name without a token."""
 
     def require(self, path: Mapping[str, str]) -> Grant:
         """As `Right.require`.
@@ -31,7 +31,7 @@ class Enter(Listen):
 
 
 class Speak(Publish):
-    """To speak in a room. Without a token one may where the room is open to all, and ``SIMULCAST_CHAT_ANONYMOUS`` says so."""
+    """To speak in a room. With ``SIMULCAST_CHAT_ANONYMOUS`` a person without a token may speak in a room that is open to all."""
 
     def __init__(self) -> None:
         super().__init__("chat.<room>", room=texts.check_room)
@@ -49,12 +49,12 @@ SPEAK = Speak()
 
 
 def given_name() -> str:
-    """Return the name that the query gives; empty where it gives none."""
+    """Return the name in the query; empty if there is none."""
     return query.read(schemas.StreamQuery).user
 
 
 def speaker_of(given: str) -> tuple[Person, Speaker]:
-    """Who speaks, and what bounds them. Raises as `person_of`."""
+    """Return the person who speaks, and what limits them. Raises as `person_of`."""
     grant, person = simulcast.grant(), person_of(given)
     if not grant.is_anonymous and not grant.user:
         return person, Speaker(person.member, "")  # a backend, which speaks for many

@@ -14,7 +14,7 @@ from .schemas import StreamQuery
 
 
 class _Listen(Right):
-    """To listen to each channel of the query. `Simulcast.stream` asks for it, once it has counted them."""
+    """To listen to each channel of the query. `Simulcast.stream` checks it, after it has counted the channels."""
 
     access = Access.LISTEN
     text = "`subscribe` on each channel; on `all`, to be let in at all"
@@ -24,14 +24,14 @@ class _Listen(Right):
 
 
 class _ListenOnSocket(_Listen):
-    """The same, asked for before the handshake, when a refusal can be answered as HTTP."""
+    """The same, checked before the handshake, when a refusal can be answered as HTTP."""
 
     def require(self, path: Mapping[str, str]) -> Grant:
         return simulcast.require_subscribe(query.read(StreamQuery).names)
 
 
 def _user(given: str) -> str:
-    """What was no UTF-8 in the path has become a replacement character, and would be another user."""
+    """Return the user of the path. Bytes that are not UTF-8 are replacement characters by now, and would be another user."""
     if "\ufffd" in given:
         raise ApiError(400, "not_utf8", "The user in the path is not UTF-8. Encode it as UTF-8, then as percent signs.")
     return given

@@ -1,4 +1,4 @@
-"""Access: what a client needs to watch a wukong, to command it, or to speak for it."""
+"""Access: what a client needs to watch a wukong, to command it, or to report as it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from . import machine, service
 
 
 def _known(name: str) -> str:
-    """The full name behind a name that a wukong could have."""
+    """Return the full name of a wukong, if this can be the name of one."""
     if not service.is_name(name):
         raise service.no_such(name)
     return machine.canonical(name)
 
 
 class _Report(Publish):
-    """To speak for a wukong, which is none of this machine's own."""
+    """To report as a wukong. This machine reports its own wukongs itself."""
 
     def require(self, path: Mapping[str, str]) -> Grant:
         grant, name = super().require(path), path["name"]
@@ -37,5 +37,5 @@ READ = Subscribe("wukong:<name>", name=_known)
 WATCH = Listen("wukong:<name>", name=_known)
 COMMAND = Publish(f"{channels.AGENT}<name>", name=_known)
 REPORT = _Report("wukong:<name>", name=machine.canonical)
-#: Of an agent: the commands that its wukong is sent.
+#: Of an agent: to get the commands for its wukong.
 OBEY = Both(REPORT, Subscribe(f"{channels.AGENT}<name>", name=machine.canonical))
