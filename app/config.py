@@ -15,7 +15,6 @@ from .flask_simulcast import SettingError, rows
 from .flask_simulcast import settings as extension
 from .identity.keys import MIN_SECRET_BYTES
 
-Row, Shelf = rows.Row, rows.Shelf
 _SECRET_EXAMPLE = "$(openssl rand -hex 32)"
 _HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.ASCII)  # a name, or an IP address
 # Not settings: the token of a wukong's agent, which may be started in the same environment (docs/wukongs.md), and what
@@ -46,100 +45,100 @@ def _level(value: Any) -> str:
 
 
 TABLE = (
-    Row(
+    rows.Row(
         "publish_key",
         _secret,
         "",
-        "Password of at least 32 bytes: a client that sends it as a bearer token may publish, report, send to any user, kick, "
-        "and listen to everything except what is sent to one user. It can't be revoked.",
-        shelf=Shelf.FIRST,
+        "Password of at least 32 bytes that allows a client, which sends it as a bearer token, to publish, report, send"
+        " to any user, kick, and listen to everything except what is sent to one user; it can't be revoked.",
+        shelf=rows.Shelf.FIRST,
         example=_SECRET_EXAMPLE,
         show=rows.hidden,
     ),
-    Row(
+    rows.Row(
         "jwt_key",
         _secret,
         "",
         "Secret of at least 32 bytes with which tokens are signed (HS256).",
-        shelf=Shelf.FIRST,
+        shelf=rows.Shelf.FIRST,
         example=_SECRET_EXAMPLE,
         show=rows.hidden,
     ),
-    Row(
+    rows.Row(
         "trusted_hosts",
         _hosts,
         (),
-        "Host names under which browsers reach this service, separated by commas; a name that begins with a dot includes all "
-        "names below it. A request with any other Host gets 400. If this is not set, every Host is served, except a name with "
-        "a dot on a loopback address without a proxy in front.",
-        shelf=Shelf.FIRST,
+        "Host names under which browsers reach the service, separated by commas, where .app.example includes all names "
+        "below it; a request with any other Host gets 400.",
+        shelf=rows.Shelf.FIRST,
         example="live.example,.app.example",
     ),
-    Row(
+    rows.Row(
         "proxy_hops",
         rows.Integer(),
         0,
-        "Number of proxies in front that are trusted to give a client's address, scheme, host and path prefix.",
+        "Number of proxies in front of the service, which are trusted to give a client's address, scheme, host and path"
+        " prefix.",
         unit="proxies",
-        shelf=Shelf.FIRST,
+        shelf=rows.Shelf.FIRST,
     ),
-    Row("max_body_bytes", rows.Integer(1), 4 << 20, "Largest body of a request.", unit="bytes", shelf=Shelf.LIMITS),
-    Row(
+    rows.Row(
+        "max_body_bytes", rows.Integer(1), 4 << 20, "Largest body of a request.", unit="bytes", shelf=rows.Shelf.LIMITS
+    ),
+    rows.Row(
         "max_batch_events",
         rows.Integer(1),
         1000,
         "Largest number of events of one publish request.",
         unit="events",
-        shelf=Shelf.LIMITS,
+        shelf=rows.Shelf.LIMITS,
     ),
-    Row(
+    rows.Row(
         "publish_rate",
         rows.Integer(),
         100,
-        "Number of events per second that one user may publish in each worker, with ten seconds' worth at once; 0 for no "
-        "limit. The publish key has no limit.",
+        "Events per second that one user may publish, with ten seconds' worth at once; 0 for no limit.",
         unit="events/s",
-        shelf=Shelf.LIMITS,
+        shelf=rows.Shelf.LIMITS,
         was=("publish_burst",),
     ),
-    Row(
+    rows.Row(
         "publish_rate_per_address",
         rows.Integer(),
         0,
-        "The same for all clients of one address; 0 for no limit. An IPv6 network (/64) counts as one address.",
+        "Events per second that all clients of one address (in IPv6 one /64 network) may publish, with ten seconds' "
+        "worth at once; 0 for no limit.",
         unit="events/s",
-        shelf=Shelf.LIMITS,
+        shelf=rows.Shelf.LIMITS,
     ),
-    Row(
+    rows.Row(
         "read_rate",
         rows.Integer(),
         8 << 20,
-        "Number of bytes per second of history, and of lists of members and listeners, that one user may read in each worker, "
-        "with four seconds' worth at once; 0 for no limit. Clients without a token are counted by address. The publish key has "
-        "no limit.",
+        "Bytes per second of history, and of lists of members and listeners, that one user, or one address without a "
+        "token, may read, with four seconds' worth at once; 0 for no limit.",
         unit="bytes/s",
-        shelf=Shelf.LIMITS,
+        shelf=rows.Shelf.LIMITS,
     ),
-    Row(
+    rows.Row(
         "chat_rate",
         rows.Integer(),
         1,
-        "Number of messages per second that one person may send to one chat room in each worker, with ten seconds' worth at "
-        "once; 0 for no limit. In all rooms together it is five times this number, and for one address ten times.",
+        "Messages per second that one person may send to one chat room, with ten seconds' worth at once; 0 for no "
+        "limit, five times as many to all rooms together, ten times as many from one address.",
         unit="messages/s",
-        shelf=Shelf.LIMITS,
+        shelf=rows.Shelf.LIMITS,
         was=("chat_burst",),
     ),
-    Row(
+    rows.Row(
         "max_wukongs",
         rows.Integer(1),
         10_000,
-        "Largest number of wukongs that may report. The database keeps the last status of each, up to "
-        "SIMULCAST_MAX_EVENT_BYTES; a wukong that is silent for 30 days is removed.",
+        "Largest number of wukongs that may report; a wukong that is silent for 30 days is removed.",
         unit="wukongs",
-        shelf=Shelf.LIMITS,
+        shelf=rows.Shelf.LIMITS,
     ),
-    Row(
+    rows.Row(
         "anonymous_channels",
         rows.patterns,
         (),
@@ -147,60 +146,61 @@ TABLE = (
         "(wukong:*).",
         example="wukong:*,news",
     ),
-    Row(
+    rows.Row(
         "jwt_public_key_file",
         rows.text,
         "",
-        "File with the public key of the token issuer, in PEM (RSA of at least 2048 bits for RS256, or P-256 for ES256), or "
-        "with several as a key set (JWKS), of which a token names one by kid. It needs the package cryptography.",
+        "File with the public key of the token issuer in PEM (RSA of at least 2048 bits for RS256, P-256 for ES256), or"
+        " with several keys as a key set (JWKS); it needs the package cryptography.",
         was=("jwt_jwks_file",),
     ),
-    Row(
+    rows.Row(
         "jwt_audience",
         rows.text,
         "",
         "Value that the aud of a token must contain; if not set, a token must have no aud.",
     ),
-    Row("jwt_issuer", rows.text, "", "Value that the iss of a token must have; if not set, iss is not checked."),
-    Row(
+    rows.Row("jwt_issuer", rows.text, "", "Value that the iss of a token must have; if not set, iss is not checked."),
+    rows.Row(
         "jwt_cookie",
         rows.matching(r"[A-Za-z0-9._-]*", "a cookie name"),  # what all browsers and servers agree on
         "",
         "Name of a cookie that may carry a token, too; if not set, no cookie is read.",
         example="simulcast_token",
     ),
-    Row(
+    rows.Row(
         "database_url",
         rows.text,
         "sqlite:///service.db",
         "URL of the database that holds the service's own data; a relative SQLite path begins in the instance folder.",
         show=rows.hidden,
     ),
-    Row(
+    rows.Row(
         "wukong_stale_seconds",
         rows.Integer(1),
         15,
         "Time without a report after which a wukong counts as offline.",
         unit="s",
     ),
-    Row(
+    rows.Row(
         "chat_anonymous",
         rows.boolean,
         False,
-        "Whether a client without a token may speak, under any name, in rooms that SIMULCAST_ANONYMOUS_CHANNELS opens (chat.*).",
+        "Whether a client without a token may speak, under any name, in rooms that SIMULCAST_ANONYMOUS_CHANNELS opens "
+        "(chat.*).",
     ),
-    Row(
+    rows.Row(
         "metrics_folder",
         rows.text,
         "instance/metrics",
         "Folder in which the workers of one machine share their metrics; it can be in memory, because each start begins with "
         "new files.",
     ),
-    Row(
+    rows.Row(
         "log_level",
         _level,
         "",
-        "Log level of the service: debug, info, warning, error or critical. The default is gunicorn's (LOG_LEVEL).",
+        "Log level of the service: debug, info, warning, error or critical; by default gunicorn's (LOG_LEVEL).",
         example="info",
     ),
 )

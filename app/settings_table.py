@@ -22,7 +22,10 @@ false is `true` or `false`, or 1 or 0.
 """
 _ABOUT = {
     rows.Shelf.FIRST: "A service that is reached from the Internet needs all five; an app needs the first.",
-    rows.Shelf.LIMITS: "Each one protects memory, disk or other clients. Raise one when a client meets it for a good reason.",
+    rows.Shelf.LIMITS: (
+        "Each one protects memory, disk or other clients. Rates and connections are counted in each worker. The publish "
+        "key has no rate limit."
+    ),
     rows.Shelf.RARELY: "The defaults are right for most installations.",
 }
 _FOOT = "gunicorn's own variables (`BIND`, `WEB_CONCURRENCY`, …) are in [operations](operations.md).\n"
@@ -48,7 +51,13 @@ def _line(row: rows.Row, of: str) -> str:
 def _shown(row: rows.Row) -> str:
     if row.default in ("", ()):
         return "none"
-    return f"`{str(row.default).lower()}`" if isinstance(row.default, bool) else f"`{row.default}`"
+    shown = f"`{str(row.default).lower()}`" if isinstance(row.default, bool) else f"`{row.default}`"
+    return f"{shown} ({_size(row.default)})" if row.unit.startswith("bytes") else shown
+
+
+def _size(count: int) -> str:
+    """Show bytes as KiB or MiB."""
+    return f"{count >> 20} MiB" if count >= 1 << 20 else f"{count >> 10} KiB"
 
 
 if __name__ == "__main__":

@@ -69,31 +69,31 @@ class Settings:
     broker_url: str = setting(
         text,
         "sqlite:///simulcast.db",
-        "Where the log of events is: sqlite:///<path> (a relative path begins in the app's instance folder, an absolute one "
-        "has four slashes), redis://[user:password@]host[:port][/db] (rediss:// with TLS, unix://<path>, "
-        "sentinel://host[:port],host[:port]/service), or memory://.",
+        "URL of the log of events: sqlite:///<path> (relative to the app's instance folder; four slashes for an "
+        "absolute path), redis://[user:password@]host[:port][/db], rediss:// (TLS), unix://<path>, "
+        "sentinel://host[:port],host[:port]/service, or memory://.",
         shelf=Shelf.FIRST,
         show=url.shown,
     )
     history_events: int = setting(
         Integer(),
         1000,
-        "Number of events of a channel that are kept, however old they are.",
+        "Number of a channel's newest events that are kept.",
         unit="events",
         shelf=Shelf.LIMITS,
     )
     history_seconds: float = setting(
         Number(0, _MAX_HISTORY_SECONDS),
         3600,
-        "Age up to which all events of a channel are kept.",
+        "Age up to which these events are kept.",
         unit="s",
         shelf=Shelf.LIMITS,
     )
     history_channels: Mapping[str, Any] = setting(
         _retentions,
         (),
-        "Retention of channels that begin with a prefix, as a mapping (JSON in the environment): "
-        '{"prefix": [events, seconds, replay]}, without replay if it is 0; the longest prefix wins.',
+        'Retention of channels that begin with a prefix, as a mapping (JSON in the environment) {"prefix": [events, '
+        "seconds, replay]}, where replay may be left out; the longest prefix wins.",
         example='{"chat:": [200, 86400]}',
     )
     history_bytes: int = setting(
@@ -112,7 +112,7 @@ class Settings:
     max_event_bytes: int = setting(
         Integer(1, 16 << 20),
         64 << 10,
-        "Largest data of one event, encoded as JSON; a WebSocket client may send messages of twice this size.",
+        "Largest data of one event, encoded as JSON; a message from a WebSocket client may have twice this size.",
         unit="bytes",
         shelf=Shelf.LIMITS,
         was=("websocket_message_bytes",),
@@ -120,8 +120,8 @@ class Settings:
     queue_bytes: int = setting(
         Integer(1024, 64 << 20),
         64 << 10,
-        "Bytes that wait in memory for one slow client; after that its listener reads from the log at its own pace, and a "
-        "WebSocket handler that sends to it waits. The same number of bytes from a WebSocket client can wait for its handler.",
+        "Bytes that may wait for one slow client, or for one slow WebSocket handler; above that, a listener reads from "
+        "the log at its own pace, and the sender of a WebSocket message waits.",
         unit="bytes",
         shelf=Shelf.LIMITS,
         was=("listener_queue_bytes", "websocket_queue_bytes"),
@@ -129,8 +129,8 @@ class Settings:
     max_listeners: int = setting(
         Integer(1),
         3600,
-        "Largest number of listeners of one worker; keep it below gunicorn's worker_connections, or health checks can't "
-        "connect to a full worker.",
+        "Largest number of listeners of one worker; keep it below gunicorn's worker_connections, because a full worker "
+        "can't answer health checks.",
         shelf=Shelf.LIMITS,
     )
     max_listeners_per_user: int = setting(
@@ -142,9 +142,8 @@ class Settings:
     max_listeners_per_address: int = setting(
         Integer(_HALF, 1_000_000),
         _HALF,
-        "Largest number of listeners, and of WebSockets, of one address in one worker; 0 for no limit, -1 for half of "
-        "SIMULCAST_MAX_LISTENERS and at least 16. An IPv6 network (/64) counts as one address. Behind a proxy the app must "
-        "know the number of proxies; otherwise all clients have the proxy's address.",
+        "Largest number of listeners, and of WebSockets, of one address (in IPv6 one /64 network) in one worker; 0 for "
+        "no limit, -1 for half of SIMULCAST_MAX_LISTENERS and at least 16.",
         shelf=Shelf.LIMITS,
     )
     max_channels_per_listener: int = setting(
@@ -160,7 +159,7 @@ class Settings:
     websocket_rate: int = setting(
         Integer(),
         100,
-        "Number of messages per second that a WebSocket client may send, with two seconds' worth at once; 0 for no limit.",
+        "Messages per second that a WebSocket client may send, with two seconds' worth at once; 0 for no limit.",
         unit="messages/s",
         shelf=Shelf.LIMITS,
         was=("websocket_messages_per_second",),
@@ -187,13 +186,14 @@ class Settings:
     heartbeat_seconds: float = setting(
         Number(0.1, 3600),
         15,
-        "Time without an event after which a listener is sent a heartbeat, and a WebSocket client a ping.",
+        "Time without an event after which a listener is sent a heartbeat; a WebSocket client that sends nothing for "
+        "this time is sent a ping.",
         unit="s",
     )
     stall_seconds: float = setting(
         Number(1, 86400),
         60,
-        "Time after which a client that takes no data, or a WebSocket client that answers no ping, is disconnected.",
+        "Time after which a client that takes no data is disconnected, as is a WebSocket client that answers no ping.",
         unit="s",
     )
     retry_ms: int = setting(
@@ -202,14 +202,14 @@ class Settings:
     drain_seconds: float = setting(
         Number(0, 60),
         1,
-        "Time that a stopping worker waits until its clients have received their last bytes.",
+        "Time that a stopping worker waits until its clients have taken their last bytes.",
         unit="s",
     )
     broker_seconds: float = setting(
         Number(0, 60),
         0,
-        "Time that a call waits for the log before it fails: for its turn to write to SQLite, or for a connection to Redis "
-        "and for an answer; 0 for 5 seconds with SQLite and 2 with Redis.",
+        "Time after which a call to the log fails: for its turn to write to SQLite, or for a connection to Redis and "
+        "for each answer; 0 for 5 seconds with SQLite and 2 with Redis.",
         unit="s",
         example="5",
         was=("append_seconds", "redis_seconds"),
@@ -217,20 +217,20 @@ class Settings:
     eventsource_refusals: bool = setting(
         boolean,
         True,
-        "Whether a native EventSource, whose page can't read a status, receives a 401 or 403 as a `closed` event, and then "
-        "204; if false, it receives the status, as other clients do.",
+        "Whether a native EventSource, whose page can't read a status, receives a 401 or 403 as a `closed` event and "
+        "then 204; other clients receive the status.",
     )
     websocket_compression: bool = setting(
         boolean,
         False,
-        "Whether permessage-deflate is used with WebSocket clients that offer it. Compression costs time on both sides, and "
-        "the length of a compressed message can reveal its content.",
+        "Whether WebSocket clients that offer permessage-deflate get it; it costs time on both sides, and the length of"
+        " a message can reveal its content.",
     )
     sqlite_commit_in_thread: bool = setting(
         boolean,
         False,
-        "Whether every commit to SQLite runs in a thread: then a hung disk blocks only publishing, and publishing takes two "
-        "to five times as long. If false, a commit runs in a thread only when the publisher must wait for its turn.",
+        "Whether every commit to SQLite runs in a thread, so that a hung disk blocks only publishing; publishing then "
+        "takes two to five times as long.",
         was=("sqlite_commit",),
     )
     redis_prefix: str = setting(
