@@ -22,7 +22,7 @@ _DATE = "%Y-%m-%d %H:%M:%S %z"
 
 
 def init_app(app: Flask) -> None:
-    """Have messages written, unless somebody has seen to that already: then nothing is changed."""
+    """Configure logging, unless it is configured already: then nothing is changed."""
     logging.getLogger("werkzeug").addFilter(_without_query)
     if logging.getLogger().handlers:
         return

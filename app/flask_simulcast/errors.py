@@ -123,7 +123,7 @@ class IdempotencyKeyError(InvalidEventError):
 class IdempotencyConflictError(InvalidEventError):
     """A known idempotency key came with another type or other data. Certainly not stored."""
 
-    status = client_status = 409  # two requests disagree, whoever made the key
+    status = client_status = 409  # two requests disagree, whatever made the key
     code = "idempotency_conflict"
 
     def __init__(self) -> None:

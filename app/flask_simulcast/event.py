@@ -240,7 +240,7 @@ def check_key(key: object) -> IdempotencyKey:
 
 
 def fingerprint_of(*texts: str) -> str:
-    """Return 128 bits of a hash, as hex: enough that nobody can make another text with the same hash."""
+    """Return 128 bits of a hash, as hex: enough that a second text with the same hash can't be made."""
     hashed = blake2b(digest_size=16)
     for text in texts:
         encoded = text.encode("utf-8", "surrogatepass")

@@ -60,7 +60,7 @@ class Streaming(Access):
 
         Raises:
             ChannelNameError, ChannelCountError: A name is invalid, or the number of names is.
-            UnauthorizedError, ForbiddenError: The client may not listen to them.
+            UnauthorizedError, ForbiddenError: The client must not listen to them.
             ListenError, BrokerUnavailableError: There is no room, or the log can't be read. (An EventSource gets an answer
                 with status 200 instead; at any other status it would not reconnect.)
             NotPatchedError: This process can't stream.
@@ -102,7 +102,7 @@ class Streaming(Access):
 
         Raises:
             ConnectionClosedError: There was no room for the listener, or the log can't be read.
-            UnauthorizedError, ForbiddenError, TooManyListenersError: The client may not listen. Check that before the
+            UnauthorizedError, ForbiddenError, TooManyListenersError: The client must not listen. Check that before the
                 handshake, with `require_subscribe` and `check_capacity`.
         """
         hub = self.hub

@@ -88,7 +88,7 @@ def _secret(text: str) -> bytes:
     try:
         return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(text)
     except jwt.InvalidKeyError:
-        # PyJWT knows a PEM by its looks: whoever sets one here has published the secret.
+        # PyJWT recognises a PEM by its text. A public key as the secret would be known to everyone.
         raise SettingError(
             "SIMULCAST_JWT_KEY=(not shown) is a public key or certificate. Name its file in SIMULCAST_JWT_PUBLIC_KEY_FILE."
         ) from None
@@ -153,7 +153,7 @@ def _from_row(row: Mapping[str, Any], where: str) -> tuple[str | None, Any]:
     try:
         key = kind.from_jwk(dict(row))
     except (jwt.InvalidKeyError, ValueError, KeyError, TypeError):
-        raise SettingError(f"{where}, can't be read. Take the file anew from whoever issues the tokens.") from None
+        raise SettingError(f"{where}, can't be read. Get the file again from the issuer of the tokens.") from None
     algorithm = _algorithm_of(key)
     return (algorithm if row.get("alg", algorithm) == algorithm else None), key
 

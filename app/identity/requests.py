@@ -5,7 +5,7 @@ Looked for in this order, and the first that is there counts:
 1. ``Authorization: Bearer …``: the publish key, or a token.
 2. ``?ticket=…``, on routes that stream: for who can't send a header.
 3. A token in the cookie that ``SIMULCAST_JWT_COOKIE`` names, from pages that may use it.
-4. Nobody. What is open to anyone, tokens open too.
+4. None: an anonymous client. Everything that is open to anyone is open to a token, too.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Auth:
         takes_tokens: Whether there is a key for any.
         cookie: That carries a token; empty for none.
         holder: What the publish key grants.
-        nobody: What everybody may.
+        nobody: The grant of an anonymous client.
     """
 
     publish_key: bytes
@@ -136,7 +136,7 @@ def _here() -> _Auth:
 
 
 def _bearer() -> str | None:
-    """What comes after ``Bearer``. Another scheme is somebody else's: a proxy with passwords of its own, say."""
+    """Return the text after ``Bearer``. Another scheme is for another program: a proxy with its own passwords, for example."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
@@ -158,7 +158,7 @@ def _redeem(ticket: str) -> Grant:
 
 
 def _check_origin() -> None:
-    """A browser sends its cookies whoever's page makes it ask. Only our own pages, and those of allowed origins, may.
+    """A browser sends its cookies with the requests of any page. Only own pages and allowed origins may use them.
 
     Source: OWASP, Cross-Site Request Forgery Prevention, "Verifying Origin With Standard Headers" and "Fetch Metadata".
 

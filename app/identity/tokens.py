@@ -1,6 +1,6 @@
 """Tokens: JSON Web Tokens (RFC 7519) to grants, and grants to tokens.
 
-A token says who somebody is and what they may do, and whoever has the key may write one. All that it says is checked
+A token says who a client is and what it may do, and every holder of the key can write one. All that it says is checked
 all the same: a slip of the issuer must not open more than was meant, nor end in an error of the server.
 
 No message of this module carries a token or a part of one.
@@ -28,7 +28,7 @@ MAX_PATTERNS = 100
 MAX_PATTERN_CHARACTERS = 256
 MAX_META_BYTES = 4096
 MAX_TOKEN_ID_CHARACTERS = 128
-#: How far the clock of whoever issues tokens may be ahead of this one. An end is an end, without it.
+#: Seconds by which the issuer's clock may be ahead of this one. The end of a token gets no such tolerance.
 LEEWAY_SECONDS = 5
 
 _CACHED_TOKENS = 4096  # a few kB each
@@ -37,7 +37,7 @@ _OPTIONS: Any = {"require": ["exp"], "verify_exp": False}  # `exp` is checked he
 
 # The first that fits. What PyJWT says itself is not told: it may quote the token.
 _REASONS: tuple[tuple[type[jwt.InvalidTokenError], str, str], ...] = (
-    (jwt.ImmatureSignatureError, "token_not_yet", "The token is not valid yet. Wait, or set the clock of whoever issues tokens."),
+    (jwt.ImmatureSignatureError, "token_not_yet", "The token is not valid yet. Wait, or set the clock of the issuer."),
     (jwt.InvalidAudienceError, "token_audience", "The token is for another audience (aud). Get one for this service."),
     (jwt.InvalidIssuerError, "token_issuer", "The token is from another issuer (iss). Get one from the issuer of this service."),
     (jwt.InvalidSignatureError, "token_signature", "The token is signed with another key. Get a new one."),
@@ -161,7 +161,7 @@ def grant_of(
             token_id=_text(claims, "jti", default_id),
         )
     except InvalidEventError:
-        _refuse("token_claims", "The token's sub is nobody's name. Use 1 to 128 characters without line breaks.")
+        _refuse("token_claims", "The token's sub is not a valid name. Use 1 to 128 characters without line breaks.")
 
 
 def mint(

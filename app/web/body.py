@@ -23,7 +23,7 @@ NDJSON = "application/x-ndjson"
 Content = Mapping[str, Any]
 """Media types, each with the type of what it carries: what msgspec can make a schema of."""
 
-# Python's own parser says where a text is wrong, and takes half a surrogate pair, but builds all of it: 10 ms for so much.
+# Python's own parser says where a text is wrong, and takes half a surrogate pair, but builds all of it: 10 ms for that size.
 MOST_BYTES_SLOWLY = 256 << 10
 
 

@@ -58,7 +58,7 @@ class Done(Struct):
 
 
 class Pong(Struct):
-    """The result of `ping` where there is no more to tell."""
+    """The result of `ping`."""
 
     time: Annotated[int, Meta(description="Unix time in ms.")]
 

@@ -29,7 +29,7 @@ def _api_error(error: ApiError) -> Response:
 
 
 def _http_exception(error: HTTPException) -> Response:
-    """What Flask and Werkzeug raise: 404, 405, 413, and 500 for what nobody has caught."""
+    """Answer the errors that Flask and Werkzeug raise: 404, 405, 413, and 500 for uncaught ones."""
     status = error.code or 500
     code = error.name.lower().replace(" ", "_")
     response = _answer(status, code, error.description or error.name)

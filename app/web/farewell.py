@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..flask_simulcast import CloseCode, text_frame
 
-# Of the usual wait, as for a stream: those who leave together do not come back together.
+# Share of the usual wait, as for a stream: clients that leave together do not come back together.
 _SPREAD = (0.5, 1.5)
 
 _encode = msgspec.json.Encoder().encode

@@ -69,7 +69,7 @@ def is_local(host: str) -> bool:
 
 
 def is_nobodys(host: str) -> bool:
-    """Tell whether nobody on the Internet can own this: an address, or a name without a dot as in a container network."""
+    """Tell whether this can't be owned on the Internet: an address, or a name without a dot as in a container network."""
     name = _name_of(host)
     return "." not in name or _is_address(name)
 

@@ -46,13 +46,13 @@ class Buckets:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, name: str, tokens: int) -> float:
-        """Seconds until the bucket has so many; 0 if it has now, infinite if it never will. Takes none."""
+        """Return the seconds until the bucket has ``tokens``; 0 if it has now, infinite if it never will. Takes none."""
         if tokens > self.burst:
             return math.inf
         return max((tokens - self._level(name)) / self._rate, 0)
 
     def take(self, name: str, tokens: int) -> None:
-        """Take so many, which `wait` has just found there."""
+        """Take tokens that `wait` has just found."""
         self._buckets[name] = (self._level(name) - tokens, self._clock())
         self._buckets.move_to_end(name)
         if len(self._buckets) > _MAX_BUCKETS:
@@ -91,7 +91,7 @@ class PublishLimits:
         """Take what a request needs, from both buckets or from none. Does not switch.
 
         Args:
-            events: How many are to be published.
+            events: Number of events to publish.
             user: Empty for a grant without a name.
             address: Empty where it is not known.
 
@@ -140,7 +140,7 @@ def _buckets(rate: int, burst_seconds: int) -> Buckets | None:
 
 
 def check_publish(events: int) -> None:
-    """Whether the current request may publish so many events now: to be called once, right before it does.
+    """Check that the current request may publish a number of events now. Call it once, right before the publish.
 
     Raises:
         ApiError: 429 ``publish_rate`` with an honest ``Retry-After``; 413 ``publish_burst``.

@@ -11,7 +11,7 @@ _HEADERS = {
 
 
 def page(template: str) -> Response:
-    """A template as a page: nothing of other origins, no script within it, in nobody's frame."""
+    """Render a template as a page: without content of other origins, inline scripts or frames around it."""
     response = make_response(render_template(template))
     response.headers.update(_HEADERS)
     return response

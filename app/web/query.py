@@ -1,4 +1,4 @@
-"""What a request asks for in its query, read strictly. Parameters that nobody knows are left alone."""
+"""What a request asks for in its query, read strictly. Unknown parameters are ignored."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ rooms = Blueprint("rooms", __name__, url_prefix="/rooms")
 crowd: set[Connection] = set()
 handled: list[str] = []
 
-#: As much as Autobahn sends, and as fast as anybody wants.
+#: As much as Autobahn sends, and without a limit on the rate.
 _ANYTHING = {
     "message_bytes": 16 << 20,
     "fragments": 1 << 20,
@@ -73,7 +73,7 @@ def echo_compressed(ws: Connection) -> None:
     while True:
         message = ws.receive()
         opcode, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, message)
-        stream = zlib.compressobj(1, wbits=-9)  # the smallest window, which everybody reads
+        stream = zlib.compressobj(1, wbits=-9)  # the smallest window, which every client can inflate
         data = stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
         ws.send_frame(frame(COMPRESSED | opcode, data[:-4]))
 
@@ -96,7 +96,7 @@ def deaf(ws: Connection) -> None:
 
 @sock.route("/flood/<int:count>/<int:size>")
 def flood(ws: Connection, count: int, size: int) -> None:
-    """Sends so many messages of so many bytes, numbered."""
+    """Send a number of messages of a given size, numbered."""
     for number in range(count):
         ws.send(f"{number:<10}".ljust(size, chr(97 + number % 26)))
 
@@ -125,7 +125,7 @@ def join_crowd(ws: Connection) -> None:
 
 @app.post("/crowd/<int:times>")
 def send_to_crowd(times: int) -> str:
-    """One frame for all, so many times; ``{n}`` stands for the number."""
+    """Send one frame to all, a number of times; ``{n}`` stands for the number."""
     data = request.get_data()
     for number in range(times):
         frame = text_frame(data.replace(b"{n}", str(number).encode()))

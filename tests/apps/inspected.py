@@ -50,7 +50,7 @@ def inspect_socket() -> Response:
 
 @app.get("/rows/<int:count>")
 def rows(count: int) -> Response:
-    """So many rows; the last one can't be written if ``?broken=1``."""
+    """Write a number of rows; the last one can't be written if ``?broken=1``."""
     broken = [object()] if "broken" in request.args else []
     return simulcast.json_rows("rows", [*({"id": n, "name": "x" * 60} for n in range(count)), *broken])
 

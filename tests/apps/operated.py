@@ -20,7 +20,7 @@ app = create_app()
 
 @app.get("/listen/<channel>")
 def listen(channel: str) -> Response:
-    """Listen, whoever it is."""
+    """Listen without a grant."""
     return simulcast.sse(channel, grant=simulcast.grant())
 
 
@@ -35,7 +35,7 @@ def publish(channel: str) -> tuple[str, int]:
 @app.get("/boom")
 @app.get("/api/v1/boom")
 def boom() -> NoReturn:
-    """A view that nobody has tried."""
+    """A view with a bug."""
     raise RuntimeError("on purpose")
 
 

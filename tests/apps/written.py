@@ -59,7 +59,7 @@ def put(name: str) -> str:
 
 @app.get("/queue/<name>")
 def stream_queue(name: str) -> Response:
-    """Stream what is put, with a heartbeat every so many seconds if asked."""
+    """Stream what is put, with a heartbeat every few seconds if asked."""
     try:
         with simulcast.writer() as stream:
             if "heartbeat" in request.args:
@@ -131,7 +131,7 @@ def fails(when: str) -> Response:
 
 @app.get("/fails/later")
 def fails_later() -> Response:
-    """After its stream, when nothing can be told any more."""
+    """Raise after the stream, when the client can't be told."""
     with simulcast.writer() as stream:
         stream.write_event(1)
     raise RuntimeError("password=hunter2")

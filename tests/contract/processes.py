@@ -110,7 +110,7 @@ def _take(file: str, tickets: str) -> None:
 
 
 def _come_and_go(file: str, worker: str, seed: str) -> None:
-    """Be a worker whose listeners come and go, and which sweeps; end without a word."""
+    """Be a worker whose listeners come and go, and which sweeps; end without output."""
     from app.flask_simulcast.brokers.base import Clock
     from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.settings import Settings

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def stored(url: str, *channels: str) -> list[tuple[str, str]]:
-    """What the log has, read by somebody else."""
+    """Read the log through another broker."""
     broker = SQLiteBroker(url.removeprefix("sqlite:///"), Settings(), Clock())
     try:
         page = broker.page(channels, Position(0, 0), broker.head(), 1 << 30)
@@ -69,7 +69,7 @@ def test_several_channels_are_stored_in_all_or_none(url: str) -> None:
 
 
 def test_a_key_counts_for_its_channel_alone(url: str) -> None:
-    """Else whoever may publish to one channel could take the keys of others away."""
+    """Otherwise a sender that may publish to one channel could take the keys of others."""
     with Publisher.from_url(url) as publisher:
         first = publisher.publish("mine", 1, idempotency_key="order-7")
         assert publisher.publish("mine", 1, idempotency_key="order-7").position == first.position
@@ -160,7 +160,7 @@ assert not monkey.is_module_patched("socket")
 def test_a_log_that_is_not_there_is_refused_and_nothing_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Friction 7: it published successfully into a new log, which nobody listened to, and made the folders for it."""
+    """Friction 7: it published into a new log without listeners, and made the folders for it."""
     monkeypatch.chdir(tmp_path)
     for url in (f"sqlite:///{tmp_path}/none/log.db", "sqlite:///none/log.db"):
         with pytest.raises(BrokerUnavailableError, match=f"There is no log at {tmp_path}/none/log.db.*create=True"):

@@ -28,7 +28,7 @@ def server(redis: Redis) -> Redis:
 # No false alarm
 
 
-def test_nobody_is_alarmed_while_nothing_is_lost(tmp_path: Path, open_redis: Open) -> None:
+def test_no_gap_is_told_while_nothing_is_lost(tmp_path: Path, open_redis: Open) -> None:
     with serve_redis(tmp_path / "redis", options={"appendfsync": "always"}) as server:
         broker, follower = open_redis(server.url, history_events=10_000), open_redis(server.url)
         start = position = follower.head()

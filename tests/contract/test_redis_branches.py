@@ -28,7 +28,7 @@ def server(redis: Redis) -> Redis:
 
 
 class Flushed:
-    """Somebody says FLUSHALL."""
+    """Send FLUSHALL."""
 
     rounds = 100
 
@@ -111,7 +111,7 @@ def any_clock(request: pytest.FixtureRequest) -> Clock | None:
 
 
 @pytest.mark.timeout(240)
-def test_whoever_is_on_a_lost_branch_is_told_so_however_much_the_other_one_grows(
+def test_a_listener_on_a_lost_branch_is_told_so_however_much_the_other_branch_grows(
     branch: Flushed, any_clock: Clock | None, open_redis: Open
 ) -> None:
     for number in range(branch.rounds):

@@ -145,7 +145,9 @@ def test_no_script_holds_up_the_others_for_long(
 
 
 @pytest.mark.alone
-def test_places_by_the_thousand_hold_up_nobody_for_long(server: Redis, open_redis: Open, clock: FakeClock) -> None:
+def test_places_by_the_thousand_delay_other_commands_only_briefly(
+    server: Redis, open_redis: Open, clock: FakeClock
+) -> None:
     broker = open_redis(server.url, clock)
     all_channels = tuple(f"c{n}" for n in range(32))
     costs = {}

@@ -97,7 +97,7 @@ def test_two_hundred_who_append_to_a_frozen_redis_know_within_three_seconds(
     wait_until(lambda: clients_of(server) <= 4, 5)
 
 
-def test_who_reads_or_waits_at_a_frozen_redis_is_told_so(server: Redis, open_redis: Open) -> None:
+def test_reads_and_waits_at_a_frozen_redis_raise(server: Redis, open_redis: Open) -> None:
     broker = open_redis(server.url, broker_seconds=0.5)
     position = broker.append([draft()])[0]
     broker.wait(0.01)

@@ -49,7 +49,7 @@ def test_a_redis_that_throws_keys_away_is_refused(tmp_path: Path, open_redis: Op
         broker.append([draft()])
 
 
-def test_where_nobody_listens_nothing_is_stored(open_redis: Open) -> None:
+def test_without_a_server_nothing_is_stored(open_redis: Open) -> None:
     broker = open_redis(f"redis://:hush@127.0.0.1:{free_port()}/0")
     assert "refused" in refusal_of(lambda: broker.append([draft()]))
 
@@ -141,7 +141,7 @@ def test_a_url_that_cant_be_read_stops_the_start_with_an_example_and_no_password
         "unix:///tmp/x.sock?db=2", "unix://u:p@/tmp/x.sock", "sentinel://a,b:1,[::1]:2/s", "sentinel://u:p@a/s/3",
     ],
 )  # fmt: skip
-def test_a_url_that_can_be_read_connects_to_nobody_yet(url: str) -> None:
+def test_a_valid_url_makes_no_connection_yet(url: str) -> None:
     connect(Settings(broker_url=url)).close()
 
 

@@ -84,7 +84,7 @@ def test_a_lease_and_upkeep_do_not_wait_for_a_frozen_writer_for_ever(path: Path,
     assert broker.hold_lease("job", "a", 10)
 
 
-def test_a_reader_who_takes_his_time_holds_up_nobody(path: Path, clock: FakeClock, open_broker: Open) -> None:
+def test_a_slow_reader_delays_no_other_process(path: Path, clock: FakeClock, open_broker: Open) -> None:
     """A write-ahead log that has grown is begun anew under the turn; who still reads the old one must not be waited for."""
     broker = open_broker(broker_seconds=1)
     with closing(shell(path)) as other:

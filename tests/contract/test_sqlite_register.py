@@ -114,7 +114,7 @@ def refusing(path: Path, open_broker: Open) -> Callable[[str | None], None]:
     return refuse
 
 
-def test_nobody_comes_without_a_join(open_broker: Open, refusing: Callable[[str | None], None]) -> None:
+def test_no_member_comes_without_a_join(open_broker: Open, refusing: Callable[[str | None], None]) -> None:
     broker = open_broker()
     check_in(broker, ANN)
     refusing("join")
@@ -128,7 +128,7 @@ def test_nobody_comes_without_a_join(open_broker: Open, refusing: Callable[[str 
     assert names(broker) == ["ann", "bob"]
 
 
-def test_nobody_is_removed_without_a_leave(
+def test_no_member_is_removed_without_a_leave(
     open_broker: Open, clock: FakeClock, refusing: Callable[[str | None], None]
 ) -> None:
     broker = open_broker()
@@ -328,7 +328,7 @@ def test_a_revocation_outlives_a_reboot(open_broker: Open, clock: FakeClock) -> 
     assert rebooted.revoked_before(["user:ann"]) == 1000
 
 
-# The plans: a read on the loop must touch no more rows than it answers
+# The plans: a read on the loop must not touch more rows than it returns
 
 
 def test_reads_of_a_register_of_many_are_fast(open_broker: Open) -> None:

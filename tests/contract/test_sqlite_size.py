@@ -97,7 +97,7 @@ def grow(broker: SQLiteBroker, path: Path, to_bytes: int) -> None:
 def test_a_reader_that_stays_is_told_of_once_and_the_file_shrinks_when_it_has_gone(
     path: Path, clock: FakeClock, open_broker: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Bug F8: without a word, and for good."""
+    """Bug F8: it was lost silently, and for good."""
     broker = open_broker()
     broker.append([draft()])
     broker.maintain()

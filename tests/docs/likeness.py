@@ -20,7 +20,7 @@ def settled(text: str) -> str:
 
 
 def assert_alike(shown: Any, real: Any, path: str = "") -> None:
-    """Both have the same keys, and values of the same kind; texts are equal but for ids and times.
+    """Both have the same keys, and values of the same kind; texts are equal except for ids and times.
 
     An ellipsis at the end of a shown text stands for the rest of it.
     """

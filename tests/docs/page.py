@@ -67,7 +67,7 @@ class Page:
     """One page, of which a test module takes all blocks.
 
     Attributes:
-        left: Blocks that nobody has taken. `test_every_block.py` wants none at the end.
+        left: Blocks that no test has taken. `test_every_block.py` wants none at the end.
     """
 
     def __init__(self, path: str) -> None:
@@ -76,13 +76,13 @@ class Page:
         self.left = list(self.blocks)
 
     def take(self, heading: str, language: str) -> Block:
-        """The next block of this language below this heading: whoever takes it runs it."""
+        """The next block of this language below this heading, which the caller runs."""
         block = self._next(heading, language)
         assert not _is_untried(block), f"{block.place} stands in UNTRIED, but is taken to be run"
         return block
 
     def take_untried(self, heading: str, language: str) -> Block:
-        """The same for one that UNTRIED says can't be run: whoever takes it checks what the table says."""
+        """The same for one that UNTRIED says can't be run. The caller checks what the table says."""
         block = self._next(heading, language)
         assert _is_untried(block), f"{block.place} does not stand in UNTRIED"
         return block

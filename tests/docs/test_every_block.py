@@ -66,7 +66,7 @@ def test_a_block_that_can_not_be_seen_is_refused(text: str) -> None:
         parse("page.md", text)
 
 
-def test_a_block_that_nobody_takes_is_left() -> None:
+def test_a_block_that_no_test_takes_is_left() -> None:
     page = Page("README.md")
     first = page.blocks[0]
     assert page.left == page.blocks

@@ -117,7 +117,7 @@ def test_publisher_of_another_process_reaches_listeners(shop: Shop) -> None:
         assert client.until("updated").json == {"id": 7, "state": "shipped"}
 
 
-def test_who_is_not_logged_in_is_refused(shop: Shop) -> None:
+def test_a_user_without_a_login_is_refused(shop: Shop) -> None:
     with SSEClient(shop.server.port, "/orders/stream") as client:
         assert client.status == 401
 

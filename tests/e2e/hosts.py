@@ -1,6 +1,6 @@
 """Two hosts of a fleet, a Redis between them, nginx in front; and what cuts a host off.
 
-Where the machine allows it the hosts are network namespaces, and who is cut off hears nothing any more. Elsewhere they are two
+Where the machine allows it the hosts are network namespaces, and a host that is cut off gets nothing. Elsewhere they are two
 ports with a relay before and behind each, and who is cut off is told so.
 """
 
@@ -33,7 +33,7 @@ class Way(Protocol):
     """Between a host and another machine."""
 
     def cut(self) -> None:
-        """Nothing gets through any more."""
+        """Drop everything from now on."""
 
     def mend(self) -> None:
         """Everything does again."""
@@ -59,7 +59,7 @@ class Host:
         return Page(f"http://{self.server.host}:{self.server.port}/api/v1/stream?{query}", headers=headers)
 
     def kill(self) -> None:
-        """At once: nobody says goodbye."""
+        """Cut it at once, without a goodbye."""
         for pid in (self.server.process.pid, *self.server.workers):
             os.kill(pid, signal.SIGKILL)
         self.server.process.wait()

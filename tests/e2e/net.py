@@ -105,10 +105,10 @@ class FilteredWay:
 
 @contextlib.contextmanager
 def make_net() -> Iterator[Net]:
-    """Two hosts on addresses that nobody has; nothing of it is left at the end.
+    """Two hosts on unused addresses. Everything is removed at the end.
 
     Raises:
-        OSError: Who asks may not, or a tool is missing.
+        OSError: This user must not do it, or a tool is missing.
         subprocess.CalledProcessError: The system does not allow it. Its ``stderr`` says why.
     """
     if os.geteuid() != 0:

@@ -178,7 +178,7 @@ def publish_fails(host: Host) -> str:
 
 
 def test_nginx_goes_round_a_host_that_has_lost_redis(site: Site) -> None:
-    """The one with the fewest connections, where it would send everybody."""
+    """The one with the fewest connections, where it would send every client."""
     with contextlib.ExitStack() as stack:
         for _ in range(6):
             stack.enter_context(site.page("channel=elsewhere")).connected()
@@ -276,7 +276,7 @@ def test_pages_of_a_host_that_is_cut_off_from_nginx_go_on_at_the_other(site: Sit
 
 
 def publish_without_a_key(site: Site) -> None:
-    """Nobody has got it yet when nginx finds that one host is away. A relay would have, and is left in peace."""
+    """No host has the request yet when nginx finds that one host is away. A relay would have it, so none is used."""
     if isinstance(site.two.from_nginx, FilteredWay):
         for number in range(4):
             site.nginx.publish("elsewhere", number)

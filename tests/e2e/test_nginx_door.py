@@ -71,7 +71,7 @@ def get(path: str, **headers: str) -> str:
 
 
 def test_another_name_gets_no_redirect_and_no_page(tmp_path: Path) -> None:
-    """sec, "Weak": there was no server_name, and port 80 sent whoever asked to the name that was asked for."""
+    """sec, "Weak": there was no server_name, and port 80 redirected every client to the name that it asked for."""
     with serve_both(tmp_path) as (nginx, _):
         for name in ("live.example", "evil.example"):
             with request(nginx, get("/", Host="evil.example"), name=name) as answer:
@@ -84,7 +84,7 @@ def test_another_name_gets_no_redirect_and_no_page(tmp_path: Path) -> None:
             assert "\r\nLocation: https://live.example/x\r\n" in answer
 
 
-def test_browsers_are_told_to_use_https_alone_whoever_answers(tmp_path: Path) -> None:
+def test_browsers_are_told_to_use_only_https_whatever_server_answers(tmp_path: Path) -> None:
     with serve_both(tmp_path) as (nginx, gunicorn):
         with request(nginx, get("/")) as answer:
             assert answer.count("Strict-Transport-Security: max-age=31536000\r\n") == 1

@@ -16,7 +16,7 @@ from tests.tools.fixtures import server_fixture
 from tests.tools.nginx import serve_nginx
 from tests.tools.serving import Server, serve, wait_until
 
-RETRY_MS = 200  # so that a test need not wait for the usual 2 s
+RETRY_MS = 200  # so that a test does not wait for the usual 2 s
 # Each state of the page's connection, in the order in which it was shown.
 WATCH_CONNECTION = """
   window.states = [];

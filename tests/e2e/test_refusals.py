@@ -1,4 +1,4 @@
-"""Friction 14, in a real Chromium: a page reads why its EventSource was refused, and the browser asks no more."""
+"""Friction 14, in a real Chromium: a page reads why its EventSource was refused, and the browser stops asking."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_page_reads_that_it_must_log_in_and_its_browser_comes_back_once(server
     assert answers(server) == ["200", "204"]
 
 
-def test_a_page_reads_that_its_user_may_not(server: Server, chromium: Chromium) -> None:
+def test_a_page_reads_that_its_user_is_refused(server: Server, chromium: Chromium) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/static/page.css")
     token = mint(JWT_KEY, seconds=600, user="ann", subscribe=["other"])
     page.evaluate(f"document.cookie = 'token={token}; path=/'")

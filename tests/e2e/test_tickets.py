@@ -15,7 +15,7 @@ from tests.tools.fixtures import server_fixture
 from tests.tools.serving import Server, wait_until
 
 JWT_KEY = "j" * 32
-RETRY_MS = 200  # so that a test need not wait for the usual 2 s
+RETRY_MS = 200  # so that a test does not wait for the usual 2 s
 # Two at once, as a page does it that has no cookie yet; each with a ticket of its own, on the same path.
 LISTEN = """
 (async () => {

@@ -85,7 +85,7 @@ def test_a_page_talks_and_says_goodbye(server: Server, chromium: Chromium) -> No
 
 
 def test_a_browser_answers_pings_by_itself(server: Server, chromium: Chromium) -> None:
-    """Twice `stall_seconds` without a word of the page's."""
+    """Wait for twice `stall_seconds` without a message from the page."""
     page = chromium.open(f"http://127.0.0.1:{server.port}/page")
     assert opened(page, f"ws://127.0.0.1:{server.port}/echo") == "open"
     page.evaluate("new Promise((resolve) => setTimeout(resolve, 2000))")

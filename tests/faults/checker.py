@@ -25,7 +25,7 @@ class Outcome(Enum):
 
 
 class Attempt(NamedTuple):
-    """One event that somebody tried to publish."""
+    """One event that a publisher tried to publish."""
 
     channel: str
     number: int
@@ -95,7 +95,7 @@ class Verdict:
         doubled: Received again.
         disordered: Received after one with a higher position; or a publisher's own order was not kept.
         disagreed: Received, or acknowledged again, at another position than elsewhere.
-        phantom: Received, and nobody had tried to publish it.
+        phantom: Received, although no publisher had tried to publish it.
         resurrected: Received, although its publisher was told that it is certainly not stored.
         stray: Of a channel to which the listener does not listen.
         alarms: Gaps with nothing missing.
@@ -256,7 +256,7 @@ def _judge_missing(missing: list[tuple[int, Attempt]], chain: Chain, record: _Re
     noticed: dict[float, int] = {}  # when the log was exchanged: what a listener had when it was told first
     for gap in gaps:
         if gap.replaced is not None:
-            # Whoever comes from a log that is gone must be told, whether something is missing or not. But once.
+            # A listener from a log that is gone must be told once, whether events are missing or not.
             gap.is_needed |= noticed.setdefault(gap.replaced, gap.index) == gap.index
     verdict.alarms += sum(not gap.is_needed for gap in gaps)
 

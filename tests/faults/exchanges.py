@@ -55,7 +55,7 @@ class Exchange(Nemesis):
 
     @abstractmethod
     def exchange(self) -> None:
-        """Do it, and return when nobody writes to the old log any more."""
+        """Do it, and return when no process writes to the old log."""
 
 
 class Restart(Exchange):
@@ -138,7 +138,7 @@ class Promote(Exchange):
 
     Args:
         relay: That address. Its target is the first master.
-        masters: Will hold each replica; whoever made it stops them.
+        masters: Holds each replica. The maker of this object stops them.
     """
 
     goes_back = True

@@ -1,6 +1,6 @@
 """Who publishes and who listens in a run, and writes down what came of it. Judges nothing.
 
-Events have numbers that no other event of the process has, so that whoever gets one knows which it is.
+Events have numbers that no other event of the process has, so that a listener knows which event it got.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Publisher(threading.Thread):
         channels: In turn.
         rate: Events a second; None for as fast as it is answered.
         batch: Events of one request.
-        total: Stops by itself after so many; None for `stop`.
+        total: Number of events after which it stops by itself; None for `stop`.
         is_keyed: Each event has an idempotency key, and a batch is tried until it is stored. Otherwise once.
         size: Characters of padding in each event.
     """
@@ -80,7 +80,7 @@ class Publisher(threading.Thread):
         self._connection: http.client.HTTPConnection | None = None
         self.tried = 0  # events of which it knows what became of them
         self.retries = 0
-        self.turned_away = 0  # nobody accepted the connection
+        self.turned_away = 0  # no worker accepted the connection
         self.slowest = 0.0  # seconds of one batch, with all its retries
         self.refusals: list[Refusal] = []
 
@@ -197,7 +197,7 @@ class Client:
         self.socket.connect_ex(("127.0.0.1", port))
 
     def ask(self) -> None:
-        """Send the request. Raises OSError if nobody accepts."""
+        """Send the request. Raises OSError if no worker accepts."""
         assert self.socket is not None
         self.socket.sendall(self._request)
 
@@ -241,7 +241,7 @@ class Client:
 
     def _take_chunks(self) -> None:
         """A browser does not wait until a chunk is whole, and neither does this."""
-        if self._length is not None:  # no stream: a worker that takes nobody any more
+        if self._length is not None:  # no stream: this worker accepts no listeners
             self._text, self._length, self._raw = self._text + self._raw, self._length - len(self._raw), b""
             self._is_clean = not self._length
             return
@@ -286,7 +286,7 @@ class Client:
 
 
 def gap_of(told: dict[str, object], index: int) -> Gap:
-    """A gap as it came, after so many events."""
+    """A gap, and the number of events before it."""
     channels = told["channels"]
     assert isinstance(channels, list)
     return Gap(index, str(told["reason"]), tuple(channels), str(told["from"]), str(told["to"]), time.monotonic())
@@ -341,7 +341,7 @@ class Listeners(threading.Thread):
         self._selector.close()
 
     def finish(self, seconds: float = 30) -> None:
-        """Wait until each has reached the last that was acknowledged, or for so long; from then on all of it is due."""
+        """Wait until each has reached the last that was acknowledged, or for ``seconds``; from then on all of it is due."""
         last: dict[str, int] = {}
         for attempt in self._history.attempts:
             if attempt.outcome is Outcome.STORED:
@@ -442,4 +442,4 @@ class Follower:
                     if client.status == 200:
                         self.follow(client, lambda: is_enough() or time.monotonic() > deadline)
             except OSError:
-                time.sleep(_PAUSE_SECONDS)  # nobody accepts just now
+                time.sleep(_PAUSE_SECONDS)  # no worker accepts now

@@ -42,7 +42,7 @@ class Nemesis(ABC):
         self.log.append((time.monotonic(), text))
 
     def run(self, times: int, progress: Callable[[], float]) -> None:
-        """Strike so often, at random points of the run.
+        """Strike a number of times, at random points of the run.
 
         Args:
             times: How often.

@@ -18,7 +18,7 @@ def position(number: int, tag: str = "aa") -> str:
 
 
 def run(count: int = 10, chains: int = 1) -> History:
-    """A right history: so many events, and listeners that got them all."""
+    """A right history: a number of events, and listeners that got them all."""
     numbers = list(range(1, count + 1))
     attempts = [Attempt("flow", number, Outcome.STORED, position(number), float(number)) for number in numbers]
     got = [position(number) for number in numbers]
@@ -141,7 +141,7 @@ def test_a_retry_that_is_answered_with_another_position_disagrees() -> None:
     assert judge(history) == Verdict(disagreed=1)
 
 
-def test_what_nobody_published_is_a_phantom() -> None:
+def test_an_event_that_was_not_published_is_a_phantom() -> None:
     history = run()
     history.attempts.pop()
     assert judge(history) == Verdict(phantom=1)
@@ -172,7 +172,7 @@ def test_what_one_does_not_listen_to_is_stray() -> None:
     assert judge(history) == Verdict(stray=1)
 
 
-def test_a_gap_excuses_what_it_names_and_no_more() -> None:
+def test_a_gap_excuses_only_what_it_names() -> None:
     history = run()
     chain = history.chains[0]
     without(chain, 4, 5, 6)
@@ -214,7 +214,7 @@ def wiped() -> History:
     return history
 
 
-def test_a_new_log_begins_its_order_anew_for_who_is_told() -> None:
+def test_a_new_log_begins_a_new_order_for_a_listener_that_is_told() -> None:
     assert judge(wiped()) == Verdict()
     history = wiped()
     history.chains[0].gaps = []
@@ -235,7 +235,7 @@ def test_what_went_with_the_old_log_is_excused_by_being_told() -> None:
     assert judge(history) == Verdict(told=2), "it may be told again as long as it has no new position"
 
 
-def test_what_the_new_log_has_is_due_but_for_what_the_gap_jumps_over() -> None:
+def test_events_of_the_new_log_are_due_except_those_that_the_gap_jumps_over() -> None:
     history = wiped()
     chain = history.chains[0]
     del chain.numbers[6:8], chain.positions[6:8]
@@ -244,7 +244,7 @@ def test_what_the_new_log_has_is_due_but_for_what_the_gap_jumps_over() -> None:
     assert judge(history) == Verdict(told=2)
 
 
-def test_who_is_told_of_a_new_log_is_told_once() -> None:
+def test_a_listener_is_told_of_a_new_log_once() -> None:
     history = wiped()
     chain = history.chains[0]
     chain.gaps.append(chain.gaps[0]._replace(index=8, start=chain.positions[7], at=8.5))

@@ -1,4 +1,4 @@
-"""P1 and P2: acknowledged is stored, and everybody gets it once and in the same order, whoever dies."""
+"""P1 and P2: an acknowledged event is stored, and every listener gets it once and in the same order, whichever process dies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANNEL = ("flow",)
 
 
 class Run:
-    """Publishers and listeners of one channel, and somebody who spoils it."""
+    """Publishers and listeners of one channel, and a nemesis."""
 
     def __init__(self, name: str, store: Store, port: int, events: int) -> None:
         self.history = History()
@@ -36,7 +36,7 @@ class Run:
         return sum(publisher.tried for publisher in self._publishers) / self._events
 
     def through(self, nemesis: Nemesis, times: int) -> None:
-        """Publish everything while it strikes so often, and judge."""
+        """Publish everything while the nemesis strikes, and judge."""
         with self._listeners:
             for publisher in self._publishers:
                 publisher.start()

@@ -1,4 +1,4 @@
-"""P3: a WebSocket client that comes back with the position of each subscription gets every event once, in order, whoever dies."""
+"""P3: a WebSocket client that comes back with the position of each subscription gets every event once, in order, whichever process dies."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Client(threading.Thread):
                     self.connects += 1
                     self._follow(client)
             except (OSError, EOFError, WebSocketException):
-                time.sleep(0.02)  # nobody accepts just now, or it was cut
+                time.sleep(0.02)  # no worker accepts now, or it was cut
 
     def _follow(self, client: JSONSocket) -> None:
         for channel in CHANNELS:

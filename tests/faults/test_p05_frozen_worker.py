@@ -1,4 +1,4 @@
-"""P5: a worker that stands still while trimming passes it: its listeners are told, and nobody else waits for it."""
+"""P5: a worker that stands still while trimming passes it: its listeners are told, and no other listener waits for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HISTORY = 100
 
 
 @on("sqlite", "redis")
-def test_p5_listeners_of_a_frozen_worker_get_a_gap_and_nobody_else_waits(store: Store) -> None:
+def test_p5_listeners_of_a_frozen_worker_get_a_gap_and_no_other_waits(store: Store) -> None:
     history = History()
     path = "/api/v1/stream?channel=flow"
     options = {"workers": 1, "history_events": HISTORY, "WORKER_TIMEOUT": 90}

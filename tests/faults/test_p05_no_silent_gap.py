@@ -1,4 +1,4 @@
-"""P5: what can't be given is said, with its reason, before anything else; and nobody is alarmed who misses nothing."""
+"""P5: what can't be given is said, with its reason, before anything else; and a listener that misses nothing gets no gap."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def told(server: Server, position: str, channel: str) -> str | None:
 
 
 def all_told(server: Server, held: dict[str, str]) -> list[str | None]:
-    """Each of those who hold a position, by channel."""
+    """The holders of a position, by channel."""
     return [told(server, position, channel) for channel, position in held.items()]
 
 
@@ -134,7 +134,7 @@ def all_have_more(history: History, known: list[int]) -> bool:
 
 
 @on("memory", "sqlite", "redis")
-def test_p5_positions_that_nobody_was_given_are_told_from_those_that_somebody_was(store: Store) -> None:
+def test_p5_positions_that_were_never_given_out_are_told_from_those_that_were(store: Store) -> None:
     chance = random.Random(6)
     with store.serve() as server:
         server.publish("flow", 0)

@@ -24,7 +24,7 @@ from tests.tools.tiers import Store, on
 
 AT_ONCE = 20
 LIVE_EVENTS = 200
-# Without them a pass is over before anybody can join during it, and the worst faults do not show.
+# Without them a pass is over before a listener can join during it, and the worst faults do not show.
 CROWD = 600
 RATE = 2000
 HISTORY = 1_000_000  # more than is published on a machine however slow
@@ -43,7 +43,7 @@ class Joining:
         self._began = time.monotonic()
 
     def run(self, count: int, join: Leg) -> None:
-        """So many, a few at a time."""
+        """Publish a number of events, a few at a time."""
 
         def one(seed: int) -> None:
             join(Follower(self.history, *self._channels), random.Random(seed))
@@ -64,7 +64,7 @@ class Joining:
 
 
 def more_of(follower: Follower, count: int) -> Callable[[], bool]:
-    """Whether one has so many more events than now."""
+    """Tell whether a listener has a number of events more than now."""
     enough = len(follower.chain.numbers) + count
     return lambda: len(follower.chain.numbers) >= enough
 
@@ -145,7 +145,7 @@ def test_p6_a_listener_from_a_faster_worker_gets_nothing_twice(store: Store) -> 
         holding = threading.Event()
         stopping = threading.Thread(target=stop_and_go, args=(slow.workers[0], holding), daemon=True)
         resident = Follower(History(), "flow")
-        # Somebody always listens to the slow one, so that it has an audience with frames pending.
+        # A listener always listens to the slow one, so that it has an audience with frames pending.
         with SSEClient(slow.port, resident.path) as client:
             reading = threading.Thread(target=resident.follow, args=(client, holding.is_set), daemon=True)
             reading.start()

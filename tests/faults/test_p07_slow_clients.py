@@ -26,7 +26,7 @@ MOST_BYTES = 1 << 20
 
 @pytest.mark.alone
 @on("sqlite", "redis")
-def test_p7_clients_that_never_read_cost_nobody_else_anything_and_are_cut(store: Store) -> None:
+def test_p7_clients_that_never_read_are_cut_and_cost_other_clients_nothing(store: Store) -> None:
     with (
         store.serve(workers=1, stall_seconds=STALL_SECONDS) as server,
         Crowd(server.port, PATH, READERS),
@@ -55,7 +55,7 @@ def test_p7_clients_that_never_read_cost_nobody_else_anything_and_are_cut(store:
 
 
 def flood(server: Server) -> None:
-    """More than anybody's buffers hold."""
+    """More bytes than all buffers hold."""
     for _ in range(FLOODS):
         server.publish("flow", *FLOOD)
 

@@ -1,4 +1,4 @@
-"""P8: a client that vanished from the network without a word is gone in time, whether something is on its way to it or not; one
+"""P8: a client that vanished silently from the network is gone in time, whether something is on its way to it or not; one
 that is there stays, although packets are lost."""
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def vanish(client: SSEClient) -> None:
 
 
 @on("sqlite")
-def test_p8_clients_that_vanish_without_a_word_are_gone_in_time(store: Store) -> None:
+def test_p8_clients_that_vanish_silently_are_gone_in_time(store: Store) -> None:
     """The broker has no part in it."""
 
     def test() -> None:

@@ -1,4 +1,4 @@
-"""P9: a rolling reload under load. Every stream ends cleanly and comes back in its own time; nobody is refused, and nothing
+"""P9: a rolling reload under load. Every stream ends cleanly and comes back in its own time; no client is refused, and nothing
 that was acknowledged is lost."""
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class HoldTurn(Nemesis):
 
 
 def through(name: str, store: Store, server: Server, nemesis: Nemesis, times: int) -> History:
-    """Two publishers and some streams, while it strikes so often; then the verdict."""
+    """Two publishers and some streams, while the nemesis strikes; then judge."""
     history, began = History(), time.monotonic()
     with Listeners(history, server.port, [("flow",)] * STREAMS) as listeners:
         keyed = Publisher(history, [server.port], rate=500, batch=10)

@@ -47,7 +47,7 @@ def test_p11_nothing_is_left_of_listeners_that_were_cut_at_any_byte(store: Store
 
 
 def come_and_go(server: Server, cuts: int) -> int:
-    """Listeners, and somebody who publishes, until so many connections were cut."""
+    """Run listeners and a publisher, until a number of connections were cut."""
     history = History()
     with (
         CuttingRelay(server.port, random.Random(cuts), 4096) as relay,

@@ -1,4 +1,4 @@
-"""P15: whoever comes back with less than before gets nothing that it may not have now: a position is no key."""
+"""P15: a client that reconnects with fewer rights gets nothing beyond them: a position is not a key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bearer(user: str, *patterns: str) -> dict[str, str]:
 
 
 def codes(server: Server, channels: list[str], position: str, headers: dict[str, str]) -> tuple[int, str]:
-    """How a listener is answered who may not listen."""
+    """Return the answer to a listener without the right to listen."""
     query = "&".join(f"channel={name}" for name in channels)
     status, _, text = server.request("GET", f"/api/v1/stream?{query}", headers=headers | {"Last-Event-ID": position})
     return status, str(json.loads(text)["error"]["code"])

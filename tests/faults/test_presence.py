@@ -49,7 +49,7 @@ def named(block: Block | None) -> tuple[str, str]:
     return block.type, block.json["member"]
 
 
-def test_the_members_of_a_killed_worker_leave_within_its_lease_and_nobody_else_does(workers: Fleet) -> None:
+def test_only_the_members_of_a_killed_worker_leave_and_within_its_lease(workers: Fleet) -> None:
     with ExitStack() as stack:
         door = watch(stack, workers.two, "kill")
         for user in ("ann", "bob"):

@@ -208,7 +208,7 @@ def test_a_user_who_only_listens_is_not_taken_for_the_agent(tmp_path: Path, user
                     assert call(server, "POST", path, {"command": "ping"}, status=202)["id"]
 
 
-def test_whoever_may_broadcast_does_not_command_agents_by_it(two: Server, tmp_path: Path) -> None:
+def test_a_right_to_broadcast_does_not_command_agents(two: Server, tmp_path: Path) -> None:
     with agent(tmp_path, "deaf", two.port) as running:
         running.wait_for("Listens for commands.")
         forged = {"type": "command", "data": {"id": "f0f0f0f0", "command": "set_interval", "args": {"seconds": 60}}}
@@ -274,7 +274,7 @@ def test_without_the_right_to_listen_it_reports_all_the_same(two: Server, tmp_pa
 # What the one who commands is told
 
 
-def test_who_commands_is_told_what_became_of_it(two: Server) -> None:
+def test_a_commander_is_told_the_result_of_its_command(two: Server) -> None:
     def code(name: str, body: Any, query: str = "") -> tuple[int, str]:
         status, _, text = two.request("POST", f"/api/v1/wukongs/{name}/commands{query}", body, BEARER)
         return status, json.loads(text)["error"]["code"]
@@ -349,7 +349,7 @@ def test_an_answer_that_is_no_unicode_is_handed_on(two: Server, tmp_path: Path) 
         assert call(two, "POST", "/wukongs/odd/commands?wait=5", {"command": "status"}, headers) == answer
 
 
-def test_who_waits_is_sent_on_when_the_worker_stops(tmp_path: Path) -> None:
+def test_a_waiting_commander_is_sent_on_when_the_worker_stops(tmp_path: Path) -> None:
     with serve(tmp_path, jwt_key=JWT_KEY) as server:
         call(server, "PUT", "/wukongs/slow/status", {})
         with listener(server, "slow") as client:

@@ -16,7 +16,7 @@ from tests.tools.serving import serve
 
 GROUPS = (1, 2, 3, 4, 5, 6, 7, 9, 10)
 CASES = 301
-# Cases for which any behaviour is right: what comes after a close frame, and codes that nobody has defined.
+# Cases for which any behaviour is right: what comes after a close frame, and undefined codes.
 INFORMATIONAL = 3
 
 

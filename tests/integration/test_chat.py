@@ -1,4 +1,4 @@
-"""The chat over two workers: whoever does something is at one, whoever is told of it at the other, too.
+"""The chat over two workers: one user acts at one worker, and the others are told at both.
 
 The seed's three handlers are joinChatRoom, sendChatMessage and getChatRoomUsers; tests with these names are theirs.
 """
@@ -28,7 +28,7 @@ workers = fleet_fixture(app="wsgi:app", **CHAT)
 
 
 def of(user: str) -> dict[str, str]:
-    """The header of somebody who may do all in every room."""
+    """The header of a user with all rights in every room."""
     return token(user, subscribe=RIGHTS, publish=RIGHTS)
 
 
@@ -61,8 +61,8 @@ def present(server: Server, room: str) -> list[str]:
 # The seed
 
 
-def test_join_chat_room_tells_everybody_once_who_comes_and_who_goes(workers: Fleet) -> None:
-    """Three tabs over two workers are one person, and a tab that is closed is nobody who leaves."""
+def test_join_chat_room_tells_all_members_once_who_comes_and_who_goes(workers: Fleet) -> None:
+    """Three tabs over two workers are one person, and closing one tab does not count as leaving."""
     with ExitStack() as stack:
         door = enter(stack, workers.two, "tabs", "door")
         assert named(door.take(2)[1]) == ("user-join", "door")
@@ -90,7 +90,7 @@ def wait_for_members(server: Server, room: str, expected: dict[str, int]) -> Non
     wait_until(lambda: found() == expected, 5, str(expected))
 
 
-def test_send_chat_message_reaches_everybody_in_the_same_order(workers: Fleet) -> None:
+def test_send_chat_message_reaches_all_members_in_the_same_order(workers: Fleet) -> None:
     with ExitStack() as stack:
         clients = [enter(stack, server, "order", user) for server in workers for user in ("ann", "bob")]
         positions = []
@@ -108,7 +108,7 @@ def test_send_chat_message_reaches_everybody_in_the_same_order(workers: Fleet) -
         assert abs(timestamp - int(blocks[0].id.partition("-")[0])) < 5000
 
 
-def test_get_chat_room_users_lists_everybody_of_all_workers_once(workers: Fleet) -> None:
+def test_get_chat_room_users_lists_each_member_of_all_workers_once(workers: Fleet) -> None:
     with ExitStack() as stack:
         for server, user in ((workers.one, "ann"), (workers.two, "ann"), (workers.two, "小明"), (workers.one, "bob")):
             enter(stack, server, "crowd", user)
@@ -155,7 +155,7 @@ def test_a_name_is_one_person_composed_or_not_with_a_token_too(workers: Fleet) -
 # Coming in, and coming back
 
 
-def test_who_comes_in_is_given_the_last_fifty_messages_and_who_is_there_first(workers: Fleet) -> None:
+def test_a_new_member_gets_the_last_fifty_messages_and_the_members_first(workers: Fleet) -> None:
     positions = say(workers.one, "past", "ann", *(str(n) for n in range(55)))
     with ExitStack() as stack:
         enter(stack, workers.one, "past", "ann")
@@ -169,13 +169,13 @@ def test_who_comes_in_is_given_the_last_fifty_messages_and_who_is_there_first(wo
         ]
         assert past["messages"][0].keys() == {"id", "room", "user", "verified", "message", "timestamp"}
         assert (past["room"], past["users"], past["count"]) == ("past", ["ann"], 1)
-        # Nobody's coming is told again: that Ann came was before.
+        # No coming is told again: Ann came before.
         assert named(bob.take(1)[0]) == ("user-join", "bob")
         say(workers.one, "past", "ann", "live")
         assert said(bob, 1) == [("ann", "live")]
 
 
-def test_who_comes_back_gets_what_was_missed_from_the_other_worker_and_nothing_twice(workers: Fleet) -> None:
+def test_a_member_that_comes_back_gets_missed_events_from_the_other_worker_once(workers: Fleet) -> None:
     with ExitStack() as stack:
         bob = enter(stack, workers.one, "back", "bob")
         assert [block.type for block in bob.take(2)] == ["history", "user-join"]
@@ -192,7 +192,7 @@ def test_who_comes_back_gets_what_was_missed_from_the_other_worker_and_nothing_t
         assert [block.json.get("message") for block in told] == ["missed", None, "live"]
 
 
-def test_who_can_not_be_given_what_was_missed_is_told_so_and_comes_in_anew(workers: Fleet) -> None:
+def test_a_member_whose_missed_events_are_gone_is_told_so_and_comes_in_again(workers: Fleet) -> None:
     say(workers.one, "gap", "ann", "before")
     with SSEClient(
         workers.two.port, "/api/v1/chat/gap/stream", headers=of("bob"), last_event_id="1-0-00000000"
@@ -277,7 +277,7 @@ def test_typing_is_told_once_a_second_and_is_no_part_of_the_past(workers: Fleet)
 # Who may
 
 
-def test_nobody_comes_or_speaks_in_anothers_name(workers: Fleet) -> None:
+def test_a_user_can_not_come_or_speak_in_the_name_of_another(workers: Fleet) -> None:
     for method, path, body in (
         ("GET", "/chat/lobby/stream?user=bob", None),
         ("POST", "/chat/lobby/message", {"user": "bob", "message": "I am Bob"}),
@@ -287,7 +287,7 @@ def test_nobody_comes_or_speaks_in_anothers_name(workers: Fleet) -> None:
     call(workers.one, "POST", "/chat/lobby/message", {"user": "ann", "message": "I am Ann"}, of("ann"), 201)
 
 
-def test_who_may_speak_in_a_room_can_not_put_words_into_its_channel(workers: Fleet) -> None:
+def test_a_right_to_speak_in_a_room_does_not_publish_to_its_channel(workers: Fleet) -> None:
     """A grant on `chat.*` is no grant on what the room is made of."""
     forged = {"channel": "chatroom:forged", "data": {"user": "bob", "verified": True, "message": "I am Bob"}}
     assert call(workers.one, "POST", "/events", forged, of("ann"), 403)["error"]["code"] == "not_granted"
@@ -318,7 +318,7 @@ def test_a_closed_room_is_closed(workers: Fleet, headers: dict[str, str], method
     assert answer["error"]["code"] == code
 
 
-def test_who_has_no_token_is_marked_and_is_not_taken_for_who_has_one(workers: Fleet) -> None:
+def test_a_member_without_a_token_is_marked_and_not_confused_with_one_with_a_token(workers: Fleet) -> None:
     """In rooms that are open to all; and only because this service lets them speak, too."""
     with ExitStack() as stack:
         ann = enter(stack, workers.one, "open", "ann")
@@ -363,7 +363,7 @@ def test_without_a_token_one_listens_where_it_is_open_and_speaks_nowhere(tmp_pat
 # What is sent
 
 
-def test_a_flood_is_told_when_to_go_on_and_stops_nobody_else(tmp_path: Path) -> None:
+def test_a_flood_is_told_when_to_go_on_and_stops_no_other_user(tmp_path: Path) -> None:
     with fleet(tmp_path, app="wsgi:app", chat_rate=1, constants={CHAT_BURST_SECONDS: 3}, chat_anonymous=1) as workers:
         path, body = "/api/v1/chat/flood/message", {"message": "x"}
         answers = [workers.one.request("POST", path, body, of("ann")) for _ in range(6)]
@@ -382,7 +382,7 @@ def test_a_flood_is_told_when_to_go_on_and_stops_nobody_else(tmp_path: Path) -> 
         assert 429 in statuses
 
 
-def test_a_message_that_is_sent_again_is_the_same_one_and_nobody_elses(workers: Fleet) -> None:
+def test_a_message_that_is_sent_again_is_the_same_one_of_the_same_sender(workers: Fleet) -> None:
     with ExitStack() as stack:
         client = enter(stack, workers.two, "again", "cyd")
         first, second, other = (
@@ -440,7 +440,7 @@ def test_a_token_whose_user_is_no_name_comes_in_nowhere(workers: Fleet) -> None:
     assert answer["error"]["code"] == "user_name"
 
 
-def test_who_is_revoked_leaves_the_room(workers: Fleet) -> None:
+def test_a_revoked_member_leaves_the_room(workers: Fleet) -> None:
     with ExitStack() as stack:
         door = enter(stack, workers.two, "revoked", "door")
         assert named(door.take(2)[1]) == ("user-join", "door")

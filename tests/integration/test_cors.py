@@ -20,7 +20,7 @@ API = ("/api/v1/", "/v1/")
 ANY = "x"
 
 
-# Nobody may listen without a token, so that every route has an error to answer.
+# Listening needs a token here, so that every route has an error to answer.
 server = server_fixture(app="tests.apps.operated:app", allowed_origins=PAGE, anonymous_channels="")
 
 
@@ -132,7 +132,7 @@ def test_an_answer_of_every_kind_can_be_read(
     assert "Retry-After" in answer[1]["access-control-expose-headers"]
 
 
-def test_who_publishes_too_fast_can_read_when_to_try_again(tmp_path: Path) -> None:
+def test_a_page_that_publishes_too_fast_can_read_when_to_try_again(tmp_path: Path) -> None:
     limits = {"publish_rate_per_address": 1, "constants": {BURST_SECONDS: 1}}
     with serve(tmp_path, allowed_origins=PAGE, **limits) as server:
         answers = [

@@ -126,7 +126,7 @@ def test_a_worker_that_had_no_listener_yet_takes_none_on_its_way_out(tmp_path: P
     with serve(tmp_path, app="tests.apps.operated:app", retry_ms=100) as server:
         (old,) = server.workers
         os.kill(old, signal.SIGTERM)
-        time.sleep(0.2)  # it has said goodbye to nobody by now, and accepts still
+        time.sleep(0.2)  # it has closed no stream yet, and still accepts
         with contextlib.ExitStack() as clients:
             asked = []
             deadline = time.monotonic() + 1.5

@@ -46,7 +46,7 @@ def test_a_page_of_a_name_that_its_owner_pointed_here_reads_nothing(tmp_path: Pa
 @pytest.mark.parametrize(
     "host", ["localhost", "127.0.0.1:8000", "[::1]:8000", "x", "app:8000", "a.localhost", "192.0.2.1"]
 )
-def test_a_name_that_nobody_can_own_needs_no_setting(tmp_path: Path, host: str) -> None:
+def test_a_name_that_can_not_be_owned_needs_no_setting(tmp_path: Path, host: str) -> None:
     with serve(tmp_path) as server:
         assert status_of(server, "/api/v1/wukongs", host) == 200
         assert (websocket_status(server, host), stream_status(server, host)) == (101, 200)
@@ -109,7 +109,7 @@ def test_links_redirects_and_the_document_have_the_prefix(tmp_path: Path) -> Non
         assert "evil.example" not in text
 
 
-def test_without_a_proxy_nobody_sets_a_prefix(tmp_path: Path) -> None:
+def test_without_a_proxy_a_client_sets_no_prefix(tmp_path: Path) -> None:
     with serve(tmp_path) as server:
         for name, value in (("X-Forwarded-Prefix", "/hub"), ("SCRIPT_NAME", "/hub"), ("SCRIPT_NAME", "//hub.example")):
             assert b"hub" not in server.request("GET", "/", headers={name: value})[2], name

@@ -1,4 +1,4 @@
-"""The hub's routes over two workers: what is done at one holds at the other; and who may not, is told why."""
+"""The hub's routes over two workers: what is done at one holds at the other, and a refused client is told why."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_ticket_is_for_who_is_known_and_came_without_one(workers: Fleet) -> No
         call(workers.one, "POST", "/tickets", body, token("ann"), 400)
 
 
-# Who may not
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_each_way_to_look_needs_its_own_grant(workers: Fleet, path: str, missing
     call(workers.one, "GET", path, headers=token("ann", subscribe=[missing]))
 
 
-def test_one_who_may_send_to_a_single_user_may_not_send_to_others(workers: Fleet) -> None:
+def test_a_right_to_send_to_a_single_user_does_not_reach_others(workers: Fleet) -> None:
     bearer = token("ann", publish=["user:bob", "chat.*"])
     call(workers.one, "POST", "/users/bob/events", {"data": 1}, bearer, 201)
     call(workers.one, "POST", "/users/bobby/events", {"data": 1}, bearer, 403)
@@ -238,7 +238,7 @@ def test_one_who_may_send_to_a_single_user_may_not_send_to_others(workers: Fleet
     call(workers.one, "POST", "/events", {"channels": ["chat.1", "b"], "data": 1}, bearer, 403)
 
 
-def test_who_may_listen_to_something_may_listen_to_all_and_nobody_else(tmp_path: Path) -> None:
+def test_only_a_client_that_may_listen_to_something_may_listen_to_all(tmp_path: Path) -> None:
     with fleet(tmp_path, anonymous_channels="") as workers:
         assert call(workers.one, "GET", "/stream?channel=all", headers={}, status=401)["error"]["code"] == "no_grant"
         for headers in (token("ann"), token(subscribe=["a"])):

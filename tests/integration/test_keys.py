@@ -78,7 +78,7 @@ def test_a_key_is_the_users_over_all_of_their_tokens_and_over_websocket(two: Ser
         assert ann.ask(publish | {"data": 1})["result"] == {"position": position}
         assert ann.ask(publish | {"data": 2})["code"] == "idempotency_conflict"
         assert bob.ask(publish | {"data": 1})["result"]["position"] != position
-    # Neither the password's keys, nor those of tokens without a user, are anybody else's.
+    # Neither the password's keys, nor those of tokens without a user, belong to another sender.
     for headers in (BEARER, token(**ORDERS), token(**ORDERS)):
         assert call(two, "POST", "/events", event, headers, status=201)["positions"][0] != position
     assert history(two, "both") == [1] * 5

@@ -66,7 +66,7 @@ def connect(client: socket.socket, left_behind: str) -> None:
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("left_behind", LEFT_BEHIND)
 def test_client_that_leaves_is_noticed_whatever_it_left_behind(server: Server, left_behind: str, how: str) -> None:
-    """Bug F12: bytes that nobody reads hid it until the next heartbeat."""
+    """Bug F12: unread bytes hid it until the next heartbeat."""
     assert listeners(server) == 0
     with contextlib.closing(socket.create_connection(("127.0.0.1", server.port))) as client:
         connect(client, left_behind)

@@ -1,4 +1,4 @@
-"""Bug F4, friction 8: a log in memory is of one worker, however the app is wrapped, and whoever started the second one."""
+"""Bug F4, friction 8: a log in memory is for one worker, however the app is wrapped, and whatever started the second one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The OpenAPI document says what the service does: asked at random, by a tool that reads nothing else.
 
 Streams never end, so the tool always asks them with ``Last-Event-ID: end``: with that, what would be a stream is
-answered 204, and what is refused is refused as ever. Their success is what all other tests of streams are about.
+answered 204, and refusals are as usual. Their success is what all other tests of streams are about.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def document(documented: Server) -> Any:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("headers", [BEARER, {}], ids=["everything", "nothing"])
-def test_whoever_may_do_everything_or_nothing_gets_what_is_documented(
+def test_clients_with_all_rights_and_with_none_get_documented_answers(
     documented: Server, tmp_path: Path, headers: dict[str, str]
 ) -> None:
     options = [f"--header={name}:{value}" for name, value in (headers | {"Last-Event-ID": "end"}).items()]
@@ -117,7 +117,7 @@ def test_a_right_that_is_documented_is_asked_before_query_and_body_are_read(docu
 
 
 def test_what_succeeds_for_who_is_connected_is_as_documented(documented: Server, document: Any) -> None:
-    """A tool that reads the document alone has nobody connected."""
+    """A tool that reads the document alone has no connected listener."""
     bearer = token("ann", subscribe=["*"], meta={"name": "Ann"})
     with listen(documented, "channel=a&channel=b", bearer) as client:
         id = connect(client)
@@ -151,7 +151,7 @@ def test_no_request_of_this_module_made_a_500(documented: Server) -> None:
 def test_a_start_without_docstrings_says_that_the_document_describes_nothing(
     tmp_path: Path, level: str, is_told: bool
 ) -> None:
-    """Bug F17: under ``-OO`` summaries and descriptions were gone without a word."""
+    """Bug F17: under ``-OO`` summaries and descriptions were missing silently."""
     with serve(tmp_path, PYTHONOPTIMIZE=level) as server:
         operations = [
             operation

@@ -112,7 +112,7 @@ def test_its_bytes_are_those_of_the_body_from_the_first_to_the_goodbye(tmp_path:
     assert (line["reason"], line["events"], line["bytes"]) == ("draining", 1, len(body))
 
 
-def test_a_service_that_is_to_be_quiet_writes_no_line(tmp_path: Path) -> None:
+def test_a_quiet_service_writes_no_line(tmp_path: Path) -> None:
     with serve(tmp_path, app=APP, log_level="warning") as server:
         with SSEClient(server.port, "/listen/quiet") as client:
             client.until("connected")

@@ -1,6 +1,6 @@
 """Every call that the guide of the seed shows has its counterpart here; docs/api.md has the table, with these tests' names.
 
-Whatever sends is asked of one worker, and whoever listens is on the other.
+Requests that send go to one worker, and the listeners are on the other.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def test_send_sse_to_client_reaches_one_connection_on_the_other_worker(workers: 
         mine = one.take(3)
         assert [block.json for block in mine] == [1, "you", 2]
         assert (mine[1].position, mine[1].type) == (answer["position"], "notification")
-        # The frames of the others are the same bytes as ever, shared by all.
+        # The frames of the others are unchanged, and shared by all.
         others = [second.take(2), third.take(2)]
         assert [[block.text for block in blocks] for blocks in others] == [[mine[0].text, mine[2].text]] * 2
 
@@ -137,7 +137,7 @@ def test_send_sse_to_channels_is_one_event_in_each_all_or_none(workers: Fleet) -
 
 
 def test_send_to_a_user_reaches_all_their_connections_on_all_workers(workers: Fleet) -> None:
-    """The seed's channel "user-" + id, but that nobody can listen to somebody else's."""
+    """The seed's channel "user-" + id, except that a user can't listen to another user's channel."""
     ann, bob = token("ann", subscribe=["*"]), token("bob", subscribe=["*"])
     with (
         listen(workers.one, "channel=x", ann) as laptop,
@@ -333,7 +333,7 @@ def test_binary_data_arrives_as_base64(workers: Fleet) -> None:
         }
 
 
-def test_recover_a_view_that_raises_harms_nobody_else(workers: Fleet) -> None:
+def test_recover_a_view_that_raises_harms_no_other_listener(workers: Fleet) -> None:
     with (
         listen(workers.two, "channel=lobby") as plain,
         SSEClient(workers.two.port, "/panics-within") as viewed,

@@ -89,7 +89,7 @@ def test_a_path_writes_no_line_of_its_own_into_the_access_log(server: Server) ->
 
 
 def test_one_who_comes_and_goes_writes_a_short_line(server: Server) -> None:
-    """sec, "Weak": with 32 names of 118 characters each it was 4.4 kB, and nobody asked for a token."""
+    """sec, "Weak": with 32 names of 118 characters each it was 4.4 kB, and no token was needed."""
     names = [f"{number:02}{'x' * 116}" for number in range(32)]
     before = len(server.log)
     with SSEClient(server.port, "/api/v1/stream?" + "&".join(f"channel={name}" for name in names)) as client:

@@ -54,7 +54,7 @@ def commander(name: str) -> dict[str, str]:
 
 
 def fill(server: Server, headers: dict[str, str], stack: ExitStack, many: int) -> list[socket.socket]:
-    """So many waits, and more until there is no place for another one: who asks for that takes a place for a moment, and one
+    """Start a number of waits, and more until there is no place for another: a request for it takes a place for a moment, and one
     that comes then is refused."""
     socks = [wait_of(server, headers) for _ in range(many)]
     deadline = time.monotonic() + 20

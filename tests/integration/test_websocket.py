@@ -41,7 +41,7 @@ def test_fragments_are_one_message_and_a_ping_between_them_is_answered_at_once(s
         assert client.hear() == "one message"
 
 
-def test_a_connection_is_compressed_by_nobody_unless_that_is_asked_for(server: Server) -> None:
+def test_a_connection_is_not_compressed_unless_configured(server: Server) -> None:
     with WSClient(server.port, "/echo", OFFER) as client:
         assert client.status == 101
         assert "sec-websocket-extensions" not in client.headers

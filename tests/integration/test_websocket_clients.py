@@ -113,7 +113,7 @@ compressing = server_fixture(app=APP, websocket_compression=1)
 # Compression
 
 
-def test_who_offers_compression_gets_it_where_it_is_on(compressing: Server) -> None:
+def test_a_client_that_offers_compression_gets_it_if_it_is_on(compressing: Server) -> None:
     messages = ["", "hello", "κόσμε 🙂 " * 1000, "x" * 131_072, b"\x00\xff" * 5000, os.urandom(131_072)]
     for window in ({}, {"client_max_window_bits": 9, "server_max_window_bits": 9}):
         offers = [ClientPerMessageDeflateFactory(**window)]

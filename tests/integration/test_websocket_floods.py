@@ -1,4 +1,4 @@
-"""Bad clients: the one connection ends, with its code where the client can still be told, and counted. Everybody else goes on.
+"""Bad clients: the one connection ends, with its code where the client can still be told, and counted. All other clients go on.
 
 Promised: others' p99 below 200 ms, and the worker grows by less than 50 MB. The time is asserted at five times that, because
 the machine has other things to do.
@@ -108,7 +108,7 @@ def test_a_million_empty_fragments_end_at_the_bound(server: Server) -> None:
     wait_until(lambda: closed(server, "too_many_fragments") + closed(server, "too_fast") == before + 1, 5)
 
 
-def test_a_million_empty_fragments_where_they_are_allowed_stop_nobody(server: Server) -> None:
+def test_a_million_empty_fragments_where_they_are_allowed_stop_no_other_client(server: Server) -> None:
     """A route whose bounds let them all through: what is left is that each turn is short."""
     with others_go_on(server, "1 000 000 empty fragments, allowed"), WSClient(server.port, "/", timeout=60) as client:
         client.send(TEXT, b"begin", fin=False)
@@ -164,7 +164,7 @@ def test_199_kb_that_are_200_mb_are_told_1009(compressing: Server, path: str) ->
     wait_until(lambda: closed(compressing, "too_large") == before + 30, 5)
 
 
-def test_small_bombs_without_end_stop_nobody(compressing: Server) -> None:
+def test_endless_small_bombs_stop_no_other_client(compressing: Server) -> None:
     """Each message is as large as one may be, and 200 bytes on the wire."""
     stream = zlib.compressobj(9, wbits=-15)
     small = (stream.compress(b"x" * 131_072) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -188,7 +188,7 @@ def test_pings_without_end_are_told_1008(server: Server) -> None:
     wait_until(lambda: closed(server, "too_fast") == before + 1, 5)
 
 
-def test_pings_whose_answers_nobody_reads_wait_as_one(server: Server) -> None:
+def test_pings_with_unread_answers_wait_as_one(server: Server) -> None:
     """Where any number is allowed: the last pong alone waits, and then the client has stalled."""
     before = closed(server, "stalled")
     with others_go_on(server, "pings, pongs not read"), WSClient(server.port, "/", receive_buffer=4096) as client:
@@ -254,7 +254,7 @@ def test_a_writer_without_end_into_a_handler_that_never_reads_has_to_wait(server
     wait_until(lambda: closed(server, "limit") == before + 1, 5)
 
 
-def test_twenty_bad_clients_at_once_stop_nobody(server: Server) -> None:
+def test_twenty_bad_clients_at_once_stop_no_other_client(server: Server) -> None:
     """Each comes again as soon as it is thrown out."""
     is_over = threading.Event()
 

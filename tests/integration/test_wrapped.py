@@ -60,7 +60,7 @@ def come_and_go(server: Server, path: str, kind: str) -> None:
 
 
 def settled(server: Server) -> dict[str, Any]:
-    """What the worker holds with nobody there but us."""
+    """What the worker holds while only this test is connected."""
     first = inspect(server)
     wait_until(lambda: all(inspect(server)["descriptors"] <= first["descriptors"] for _ in range(3)), 10)
     return inspect(server)

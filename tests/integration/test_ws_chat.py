@@ -1,4 +1,4 @@
-"""The chat over WebSocket, two workers: whoever does something is at one, whoever is told of it at the other, too; some by SSE.
+"""The chat over WebSocket, two workers: one user acts at one worker, and the others are told at both; some by SSE.
 
 The rows of the seed (004) are ChatRoom's Join, Leave and Broadcast, and the two pumps; tests with these names are theirs.
 """
@@ -32,7 +32,7 @@ workers = fleet_fixture(app="tests.apps.inspected:app", **CHAT)
 
 
 def of(user: str, **claims: Any) -> dict[str, str]:
-    """The header of somebody who may do all in every room."""
+    """The header of a user with all rights in every room."""
     return token(user, subscribe=RIGHTS, publish=RIGHTS, **claims)
 
 
@@ -123,7 +123,7 @@ def test_seed_004_join_and_leave_are_told_once_for_tabs_over_websocket_and_sse(w
 
 
 def users(server: Server, room: str, count: int) -> list[str]:
-    """Who is there, once they are so many: the register is written behind."""
+    """Return the members, once the register has a number of them: it is written later."""
     return list(
         wait_until(
             lambda: (
@@ -178,7 +178,7 @@ def test_the_last_fifty_messages_and_who_is_there_come_first(workers: Fleet) -> 
         assert door.until("message")
 
 
-def test_who_comes_back_with_a_position_gets_exactly_what_was_missed_at_the_other_worker(workers: Fleet) -> None:
+def test_a_client_with_a_position_gets_exactly_the_missed_events_at_the_other_worker(workers: Fleet) -> None:
     with ExitStack() as stack:
         ann = enter(stack, workers.one, "resume", "ann")
         say(workers.two, "resume", "bob", "0", "1")
@@ -299,13 +299,13 @@ def test_a_missing_user_is_400_before_the_handshake(workers: Fleet) -> None:
     assert refused(workers.one, "/ws/chat/a:b?user=ann", of("ann")).response.status_code == 400
 
 
-def test_who_may_not_listen_is_refused_before_the_handshake(workers: Fleet) -> None:
+def test_a_client_without_the_right_to_listen_is_refused_before_the_handshake(workers: Fleet) -> None:
     assert refused(workers.one, "/ws/chat/lobby?user=ann", {}).response.status_code == 401
     assert refused(workers.one, "/ws/chat/lobby", token("ann", subscribe=["x"])).response.status_code == 403
     assert refused(workers.one, "/ws/chat/lobby?user=bob", of("ann")).response.status_code == 403
 
 
-def test_who_may_listen_and_not_speak_is_told_so_and_goes_on_to_listen(workers: Fleet) -> None:
+def test_a_client_that_may_only_listen_is_told_so_and_goes_on_to_listen(workers: Fleet) -> None:
     headers = token("ann", subscribe=RIGHTS)
     with JSONSocket(workers.one, "/ws/chat/quiet", headers) as ann:
         assert ann.ask({"type": "message", "message": "x"})["code"] == "not_granted"
@@ -335,7 +335,7 @@ def test_a_plain_request_is_told_to_speak_websocket(workers: Fleet) -> None:
 # The end
 
 
-def test_who_is_revoked_or_kicked_leaves_with_a_code_of_its_own(workers: Fleet) -> None:
+def test_a_revoked_or_kicked_client_leaves_with_a_code_of_its_own(workers: Fleet) -> None:
     with ExitStack() as stack:
         door = enter(stack, workers.two, "out", "door")
         gone = enter(stack, workers.one, "out", "gone")
@@ -370,7 +370,7 @@ def test_a_drain_says_1012_and_who_comes_back_elsewhere_has_missed_nothing(tmp_p
         assert "Traceback" not in workers.one.log
 
 
-def test_who_was_at_a_killed_worker_comes_back_at_the_other_and_has_missed_nothing(tmp_path: Path) -> None:
+def test_a_client_of_a_killed_worker_comes_back_at_the_other_and_misses_nothing(tmp_path: Path) -> None:
     with fleet(tmp_path, app="wsgi:app", presence_lease_seconds=2, constants={GRACE_SECONDS: 1}) as workers:
         with ExitStack() as stack:
             ann = enter(stack, workers.one, "killed", "ann")
@@ -387,7 +387,7 @@ def test_who_was_at_a_killed_worker_comes_back_at_the_other_and_has_missed_nothi
             assert [one.get("message") for one in told] == ["meanwhile", "after"]
 
 
-def test_a_slow_reader_gets_everything_in_order_and_holds_up_nobody(tmp_path: Path) -> None:
+def test_a_slow_reader_gets_everything_in_order_and_delays_no_other_client(tmp_path: Path) -> None:
     with (
         fleet(tmp_path, app="tests.apps.inspected:app", constants={CHAT_BURST_SECONDS: 1000}) as workers,
         JSONSocket(workers.one, "/ws/chat/slow", of("slow"), receive_buffer=4096) as slow,
@@ -439,7 +439,7 @@ def test_thirty_who_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
                 if number % 3 == 1:
                     ws.send(b"binary")
                 elif number % 3 == 2:
-                    ws.ws.socket.close()  # without a word
+                    ws.ws.socket.close()  # without a close frame
 
         come_and_go(0)
         wait_until(lambda: held()["listeners"] == 0, 10, "the first to leave")

@@ -130,7 +130,7 @@ def test_this_machine_answers_commands_itself_and_refuses_what_it_can_not(worker
         assert (refusal["type"], refusal["result"]["ok"]) == ("reply", False)
 
 
-def test_who_is_not_there_to_obey_is_an_error(workers: Fleet) -> None:
+def test_a_command_to_an_absent_agent_is_an_error(workers: Fleet) -> None:
     report(workers.one, "deaf", cpu_percent=1)
     with ExitStack() as stack:
         console = open_console(stack, workers.two, "deaf")
@@ -232,7 +232,7 @@ def test_bad_input_is_an_error_and_the_connection_stays(workers: Fleet) -> None:
         assert console.until("status")
 
 
-def test_who_asks_too_much_is_closed_with_1008(workers: Fleet) -> None:
+def test_a_client_that_asks_too_much_is_closed_with_1008(workers: Fleet) -> None:
     with ExitStack() as stack:
         console = open_console(stack, workers.one, "host")
         for _ in range(40):
@@ -243,7 +243,7 @@ def test_who_asks_too_much_is_closed_with_1008(workers: Fleet) -> None:
 # Who may
 
 
-def test_unknown_is_404_and_who_may_not_is_401_or_403_before_the_handshake(workers: Fleet) -> None:
+def test_unknown_is_404_and_a_missing_right_is_401_or_403_before_the_handshake(workers: Fleet) -> None:
     watcher = token("ann", **WATCHER)
     assert refused(workers.one, "/ws/wukong/nobody", watcher).response.status_code == 404
     assert refused(workers.one, "/ws/wukong/a:b", watcher).response.status_code == 404
@@ -253,7 +253,7 @@ def test_unknown_is_404_and_who_may_not_is_401_or_403_before_the_handshake(worke
     assert refused(workers.one, "/ws/wukong/host", foreign).response.status_code == 403
 
 
-def test_who_may_watch_and_not_command_is_told_so(workers: Fleet) -> None:
+def test_a_client_that_may_only_watch_is_told_so(workers: Fleet) -> None:
     with ExitStack() as stack:
         console = open_console(stack, workers.one, "host", WATCHER)
         assert console.ask({"type": "command", "command": "uptime"})["code"] == "not_granted"
@@ -291,7 +291,7 @@ def test_thirty_consoles_that_come_and_go_leave_nothing_behind(tmp_path: Path) -
                 if number % 3 == 1:
                     console.send(b"binary")
                 elif number % 3 == 2:
-                    console.ws.socket.close()  # without a word
+                    console.ws.socket.close()  # without a close frame
 
         come_and_go(0)
         wait_until(lambda: held()["listeners"] == 0, 10, "the first to leave")

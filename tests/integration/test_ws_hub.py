@@ -70,7 +70,7 @@ class Hub(JSONSocket):
         return message
 
     def events(self, count: int) -> list[Any]:
-        """The data of so many events."""
+        """Return the data of a number of events."""
         return [message["data"] for message in self.take(count, "event")]
 
 
@@ -121,7 +121,7 @@ def test_what_one_publishes_here_is_heard_on_the_other_worker(workers: Fleet) ->
         assert hearer.events(2) == [[1, {"x": None}], 3]
 
 
-def test_who_may_do_what_is_decided_by_the_grant(workers: Fleet) -> None:
+def test_the_grant_decides_what_a_client_may_do(workers: Fleet) -> None:
     with Hub(workers.one, token("ann", subscribe=["mine.{sub}"], publish=["out.*"])) as client:
         assert client.refused("subscribe", channel="other") == "not_granted"
         assert client.refused("subscribe", channels=["mine.ann", "mine.bob"]) == "not_granted"
@@ -339,7 +339,7 @@ def test_one_comes_in_by_token_cookie_ticket_or_key(workers: Fleet, way: str) ->
         assert turned_away(workers.one, {}, query) == (401, "ticket_spent")
 
 
-def test_who_may_not_come_in_is_told_by_http(workers: Fleet) -> None:
+def test_a_refused_client_is_told_by_http(workers: Fleet) -> None:
     cookie = {"Cookie": "token=" + token("ann", **ANN)["Authorization"].removeprefix("Bearer ")}
     assert turned_away(workers.one, {"Authorization": "Bearer nonsense"}) == (401, "token_malformed")
     assert turned_away(workers.one, {"Origin": "https://evil.example"}) == (403, "origin")
@@ -420,7 +420,7 @@ def test_a_drain_says_when_to_come_back_and_not_the_same_to_everyone(tmp_path: P
         assert len(waits) > 5
 
 
-def test_whoever_leaves_leaves_nothing_behind(workers: Fleet) -> None:
+def test_a_client_that_leaves_leaves_nothing_behind(workers: Fleet) -> None:
     def inspect() -> dict[str, Any]:
         return dict(workers.one.get_json("/inspect"))
 

@@ -1,4 +1,4 @@
-"""Wukongs: real figures, once a machine, and only while somebody listens."""
+"""Wukongs: real figures, once a machine, and only while a client listens."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def events_of(folder: Path, type: str) -> int:
 
 @contextmanager
 def turn_to_write(folder: Path) -> Iterator[None]:
-    """While it is held nobody else writes to the log: a publish is refused, certainly not stored."""
+    """While it is held no other process writes to the log: a publish is refused, certainly not stored."""
     with (folder / "instance" / "simulcast.db.lock").open("r+b") as file:
         wait_until(lambda: took_lock(file), 10, "the turn")
         yield
@@ -112,7 +112,7 @@ def test_a_bad_report_is_refused(server: Server) -> None:
     assert server.request("GET", "/api/v1/wukongs/a")[0] == 404, "a refused report leaves nothing"
 
 
-def test_one_worker_samples_and_only_while_somebody_listens(tmp_path: Path) -> None:
+def test_one_worker_samples_and_only_while_a_client_listens(tmp_path: Path) -> None:
     with serve(tmp_path, workers=2) as server:
         server.get_json("/readyz")
         assert events_of(tmp_path, "status") == 0
@@ -252,7 +252,7 @@ def test_names_have_a_bound_and_one_that_is_silent_for_a_month_goes(tmp_path: Pa
         assert names == {"new", *(f"many-{number:06}" for number in range(5, 20))}
 
 
-def test_the_name_of_a_worker_that_has_ended_is_nobodys(server: Server) -> None:
+def test_the_name_of_a_worker_that_has_ended_is_free(server: Server) -> None:
     for name in ("worker-4000000000", server.get_json("/api/v1/wukongs/host")["name"] + "-worker-1"):
         assert server.request("PUT", f"/api/v1/wukongs/{name}/status", {}, BEARER)[0] == 409
         assert server.request("GET", f"/api/v1/wukongs/{name}")[0] == 404, "process 1 is no worker of this server"
@@ -272,7 +272,7 @@ MANY = 100_000
 
 
 def add_wukongs(folder: Path, count: int, reported_ms: int) -> None:
-    """Into the table at once; so many reports would take a while."""
+    """Write rows into the table directly; reports would take a while."""
     data = json.dumps({"cpu_percent": 12.5, "load": [0.1, 0.2, 0.3], "memory_total_bytes": 8 << 30, "note": "x" * 40})
     row = {"data": data, "reported_ms": reported_ms, "is_offline": False, "interval_ms": 0}
     engine = sqlalchemy.create_engine(f"sqlite:///{folder}/instance/service.db")

@@ -47,7 +47,7 @@ def test_packages_are_checked_against_their_hashes() -> None:
     assert "--require-hashes" in installs[0]
 
 
-def test_it_runs_as_nobody_in_particular_and_stops_on_term() -> None:
+def test_it_runs_as_an_unprivileged_user_and_stops_on_term() -> None:
     assert instructions("USER") == ["10001:10001"]
     assert instructions("STOPSIGNAL") == ["SIGTERM"]
     # A shell in between would not hand TERM on.

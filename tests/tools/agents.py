@@ -30,7 +30,7 @@ class AgentProcess:
         return self._file.read_text()
 
     def wait_for(self, text: str, times: int = 1, seconds: float = 30) -> None:
-        """Until it has said this so often. If it does not, the failure has what it said, and where it hangs."""
+        """Wait until it has said this a number of times. If it does not, the failure has what it said, and where it hangs."""
         try:
             wait_until(lambda: self.log.count(text) >= times, seconds, f"{times} times {text!r}")
         except AssertionError as error:

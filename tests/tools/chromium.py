@@ -1,6 +1,6 @@
 """A real headless Chromium, told what to do through the DevTools protocol over a pair of pipes.
 
-Pipes, not the websocket on a port: nothing has to be installed, no port has to be found, and nobody else
+Pipes, not the websocket on a port: nothing has to be installed, no port has to be found, and no other process
 can connect.
 
 Source: the protocol's "Target" and "Runtime" domains; messages end with a NUL byte.
@@ -137,7 +137,7 @@ def open_chromium(folder: Path, *flags: str) -> Iterator[Chromium]:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Its whole session is killed: to end by itself it would take two seconds, for a profile that nobody opens again."""
+    """Kill the whole session: a clean end would take two seconds, for a profile that is not used again."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

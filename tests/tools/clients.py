@@ -118,7 +118,7 @@ class SSEClient:
                 return block
 
     def take(self, count: int, type: str | None = None) -> list[Block]:
-        """So many blocks, of one type if named. Others are passed over."""
+        """Read a number of blocks, of one type if named. Others are skipped."""
         blocks = []
         while len(blocks) < count:
             block = self.next()

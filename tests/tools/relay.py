@@ -42,7 +42,7 @@ class Relay:
         self.block()
 
     def block(self) -> None:
-        """Cut all connections, by RST, and let nobody through."""
+        """Cut all connections, by RST, and let no client through."""
         with self._mutex:
             self._is_open = False
             pairs, self._pairs = self._pairs, []
@@ -106,7 +106,7 @@ class CuttingRelay(Relay):
     Args:
         target: The port of the server behind it.
         chance: Its dice.
-        most_bytes: At least one byte gets through, and at most so many.
+        most_bytes: Largest number of bytes that get through. At least one does.
 
     Attributes:
         cuts: How many connections it has cut.

@@ -28,7 +28,7 @@ CHAT_BURST_SECONDS = "app.features.chat.limits.BURST_SECONDS"
 
 
 def free_port() -> int:
-    """A loopback port that nobody has, and that nobody is given until a server has bound it.
+    """Find a free loopback port, and reserve it until a server has bound it.
 
     One that the kernel chooses may be the next outgoing connection's before that. So it is below those, each is given
     once in a process, and processes that run tests at the same time have ports of their own.
@@ -163,7 +163,7 @@ def serve(
         workers: Worker processes.
         bind: Instead of a port.
         host: Whose port: an address of its own.
-        port: By default one that nobody has.
+        port: By default a free one.
         through: A command that runs the one after it: ``ip netns exec name``.
         app: Another WSGI app than the service, importable from ``folder`` or the repository.
         config: For gunicorn; None for plain ``gunicorn -k gevent``, without our hooks.

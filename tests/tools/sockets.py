@@ -67,7 +67,7 @@ class JSONSocket:
         return cast("dict[str, Any]", json.loads(self.ws.recv(timeout=_SECONDS)))
 
     def take(self, count: int, *types: str) -> list[dict[str, Any]]:
-        """So many messages of these types; of any, without one. Others are passed over."""
+        """Receive a number of messages of these types; of any type if none is named. Others are skipped."""
         found: list[dict[str, Any]] = []
         while len(found) < count:
             message = self.next()

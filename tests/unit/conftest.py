@@ -34,7 +34,7 @@ def nothing_survives() -> Iterator[None]:
     let_others_in()
     assert not [hub for hub in hubs_of_this_process() if hub.listeners]
     if running():
-        gc.collect()  # what nobody holds any more is not running
+        gc.collect()  # an unreferenced greenlet is not running
     assert not running()
 
 
@@ -49,7 +49,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def make_hub(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeHub]:
-    """Hubs on a memory log, closed at the end with whoever still listens. ``is_far``: one whose reads switch."""
+    """Hubs on a memory log, closed at the end with their listeners. ``is_far``: one whose reads switch."""
     hubs = []
 
     def make(*, is_far: bool = False, constants: Constants = NONE, **settings: object) -> Hub:

@@ -29,7 +29,10 @@ class SwappedBroker(Broker):
     def copy(self) -> MemoryBroker:
         """A backup."""
         copy = MemoryBroker(self._settings, self._clock)
-        copy._register, copy._agreements = self.log._register, self.log._agreements  # nobody asks an old one for them
+        copy._register, copy._agreements = (
+            self.log._register,
+            self.log._agreements,
+        )  # no reader asks an old one for them
         for name, value in vars(self.log._log).items():
             if name == "_histories":
                 setattr(copy._log, name, {channel: history.copy() for channel, history in value.items()})
@@ -111,7 +114,7 @@ class FarBroker(SwappedBroker):
 
     Attributes:
         switch: Lets others in.
-        fails: So many reads to come fail, some of them after the log was asked.
+        fails: Number of coming reads that fail, some of them after the log was asked.
         asked: How often, by what.
     """
 

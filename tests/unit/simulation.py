@@ -41,7 +41,7 @@ _GREENLETS = 12
 
 
 class Client:
-    """Somebody who listens, loses the connection, and comes back with the last id.
+    """A client that listens, loses the connection, and comes back with the last id.
 
     Attributes:
         follows: Its channels, what goes to all, and what goes to its user.
@@ -138,7 +138,7 @@ class World:
             hub._ring._max_events = hub_module.RING_EVENTS
 
     def end(self) -> None:
-        """Everybody leaves."""
+        """Remove all listeners."""
         self.is_quiet = True
         self._depth = _DEPTH
         for listener in list(self.hub.listeners):
@@ -251,7 +251,7 @@ class World:
     def age(self) -> None:
         """Time passes, and the log is trimmed; the worker reads on, or is frozen meanwhile, while others publish."""
         if self._is_in_pass:
-            return  # none takes so long: what waits to be handed out would be trimmed, and told to be missing
+            return  # no pass takes that much time: what waits to be handed out would be trimmed, and told to be missing
         is_frozen = self.dice.random() < 0.5
         for _ in range(3):
             self.make_pass()
@@ -348,7 +348,7 @@ class World:
     # The end
 
     def run(self, actions: int) -> None:
-        """So many things happen, then nothing is published any more until everybody has what there is."""
+        """Do a number of random steps, then stop publishing until every client has all events."""
         for _ in range(actions):
             self.act()
         self.is_quiet = True

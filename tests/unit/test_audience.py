@@ -74,7 +74,7 @@ def test_a_channel_notifies_its_audiences_and_is_empty_without() -> None:
     assert channel.is_empty
 
 
-def test_a_view_that_raises_costs_its_own_audience_one_event_and_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_view_that_raises_costs_only_its_own_audience_one_event(caplog: pytest.LogCaptureFixture) -> None:
     def broken(event: Event) -> Event:
         raise ValueError("broken on purpose")
 

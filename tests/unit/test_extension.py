@@ -137,7 +137,7 @@ def test_one_who_can_resume_needs_no_snapshot(app: Flask) -> None:
     ("present", "on"),
     [(None, ()), (False, ()), (True, ("a", "b")), (["b"], ("b",)), ((), ())],
 )
-def test_a_view_says_on_which_of_its_channels_somebody_is_present(
+def test_a_view_says_on_which_of_its_channels_a_member_is_present(
     app: Flask, present: Any, on: tuple[str, ...]
 ) -> None:
     with app.test_request_context():

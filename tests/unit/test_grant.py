@@ -13,7 +13,7 @@ from app.flask_simulcast.event import ALL, RESERVED_PREFIXES
 from app.flask_simulcast.grant import matches
 
 RESERVED = ["all", "user:bob", "listener:7b29735d84c195f9", "presence:chat.a", "simulcast:control"]
-# What somebody might call himself who may choose his name, and wants more than is his.
+# Names that a user who chooses his own name might take to get the rights of others.
 GREEDY = [
     "*",
     "{sub}",
@@ -101,7 +101,7 @@ def test_a_prefix_that_the_app_has_reserved_must_be_spelled_out(pattern: str) ->
     assert grant.may_subscribe("presence:news", ("jobs.",))
 
 
-def test_whoever_may_be_a_listener_may_name_what_every_listener_gets() -> None:
+def test_every_listener_may_name_the_channels_that_all_listeners_get() -> None:
     assert Grant(subscribe=("news",)).may_subscribe(ALL)
     assert Grant(user="bob").may_subscribe(ALL)
     assert not Grant().may_subscribe(ALL)
@@ -135,17 +135,17 @@ def test_only_a_pattern_that_spells_a_reserved_name_out_means_it(pattern: str, u
 
 
 @given(user=st.text(min_size=1, max_size=20), other=st.text(st.sampled_from("abc"), min_size=1, max_size=5))
-def test_nobody_is_given_what_is_somebody_elses(user: str, other: str) -> None:
+def test_a_user_is_not_given_the_channels_of_another(user: str, other: str) -> None:
     assert matches("inbox.{sub}", f"inbox.{other}", user) == (user == other)
 
 
 @pytest.mark.parametrize("user", ["x" * 129, "a\nb", "a\rb", "a\0b", "\ud800"])
-def test_what_can_be_nobodys_name_makes_no_grant(user: str) -> None:
+def test_an_impossible_name_makes_no_grant(user: str) -> None:
     with pytest.raises(ChannelNameError):
         Grant(user=user)
 
 
-def test_who_has_no_name_no_token_and_may_publish_nothing_is_anonymous() -> None:
+def test_a_grant_without_a_name_a_token_and_rights_is_anonymous() -> None:
     assert Grant(subscribe=("news",)).is_anonymous
     assert not Grant(user="bob").is_anonymous
     assert not Grant(token_id="t").is_anonymous

@@ -99,7 +99,7 @@ def test_listeners_that_want_the_same_share_a_key() -> None:
     assert Listener(ListenRequest(("c",), SSE, view=str)).audience_key != live().audience_key  # type: ignore[arg-type]
 
 
-# Parked: nobody takes, chunks go straight
+# Parked: no greenlet takes chunks, they go straight to the connection
 
 
 def test_a_parked_listener_is_handed_chunks_without_a_queue() -> None:

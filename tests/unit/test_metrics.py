@@ -17,7 +17,7 @@ NAMES = {row.partition("{")[0] for row in COUNTERS}
 
 
 def test_every_counter_that_is_counted_is_in_the_table_with_its_label() -> None:
-    """One that is not would be missing in /metrics without a word."""
+    """One that is not would be missing in /metrics silently."""
     counted = 0
     for file in EXTENSION.rglob("*.py"):
         for call in re.findall(r"\.count\(\s*\"(\w+)\"(.*)", file.read_text()):
@@ -44,7 +44,7 @@ def test_a_histogram_s_buckets_reach_up_to_and_with_their_bounds() -> None:
     assert total == pytest.approx(20.10100001)
 
 
-def test_what_is_handed_out_does_not_change_any_more() -> None:
+def test_a_snapshot_does_not_change_later() -> None:
     metrics = Metrics()
     counts, gauges, histograms = metrics.counts(), metrics.gauges(), metrics.histograms()
     metrics.count("deliveries_total")

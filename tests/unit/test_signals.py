@@ -1,4 +1,4 @@
-"""Each signal is sent with its arguments, the app as its sender; and a receiver that raises harms nobody."""
+"""Each signal is sent with its arguments, the app as its sender; and a receiver that raises does no harm."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PROMISED = {
 
 
 class World:
-    """An app, its hub, and whoever hears of what happens there.
+    """An app, its hub, and a record of its signals.
 
     Attributes:
         heard: Each signal as ``(name, sender, arguments)``, in order.
@@ -92,7 +92,7 @@ def fail(*_: object) -> None:
     raise BrokerUnavailableError("on purpose")
 
 
-def test_each_is_sent_with_its_arguments_and_one_that_raises_is_counted_and_harms_nobody(
+def test_each_is_sent_with_its_arguments_and_a_receiver_that_raises_is_counted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.hear()

@@ -152,7 +152,7 @@ def test_no_two_tickets_are_alike(tickets: Tickets) -> None:
 
 
 def test_the_log_keeps_neither_ticket_nor_cookie(tickets: Tickets, broker: MemoryBroker) -> None:
-    """Of no use to whoever reads the file."""
+    """A reader of the file can't use them."""
     spent, unspent = tickets.issue(BOB, 60), tickets.issue(BOB, 60)
     redeem(tickets, spent, "the cookie's secret")
     kept = repr(vars(broker._agreements))

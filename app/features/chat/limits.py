@@ -11,14 +11,14 @@ from flask import Flask, current_app
 from ...web.limits import Buckets, take_from_all, too_fast
 
 _KEY = "simulcast_chat"
-#: So many people at one address may speak as fast as they like: a school or an office has one.
+#: People at one address that may speak at the full rate: a school or an office shares one address.
 _PEOPLE_PER_ADDRESS = 10
 #: How many rooms a person may speak in at full rate at the same time; no reader follows more. Rooms cost nothing, so a limit for
 #: each room alone would be no limit.
 _ROOMS_AT_ONCE = 5
 #: Seconds' worth of messages that one person may send at once: an answer of several lines, after some thought.
 BURST_SECONDS = 10
-# For one person, and for a whole room: more nobody can read.
+# For one person, and for a whole room: people can't read more.
 _TYPING_PER_SECOND = 1
 _TYPING_PER_ROOM = 10
 
@@ -27,7 +27,7 @@ class Speaker(NamedTuple):
     """Who is bound, and by what.
 
     Attributes:
-        name: Bound by its own bucket. Of somebody who has no token it is the address: other names cost nothing.
+        name: The name of the person's own bucket. Without a token it is the address, because a new name costs nothing.
         address: Bound besides; empty where it is not known, and for a backend that speaks for many.
     """
 

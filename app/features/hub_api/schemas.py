@@ -27,7 +27,7 @@ PublishedTo = Annotated[
     str,
     Meta(
         description="1-128 characters of `A-Z a-z 0-9 . _ : -`. Not `all`, and no name that begins with `user:`, `listener:`, "
-        "`presence:` or `simulcast:`: for these there are other routes, or nobody publishes to them.",
+        "`presence:` or `simulcast:`: for these there are other routes, or they are read-only.",
         extra_json_schema={"pattern": "^[A-Za-z0-9._:-]{1,128}$"},
     ),
 ]
@@ -70,7 +70,7 @@ Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many at most.")
 
 
 class Draft(Struct, forbid_unknown_fields=True):
-    """An event for whoever the route names."""
+    """An event for the listeners that the route names."""
 
     data: Data
     type: Type = "message"
@@ -121,7 +121,7 @@ class StreamQuery(Struct):
             Meta(
                 ge=0,
                 le=MAX_REPLAY,
-                description="So many of the newest events first; else what each channel has by default.",
+                description="Number of recent events to send first. Defaults to each channel's own setting.",
             ),
         ]
         | UnsetType
@@ -209,7 +209,7 @@ class HistoryPage(Struct):
 
 
 class Member(Struct):
-    """Somebody who is present on a channel."""
+    """A member that is present on a channel."""
 
     member: str
     meta: Annotated[Raw, Meta(description="An object: what their grant, or the route, tells of them.")]
@@ -231,7 +231,7 @@ class Listener(Struct):
 
     id: ListenerId
     user: Annotated[str, Meta(description="Empty for one without a name.")]
-    member: Annotated[str, Meta(description="As whom it is present; empty for nobody.")]
+    member: Annotated[str, Meta(description="The name under which it is present; empty if it has none.")]
     channels: list[Channel]
     meta: Annotated[Raw, Meta(description="An object: what its grant, or the route, tells of it.")]
     encoding: Annotated[str, Meta(examples=["sse", "ndjson"])]

@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
 
 def _become_agent(name: str, url: str, interval: float, token: str | None, token_file: str | None) -> NoReturn:
     """Go on as a plain process, with the same pid: without the service's patches, its files and its memory; and with the
-    token out of sight of whoever lists processes."""
+    token out of the list of processes."""
     arguments = ["--name", name, "--url", url, "--interval", f"{interval:g}"]
     environment = {
         **os.environ,

@@ -1,6 +1,6 @@
 """The commands that a wukong knows, what each takes, and what it does: a fixed set, never a shell.
 
-The same for the service, which refuses what is not in here, and for the agent, which trusts nobody and looks again.
+The same for the service, which refuses what is not in here, and for the agent, which trusts no sender and checks again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CommandError(Exception):
 
 
 class Ping(Struct, forbid_unknown_fields=True):
-    """Is anybody there?"""
+    """Ask for a sign of life."""
 
 
 class Status(Struct, forbid_unknown_fields=True):
@@ -38,7 +38,7 @@ class Uptime(Struct, forbid_unknown_fields=True):
 
 
 class SetInterval(Struct, forbid_unknown_fields=True):
-    """Report so often."""
+    """Set the report interval."""
 
     seconds: Annotated[float, Meta(ge=MIN_INTERVAL_SECONDS, le=MAX_INTERVAL_SECONDS)]
 
@@ -71,7 +71,7 @@ class Commanded(Protocol):
         """Seconds since the machine, and since the process that answers, was started."""
 
     def set_interval(self, seconds: float) -> None:
-        """Report so often from now on."""
+        """Set the report interval from now on."""
 
     def processes(self, limit: int, by: str) -> list[dict[str, Any]]:
         """Those that use most, by ``cpu`` or ``memory``."""

@@ -2,7 +2,7 @@
 
 A command is an event on ``wukong-agent.<name>``, type ``command``: ``{"id", "command", "args"}``. The agent listens there,
 and answers with an event on ``wukong-replies.<name>``, type ``command-result``: ``{"id", "ok", "output" | "error"}``. Both
-are in the log: an agent that was cut off gets the command when it is back, and whoever waits finds the answer there,
+are in the log: an agent that was cut off gets the command when it is back, and a waiting client finds the answer there,
 whichever worker took it. This machine's own wukongs answer at once, in the same way.
 """
 
@@ -220,7 +220,7 @@ def _carried_out(name: str, id: str, command: command_set.Command) -> Sent:
 
 
 def _answer_in(event: Event) -> Answer | None:
-    """Whoever may publish there may write anything."""
+    """Every client with the right to publish there can write anything."""
     if event.type != RESULT:
         return None
     try:

@@ -36,7 +36,7 @@ class Status(Command, tag="status"):
 
 
 class SetInterval(Command, tag="set_interval"):
-    """Show me a status so often, at most. Of this console alone; the wukong has a command of this name."""
+    """Limit how often this console shows a status. The wukong has a command of this name, too."""
 
     seconds: Annotated[float, Meta(ge=MIN_INTERVAL_SECONDS, le=MAX_INTERVAL_SECONDS)]
 
@@ -120,7 +120,7 @@ class Console:
         return _json({"seconds": command.seconds})
 
     def _history(self, command: History) -> Raw:
-        """The oldest first; fewer where they are large. Of this machine's own there are those of when somebody watched."""
+        """The oldest first; fewer where they are large. For this machine's own wukongs, only from while a client watched."""
         page = reads.history(service.channel_of(self._name), limit=command.limit)
         return _json({"statuses": [json.loads(event.data) for event in page.events if event.type == service.STATUS]})
 

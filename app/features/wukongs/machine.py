@@ -16,12 +16,12 @@ HOST = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:48] or "localhost"
 _WORKER = f"{HOST}-worker-"
 _WORKER_NAME = re.compile(re.escape(_WORKER) + "[0-9]{1,10}", re.ASCII)
 
-#: Over how long `top_processes` should measure: less says little, more keeps somebody waiting.
+#: Seconds over which `top_processes` measures: less says little, more makes the client wait.
 PROCESSES_SECONDS = 0.2
 _MAX_NAME_CHARACTERS = 64
 _READ = ["name", "cpu_times", "memory_info", "create_time"]
 
-# psutil tells the load since it was last asked: so the process objects are kept, and nobody asks twice within
+# psutil tells the load since it was last asked: so the process objects are kept, and no caller asks twice within
 # half a second, or one reader's question would leave the next one a load measured over a few milliseconds.
 _FRESH_SECONDS = 0.5
 _processes: dict[int, psutil.Process] = {}

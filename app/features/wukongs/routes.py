@@ -116,5 +116,5 @@ def listen_for_commands(name: str) -> Response:
 
     The body does not end by itself; docs/wire.md describes it.
     """
-    # Without the replay that a channel may have by default: nobody wants yesterday's commands carried out.
+    # Without the replay that a channel might have by default: old commands must not be carried out.
     return simulcast.stream(commands.channel_of(name), member=commands.MEMBER, present=True, replay=0)

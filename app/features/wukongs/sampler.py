@@ -1,4 +1,4 @@
-"""Sampler: once a machine, not once a worker, and only while somebody listens.
+"""Sampler: one per machine, not one per worker, and only while a client listens.
 
 A worker samples while it has a listener on a wukong of its own and holds the machine's lease. Where
 several have one, the holder samples for all of them; when it goes, another takes over.
@@ -17,7 +17,7 @@ from ...flask_simulcast import Listener, SimulcastError, listener_added, listene
 from . import machine, service
 
 _PERIOD_SECONDS = 1.0
-_LEASE_SECONDS = 3.0  # a killed holder's wukongs stand still for so long
+_LEASE_SECONDS = 3.0  # a killed holder's wukongs stand still for this time
 _LEASE = f"sample:{machine.HOST}"
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Sampler:
 
     def _run(self) -> None:
         with self._app.app_context():
-            while self._watching:  # asked again after the release: somebody may have come meanwhile
+            while self._watching:  # checked again after the release: a listener might have come meanwhile
                 self._sample_while_watched()
                 self._release()
 

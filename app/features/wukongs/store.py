@@ -65,7 +65,7 @@ def init_app(app: Flask) -> None:
 
 
 def is_stale(reported_ms: Any, interval_ms: Any, stale_ms: int, now_ms: int) -> Any:
-    """Whether a wukong is offline: of numbers, or as SQL, of columns. A clock that was set back makes nobody offline."""
+    """Whether a wukong is offline: of numbers, or as SQL, of columns. A clock that was set back makes no wukong offline."""
     silent_ms = now_ms - reported_ms
     return (silent_ms > stale_ms) & (silent_ms > _SILENT_INTERVALS * interval_ms)
 

@@ -29,19 +29,19 @@ class Throttle:
         self._timer: gevent.Greenlet[[], None] | None = None
 
     def offer(self, status: Any) -> None:
-        """A newer one; one that still waits is not told any more. May switch."""
+        """Take a newer one; one that still waits is dropped. May switch."""
         self._waiting = status
         if _state_of(status) != self._state:
             self._told_at = 0.0
         self._look()
 
     def set(self, seconds: float) -> None:
-        """So often from now on. May switch."""
+        """Set the interval from now on. May switch."""
         self._seconds = seconds
         self._look()
 
     def stop(self) -> None:
-        """Tell nothing any more."""
+        """Stop telling."""
         self._waiting = None
         if self._timer is not None:
             self._timer.kill(block=False)

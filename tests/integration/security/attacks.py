@@ -34,7 +34,7 @@ def bearer(text: str) -> dict[str, str]:
 def refusal(
     server: Server, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> tuple[int, str]:
-    """Status and code of a request that must be refused, in JSON, without a word of what was sent."""
+    """Status and code of a request that must be refused, in JSON, without any of the client's text."""
     status, answer_headers, text = server.request(method, path, body, headers)
     assert 400 <= status < 500, text
     for sent in (headers or {}).values():

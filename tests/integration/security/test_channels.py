@@ -71,7 +71,7 @@ def test_a_star_neither_commands_machines_nor_speaks_as_others(server: Server, c
             assert server.request("GET", f"/api/v1/channels/{channel}/{path}", headers=headers)[0] == 200
 
 
-def test_a_star_for_everybody_opens_none_of_the_services_own_channels(tmp_path: Path) -> None:
+def test_a_star_for_all_clients_opens_none_of_the_services_own_channels(tmp_path: Path) -> None:
     with serve(tmp_path, anonymous_channels="*") as open_to_all:
         assert is_let_in(open_to_all, {}, "news")
         for channel in ("wukong-agent.host", "wukong-replies.host", "chatroom:lobby", "presence:chatroom:lobby"):
@@ -146,7 +146,7 @@ def test_a_narrower_token_replays_nothing(workers: Fleet) -> None:
         ("GET", "/api/v1/wukongs", None),
     ],
 )  # fmt: skip
-def test_nobody_may(server: Server, method: str, path: str, body: Any) -> None:
+def test_no_client_may(server: Server, method: str, path: str, body: Any) -> None:
     """History, presence, lists, kicks, publishing: closed without a grant, and with one for something else."""
     assert refusal(server, method, path, body)[0] == 401
     if path != "/api/v1/tickets":
@@ -157,7 +157,7 @@ def test_nobody_may(server: Server, method: str, path: str, body: Any) -> None:
 
 
 def test_a_kick_needs_no_guess_at_who_is_there(server: Server) -> None:
-    """Without a grant one can't even learn whether an id is somebody's."""
+    """Without a grant a client can't learn whether an id exists."""
     with SSEClient(server.port, "/api/v1/stream?channel=open.a") as client:
         listener = client.until("connected").json["listener"]
         answers = {refusal(server, "DELETE", f"/api/v1/listeners/{one}") for one in (listener, "0" * 16)}

@@ -60,7 +60,7 @@ def test_revoking_at_one_worker_ends_the_streams_of_the_other_and_the_token_for_
     assert is_let_in(two, bearer(token("mallory", subscribe=["closed.*"]))), "a new token is a new one"
 
 
-def test_who_was_kicked_for_good_does_not_come_back_by_a_token_without_an_id(workers: Fleet) -> None:
+def test_a_user_kicked_for_good_does_not_come_back_by_a_token_without_an_id(workers: Fleet) -> None:
     claims = {"sub": "eve", "aud": AUDIENCE, "subscribe": ["closed.*"], "exp": time.time() + 600}
     headers = bearer(secret(jwt.encode(claims, JWT_KEY, "HS256")))
     with SSEClient(workers.one.port, "/api/v1/stream?channel=closed.a", headers=headers) as client:

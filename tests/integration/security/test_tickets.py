@@ -182,7 +182,7 @@ def test_a_ticket_does_not_outlive_its_token(server: Server) -> None:
     assert stream_with(server, ticket, {"Cookie": cookie})[0] == 401
 
 
-def test_a_ticket_from_nobody(server: Server) -> None:
+def test_a_ticket_without_a_grant(server: Server) -> None:
     assert refusal(server, "POST", "/api/v1/tickets", b"")[0] == 401
 
 

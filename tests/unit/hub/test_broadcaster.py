@@ -1,4 +1,4 @@
-"""Passes, heartbeats, and those who are stuck."""
+"""Passes, heartbeats, and stuck listeners."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_one_who_fell_behind_and_is_back_before_the_pass_reaches_it_gets_nothing
         assert [event.data for event in read_sse(texts[listener])] == ["1", "2"]
 
 
-def test_a_log_that_is_replaced_during_a_pass_gives_nobody_an_event_of_the_old_one_after_the_gap(
+def test_a_log_that_is_replaced_during_a_pass_gives_no_event_of_the_old_one_after_the_gap(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub, broker = world.hub, world.broker

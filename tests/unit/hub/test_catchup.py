@@ -178,7 +178,7 @@ def test_a_log_that_is_replaced_by_a_newer_one_gives_its_readers_a_verdict(make_
 
 
 class Meanwhile:
-    """What others do during the next read, once, before it is asked or after; other reads let nobody in."""
+    """What others do during the next read, once, before it is asked or after; other reads don't switch."""
 
     def __init__(self, world: World, act: Callable[[], object], *, is_before: bool = False) -> None:
         assert isinstance(world.broker, FarBroker)
@@ -221,7 +221,7 @@ def test_a_page_that_was_read_while_the_log_was_replaced_is_not_used(make_world:
     assert data_of(read_until_live(hub, later)) == ["new", "newer"], "what was read of the old log is not shared"
 
 
-def test_who_comes_after_the_log_was_replaced_does_not_wait_for_what_is_read_of_the_old_one(
+def test_a_listener_that_comes_after_the_log_was_replaced_does_not_wait_for_a_read_of_the_old_log(
     make_world: MakeWorld,
 ) -> None:
     world = make_world(is_far=True, is_quiet=True)
@@ -245,7 +245,7 @@ def test_who_comes_after_the_log_was_replaced_does_not_wait_for_what_is_read_of_
     assert [data_of(text) for text in texts] == [["new", "newer"]] * 2
 
 
-def test_a_page_of_a_log_that_nobody_has_judged_yet_is_not_used(make_world: MakeWorld) -> None:
+def test_a_page_of_a_log_that_was_not_judged_yet_is_not_used(make_world: MakeWorld) -> None:
     world = make_world(is_far=True, is_quiet=True)
     hub, broker = world.hub, world.broker
     broker.append(drafts(0))

@@ -28,7 +28,7 @@ def ended(reader: Reader) -> CloseReason | None:
     return reader.listener.close_reason
 
 
-def test_a_user_who_is_revoked_loses_every_stream_and_nobody_else_does(make_hub: MakeHub) -> None:
+def test_only_a_revoked_user_loses_its_streams_and_it_loses_all(make_hub: MakeHub) -> None:
     hub = make_hub()
     ann = [Reader(hub, grant=grant(token_id=token)) for token in ("t1", "t2")]
     bob = Reader(hub, grant=grant("bob", "t3"))

@@ -45,7 +45,7 @@ def test_one_who_resumes_gets_exactly_what_it_missed(make_hub: MakeHub) -> None:
         reader.stop()
 
 
-def test_who_joins_with_frames_pending_gets_nothing_twice(make_hub: MakeHub) -> None:
+def test_a_listener_that_joins_with_frames_pending_gets_nothing_twice(make_hub: MakeHub) -> None:
     """The audience has not handed out yet what the hub has read: the joiner goes only as far as the audience."""
     hub = make_hub()
     (start,) = publish(hub, 0)
@@ -67,14 +67,14 @@ def test_who_joins_with_frames_pending_gets_nothing_twice(make_hub: MakeHub) -> 
     resident.stop()
 
 
-def test_who_is_ahead_of_its_audience_waits_and_gets_nothing_twice(make_hub: MakeHub) -> None:
+def test_a_listener_ahead_of_its_audience_waits_and_gets_nothing_twice(make_hub: MakeHub) -> None:
     """It resumes from the head, while the audience here has that and more still pending."""
     hub = make_hub()
     resident = Reader(hub)
     settle()
     broadcaster = hub._broadcaster._greenlet
     assert broadcaster is not None
-    hub._broadcaster.stop()  # nobody hands out
+    hub._broadcaster.stop()  # nothing hands out
     (head,) = publish(hub, 1)
     ahead = Reader(hub, resume=head)
     settle()
@@ -242,7 +242,7 @@ def test_nothing_is_left_when_the_last_listener_goes(make_hub: MakeHub) -> None:
     assert hub.metrics.value("events_unheard_total") == 1
 
 
-def test_drain_closes_everyone_and_takes_nobody_new(make_hub: MakeHub) -> None:
+def test_drain_closes_all_listeners_and_adds_none(make_hub: MakeHub) -> None:
     hub = make_hub()
     reader = Reader(hub)
     settle()
@@ -254,7 +254,7 @@ def test_drain_closes_everyone_and_takes_nobody_new(make_hub: MakeHub) -> None:
 
 
 def test_a_hub_that_is_closed_lets_its_listeners_go(make_hub: MakeHub) -> None:
-    """Or their greenlets would wait for ever for events that nobody reads any more."""
+    """Or their greenlets would wait for ever for events that the pump does not read."""
     hub = make_hub()
     readers = [Reader(hub), Reader(hub, "other")]
     settle()

@@ -89,7 +89,7 @@ def test_a_hub_that_is_closed_while_its_pump_begins_stays_closed(make_hub: MakeH
         ({"max_listeners_per_address": 5}, {"address": "192.0.2.1"}, TooManyListenersError),
     ],
 )
-def test_a_limit_holds_for_those_who_come_at_once(
+def test_a_limit_holds_for_listeners_that_come_at_once(
     make_hub: MakeHub, settings: dict[str, int], options: dict[str, object], refused: type[Exception]
 ) -> None:
     hub = make_hub(is_far=True, **settings)
@@ -134,7 +134,7 @@ def half(make_hub: MakeHub) -> tuple[Hub, Half]:
     return hub, Half(hub)
 
 
-def test_one_that_is_killed_half_way_gives_its_place_back_and_nobody_is_told(half: tuple[Hub, Half]) -> None:
+def test_one_that_is_killed_half_way_gives_its_place_back_without_a_signal(half: tuple[Hub, Half]) -> None:
     hub, one = half
     one.job.kill()
     assert len(hub.listeners) == 1
@@ -143,7 +143,7 @@ def test_one_that_is_killed_half_way_gives_its_place_back_and_nobody_is_told(hal
     one.gate.set()
 
 
-def test_one_that_is_removed_half_way_by_somebody_else_is_gone(half: tuple[Hub, Half]) -> None:
+def test_a_listener_that_another_greenlet_removes_half_way_is_gone(half: tuple[Hub, Half]) -> None:
     hub, one = half
     hub.remove_listener(one.listener)
     assert read_sse(one.finish())[0].type == "connected"

@@ -36,7 +36,7 @@ def shorter_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lose(hub: Hub, reads: int = AWAY) -> FarBroker:
-    """From now on so many reads fail."""
+    """Let a number of reads fail from now on."""
     broker = hub.broker
     assert isinstance(broker, FarBroker)
     broker.fails = reads
@@ -147,7 +147,7 @@ def test_the_pump_tells_each_outage_once_and_reads_on_soon(make_hub: MakeHub) ->
     reader.stop()
 
 
-def test_who_comes_while_the_log_is_away_is_not_taken_on_and_leaves_nothing(
+def test_a_listener_that_comes_while_the_log_is_away_is_refused_and_leaves_nothing(
     make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = make_hub(is_far=True)

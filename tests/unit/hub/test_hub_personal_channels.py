@@ -54,7 +54,7 @@ def test_with_nothing_shared_pending_the_others_are_not_visited(make_world: Make
     assert world.hub._switchboard.goal(listeners[3]) == world.broker.head()
 
 
-def test_all_listeners_of_a_user_get_it_and_nobody_else(make_hub: MakeHub) -> None:
+def test_only_the_listeners_of_a_user_get_it_and_all_of_them(make_hub: MakeHub) -> None:
     hub = make_hub()
     ann = [Reader(hub, channel, grant=Grant(user="ann")) for channel in ("a", "b")]
     bob, nobody = Reader(hub, "a", grant=Grant(user="bob")), Reader(hub, "a")
@@ -121,7 +121,7 @@ def test_a_new_connection_of_a_user_does_not_join_behind_what_only_the_old_one_w
 ) -> None:
     """It lies between where the audience stands and the hub: a new member at the audience's position would never get it."""
     world = make_world(is_quiet=True)
-    world._depth = 99  # nobody else has a turn
+    world._depth = 99  # no other greenlet runs
     old, new = (Listener(ListenRequest(("c",), SSE, grant=Grant(user="ann"))) for _ in range(2))
     world.hub.add_listener(old)
     world.hub._catch_up.step(old)
@@ -138,7 +138,7 @@ def test_a_new_connection_of_a_user_does_not_join_behind_what_only_the_old_one_w
 
 
 @pytest.mark.parametrize("events", [0, 5])
-def test_events_of_personal_channels_count_for_nobody_who_is_not_here(make_hub: MakeHub, events: int) -> None:
+def test_events_of_personal_channels_count_for_no_absent_listener(make_hub: MakeHub, events: int) -> None:
     hub = make_hub()
     reader = Reader(hub)
     settle()

@@ -34,7 +34,9 @@ def reader(hub: Hub, user: str, *channels: str) -> Reader:
     return Reader(hub, *channels, grant=Grant(user=user), member=user, present_on=channels, meta='{"age":7}')
 
 
-def test_who_comes_is_there_at_once_and_who_goes_leaves_after_the_grace(make_hub: MakeHub, clock: FakeClock) -> None:
+def test_a_listener_that_comes_is_there_at_once_and_one_that_goes_leaves_after_the_grace(
+    make_hub: MakeHub, clock: FakeClock
+) -> None:
     hub = make_hub()
     ann = reader(hub, "ann")
     watcher = Reader(hub, "presence:c")

@@ -175,7 +175,7 @@ def far(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[FarFollow
     far.pump.stop()
 
 
-def test_nobody_reads_for_a_pump_whose_reads_switch(far: FarFollower) -> None:
+def test_only_the_pump_itself_reads_when_reads_switch(far: FarFollower) -> None:
     """Two greenlets would hand on the same events."""
     far.far.append(drafts(1, 2))
     far.during(far.pump.catch_up)
@@ -211,7 +211,7 @@ def test_a_judgement_that_fails_is_still_owed(far: FarFollower) -> None:
     assert len(far.jumps) == 1 and far.pump.is_sure
 
 
-def test_who_joins_while_it_asks_where_to_jump_is_sent_back_with_the_rest(make_world: MakeWorld) -> None:
+def test_a_listener_that_joins_during_a_jump_is_sent_back_with_the_rest(make_world: MakeWorld) -> None:
     world = make_world(is_far=True, is_quiet=True)
     hub, broker = world.hub, world.broker
     assert isinstance(broker, FarBroker)
@@ -238,7 +238,7 @@ def test_who_joins_while_it_asks_where_to_jump_is_sent_back_with_the_rest(make_w
 
 
 def test_a_large_batch_that_was_published_here_is_read_to_its_end_at_once(make_hub: MakeHub) -> None:
-    """Nobody rings this worker's own bell: what is not read now waits for the slow poll, 250 ms for each 1024."""
+    """No process rings this worker's own bell: what is not read now waits for the slow poll, 250 ms for each 1024."""
     hub = make_hub()
     hub.add_listener(Listener(ListenRequest(("c",), SSE)))
     events = hub.publish(drafts(*range(3000)))

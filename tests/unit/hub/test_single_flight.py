@@ -73,7 +73,7 @@ def test_one_that_fails_fails_for_all_and_is_not_kept() -> None:
     assert (reads.begun, reads.shared, reads.fetch()) == (1, 0, 2)
 
 
-def test_one_whose_greenlet_is_killed_is_begun_anew_by_somebody_who_waits() -> None:
+def test_a_read_whose_greenlet_is_killed_is_started_again_by_a_waiting_caller() -> None:
     reads = Reads()
     first, *others = [gevent.spawn(reads.fetch) for _ in range(5)]
     gevent.sleep(0)

@@ -14,7 +14,7 @@ from app import log
 
 @pytest.fixture
 def bare() -> Iterator[io.StringIO]:
-    """Where a process writes whose logging nobody has set up; afterwards all is as it was."""
+    """The output of a process without configured logging. Afterwards everything is restored."""
     loggers = [logging.getLogger(name) for name in ("app", "flask_simulcast", "werkzeug")]
     before = [(each, each.level, each.filters[:]) for each in loggers]
     yield io.StringIO()
@@ -76,7 +76,7 @@ def test_libraries_speak_up_only_when_something_is_wrong(bare: io.StringIO) -> N
     assert bare.getvalue().count("something") == 1
 
 
-def test_who_has_set_up_logging_is_left_alone(bare: io.StringIO) -> None:
+def test_configured_logging_is_left_alone(bare: io.StringIO) -> None:
     mine = logging.NullHandler()
     begin(bare, handlers=(mine,))
     assert logging.getLogger().handlers == [mine]

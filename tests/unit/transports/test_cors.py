@@ -15,7 +15,7 @@ PAGE = "https://app.example"
 FOREIGN = "https://evil.example"
 
 
-def test_without_a_list_nobody_but_the_own_pages_may_read() -> None:
+def test_without_a_list_only_the_own_pages_may_read() -> None:
     for origin in (None, OWN, PAGE, "null"):
         assert cors.headers_for(origin, ()) == {}
         assert cors.preflight_headers(origin, (), ["POST"]) == {}
@@ -90,7 +90,7 @@ def test_cookies_act_for_the_own_pages_and_those_of_the_list_alone() -> None:
     ],
 )
 def test_a_tracer_s_headers_are_allowed_to_a_page_that_may_send(asked: str) -> None:
-    """bug F11: the browser stopped, for a header that nobody here reads."""
+    """bug F11: the browser stopped, for a header that this server does not read."""
     headers = cors.preflight_headers(PAGE, (PAGE,), ["GET"], asked)
     allowed = {name.lower() for name in headers["Access-Control-Allow-Headers"].split(", ")}
     assert {name.strip() for name in asked.split(",")} <= allowed

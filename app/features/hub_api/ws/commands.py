@@ -18,7 +18,7 @@ _EITHER = {"oneOf": [{"required": ["channel"]}, {"required": ["channels"]}]}
 Channels = Annotated[list[Channel], Meta(min_length=1)]
 Replay = Annotated[
     int,
-    Meta(ge=0, le=MAX_REPLAY, description="So many of the newest events first, where there is no `position`."),
+    Meta(ge=0, le=MAX_REPLAY, description="Number of recent events to send first, without a `position`."),
 ]
 
 
@@ -50,7 +50,7 @@ class Subscribe(OfChannels, tag="subscribe"):
 
 
 class Unsubscribe(OfChannels, tag="unsubscribe"):
-    """Listen to these no more."""
+    """Stop listening to these."""
 
 
 class Publish(Command, tag="publish"):

@@ -174,7 +174,7 @@ class Session:
             try:
                 self._add(rest, position)
             except SimulcastError:
-                # What the client thinks it has, it has no more. It comes back, with what it has had.
+                # The client believes that it has a subscription that is gone. It reconnects with its positions.
                 self._ws.close(CloseReason.BROKER_LOST)
                 raise
         return messages.Left(sorted(unwanted.intersection(subscription.channels)), position)

@@ -67,7 +67,7 @@ class Connection:
         may be sent twice.
 
         Raises:
-            AwayError, RefusedError: It was not done, or nobody knows.
+            AwayError, RefusedError: It was not done, or its outcome is unknown.
         """
         response = self._send(method, path, json.dumps(body).encode(), {"Content-Type": "application/json"})
         try:

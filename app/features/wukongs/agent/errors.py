@@ -2,7 +2,7 @@
 
 AgentError
 ├── AwayError      not now: try again, after a while
-└── RefusedError   not like this: somebody must change something
+└── RefusedError   the request or the configuration must change
 """
 
 from __future__ import annotations
@@ -27,4 +27,4 @@ class AwayError(AgentError):
 
 
 class RefusedError(AgentError):
-    """The token does not let us, or the name is somebody else's."""
+    """The token does not allow it, or the name belongs to another agent."""

@@ -52,7 +52,7 @@ class Inbox:
     """Reads one agent's channel.
 
     Args:
-        channel: Commands on it alone count. Every listener gets broadcasts, too, and whoever may broadcast must not
+        channel: Commands on it alone count. Every listener gets broadcasts, too, and a client that may broadcast must not
             command all agents by it.
 
     Attributes:
@@ -90,7 +90,7 @@ class Inbox:
         return None
 
     def handled(self, order: Order) -> None:
-        """It need not come again."""
+        """Note that it is done, so that it is not delivered again."""
         self.position = order.position
 
     def _notice(self, event: dict[str, Any], data: dict[str, Any]) -> Gap | Goodbye | Connected | None:

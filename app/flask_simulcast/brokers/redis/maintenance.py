@@ -87,6 +87,6 @@ class Maintenance:
         return self._clock.time_ms()
 
     def _repeat(self, script: Script, *arguments: Any) -> None:
-        """Run a script until there is no more to do or this round has used its share. Other commands can run in between."""
+        """Run a script until there is nothing left to do or this round has used its share. Other commands can run in between."""
         while self._batches_left > 0 and self._run(script, *arguments):
             self._batches_left -= 1

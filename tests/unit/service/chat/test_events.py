@@ -31,7 +31,7 @@ def test_two_people_are_never_one_member(one: str, one_is: bool, other: str, oth
 
 
 @given(st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True))
-def test_who_may_speak_in_all_rooms_may_not_publish_to_their_channels(room: str) -> None:
+def test_a_right_to_speak_in_all_rooms_does_not_publish_to_their_channels(room: str) -> None:
     grant = Grant(user="ann", subscribe=["chat.*"], publish=["chat.*"])
     assert grant.may_publish(SPEAK.channel({"room": room}))
     assert not any(grant.may_publish(channel) or grant.may_subscribe(channel) for channel in channels_of(room))

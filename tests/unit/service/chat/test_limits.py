@@ -26,7 +26,7 @@ def says(limits: Limits, room: str, speaker: Speaker) -> str:
     return ""
 
 
-def test_a_burst_of_one_person_then_the_rate_and_nobody_else_waits() -> None:
+def test_a_burst_of_one_person_then_the_rate_and_no_other_person_waits() -> None:
     limits = Limits(1, 3, clock := Clock())
     ann, bob = Speaker("ann", "192.0.2.1"), Speaker("bob", "192.0.2.1")
     assert [says(limits, "a", ann) for _ in range(4)] == ["", "", "", "1"]

@@ -172,7 +172,7 @@ def test_a_key_in_the_header_is_for_one_event() -> None:
 
 
 @pytest.mark.parametrize("text", [b'{"data":1,"channel":"a"}', b"{}", b"[]", b"7", b'{"data":1,"type":7}', b"\xff"])
-def test_an_event_for_whoever_the_route_names_has_no_channel(text: bytes) -> None:
+def test_an_event_for_the_target_of_a_route_has_no_channel(text: bytes) -> None:
     with pytest.raises(ApiError) as refused:
         read_draft(text, None, 1 << 20)
     assert refused.value.status == 400

@@ -1,4 +1,4 @@
-"""Every way to forge a token that somebody has thought of is refused."""
+"""All known ways to forge a token are refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_alg_none_is_refused() -> None:
 
 @pytest.mark.parametrize("looks", ["pem", "der", "jwk"])
 def test_a_public_key_is_not_taken_for_a_secret(tmp_path: Path, looks: str) -> None:
-    """HS/RS confusion: an HMAC over what everybody knows."""
+    """HS/RS confusion: an HMAC with a public key."""
     (tmp_path / "key.pem").write_text(pem(rsa_key()))
     text = {
         "pem": pem(rsa_key()),
@@ -139,7 +139,7 @@ def test_one_that_begins_later_is_refused_and_not_remembered_as_good() -> None:
 
 
 def test_one_that_ends_too_late_is_refused() -> None:
-    """A revocation is remembered for so long, and no longer."""
+    """A revocation is remembered for this time, and no longer."""
     assert refusal(signed({"exp": time.time() + DAY + 60})) == "token_too_long"
     assert refusal(signed({"exp": 10**15})) == "token_too_long"
     assert tokens().grant(signed({"exp": time.time() + DAY - 1})).user == "bob"
@@ -177,7 +177,7 @@ def test_a_name_that_stands_twice_is_refused(part: int) -> None:
     assert refusal(token) == "token_malformed"
 
 
-def test_a_token_for_somebody_in_particular_is_refused_where_nobody_is_named() -> None:
+def test_a_token_with_an_audience_is_refused_where_none_is_configured() -> None:
     assert refusal(signed({"aud": "shop"})) == "token_audience"
 
 

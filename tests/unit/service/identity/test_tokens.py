@@ -47,7 +47,7 @@ def test_a_token_without_an_id_has_one_all_the_same() -> None:
 
 
 def test_a_signature_that_is_written_in_another_way_makes_no_other_token() -> None:
-    """Or whoever was kicked for good could come back by turning a bit: (r, s) and (r, n - s) are both right."""
+    """Otherwise a kicked user could come back by turning a bit: (r, s) and (r, n - s) are both right."""
     keys = Keys({"ES256": ec_key().public_key()})
     token = signed(key=ec_key(), algorithm="ES256")
     head, _, signature = token.rpartition(".")
@@ -152,7 +152,7 @@ def test_what_would_not_be_taken_is_not_minted(wrong: dict[str, Any]) -> None:
         mint(SECRET, **{"seconds": 60} | wrong)
 
 
-def test_claims_make_the_same_grant_whoever_reads_them() -> None:
+def test_claims_make_the_same_grant_for_every_reader() -> None:
     claims = {"exp": NOW + 10, "iat": NOW + 4, "sub": "bob"}
     grant = grant_of(claims, "t", NOW, 10)
     assert grant == Grant("bob", (), (), {}, NOW + 10, NOW, "t")

@@ -40,14 +40,14 @@ def test_the_machine_s_own_names_are_local(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["app:8000", "x", "192.0.2.1", "my_app", "[2001:db8::1]:80"])
-def test_what_has_no_dot_or_is_an_address_nobody_owns(host: str) -> None:
+def test_a_name_without_a_dot_and_an_address_can_not_be_owned(host: str) -> None:
     assert is_nobodys(host) and not is_local(host)
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "evil.example."]
 )
-def test_a_name_with_a_dot_may_be_anybody_s(host: str) -> None:
+def test_a_name_with_a_dot_might_be_owned(host: str) -> None:
     assert not is_nobodys(host) and not is_local(host)
 
 

@@ -112,7 +112,7 @@ def test_never_more_than_the_burst_and_the_rate(requests: list[tuple[float, int]
 
 
 @given(st.integers(1, 10), st.integers(1, 10))
-def test_who_waits_as_long_as_he_is_told_gets_in(first: int, second: int) -> None:
+def test_a_client_that_waits_as_told_gets_in(first: int, second: int) -> None:
     clock = Clock()
     buckets = Buckets(3, 10, clock)
     buckets.take("a", first)

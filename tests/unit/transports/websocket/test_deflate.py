@@ -235,7 +235,7 @@ def test_what_is_inflated_has_to_be_utf_8_at_once() -> None:
 
 @pytest.mark.parametrize("level", [0, 1, 9])
 @pytest.mark.parametrize("text", [b"\x00", None], ids=["zeros", "noise"])
-def test_a_message_of_just_so_many_bytes_comes_in_and_one_more_does_not(text: bytes | None, level: int) -> None:
+def test_a_message_of_exactly_the_limit_comes_in_and_one_byte_more_does_not(text: bytes | None, level: int) -> None:
     payload = os.urandom(10_001) if text is None else text * 10_001
     whole = deflated(payload[:-1], level)
     assert fed(parser(message_bytes=10_000), [sent(BINARY, whole, rsv=RSV1)]) == [payload[:-1]]

@@ -39,7 +39,7 @@ def test_the_answer_is_the_one_of_the_rfc() -> None:
     "others",
     [{"HTTP_UPGRADE": ""}, {"HTTP_UPGRADE": "h2c"}, {"HTTP_CONNECTION": "keep-alive"}, {"HTTP_SEC_WEBSOCKET_VERSION": "8"}],
 )  # fmt: skip
-def test_who_does_not_want_a_websocket_is_told_how_to(others: dict[str, str]) -> None:
+def test_a_plain_request_is_told_how_to_open_a_websocket(others: dict[str, str]) -> None:
     with pytest.raises(UpgradeRequiredError) as raised:
         handshake.check(environ(**others))
     assert raised.value.status == 426

@@ -45,7 +45,7 @@ def refuse(error: SimulcastError) -> tuple[Connection, BaseException]:
         (BrokerUnavailableError("/var/lib/log.db can't be read."), 4002),
     ],
 )
-def test_who_can_not_be_taken_on_any_more_is_closed_with_a_code_that_says_come_back(
+def test_a_listener_refused_after_the_handshake_gets_a_code_that_says_come_back(
     error: SimulcastError, code: int
 ) -> None:
     ws, raised = refuse(error)

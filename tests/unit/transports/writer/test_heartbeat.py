@@ -64,7 +64,7 @@ def refuse_heartbeats(data: bytes) -> None:
 
 
 def test_a_heartbeat_that_can_t_be_written_wakes_the_view_once() -> None:
-    """What tells of a client behind TLS, where nobody can look."""
+    """What tells of a client behind TLS, where the kernel can't look."""
     log: list[str] = []
 
     def view(desk: Desk) -> Response:
@@ -87,7 +87,7 @@ def test_a_heartbeat_that_can_t_be_written_wakes_the_view_once() -> None:
     assert desk.metrics.value("writer_gone_total") == 1
 
 
-def test_who_swallows_everything_is_told_again_by_the_next_write() -> None:
+def test_a_view_that_swallows_everything_is_told_again_by_the_next_write() -> None:
     log: list[str] = []
 
     def view(desk: Desk) -> Response:

@@ -50,7 +50,7 @@ def test_an_error_wakes_who_waits_for_items(make: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("make", [gevent.queue.Queue, queue.Queue])
 def test_an_error_and_items_in_any_order_lose_nothing(make: Callable[[], Any]) -> None:
-    """Whoever puts first: all items that were put before the error, then the error."""
+    """Whichever comes first: all items that were put before the error, then the error."""
     for steps in range(8):
         items, errors = make(), make()
 
