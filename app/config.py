@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import log
-from .flask_simulcast import SettingError, rows
-from .flask_simulcast import settings as extension
+from .flask_simulcast import SettingError, Settings, rows
 from .identity.keys import MIN_SECRET_BYTES
 
 _SECRET_EXAMPLE = "$(openssl rand -hex 32)"
@@ -222,7 +221,7 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
         key: value for key, value in environment.items() if key.startswith(rows.PREFIX) and not _OTHERS.fullmatch(key)
     }
     config: dict[str, Any] = {**ours, **(overrides or {})}
-    everything = (*TABLE, *extension.ROWS)
+    everything = (*TABLE, *Settings.rows())
     for key in config.keys() - {row.key for row in everything}:
         if key.startswith(rows.PREFIX):
             meant = rows.nearest(key, everything)

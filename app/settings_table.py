@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from .config import TABLE
-from .flask_simulcast import rows
-from .flask_simulcast import settings as extension
+from .flask_simulcast import Settings, rows
 
 _HEAD = """# Settings
 
@@ -39,7 +38,7 @@ def page() -> str:
 
 def _table(shelf: rows.Shelf) -> str:
     lines = ["| key | default | unit | in | what it holds |", "| --- | --- | --- | --- | --- |"]
-    lines += [_line(row, "both") for row in extension.ROWS if row.shelf is shelf]
+    lines += [_line(row, "both") for row in Settings.rows() if row.shelf is shelf]
     lines += [_line(row, "service") for row in TABLE if row.shelf is shelf]
     return "\n".join(lines) + "\n"
 

@@ -6,9 +6,9 @@ import logging
 
 from flask import Response, jsonify, request
 
+from . import cors
 from .app_state import AppState, current_state
 from .errors import GrantError, SimulcastError
-from .transports import cors
 from .transports.refusal import refuse
 from .transports.sse import is_event_source, turned_away
 

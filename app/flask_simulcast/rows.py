@@ -1,6 +1,6 @@
 """Rows of a table of settings: what a key holds, how its value is read, and the one wording of an error.
 
-The extension's table is `Settings`; the service's is in ``app/config.py``. ``docs/settings.md`` is written from both.
+`Settings` has such a table, and an app can have one of its own. The page of settings is written from them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
 class Shelf(StrEnum):
-    """Where docs/settings.md shows a setting."""
+    """The part of the page of settings that shows a setting."""
 
     FIRST = "Set these five"
     LIMITS = "Limits"

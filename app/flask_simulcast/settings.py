@@ -1,6 +1,6 @@
 """The extension's settings: one table, read once and checked at start.
 
-`docs/settings.md` is written from this table (`scripts/settings-table`); a test compares the two.
+The settings page of the documentation is written from this table; a test compares the two.
 """
 
 from __future__ import annotations
@@ -248,6 +248,11 @@ class Settings:
     def __repr__(self) -> str:
         shown = {row.name: row.show(getattr(self, row.name)) for row in ROWS}
         return f"Settings({', '.join(f'{name}={value}' for name, value in shown.items())})"
+
+    @classmethod
+    def rows(cls) -> tuple[Row, ...]:
+        """Return the table of these settings."""
+        return ROWS
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:

@@ -9,6 +9,7 @@ from typing import Unpack
 from flask import Response, current_app, has_request_context, request
 from gevent.event import Event as Flag
 
+from . import cors
 from .access import Access
 from .app_state import current_state
 from .channel_names import checked_channels
@@ -19,7 +20,7 @@ from .encoding.sse import SSE
 from .errors import NoRequestError
 from .grant import Grant
 from .listener import Listener
-from .transports import cors, json_rows, preflight
+from .transports import json_rows, preflight
 from .transports.app_json import default_of
 from .transports.client_watch import client_gone
 from .transports.preflight import ViewFunction

@@ -20,7 +20,8 @@ import jwt
 from jwt.exceptions import InvalidJTIError, InvalidSubjectError
 from jwt.utils import base64url_decode
 
-from ..flask_simulcast import Grant, InvalidEventError, UnauthorizedError
+from ..flask_simulcast import Grant, UnauthorizedError
+from ..flask_simulcast.errors import InvalidEventError
 from .keys import Keys
 
 MAX_TOKEN_CHARACTERS = 8192  # about gunicorn's limit for one header field

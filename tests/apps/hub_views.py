@@ -14,7 +14,8 @@ from flask import Response, jsonify, request
 
 from app import create_app
 from app.extensions import simulcast
-from app.flask_simulcast import Event, Listener, listener_removed
+from app.flask_simulcast import Event, Listener
+from app.flask_simulcast.signals import listener_removed
 
 app = create_app()
 _gone: list[str] = []

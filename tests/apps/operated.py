@@ -13,7 +13,8 @@ from flask import Flask, Response, request
 
 from app import create_app
 from app.extensions import simulcast
-from app.flask_simulcast import Event, event_published
+from app.flask_simulcast import Event
+from app.flask_simulcast.signals import event_published
 
 app = create_app()
 

@@ -10,18 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app.flask_simulcast import (
-    BrokerUnavailableError,
-    ChannelCountError,
-    IdempotencyConflictError,
-    IdempotencyKey,
-    NoSuchListenerError,
-    Position,
-    Publisher,
-    SettingError,
-)
+from app.flask_simulcast import BrokerUnavailableError, IdempotencyKey, Position, Publisher, SettingError
 from app.flask_simulcast.brokers.base import Clock
 from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
+from app.flask_simulcast.errors import ChannelCountError, IdempotencyConflictError, NoSuchListenerError
 from app.flask_simulcast.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from app import flask_simulcast
+from app.flask_simulcast.settings import PREFIX
 from app.flask_simulcast.transports.websocket import close_codes as endings
 from app.settings_table import page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+EXTENSION = ROOT / "app" / "flask_simulcast"
+SERVICE = ROOT / "app" / "features"
+GUIDE = (ROOT / "docs" / "guide.md").read_text()
+PUBLIC_MODULES = {"cors", "errors", "metrics", "rows", "server_log", "signals"}
 
 
 def test_all_is_what_is_there_and_sorted() -> None:
@@ -21,7 +28,44 @@ def test_all_is_what_is_there_and_sorted() -> None:
         for name, value in vars(flask_simulcast).items()
         if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
     }
-    assert sorted(names) == sorted(flask_simulcast.__all__)
+    assert sorted(names | PUBLIC_MODULES) == sorted(flask_simulcast.__all__)
+
+
+def test_every_member_of_simulcast_stands_in_one_group_of_the_guide() -> None:
+    section = GUIDE.partition("## All of `Simulcast`")[2].partition("| module |")[0]
+    named = [name for row in section.splitlines() if row.startswith("|") for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == [name for name in dir(flask_simulcast.Simulcast) if not name.startswith("_")]
+
+
+def test_every_public_module_stands_in_the_guide() -> None:
+    named = set(re.findall(r"^\| `flask_simulcast\.(\w+)`", GUIDE, re.MULTILINE))
+    assert named == PUBLIC_MODULES | {"gunicorn", "testing"}
+
+
+def test_no_message_of_the_extension_names_a_route_or_a_setting_of_the_service() -> None:
+    settings = {PREFIX + field.name.upper() for field in fields(flask_simulcast.Settings)}
+    routes = set(re.findall(r'"(/[\w./-]{3,})', "".join(file.read_text() for file in SERVICE.rglob("*.py"))))
+    assert "/api/v1" in routes
+    for file in EXTENSION.rglob("*.py"):
+        for text in messages_of(file):
+            foreign = set(re.findall(r"SIMULCAST_[A-Z_]*[A-Z]", text)) - settings
+            foreign |= {route for route in routes if route in text}
+            assert not foreign, f"{file.name} tells users of another app about {foreign}"
+
+
+def messages_of(file: Path) -> list[str]:
+    """All strings of a module but its docstrings."""
+    tree = ast.parse(file.read_text())
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    strings = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return [str(node.value) for node in strings if id(node) not in docstrings]
+
+
+def test_the_wheel_points_to_no_page_that_it_does_not_carry() -> None:
+    carried = {str(file.relative_to(EXTENSION)) for file in EXTENSION.rglob("*.md")}
+    for file in EXTENSION.rglob("*.py"):
+        pages = set(re.findall(r"[\w./-]+\.md\b|\bdocs/\w+", file.read_text()))
+        assert pages <= carried, f"{file.name} points to {pages - carried}"
 
 
 def test_everything_public_has_a_docstring() -> None:

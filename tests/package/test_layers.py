@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app import flask_simulcast
 from tests.tools.layers import EXTENSION, layer_of
 from tests.tools.serving import ROOT
 
@@ -24,7 +25,7 @@ PARTS = {
         {"hub"},
     ],
     "transports": [
-        {"address", "app_json", "client_socket", "client_watch", "cors", "json_rows"},
+        {"address", "app_json", "client_socket", "client_watch", "json_rows"},
         {"stream", "preflight"},
         {"sse"},
         {"ndjson", "refusal"},
@@ -127,12 +128,17 @@ def test_encodings_know_no_clock_and_no_io() -> None:
         assert not absolute & {"time", "datetime", "socket", "os", "io", "gevent", "sqlite3", "random", "secrets"}, file
 
 
-def test_the_service_knows_the_root_of_the_extension_alone() -> None:
+def test_the_service_knows_public_names_of_the_extension_alone() -> None:
+    """Those of its root, and of the modules that are public."""
+    public = {"__version__", *flask_simulcast.__all__}
     for file in files_of(SERVICE):
         if file.is_relative_to(EXTENSION):
             continue
-        for _, name in imports_of(file):
-            assert not name.startswith("flask_simulcast."), f"{file.name} reaches into {name}"
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "flask_simulcast":
+                _, _, module = node.module.partition(".")
+                names = {module} if module else {alias.name for alias in node.names}
+                assert names <= public, f"{file.name} reaches for {names - public}"
 
 
 def test_every_feature_of_the_service_has_the_same_shape() -> None:

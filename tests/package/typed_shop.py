@@ -8,7 +8,8 @@ from typing import Any, assert_type
 
 from flask import Flask, Response
 
-from app.flask_simulcast import Event, Grant, Listener, Position, Publisher, Simulcast, listener_removed
+from app.flask_simulcast import Event, Grant, Listener, Position, Publisher, Simulcast
+from app.flask_simulcast.signals import listener_removed
 
 app = Flask(__name__)
 simulcast = Simulcast(app)

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from flask import Flask, Response
 
-from app.flask_simulcast import (
+from app.flask_simulcast import SettingError, Simulcast
+from app.flask_simulcast.errors import (
     ChannelCountError,
     ChannelNameError,
     EventTooLargeError,
     InvalidEventError,
     NotPatchedError,
-    SettingError,
-    Simulcast,
 )
 from app.flask_simulcast.hub import hub as hub_module
 from app.flask_simulcast.testing import read_sse

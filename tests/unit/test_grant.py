@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.flask_simulcast import ChannelNameError, Grant
+from app.flask_simulcast import Grant
+from app.flask_simulcast.errors import ChannelNameError
 from app.flask_simulcast.event import ALL, RESERVED_PREFIXES
 from app.flask_simulcast.grant import matches
 

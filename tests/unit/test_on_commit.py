@@ -13,7 +13,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
 
-from app.flask_simulcast import BrokerUnavailableError, Event, EventDataError, EventTypeError, Simulcast
+from app.flask_simulcast import BrokerUnavailableError, Event, Simulcast
+from app.flask_simulcast.errors import EventDataError, EventTypeError
 from app.flask_simulcast.event import Position
 
 simulcast = Simulcast()

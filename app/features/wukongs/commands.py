@@ -22,7 +22,8 @@ from gevent.event import Event as Flag
 
 from ... import channels
 from ...extensions import simulcast
-from ...flask_simulcast import BrokerError, BrokerUnavailableError, DrainingError, Event, IdempotencyKey
+from ...flask_simulcast import BrokerUnavailableError, Event, IdempotencyKey
+from ...flask_simulcast.errors import BrokerError, DrainingError
 from ...web.errors import ApiError
 from . import command_set, machine, service, waits
 from .built_in import BuiltIn

@@ -13,7 +13,8 @@ import gevent
 from flask import Flask
 
 from ...extensions import simulcast
-from ...flask_simulcast import Listener, SimulcastError, listener_added, listener_removed
+from ...flask_simulcast import Listener, SimulcastError
+from ...flask_simulcast.signals import listener_added, listener_removed
 from . import machine, service
 
 _PERIOD_SECONDS = 1.0

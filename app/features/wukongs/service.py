@@ -12,7 +12,8 @@ from flask import current_app
 from sqlalchemy import Engine, Row
 
 from ...extensions import db, simulcast
-from ...flask_simulcast import BrokerError, BrokerUnavailableError
+from ...flask_simulcast import BrokerUnavailableError
+from ...flask_simulcast.errors import BrokerError
 from ...web.errors import ApiError
 from . import machine, store
 

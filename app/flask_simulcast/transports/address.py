@@ -36,7 +36,7 @@ def address_of(request: Request, setting: str) -> str:
         _say_once(
             setting,
             "A request has no address, so %s does nothing. Behind a unix socket the proxy must send X-Forwarded-For, "
-            "and the app must know how many proxies there are (Werkzeug's ProxyFix; the service's SIMULCAST_PROXY_HOPS).",
+            "and Werkzeug's ProxyFix must know how many proxies there are.",
         )
         return ""
     address = canonical(text)

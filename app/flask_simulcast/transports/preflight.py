@@ -15,7 +15,7 @@ from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from . import cors
+from .. import cors
 
 ViewFunction = TypeVar("ViewFunction", bound=Callable[..., Any])
 

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from flask import Request, Response, current_app
 
+from .. import cors
 from ..encoding import Encoding
 from ..encoding.ndjson import NDJSON
 from ..encoding.sse import SSE
@@ -16,7 +17,7 @@ from ..grant import Grant, matches_any
 from ..hub.hub import Hub
 from ..listen_request import ListenRequest
 from ..settings import Settings
-from . import cors, ndjson, sse
+from . import ndjson, sse
 from .address import limited_address
 from .app_json import default_of
 from .stream import Stream

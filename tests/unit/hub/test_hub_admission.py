@@ -7,15 +7,9 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from app.flask_simulcast import (
-    BrokerUnavailableError,
-    DrainingError,
-    Grant,
-    ListenerLimitError,
-    TooManyListenersError,
-    signals,
-)
+from app.flask_simulcast import BrokerUnavailableError, Grant, signals
 from app.flask_simulcast.encoding.sse import SSE
+from app.flask_simulcast.errors import DrainingError, ListenerLimitError, TooManyListenersError
 from app.flask_simulcast.event import LISTENER_PREFIX, Draft
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest

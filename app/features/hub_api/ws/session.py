@@ -9,17 +9,15 @@ from msgspec import UNSET, Struct
 
 from ....extensions import simulcast
 from ....flask_simulcast import (
-    BrokerError,
     CloseReason,
     Connection,
     ConnectionClosedError,
-    DrainingError,
     IdempotencyKey,
-    ListenError,
     SimulcastError,
     Subscription,
     client_input,
 )
+from ....flask_simulcast.errors import BrokerError, DrainingError, ListenError
 from ....identity.sender import current_sender
 from ....web import limits, reads
 from ....web.conversation import Handlers, converse, say

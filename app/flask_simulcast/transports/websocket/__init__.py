@@ -1,4 +1,4 @@
-"""WebSocket connections with limits, on top of flask-sock. `docs/websocket.md` lists the limits."""
+"""WebSocket connections with limits, on top of flask-sock."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _MIN_MESSAGE_BYTES = 16 << 10
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one connection. `docs/websocket.md` says what happens at each.
+    """Bounds of one connection.
 
     Attributes:
         message_bytes: Largest message from the client, in bytes.

@@ -2,7 +2,7 @@
 
 flask-sock registers a route on the app or a blueprint, with a handler that runs in the request. Underneath, it makes a
 ``simple_websocket.Server``. GuardedSock makes a `Connection` instead, and checks everything that can refuse a client before
-that. `docs/websocket.md` lists what the original server gets wrong under gevent.
+that.
 
 A request that was a WebSocket ends like this: the view returns 101, and that answer goes through Flask and each middleware
 like any other; so tracers see an answered request, and gunicorn's access log has a line. The client got its own 101 long
@@ -23,6 +23,7 @@ from flask.sansio.blueprints import BlueprintSetupState
 from flask_sock import Sock
 from werkzeug.routing.exceptions import WebsocketMismatch
 
+from ... import cors
 from ...errors import (
     ConnectionClosedError,
     ForbiddenError,
@@ -35,7 +36,6 @@ from ...errors import (
 )
 from ...listener import CloseReason
 from ...loop import is_patched
-from .. import cors
 from ..address import limited_address
 from . import handshake
 from .close_codes import BUG, CLOSE_CODES, REFUSED, CloseCode

@@ -11,7 +11,7 @@
         return stream.response
 
 Other streams are iterators that the server asks for the next chunk. Here the view is in charge: a write returns
-when the socket has taken the bytes, and it waits for a slow client, so that nothing piles up. See ``docs/writer.md``.
+when the socket has taken the bytes, and it waits for a slow client, so that nothing piles up.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from app.features.hub_api import schemas
 from app.features.hub_api.reading import Bounds, as_mapping, read_draft, read_events
-from app.flask_simulcast import InvalidEventError
+from app.flask_simulcast.errors import InvalidEventError
 from app.flask_simulcast.event import IdempotencyKey, check_channel, check_key, check_type, check_user, encode_data
 from app.web import query
 from app.web.body import JSON, NDJSON

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.flask_simulcast import HandshakeError, UpgradeRequiredError
+from app.flask_simulcast.errors import HandshakeError, UpgradeRequiredError
 from app.flask_simulcast.transports.websocket import handshake
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

@@ -6,15 +6,8 @@ import socket
 
 import pytest
 
-from app.flask_simulcast import (
-    BrokerUnavailableError,
-    Connection,
-    ConnectionClosedError,
-    DrainingError,
-    ListenerLimitError,
-    SimulcastError,
-    TooManyListenersError,
-)
+from app.flask_simulcast import BrokerUnavailableError, Connection, ConnectionClosedError, SimulcastError
+from app.flask_simulcast.errors import DrainingError, ListenerLimitError, TooManyListenersError
 from app.flask_simulcast.transports.websocket import Limits, closes_if_refused
 
 

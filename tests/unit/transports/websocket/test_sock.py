@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from flask import Blueprint, Flask
 
-from app.flask_simulcast import GuardedSock, SettingError, Simulcast, StreamingNotSupportedError
+from app.flask_simulcast import GuardedSock, SettingError, Simulcast
+from app.flask_simulcast.errors import StreamingNotSupportedError
 from app.flask_simulcast.transports.websocket.options import Options
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
