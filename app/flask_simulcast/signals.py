@@ -17,10 +17,8 @@ and the others still run. Keep receivers short.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
-import gevent
 from blinker import Namespace, Signal
 
 _namespace = Namespace()
@@ -35,16 +33,6 @@ broker_restored = _namespace.signal("broker-restored")
 draining = _namespace.signal("draining")
 
 _log = logging.getLogger("flask_simulcast")
-
-
-def send_soon(signal: Signal, sender: Any, on_failed: Callable[[int], object], **facts: Any) -> None:
-    """Call every receiver later, in a new greenlet. For callers that must not switch.
-
-    Args:
-        on_failed: Called with the number of receivers that raised.
-    """
-    if signal.receivers:
-        gevent.spawn(lambda: on_failed(send(signal, sender, **facts)))
 
 
 def send(signal: Signal, sender: Any, **facts: Any) -> int:

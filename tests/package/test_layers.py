@@ -18,10 +18,12 @@ TESTS = ROOT / "tests"
 # The order of the parts of a package, where it matters. A part may hold those that stand before it.
 PARTS = {
     "hub": [
-        {"pump", "ring", "ttl_cache", "history", "streams_log", "listeners", "place_reporter", "maintenance"},
+        {"announcer", "ring", "ttl_cache", "history", "streams_log", "listeners", "place_reporter", "maintenance"},
+        {"pump", "dropped_streams"},
         {"single_flight", "switchboard"},
         {"control", "broadcaster"},
-        {"catchup"},
+        {"catchup", "dispatcher"},
+        {"patience", "replay"},
         {"hub"},
     ],
     "transports": [

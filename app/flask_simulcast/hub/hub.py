@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import random
 import time
 from collections.abc import Callable, Sequence
 from secrets import token_hex
@@ -12,7 +10,6 @@ from typing import Any
 from weakref import WeakSet
 
 import gevent
-from blinker import Signal
 
 from .. import signals
 from ..brokers.base import Broker
@@ -24,20 +21,25 @@ from ..errors import (
     ListenError,
     NotPatchedError,
 )
-from ..event import CONTROL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
+from ..event import Draft, Event, Position
 from ..listener import CloseReason, Listener, is_listener_id
 from ..loop import Breather, is_patched, let_others_in
 from ..metrics import Metrics
 from ..presence import Place
 from ..settings import Settings
+from .announcer import Announcer
 from .broadcaster import Broadcaster
 from .catchup import CatchUp
 from .control import Control
+from .dispatcher import Dispatcher
+from .dropped_streams import DroppedStreams
 from .history import History, read_history
 from .listeners import Listeners
 from .maintenance import Maintenance
+from .patience import Patience
 from .place_reporter import PlaceReporter
 from .pump import Pump
+from .replay import Replay
 from .ring import Ring
 from .single_flight import SingleFlight
 from .streams_log import log_end
@@ -47,8 +49,6 @@ _BREATHE_SECONDS = 0.005
 _LISTENERS_A_TURN = 64
 # The longest wait for a new listener to appear in the register. It usually takes some milliseconds.
 _REGISTER_SECONDS = 0.2
-# A listener that can't read the log retries after this time, spread from half to one and a half of it.
-_RETRY_SECONDS = 1.0
 # If reads switch, the last stretch before a join comes from the ring. With less than a batch in it, no listener could join
 # while the log is busy.
 _MIN_RING_EVENTS = 1024
@@ -58,9 +58,6 @@ PAGE_BYTES = 64 << 10
 # The second is the bound of their data. With some 200 bytes beside the data of each event, the ring has at most 6 MiB.
 RING_EVENTS = 10_000
 RING_BYTES = 4 << 20
-_RESERVED = (USER_PREFIX, LISTENER_PREFIX, CONTROL)
-
-_log = logging.getLogger("flask_simulcast")
 _hubs: WeakSet[Hub] = WeakSet()
 # The process that drains. It accepts connections for up to another second, and may make its first hub only then.
 _draining_pid = 0
@@ -79,6 +76,7 @@ class Hub:
         id: Random id, under which the hub holds leases.
         listeners: All listeners of this worker.
         control: Revokes and kicks.
+        replay: Where a listener starts.
         is_draining: Whether it refuses new listeners, because the worker stops.
     """
 
@@ -86,16 +84,16 @@ class Hub:
         self.broker = broker
         self.settings = settings
         self.metrics = metrics
-        self.sender = sender
         self.pid = os.getpid()
         self.id = token_hex(8)
         self._listeners = Listeners(settings)
         self.listeners = self._listeners.all
         self.is_draining = _draining_pid == self.pid
         # Each part holds the parts before it. Callbacks tell the hub what has happened.
+        self._announcer = Announcer(sender, metrics)
         min_events = 0 if broker.reads_at_once else _MIN_RING_EVENTS
         self._ring = Ring(max(RING_EVENTS, min_events), RING_BYTES)
-        self._pump = Pump(broker, metrics, sender, on_events=self._receive, on_jump=self._scatter)
+        self._pump = Pump(broker, metrics, self._announcer, on_events=self._receive, on_jump=self._scatter)
         self._single_flight = SingleFlight(broker, self._pump, metrics)
         self.control = Control(broker, self._listeners, self._single_flight)
         self._switchboard = Switchboard(self._pump)
@@ -120,12 +118,14 @@ class Hub:
             metrics,
             on_gap=self._told_gap,
         )
+        self._dispatcher = Dispatcher(self._listeners, self._switchboard, self.control, metrics)
+        self._patience = Patience(self._catch_up, self._pump, settings)
+        self.replay = Replay(broker, self._single_flight, self._catch_up, settings)
+        self._dropped_streams = DroppedStreams(metrics)
         self._place_reporter = PlaceReporter(
             broker, self.id, self.listeners, settings, metrics, on_written=self.read_on
         )
         self._breather = Breather(_BREATHE_SECONDS)
-        self._loop: Any = None  # the loop of its listeners
-        self._has_told_of_dropped = False
         self._maintenance = Maintenance(broker, metrics)
         _hubs.add(self)
 
@@ -154,7 +154,7 @@ class Hub:
         ]
         if signals.event_published.receivers:
             for event in events:
-                self._send(signals.event_published, event=event)
+                self._announcer.send(signals.event_published, event=event)
         self.read_on(max(positions, default=None))
         self.breathe()
         return events
@@ -210,40 +210,7 @@ class Hub:
         """
         return read_history(self.broker, channels, after, limit)
 
-    def replay_start(self, channels: tuple[str, ...], count: int | None) -> Position | None:
-        """Return the start of a new listener that gets the newest events first; None for the hub's position. May switch.
-
-        Args:
-            count: Number of events; None for each channel's default. All channels start at one position, so the listener also
-                gets later events of the other channels. If one of them was trimmed after that position, the replay is shorter.
-
-        Raises:
-            BrokerUnavailableError: The log can't be read.
-        """
-        if count is not None:
-            return self._newest(channels, count) if count > 0 else None
-        wanted = [(name, self.settings.retention(name).replay) for name in channels]
-        starts = [self._newest((name,), replay) for name, replay in wanted if replay]
-        if not starts:
-            return None
-        first = min(starts)
-        if len(starts) == len(channels) == 1 or self._catch_up.verdict(first, channels).reason is None:
-            return first
-        return max(starts)
-
-    def _newest(self, channels: tuple[str, ...], count: int) -> Position:
-        return self._single_flight.fetch(("newest", channels, count), lambda: self.broker.newest(channels, count))
-
     # Listening
-
-    def can_resume(self, resume: str | None, channels: tuple[str, ...]) -> bool:
-        """Tell whether a client with this position gets exactly the events that it missed, and needs no snapshot. May switch.
-
-        Raises:
-            BrokerUnavailableError: The log can't be read.
-        """
-        position = Position.parse(resume) if resume is not None else None
-        return position is not None and self._catch_up.verdict(position, channels).reason is None
 
     def check_capacity(self, user: str = "", address: str = "") -> None:
         """Check that there is room for one more listener, of this user and from this address. Does not switch.
@@ -294,7 +261,7 @@ class Hub:
             self._place_reporter.add(listener)
             self.metrics.count("listeners_added_total")
             self.metrics.set("listeners", len(self.listeners))
-            self._send(signals.listener_added, listener=listener)
+            self._announcer.send(signals.listener_added, listener=listener)
         return first
 
     def next_chunk(self, listener: Listener, *, waits: bool = True) -> bytes:
@@ -308,35 +275,11 @@ class Hub:
         """
         listener.waits()
         while listener.close_reason is None and (waits or not listener.is_idle):
-            chunk = listener.take(PAGE_BYTES) if listener.is_live else self._step(listener)
+            chunk = listener.take(PAGE_BYTES) if listener.is_live else self._patience.step(listener)
             if chunk and listener.close_reason is None:
                 listener.writes(chunk)
                 return chunk
         return b""
-
-    def _step(self, listener: Listener) -> bytes:
-        """Make one step of catching up; if the log can't be read, wait. Return a comment after a long silence. Switches.
-
-        An outage of the log closes a listener only after ``SIMULCAST_STALL_SECONDS``: perhaps another worker can read it.
-        """
-        chunk = b""
-        try:
-            if listener.unread_since is not None and self._pump.is_lost:
-                self._wait_for_log(listener)  # reads of thousands of listeners would not end the outage sooner
-            else:
-                chunk = self._catch_up.step(listener)
-                listener.has_read()
-        except BrokerError as error:
-            _log.debug("A listener can't read on: %s", error)
-            self._wait_for_log(listener)
-        is_quiet = time.monotonic() - listener.since >= self.settings.heartbeat_seconds
-        return listener.encoding.comment() if is_quiet and not chunk and not listener.is_live else chunk
-
-    def _wait_for_log(self, listener: Listener) -> None:
-        if listener.could_not_read() >= self.settings.stall_seconds:
-            listener.close(CloseReason.BROKER_LOST)
-        else:
-            listener.rest(_RETRY_SECONDS * random.uniform(0.5, 1.5))
 
     def remove_listener(self, listener: Listener) -> None:
         """Remove a listener and release everything that it has. A second call does nothing."""
@@ -353,24 +296,13 @@ class Hub:
         assert reason is not None
         self.metrics.count("listener_closed_total", label=reason.value)
         log_end(listener, reason)
-        self._send(signals.listener_closed, listener=listener, reason=reason)
-        self._send(signals.listener_removed, listener=listener)
+        self._announcer.send(signals.listener_closed, listener=listener, reason=reason)
+        self._announcer.send(signals.listener_removed, listener=listener)
 
     def reclaim(self, give_back: Callable[[], object]) -> None:
         """Call ``give_back`` in a greenlet, for a stream that was dropped without ``close()``. The stream's finalizer calls
         this in any thread, between any two instructions, so this only leaves a callback with the loop."""
-        if self._loop is not None and self.pid == os.getpid():
-            self._loop.run_callback_threadsafe(gevent.spawn, self._reclaim, give_back)
-
-    def _reclaim(self, give_back: Callable[[], object]) -> None:
-        self.metrics.count("streams_dropped_total")
-        if not self._has_told_of_dropped:  # once, because it happens with every stream
-            self._has_told_of_dropped = True
-            _log.warning(
-                "A stream was dropped without close(); its place was given back. A WSGI middleware or an after_request "
-                "function wraps the response and does not pass close() on to what it wraps: repair it (PEP 3333)."
-            )
-        give_back()
+        self._dropped_streams.reclaim(give_back)
 
     # The end
 
@@ -379,7 +311,7 @@ class Hub:
         if self.is_draining:
             return
         self.is_draining = True
-        self._send(signals.draining)
+        self._announcer.send(signals.draining)
         for count, listener in enumerate(list(self.listeners), 1):
             listener.close(CloseReason.DRAINING)
             if not count % _LISTENERS_A_TURN:
@@ -405,38 +337,10 @@ class Hub:
     # What the parts call
 
     def _receive(self, events: list[Event]) -> None:
-        """Hand a batch of events on. Called by the pump, in the order of the log. Does not switch."""
-        unheard = 0
-        channels = self._switchboard.channels
-        for event in events:
-            name = event.channel
-            channel = channels.get(name)
-            if channel is not None and (failed := channel.notify(event)):
-                self.metrics.count("receiver_errors_total", failed)
-            if name.startswith(_RESERVED):
-                self._receive_reserved(event)
-            elif channel is None:
-                unheard += 1
-        if unheard:
-            self.metrics.count("events_unheard_total", unheard)
-        self.metrics.set("lag_seconds", max(time.time() - events[-1].time_ms / 1000, 0))
+        """A batch of events, from the pump. Does not switch."""
+        self._dispatcher.dispatch(events)
         self._ring.extend(events)
         self._broadcaster.read_on()
-
-    def _receive_reserved(self, event: Event) -> None:
-        """Carry out an order, or hand an event to the listeners that it is for."""
-        if event.channel == CONTROL:
-            self.control.obey(event)
-            return
-        for listener in self._listeners.of_channel(event.channel):
-            self.metrics.count("personal_total")
-            if not listener.is_live:
-                continue  # it reads this event in history before it joins
-            try:
-                self._switchboard.offer_to(listener, event)
-            except Exception as error:  # as for a channel: a view that raises costs one event
-                self.metrics.count("receiver_errors_total")
-                gevent.spawn(_log.error, "A view could not take %s. Repair it.", event, exc_info=error)
 
     def _scatter(self) -> None:
         """Send every listener back to history, for a verdict: this worker skipped a part of the log."""
@@ -449,20 +353,10 @@ class Hub:
     def _fell_behind(self, listener: Listener) -> None:
         self.metrics.count("overflows_total")
         self._switchboard.leave(listener)
-        self._send_soon(signals.listener_lagging, listener=listener)
+        self._announcer.send_soon(signals.listener_lagging, listener=listener)
 
     def _told_gap(self, listener: Listener, reason: str) -> None:
-        self._send_soon(signals.gap_sent, listener=listener, reason=reason)
-
-    def _send(self, signal: Signal, **facts: Any) -> None:
-        if failed := signals.send(signal, self.sender, **facts):
-            self.metrics.count("receiver_errors_total", failed)
-
-    def _send_soon(self, signal: Signal, **facts: Any) -> None:
-        """Send a signal from code that must not switch."""
-        signals.send_soon(
-            signal, self.sender, lambda failed: self.metrics.count("receiver_errors_total", failed), **facts
-        )
+        self._announcer.send_soon(signals.gap_sent, listener=listener, reason=reason)
 
     # Greenlets
 
@@ -476,7 +370,7 @@ class Hub:
         self._pump.start()
         # From here on nothing switches, so no other greenlet sees a half-started hub.
         self._ring.restart(self._pump.position)
-        self._loop = gevent.get_hub().loop
+        self._dropped_streams.start()
         self._broadcaster.start()
         self._place_reporter.start()
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from typing import Any
 
 import gevent
-from blinker import Signal
 
 from .. import signals
 from ..brokers.base import Broker
@@ -16,6 +14,7 @@ from ..errors import BrokerError, DrainingError
 from ..event import Event, Position
 from ..loop import let_others_in
 from ..metrics import Metrics
+from .announcer import Announcer
 
 # The longest delay if a wake-up was lost.
 _POLL_SECONDS = 0.25
@@ -34,7 +33,7 @@ class Pump:
     Args:
         broker: The log.
         metrics: Counts jumps and losses.
-        sender: Sender of the signals.
+        announcer: Sends ``broker_lost`` and ``broker_restored``.
         on_events: Called with each batch, in order. Must not switch.
         on_jump: Called when the pump skipped a part of the log. Each listener then needs a verdict about that part.
 
@@ -47,14 +46,14 @@ class Pump:
         self,
         broker: Broker,
         metrics: Metrics,
-        sender: Any,
+        announcer: Announcer,
         *,
         on_events: Callable[[list[Event]], None],
         on_jump: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._metrics = metrics
-        self._sender = sender
+        self._announcer = announcer
         self._on_events = on_events
         self._on_jump = on_jump
         self._greenlet: gevent.Greenlet[[], None] | None = None
@@ -183,13 +182,9 @@ class Pump:
             self.is_lost = True
             self._metrics.count("broker_lost_total")
             _log.error("%s", error)
-            self._tell(signals.broker_lost, error=error)
+            self._announcer.send(signals.broker_lost, error=error)
 
     def _restored(self) -> None:
         self.is_lost = False
         _log.info("The log can be read again.")
-        self._tell(signals.broker_restored)
-
-    def _tell(self, signal: Signal, **facts: Any) -> None:
-        if failed := signals.send(signal, self._sender, **facts):
-            self._metrics.count("receiver_errors_total", failed)
+        self._announcer.send(signals.broker_restored)

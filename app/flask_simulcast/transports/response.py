@@ -132,8 +132,8 @@ def _start(
     """Return the start of a listener that can't resume, and its snapshot if there is one."""
     snapshot = options.get("snapshot")
     if snapshot is None:
-        return (hub.replay_start(channels, options.get("replay")) if resume is None else None), b""
-    if hub.can_resume(resume, channels):
+        return (hub.replay.start(channels, options.get("replay")) if resume is None else None), b""
+    if hub.replay.can_resume(resume, channels):
         return None, b""
     start = hub.position
     type = check_type(options.get("snapshot_type", "snapshot"))

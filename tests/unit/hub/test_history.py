@@ -64,7 +64,7 @@ def test_a_new_listener_gets_as_many_of_the_newest_as_it_asks_for(
     hub = make_hub()
     publish(hub, *range(5))
     publish(hub, "other", channel="d")
-    reader = Reader(hub, start=hub.replay_start(("c",), count))
+    reader = Reader(hub, start=hub.replay.start(("c",), count))
     settle()
     publish(hub, "live")
     settle()
@@ -76,8 +76,8 @@ def test_a_channel_has_a_replay_of_its_own(make_hub: MakeHub) -> None:
     hub = make_hub(history_channels={"c": [100, 60, 3]}, replay_events=1)
     publish(hub, *range(5))
     publish(hub, "a", "b", channel="d")
-    both = Reader(hub, "c", "d", start=hub.replay_start(("c", "d"), None))
-    only = Reader(hub, "d", start=hub.replay_start(("d",), None))
+    both = Reader(hub, "c", "d", start=hub.replay.start(("c", "d"), None))
+    only = Reader(hub, "d", start=hub.replay.start(("d",), None))
     settle()
     assert both.data == ["2", "3", "4", "a", "b"], (
         "one position serves both: what came after it on the other comes along"
@@ -90,7 +90,7 @@ def test_a_channel_has_a_replay_of_its_own(make_hub: MakeHub) -> None:
 def test_one_who_dies_during_a_replay_goes_on_from_there(make_hub: MakeHub) -> None:
     hub = make_hub()
     publish(hub, *range(5))
-    first = Reader(hub, start=hub.replay_start(("c",), 3))
+    first = Reader(hub, start=hub.replay.start(("c",), 3))
     settle()
     connected = first.events[0]
     first.stop()

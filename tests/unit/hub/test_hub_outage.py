@@ -12,7 +12,7 @@ from app.flask_simulcast import BrokerUnavailableError, Grant, signals
 from app.flask_simulcast.encoding.ndjson import NDJSON
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Draft
-from app.flask_simulcast.hub import hub as hub_module
+from app.flask_simulcast.hub import patience as patience_module
 from app.flask_simulcast.hub import pump as pump_module
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
@@ -31,7 +31,7 @@ def away(*_: object, **__: object) -> None:
 
 @pytest.fixture(autouse=True)
 def shorter_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(patience_module, "_RETRY_SECONDS", 0.02)
     monkeypatch.setattr(pump_module, "_RETRY_SECONDS", 0.01)
 
 
@@ -107,7 +107,7 @@ def test_one_that_could_not_read_for_as_long_as_a_stalled_client_is_given_is_sen
 def test_one_that_waits_for_the_log_ends_at_once_when_it_is_closed(
     make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "_RETRY_SECONDS", 60)
+    monkeypatch.setattr(patience_module, "_RETRY_SECONDS", 60)
     hub = make_hub(is_far=True)
     reader, live = one_behind(hub)
     wait_until(lambda: reader.listener.unread_since)

@@ -15,6 +15,7 @@ from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.hub import pump as pump_module
+from app.flask_simulcast.hub.announcer import Announcer
 from app.flask_simulcast.hub.pump import Pump
 from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
@@ -37,7 +38,9 @@ class Follower:
         self.seen: list[Event] = []
         self.jumps: list[Position] = []
         self.metrics = Metrics()
-        self.pump = Pump(broker, self.metrics, "app", on_events=self.seen.extend, on_jump=self._jumped)
+        self.pump = Pump(
+            broker, self.metrics, Announcer("app", self.metrics), on_events=self.seen.extend, on_jump=self._jumped
+        )
 
     def _jumped(self) -> None:
         self.jumps.append(self.pump.position)

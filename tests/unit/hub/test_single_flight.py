@@ -10,6 +10,7 @@ from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft
+from app.flask_simulcast.hub.announcer import Announcer
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.hub.pump import Pump
 from app.flask_simulcast.hub.single_flight import SingleFlight
@@ -34,7 +35,9 @@ class Reads:
         self._metrics = Metrics()
         broker = MemoryBroker(Settings(), FakeClock())
         broker.reads_at_once = not is_far
-        self.pump = Pump(broker, self._metrics, None, on_events=lambda events: None, on_jump=lambda: None)
+        self.pump = Pump(
+            broker, self._metrics, Announcer(None, self._metrics), on_events=lambda events: None, on_jump=lambda: None
+        )
         self.single_flight = SingleFlight(broker, self.pump, self._metrics)
 
     @property
@@ -145,7 +148,7 @@ def test_a_herd_of_new_listeners_asks_for_its_replay_once_and_for_its_place_neve
     asked = broker.asked.copy()
     gate = Flag()
     broker.switch = gate.wait
-    jobs = [gevent.spawn(hub.replay_start, ("c",), 10) for _ in range(100)]
+    jobs = [gevent.spawn(hub.replay.start, ("c",), 10) for _ in range(100)]
     settle()
     gate.set()
     gevent.joinall(jobs, timeout=5, raise_error=True)

@@ -9,7 +9,7 @@ from flask import Flask, Response
 
 from app.flask_simulcast import BrokerUnavailableError, Simulcast
 from app.flask_simulcast.encoding.sse import SSE
-from app.flask_simulcast.hub import hub as hub_module
+from app.flask_simulcast.hub import patience as patience_module
 from app.flask_simulcast.hub import pump as pump_module
 from app.flask_simulcast.testing import read_sse
 
@@ -22,7 +22,7 @@ def away(*_: object, **__: object) -> None:
 
 @pytest.fixture(autouse=True)
 def shorter_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(patience_module, "_RETRY_SECONDS", 0.02)
     monkeypatch.setattr(pump_module, "_RETRY_SECONDS", 0.01)
 
 
