@@ -33,6 +33,7 @@ from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock, SSEReader
 from tests.unit.far_broker import FarBroker, SwappedBroker
+from tests.unit.moves import look_after, make_pass, position_of, step
 
 CHANNELS = ("a", "b", "c")
 USERS = ("", "ann", "bob")
@@ -240,13 +241,13 @@ class World:
         """There is one greenlet that does."""
         if not self._is_in_pass:
             self._is_in_pass = True
-            self.hub._broadcaster._pass()
+            make_pass(self.hub)
             self._is_in_pass = False
 
     def beat(self) -> None:
         """Heartbeats are made by the greenlet that makes the passes."""
         if not self._is_in_pass:
-            self.hub._broadcaster._look_after()
+            look_after(self.hub)
 
     def age(self) -> None:
         """Time passes, and the log is trimmed; the worker reads on, or is frozen meanwhile, while others publish."""
@@ -322,7 +323,7 @@ class World:
         listener.waits()
         if not listener.is_live:
             with suppress(BrokerError):
-                client.sent = self.hub._catch_up.step(listener)
+                client.sent = step(self.hub, listener)
         elif listener._queue.qsize():
             client.sent = listener.take(hub_module.PAGE_BYTES)
         if client.sent:
@@ -367,7 +368,7 @@ class World:
                 break
         else:
             raise AssertionError("somebody never got live")
-        assert self.hub._pump.position == head or not self.clients
+        assert position_of(self.hub) == head or not self.clients
 
     @staticmethod
     def has_all(client: Client) -> bool:

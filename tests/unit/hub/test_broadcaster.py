@@ -15,6 +15,7 @@ from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
+from tests.unit.moves import look_after, make_pass, position_of, read_on, scatter, step
 from tests.unit.simulation import World
 
 
@@ -32,7 +33,7 @@ def live(hub: Hub, *, heartbeat_as_comment: bool = False, queue_bytes: int = 655
     hub.add_listener(listener)
     listener.waits()
     while not listener.is_live:
-        hub._catch_up.step(listener)
+        step(hub, listener)
     return listener
 
 
@@ -49,9 +50,9 @@ def test_what_arrives_during_a_pass_rides_on_the_next_one(world: World, monkeypa
     hub.publish(drafts(1, 2))
     arriving = [3]
     monkeypatch.setattr(broadcaster, "let_others_in", lambda: arriving and hub.publish(drafts(arriving.pop())))
-    hub._broadcaster._pass()
+    make_pass(hub)
     assert [event.data for event in read_sse(queued(listeners[0]))] == ["1", "2"]
-    hub._broadcaster._pass()
+    make_pass(hub)
     assert [event.data for event in read_sse(queued(listeners[0]))] == ["3"]
     assert [event.data for event in read_sse(queued(listeners[2]))] == ["1", "2", "3"]
 
@@ -59,7 +60,7 @@ def test_what_arrives_during_a_pass_rides_on_the_next_one(world: World, monkeypa
 def test_members_share_the_same_bytes(world: World) -> None:
     first, second = live(world.hub), live(world.hub)
     world.hub.publish(drafts(1, 2))
-    world.hub._broadcaster._pass()
+    make_pass(world.hub)
     assert first.take(1 << 20) is second.take(1 << 20)
 
 
@@ -73,15 +74,15 @@ def test_one_who_fell_behind_and_is_back_before_the_pass_reaches_it_gets_nothing
 
     def everybody_goes_to_history_and_comes_back() -> None:
         monkeypatch.setattr(broadcaster, "let_others_in", lambda: None)
-        hub._scatter()
+        scatter(hub)
         for listener in listeners:
             while not listener.is_live:
-                texts[listener] += hub._catch_up.step(listener)
+                texts[listener] += step(hub, listener)
 
     monkeypatch.setattr(broadcaster, "let_others_in", everybody_goes_to_history_and_comes_back)
-    hub._broadcaster._pass()
+    make_pass(hub)
     hub.publish(drafts(2))
-    hub._broadcaster._pass()
+    make_pass(hub)
     for listener in listeners:
         texts[listener] += queued(listener)
         assert [event.data for event in read_sse(texts[listener])] == ["1", "2"]
@@ -101,15 +102,15 @@ def test_a_log_that_is_replaced_during_a_pass_gives_no_event_of_the_old_one_afte
     def the_log_is_replaced() -> None:
         monkeypatch.setattr(broadcaster, "let_others_in", lambda: None)
         broker.restore(backup)
-        hub._pump.catch_up()
+        read_on(hub)
         for listener in listeners:
             while not listener.is_live:
-                texts[listener] += hub._catch_up.step(listener)
+                texts[listener] += step(hub, listener)
 
     monkeypatch.setattr(broadcaster, "let_others_in", the_log_is_replaced)
-    hub._broadcaster._pass()
+    make_pass(hub)
     hub.publish(drafts("new"))
-    hub._broadcaster._pass()
+    make_pass(hub)
     for listener in listeners:
         texts[listener] += queued(listener)
         events = read_sse(texts[listener])
@@ -122,7 +123,7 @@ def test_a_full_queue_sends_a_listener_to_history_and_leaves_the_others_alone(wo
     slow, fast = live(hub, queue_bytes=100), live(hub)
     for n in range(5):
         hub.publish(drafts("x" * 30 + str(n)))
-        hub._broadcaster._pass()
+        make_pass(hub)
     assert not slow.is_live
     assert hub.metrics.value("overflows_total") == 1
     assert len(read_sse(queued(fast))) == 5
@@ -136,7 +137,7 @@ def test_a_pass_that_fails_loses_nothing_and_the_next_one_comes(
     for listener in (first, second):
         hub.add_listener(listener)
         while not listener.is_live:
-            hub._catch_up.step(listener)
+            step(hub, listener)
 
     def fails(*_: object) -> bool:
         monkeypatch.undo()
@@ -157,22 +158,22 @@ def test_a_heartbeat_tells_how_far_its_audience_is(world: World) -> None:
     hub = world.hub
     listener = live(hub)
     hub.publish(drafts(1, channel="other"))
-    hub._broadcaster._look_after()
+    look_after(hub)
     (beat,) = read_sse(queued(listener))
     assert (beat.type, beat.id) == ("heartbeat", str(hub.broker.head()))
-    position = hub._pump.position
+    position = position_of(hub)
     hub.publish(drafts(2))  # pending, not handed out
-    hub._broadcaster._look_after()
+    look_after(hub)
     (beat,) = read_sse(queued(listener))
     assert beat.id == str(position)
-    hub._broadcaster._pass()
-    hub._broadcaster._look_after()
+    make_pass(hub)
+    look_after(hub)
     assert [event.type for event in read_sse(queued(listener))] == ["message"], "there was something queued"
 
 
 def test_a_heartbeat_may_be_a_comment(world: World) -> None:
     listener = live(world.hub, heartbeat_as_comment=True)
-    world.hub._broadcaster._look_after()
+    look_after(world.hub)
     text = queued(listener)
     assert text.startswith(b":")
     assert read_sse(text) == []
@@ -183,7 +184,7 @@ def test_one_who_writes_or_catches_up_gets_no_heartbeat(world: World) -> None:
     writing, behind = live(hub), live(hub)
     writing.writes(b"")
     behind.fall_behind()
-    hub._broadcaster._look_after()
+    look_after(hub)
     assert not writing._queue.qsize()
     assert queued(behind) == b""
 
@@ -191,10 +192,10 @@ def test_one_who_writes_or_catches_up_gets_no_heartbeat(world: World) -> None:
 def test_one_who_was_sent_something_lately_gets_no_heartbeat(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     listener = live(world.hub)
     monkeypatch.setattr(world.hub._broadcaster, "_heartbeat_seconds", 15)
-    world.hub._broadcaster._look_after()
+    look_after(world.hub)
     assert queued(listener) == b""
     listener.since = time.monotonic() - 16
-    world.hub._broadcaster._look_after()
+    look_after(world.hub)
     assert queued(listener) != b""
 
 
@@ -207,5 +208,5 @@ def test_one_who_takes_nothing_for_too_long_is_cut(world: World) -> None:
     stuck.since = time.monotonic() - 61
     slow.since = time.monotonic() - 59
     for _ in range(2):
-        world.hub._broadcaster._look_after()
+        look_after(world.hub)
     assert (stuck.close_reason, slow.close_reason, cuts) == (CloseReason.STALLED, None, [True])

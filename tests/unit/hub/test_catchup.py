@@ -17,6 +17,7 @@ from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
 from tests.unit.far_broker import FarBroker, SwappedBroker
+from tests.unit.moves import read_on, scatter, step
 from tests.unit.simulation import World
 
 
@@ -33,7 +34,7 @@ def read_until_live(hub: Hub, listener: Listener, steps: int = 50) -> bytes:
     for _ in range(steps):
         if listener.is_live:
             return text
-        text += hub._catch_up.step(listener)
+        text += step(hub, listener)
     raise AssertionError(f"not live after {steps} steps")
 
 
@@ -137,7 +138,7 @@ def test_a_full_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWo
 
 
 def read_until_live_again(hub: Hub, listener: Listener) -> bytes:
-    hub._pump.catch_up()
+    read_on(hub)
     assert not listener.is_live
     return read_until_live(hub, listener)
 
@@ -165,7 +166,7 @@ def test_a_log_that_is_replaced_by_a_newer_one_gives_its_readers_a_verdict(make_
     fresh = SwappedBroker(hub.settings, world.clock)
     broker.restore(fresh.log)
     broker.append(drafts("new"))
-    hub._pump.catch_up()
+    read_on(hub)
     text = read_until_live(hub, listener)
     assert [(event.type, event.data[:16]) for event in read_sse(text)] == [
         ("gap", '{"reason":"lost"'),
@@ -212,7 +213,7 @@ def test_a_page_that_was_read_while_the_log_was_replaced_is_not_used(make_world:
     listener, later = (Listener(ListenRequest(("c",), SSE, resume=str(at))) for at in (lost[0], start))
     hub.add_listener(listener)
     Meanwhile(world, lambda: replace(world, backup), is_before=is_before)
-    assert hub._catch_up.step(listener) == b""
+    assert step(hub, listener) == b""
     assert (listener.position, listener.needs_verdict) == (lost[0], True)
     text = read_until_live(hub, listener)
     assert read_sse(text)[0].data.startswith('{"reason":"forked"')
@@ -240,7 +241,7 @@ def test_a_listener_that_comes_after_the_log_was_replaced_does_not_wait_for_a_re
         texts.append(read_until_live(hub, late))
 
     Meanwhile(world, meanwhile)
-    assert hub._catch_up.step(early) == b""
+    assert step(hub, early) == b""
     texts.append(read_until_live(hub, early))
     assert [data_of(text) for text in texts] == [["new", "newer"]] * 2
 
@@ -256,7 +257,7 @@ def test_a_page_of_a_log_that_was_not_judged_yet_is_not_used(make_world: MakeWor
     hub.add_listener(listener)
     Meanwhile(world, lambda: broker.restore(backup), is_before=True)
     for _ in range(3):
-        assert hub._catch_up.step(listener) == b""
+        assert step(hub, listener) == b""
     assert listener.position == lost[0]
     world.clock.advance(1)
     broker.append(drafts("new"))
@@ -276,9 +277,9 @@ def test_a_verdict_that_was_asked_while_the_log_went_on_is_asked_again(make_worl
     world.read_on()
     lost = read_until_live(hub, listener)
     assert data_of(lost) == ["lost"]
-    hub._scatter()
+    scatter(hub)
     Meanwhile(world, lambda: replace(world, backup))
-    assert hub._catch_up.step(listener) == b""
+    assert step(hub, listener) == b""
     assert listener.needs_verdict
     text = read_until_live(hub, listener)
     assert read_sse(text)[0].data.startswith('{"reason":"forked"')
@@ -290,10 +291,10 @@ def test_a_verdict_that_fails_is_still_owed(make_world: MakeWorld) -> None:
     assert isinstance(broker, FarBroker)
     listener = Listener(ListenRequest(("c",), SSE))
     hub.add_listener(listener)
-    hub._scatter()
+    scatter(hub)
     broker.fails = 1
     with pytest.raises(BrokerUnavailableError):
-        hub._catch_up.step(listener)
+        step(hub, listener)
     assert listener.needs_verdict
     read_until_live(hub, listener)
 
@@ -311,7 +312,7 @@ def test_what_is_for_it_alone_in_a_log_that_begins_again_from_before_is_found(ma
     world.clock.advance(-4)
     broker.restore(backup)
     world.read_on()
-    assert read_sse(hub._catch_up.step(listener))[0].data.startswith('{"reason":"lost"')
+    assert read_sse(step(hub, listener))[0].data.startswith('{"reason":"lost"')
     broker.append(drafts("for it", channel=f"listener:{listener.id}"))
     world.read_on()
     assert data_of(read_until_live(hub, listener)) == ["for it"]
@@ -346,7 +347,7 @@ def test_the_goal_is_looked_at_again_after_a_read(make_world: MakeWorld) -> None
         world.make_pass()
 
     Meanwhile(world, one_more)
-    text = hub._catch_up.step(listener)
+    text = step(hub, listener)
     assert data_of(text) == ["1"] and not listener.is_live
     assert data_of(text + read_until_live(hub, listener)) == ["1", "2"]
     assert isinstance(broker, FarBroker) and broker.asked["page"] == 1, "the rest is from memory"

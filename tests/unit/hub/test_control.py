@@ -14,6 +14,7 @@ from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from tests.unit.conftest import MakeHub, MakeWorld
+from tests.unit.moves import look_after, step
 from tests.unit.readers import Reader, publish, settle
 
 ISSUED = 1_763_690_000.0  # Unix s
@@ -112,12 +113,12 @@ def test_an_order_that_a_frozen_worker_never_read_is_found_after_its_jump(make_w
     kicked.grant = Grant()
     for listener in (revoked, kicked, free):
         hub.add_listener(listener)
-        hub._catch_up.step(listener)
+        step(hub, listener)
     hub.control.revoke_user("ann", LATER_MS, 3600)
     hub.control.kick(kicked.id, reconnect=True)
     hub._pump._jump()  # as when trimming has passed it
     for listener in (revoked, kicked, free):
-        hub._catch_up.step(listener)
+        step(hub, listener)
     assert revoked.close_reason is CloseReason.REVOKED
     assert kicked.close_reason is CloseReason.KICKED
     assert free.close_reason is None
@@ -153,9 +154,9 @@ def test_one_who_is_closed_and_does_not_take_its_goodbye_is_cut(make_hub: MakeHu
     hub.add_listener(stuck)
     stuck.writes(b"")
     stuck.since -= 2
-    hub._broadcaster._look_after()
+    look_after(hub)
     assert not cuts
     stuck.close(CloseReason.REVOKED)
-    hub._broadcaster._look_after()
+    look_after(hub)
     assert cuts == [True]
     gevent.sleep(0)

@@ -13,6 +13,7 @@ from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import FakeClock, read_sse
 from tests.unit.conftest import MakeHub
+from tests.unit.moves import scatter
 from tests.unit.readers import Reader, publish, settle
 
 
@@ -185,7 +186,7 @@ def test_a_jump_in_the_middle_of_a_pass_doubles_nothing(make_hub: MakeHub) -> No
     settle()
     publish(hub, 1)
     let_others_in()  # the broadcaster begins: 64 at a time
-    hub._scatter()
+    scatter(hub)
     publish(hub, 2)
     settle()
     for reader in readers:

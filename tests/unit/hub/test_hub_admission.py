@@ -18,6 +18,7 @@ from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub
 from tests.unit.far_broker import FarBroker
+from tests.unit.moves import is_running, look_after, scatter
 from tests.unit.readers import settle
 
 
@@ -58,7 +59,7 @@ def test_a_pump_that_can_not_begin_is_tried_again_by_the_next_one(make_hub: Make
     assert all(isinstance(job.exception, BrokerUnavailableError) for job in jobs)
     assert not hub.listeners
     hub.add_listener(Listener(ListenRequest(("c",), SSE)))
-    assert hub._pump.is_running
+    assert is_running(hub)
 
 
 def test_a_hub_that_is_closed_while_its_pump_begins_stays_closed(make_hub: MakeHub) -> None:
@@ -72,7 +73,7 @@ def test_a_hub_that_is_closed_while_its_pump_begins_stays_closed(make_hub: MakeH
     assert all(isinstance(job.exception, DrainingError) for job in jobs)
     with pytest.raises(DrainingError):
         hub.add_listener(Listener(ListenRequest(("c",), SSE)))
-    assert not hub.listeners and not hub._pump.is_running
+    assert not hub.listeners and not is_running(hub)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_one_that_is_closed_half_way_is_told(
 ) -> None:
     hub, one = half
     befalls(hub, one.listener)
-    hub._broadcaster._look_after()
+    look_after(hub)
     one.gate.set()
     settle()
     one.finish()
@@ -172,11 +173,11 @@ def test_one_that_is_closed_half_way_is_told(
 
 def test_half_way_neither_a_scatter_nor_an_event_for_it_alone_nor_a_new_lease_does_harm(half: tuple[Hub, Half]) -> None:
     hub, one = half
-    hub._scatter()
+    scatter(hub)
     hub.publish([Draft(LISTENER_PREFIX + one.listener.id, "message", "1"), Draft("user:ann", "message", "2")])
     hub._place_reporter._begin_anew()
     assert one.listener not in hub._place_reporter._come, "its place would never be given back"
-    hub._broadcaster._look_after()
+    look_after(hub)
     text = one.finish()
     while not one.listener.is_live:
         text += hub.next_chunk(one.listener, waits=False)

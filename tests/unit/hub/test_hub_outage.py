@@ -20,6 +20,7 @@ from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.transports.stream import Stream
 from tests.unit.conftest import MakeHub
 from tests.unit.far_broker import FarBroker
+from tests.unit.moves import is_lost, is_running
 from tests.unit.readers import Reader, settle
 
 AWAY = 1 << 20
@@ -73,7 +74,7 @@ def test_one_who_is_catching_up_stays_with_heartbeats_and_goes_on_when_the_log_i
     wait_until(lambda: reader.bytes.count(b":\n") >= 3)
     assert time.monotonic() - began > 0.25
     assert reader.listener.close_reason is None
-    assert hub._pump.is_lost
+    assert is_lost(hub)
     lose(hub, 0)
     wait_until(lambda: reader.listener.is_live)
     assert reader.data == ["1", "2", "3", "4"]
@@ -84,7 +85,7 @@ def test_one_who_is_catching_up_stays_with_heartbeats_and_goes_on_when_the_log_i
 def test_thousands_that_wait_do_not_ask_while_the_pump_knows_better(make_hub: MakeHub) -> None:
     hub = make_hub(is_far=True)
     reader, live = one_behind(hub)
-    wait_until(lambda: hub._pump.is_lost and reader.listener.unread_since)
+    wait_until(lambda: is_lost(hub) and reader.listener.unread_since)
     broker = lose(hub)
     asked = broker.asked["page"]
     gevent.sleep(0.15)
@@ -137,10 +138,10 @@ def test_the_pump_tells_each_outage_once_and_reads_on_soon(make_hub: MakeHub) ->
         for n in range(2):
             lose(hub)
             hub.broker.append([Draft("c", "message", str(n))])
-            wait_until(lambda: hub._pump.is_lost)
+            wait_until(lambda: is_lost(hub))
             gevent.sleep(0.1)
             lose(hub, 0)
-            wait_until(lambda: not hub._pump.is_lost)
+            wait_until(lambda: not is_lost(hub))
         wait_until(lambda: reader.data == ["0", "1"])
     assert told == ["lost", "restored"] * 2
     assert hub.metrics.value("broker_lost_total") == 2
@@ -155,7 +156,7 @@ def test_a_listener_that_comes_while_the_log_is_away_is_refused_and_leaves_nothi
     for _ in range(2):  # the pump can't begin
         with pytest.raises(BrokerUnavailableError):
             hub.add_listener(Listener(ListenRequest(("c",), SSE)))
-    assert not hub._pump.is_running
+    assert not is_running(hub)
     lose(hub, 0)
     Reader(hub).stop()
     ann = Grant(user="ann", token_id="t")
@@ -170,7 +171,7 @@ def test_a_listener_that_comes_while_the_log_is_away_is_refused_and_leaves_nothi
             with pytest.raises(BrokerUnavailableError):
                 hub.add_listener(listener)
     lose(hub)
-    wait_until(lambda: hub._pump.is_lost)
+    wait_until(lambda: is_lost(hub))
     with pytest.raises(BrokerUnavailableError):
         hub.add_listener(Listener(ListenRequest(("c",), SSE)))
     assert hub.metrics.value("listeners_refused_total", "broker_unavailable") == 1

@@ -10,6 +10,7 @@ from app.flask_simulcast.grant import Grant
 from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from tests.unit.conftest import MakeHub, MakeWorld
+from tests.unit.moves import step
 from tests.unit.readers import Reader, publish, settle
 
 
@@ -31,7 +32,7 @@ def test_it_does_not_break_the_shared_chunk_of_the_rest(make_world: MakeWorld) -
     listeners = [Listener(ListenRequest(("c",), SSE)) for _ in range(50)]
     for listener in listeners:
         world.hub.add_listener(listener)
-        world.hub._catch_up.step(listener)
+        step(world.hub, listener)
     publish(world.hub, 1)
     publish(world.hub, 2, channel=f"listener:{listeners[0].id}")
     publish(world.hub, 3)
@@ -47,7 +48,7 @@ def test_with_nothing_shared_pending_the_others_are_not_visited(make_world: Make
     listeners = [Listener(ListenRequest(("c",), SSE)) for _ in range(50)]
     for listener in listeners:
         world.hub.add_listener(listener)
-        world.hub._catch_up.step(listener)
+        step(world.hub, listener)
     publish(world.hub, 1, channel=f"listener:{listeners[7].id}")
     world.make_pass()
     assert world.hub.metrics.value("deliveries_total") == 1
@@ -124,15 +125,15 @@ def test_a_new_connection_of_a_user_does_not_join_behind_what_only_the_old_one_w
     world._depth = 99  # no other greenlet runs
     old, new = (Listener(ListenRequest(("c",), SSE, grant=Grant(user="ann"))) for _ in range(2))
     world.hub.add_listener(old)
-    world.hub._catch_up.step(old)
+    step(world.hub, old)
     resume = str(world.broker.head())
     publish(world.hub, 1, channel="user:ann")
     new.resume = resume
     world.hub.add_listener(new)
-    got = world.hub._catch_up.step(new)
+    got = step(world.hub, new)
     assert not new.is_live
     world.make_pass()
-    got += world.hub._catch_up.step(new)
+    got += step(world.hub, new)
     assert new.is_live
     assert got.count(b"\ndata: 1\n") == 1
 

@@ -25,6 +25,7 @@ from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock, read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
 from tests.unit.far_broker import FarBroker
+from tests.unit.moves import position_of
 
 
 def drafts(*data: object, channel: str = "c") -> list[Draft]:
@@ -235,7 +236,7 @@ def test_a_listener_that_joins_during_a_jump_is_sent_back_with_the_rest(make_wor
 
     broker.switch = meanwhile
     world.read_on()
-    assert hub._pump.position == broker.log.head()
+    assert position_of(hub) == broker.log.head()
     for listener in (joined, added):
         assert not listener.is_live and listener.needs_verdict
 
@@ -245,7 +246,7 @@ def test_a_large_batch_that_was_published_here_is_read_to_its_end_at_once(make_h
     hub = make_hub()
     hub.add_listener(Listener(ListenRequest(("c",), SSE)))
     events = hub.publish(drafts(*range(3000)))
-    assert hub._pump.position == events[-1].position
+    assert position_of(hub) == events[-1].position
 
 
 def test_a_log_handler_that_switches_doubles_and_loses_nothing(

@@ -22,6 +22,7 @@ from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock, read_sse
 from tests.unit.conftest import MakeHub
 from tests.unit.far_broker import FarBroker
+from tests.unit.moves import position_of
 from tests.unit.readers import settle
 
 HERD = 5_000
@@ -171,7 +172,7 @@ def test_a_page_of_a_second_ago_is_good_for_a_goal_further_on(make_hub: MakeHub,
             text += hub.next_chunk(listener, waits=False)
         hub.publish([Draft("c", "message", str(10 + n))])
         let_others_in()
-        while hub._pump.position != hub.broker.head():
+        while position_of(hub) != hub.broker.head():
             let_others_in()
         assert text.count(b"\ndata: ") == 1 + 10 + n
     if is_far:
