@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from . import url
 from .rows import PREFIX, Integer, Number, Row, Shelf, boolean, matching, names, nearest, patterns, text
 
-# Of one address. A school or an office is one address, and so is a proxy that the app was not told of: less than half of the
-# places would turn such a site's own people away. With a handful of places there is nothing to share out.
+# One address gets half of a worker's listeners by default. A school or an office has one address, and all clients of a proxy
+# that the app does not know of have one, so a smaller part would refuse too many of them. Few listeners are not worth sharing.
 _HALF = -1
 _FEW_LISTENERS = 16
 _ORIGIN = re.compile(r"https?://[^/\s*?#@]+", re.ASCII)
@@ -23,8 +23,8 @@ _MAX_HISTORY_SECONDS = 10 * 366 * 86400
 
 
 class Retention(NamedTuple):
-    """How much of a channel is kept, at least this many events that are at most this old, and how many of them a new
-    listener is given unasked."""
+    """How much of a channel is kept: its newest events, up to this number and up to this age. A new listener receives the
+    newest ``replay`` of them first."""
 
     events: int
     seconds: float
@@ -32,7 +32,7 @@ class Retention(NamedTuple):
 
 
 def setting(read: Callable[[Any], Any], default: Any, help: str, **others: Any) -> Any:
-    """A row of the table."""
+    """Make a field of `Settings` with its row of the table."""
     return field(default=default, metadata={"row": Row("", read, default, help, **others)})
 
 
@@ -264,7 +264,7 @@ class Settings:
         return cls(**{row.name: config[row.key] for row in ROWS if config.get(row.key) is not None})
 
     def retention(self, channel: str) -> Retention:
-        """How much of this channel is kept."""
+        """Return how much of a channel is kept."""
         found: Retention
         for prefix, found in self.history_channels.items():
             if channel.startswith(prefix):
@@ -273,18 +273,18 @@ class Settings:
 
     @property
     def has_memory_log(self) -> bool:
-        """Whether no other process sees what this one publishes."""
+        """Tell whether the log is in memory, where no other process can read it."""
         return self.broker_url.startswith("memory:")
 
     @property
     def longest_history_seconds(self) -> float:
-        """The greatest age that any channel's history may have."""
+        """Return the greatest age that the history of any channel may have."""
         others: list[float] = [retention.seconds for retention in self.history_channels.values()]
         return max([self.history_seconds, *others])
 
     @property
     def most_history_bytes(self) -> int:
-        """The hard bound of the log's file. It leaves room for what trimming, which runs behind, has not taken away yet."""
+        """Return the hard limit of the log's file. It leaves room for events that trimming, which runs behind, has not removed."""
         return self.history_bytes * 2
 
 

@@ -20,13 +20,13 @@ from ..identity.sender import HOLDER, UNKNOWN, current_sender
 from .errors import ApiError
 
 _KEY = "simulcast_limits"
-# Some 200 bytes each. Who is forgotten begins with a full bucket; he was the one who had waited longest.
+# Some 200 bytes each. The least recently used one is evicted first; its user starts over with a full bucket.
 _MAX_BUCKETS = 10_000
 # Seconds' worth of events, and of tickets, that may come at once: a batch of 1000 events at the default rate.
 BURST_SECONDS = 10
 # Seconds' worth of reads that may come at once: usually a channel's whole history.
 _READ_BURST_SECONDS = 4
-# For one user. A page needs one ticket for each connect; each is remembered until its grant ends, so they must not be free.
+# For one user. A page needs one for each connect; the log remembers a spent one until its grant ends.
 TICKETS_PER_SECOND = 10
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -90,6 +91,20 @@ def test_a_former_name_is_answered_with_the_new_one() -> None:
 def test_no_name_stands_in_both_tables() -> None:
     names = [name for row in (*TABLE, *ROWS) for name in (row.name, *row.was)]
     assert sorted(names) == sorted(set(names))
+
+
+def test_every_setting_is_explained_in_plain_words_and_stands_on_one_shelf() -> None:
+    rows = (*TABLE, *ROWS)
+    assert sum(row.shelf.startswith("Set these five") for row in rows) == 5
+    assert len(rows) <= 47, "a new setting needs a reason that an operator would give"
+    for row in rows:
+        assert re.fullmatch(r"[A-Z].*\.", row.help), row.key
+        assert row.read(row.default) is not None, row.key
+        assert row.key.endswith(("_SECONDS", "_MS", "_BYTES", "_RATE", "_PER_ADDRESS")) or row.unit not in (
+            "s",
+            "ms",
+            "bytes",
+        )
 
 
 def test_what_kubernetes_gives_a_container_is_no_setting() -> None:

@@ -54,8 +54,8 @@ _REGISTER_SECONDS = 0.2
 _MIN_RING_EVENTS = 1024
 # One page of history, and one chunk of a response. Measured: 300 slow listeners cost 13 MB; with 256 KiB they cost 48 MB.
 PAGE_BYTES = 64 << 10
-# The newest events that a worker keeps in memory for listeners about to go live; one that needs older events reads the log.
-# The second is the bound of their data. With some 200 bytes beside the data of each event, the ring has at most 6 MiB.
+# The newest events that a worker keeps in memory for listeners about to go live. A listener that needs older events reads the
+# log. The bytes bound the memory (200 for each event beside its data), so the count only matters for small events.
 RING_EVENTS = 10_000
 RING_BYTES = 4 << 20
 _hubs: WeakSet[Hub] = WeakSet()

@@ -26,7 +26,7 @@ from .write_lock import WriteLock
 
 T = TypeVar("T")
 _log = logging.getLogger("flask_simulcast")
-# For the turn to write, if the settings don't say. Longer than a busy disk needs for a checkpoint, and a caller still has an answer.
+# Wait for the turn to write, unless the settings give another. Other workers need milliseconds for theirs, a busy disk seconds.
 _SECONDS = 5.0
 
 

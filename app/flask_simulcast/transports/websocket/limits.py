@@ -11,7 +11,7 @@ from ...settings import Settings
 BURST_SECONDS = 2
 #: Seconds to wait for the client's own close frame and the end of its bytes.
 CLOSE_SECONDS = 1.0
-#: Bytes that a client may always send: the longest subscribe of /ws with all its channels.
+#: Bytes that a client may always send, however small events are: a subscribe of /ws to 32 channels needs 5 KB.
 _MIN_MESSAGE_BYTES = 16 << 10
 
 
@@ -23,7 +23,7 @@ class Limits:
         message_bytes: Largest message from the client, in bytes.
         fragments: Largest number of frames in one message. Measured: 1 000 000 empty ones stopped a worker for 13.5 s.
         messages_per_second: Rate limit of messages from the client; 0 for no limit.
-        frames_per_second: Rate limit of frames of any kind, such as fragments and pings; 0 for no limit.
+        frames_per_second: Rate limit of frames of any kind, such as fragments and pings; 0 for no limit. Ten for each message.
         queue_bytes: Bytes that can wait for the handler, and bytes that can wait for the client. One message can exceed it.
         heartbeat_seconds: Seconds without a byte from the client after which it is pinged.
         stall_seconds: Seconds after which a client that answers nothing, or reads nothing, is closed.
