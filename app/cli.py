@@ -36,7 +36,7 @@ def is_command() -> bool:
 @click.option("--user", default="", help="Whose token it is.")
 @click.option("--ttl", default=3600.0, show_default=True, type=click.FloatRange(1), help="Seconds for which it holds.")
 @click.option("--meta", default="{}", metavar="JSON", help="What others are told of the user: a JSON object.")
-@click.option("--audience", default=None, help="For whom it is; SIMULCAST_JWT_AUDIENCE when left out.")
+@click.option("--audience", default=None, help="Audience of the token. Defaults to SIMULCAST_JWT_AUDIENCE.")
 def token(
     subscribe: tuple[str, ...], publish: tuple[str, ...], user: str, ttl: float, meta: str, audience: str | None
 ) -> None:

@@ -1,9 +1,9 @@
-"""Who asks, and what they may do: from a request to a `Grant`.
+"""Turn a request into a `Grant`: who the client is, and what it may do.
 
 Looked for in this order, and the first that is there counts:
 
 1. ``Authorization: Bearer …``: the publish key, or a token.
-2. ``?ticket=…``, on routes that stream: for who can't send a header.
+2. ``?ticket=…``, on routes that stream: for a client that can't send a header.
 3. A token in the cookie that ``SIMULCAST_JWT_COOKIE`` names, from pages that may use it.
 4. None: an anonymous client. Everything that is open to anyone is open to a token, too.
 """
@@ -54,7 +54,7 @@ class _Auth:
 
 
 def init_app(app: Flask) -> None:
-    """Read the settings and the keys, and tell the extension whom to ask.
+    """Read the settings and the keys, and give the extension its authorizer.
 
     Raises:
         SettingError: A key can't be used.
@@ -142,7 +142,7 @@ def _bearer() -> str | None:
 
 
 def _is_for_tickets() -> bool:
-    """Whether this is a stream. Not for HEAD: who only looks whether a link is alive must not spend the ticket in it."""
+    """Tell whether this is a stream. HEAD is not: a client that only checks a link must not spend the ticket in it."""
     route = route_of(current_app.view_functions.get(request.endpoint or ""))
     return request.method == "GET" and route is not None and route.access is Access.LISTEN
 

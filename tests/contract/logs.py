@@ -1,4 +1,4 @@
-"""What the tests of a broker do with its log, and beside it."""
+"""Short forms of what the tests of a broker do with its log, and beside it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def draft(data: object = 1, channel: str = "c", key: str | None = None) -> Draft
 
 
 def read_all(broker: Broker, after: Position = BEFORE_ALL) -> list[Event]:
-    """As a pump reads."""
+    """Read all events after a position, as a pump does."""
     events: list[Event] = []
     while batch := broker.read(after).events:
         events += batch
@@ -32,7 +32,7 @@ def read_all(broker: Broker, after: Position = BEFORE_ALL) -> list[Event]:
 
 
 def together(count: int, function: Callable[[int], None]) -> None:
-    """Run it this many times at once, in greenlets or threads."""
+    """Run a function this many times at once, in greenlets or threads."""
     if is_patched():
         gevent.joinall([gevent.spawn(function, number) for number in range(count)], raise_error=True, timeout=60)
         return
@@ -44,18 +44,18 @@ def together(count: int, function: Callable[[int], None]) -> None:
 
 
 def shell(path: Path) -> sqlite3.Connection:
-    """An sqlite3 shell, which takes no turns."""
+    """Open the file like an sqlite3 shell, which does not take the write lock."""
     return sqlite3.connect(path, isolation_level=None, timeout=0)
 
 
 def reconnect(broker: Broker) -> None:
-    """A broker used within a moment after its server was killed learns only from its answer that there is none."""
+    """Make the broker connect again, after a moment: an earlier call would notice the killed server only by a lost answer."""
     time.sleep(0.3)
     broker.head()
 
 
 def calls_of(server: Redis) -> int:
-    """Scripts that a Redis has run."""
+    """Return the number of scripts that a Redis has run."""
     facts = server.facts("commandstats")
     return sum(
         int(text.split("calls=")[1].split(",")[0]) for name, text in facts.items() if name.startswith("cmdstat_eval")

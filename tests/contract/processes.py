@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def start(what: str, *arguments: object, patched: bool = False) -> subprocess.Popen[str]:
-    """A process that says "ready", and goes on when a line is written to it."""
+    """Start a process that says "ready", and goes on when a line is written to it."""
     launcher = ["-m", "gevent.monkey", "--module"] if patched else ["-m"]
     return subprocess.Popen(
         [sys.executable, *launcher, "tests.contract.processes", what, *map(str, arguments)],
@@ -27,7 +27,7 @@ def start(what: str, *arguments: object, patched: bool = False) -> subprocess.Po
 
 
 def go(processes: Iterable[subprocess.Popen[str]]) -> None:
-    """Let them begin at the same time."""
+    """Let processes begin at the same time."""
     processes = list(processes)
     for process in processes:
         assert process.stdout is not None
@@ -39,7 +39,7 @@ def go(processes: Iterable[subprocess.Popen[str]]) -> None:
 
 
 def finish(processes: Iterable[subprocess.Popen[str]]) -> list[str]:
-    """Wait for them; what each printed."""
+    """Wait for processes; return what each printed."""
     answers = []
     for process in processes:
         out, _ = process.communicate(timeout=60)
@@ -64,7 +64,7 @@ def _append(file: str, name: str, events: str) -> None:
 
 
 def _open(file: str) -> None:
-    """Open the log, make it if need be, and print where it begins."""
+    """Open the log, make it if it is missing, and print its first position."""
     from app.flask_simulcast.brokers.base import Clock
     from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.event import Draft, Position
@@ -78,7 +78,7 @@ def _open(file: str) -> None:
 
 
 def _freeze(file: str) -> None:
-    """Take the turn, and keep it until a line comes."""
+    """Take the write lock, and keep it until a line comes."""
     from app.flask_simulcast.brokers.sqlite.write_lock import WriteLock
 
     turn = WriteLock(file + ".lock")
@@ -88,7 +88,7 @@ def _freeze(file: str) -> None:
 
 
 def _hang_bell(folder: str) -> None:
-    """Hang up a bell, and never answer it."""
+    """Bind a bell, and never read from it."""
     from app.flask_simulcast.brokers.sqlite.doorbell import Doorbell
 
     bell = Doorbell(folder)
@@ -98,7 +98,7 @@ def _hang_bell(folder: str) -> None:
 
 
 def _take(file: str, tickets: str) -> None:
-    """Take every ticket that can be had, and print which."""
+    """Take all tickets that are left, and print them."""
     from app.flask_simulcast.brokers.base import Clock
     from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
     from app.flask_simulcast.settings import Settings

@@ -1,4 +1,4 @@
-"""A test suite makes many apps and drops them (bug F18): what they had open goes with them."""
+"""A test suite makes many apps and drops them (bug F18): everything that they had open is closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an app's log is (friction 7): in its instance folder, wherever the process was started."""
+"""An app's log (friction 7) is in its instance folder, wherever the process was started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.flask_simulcast.brokers.sqlite.location import locate
 
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of an app that was started in another folder."""
+    """The instance folder of an app that was started in another folder."""
     (tmp_path / "elsewhere" / "instance").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "elsewhere")
     return tmp_path / "shop" / "instance"

@@ -1,4 +1,4 @@
-"""What the log in memory promises beside the contract."""
+"""Promises of the log in memory beside the contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.flask_simulcast.testing import FakeClock
 
 
 def test_a_long_log_is_swept_at_once() -> None:
-    """One cut, not one for each event, which took 1.8 s."""
+    """It is cut once, not once for each event, which took 1.8 s."""
     clock = FakeClock()
     broker = MemoryBroker(Settings(history_events=1_000_000), clock)
     broker.append([Draft(f"c{n % 10}", "message", "1") for n in range(100_000)])

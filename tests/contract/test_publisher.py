@@ -31,7 +31,7 @@ def stored(url: str, *channels: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """Of a log that a server has made."""
+    """The URL of a log that a server has made."""
     SQLiteBroker(f"{tmp_path}/log.db", Settings(), Clock()).close()
     return f"sqlite:///{tmp_path}/log.db"
 
@@ -111,7 +111,7 @@ def test_threads_may_share_one(url: str) -> None:
 
 
 def test_a_child_after_a_fork_opens_the_log_anew(url: str) -> None:
-    """As the processes of a job queue do. In a process of its own: this one may have threads."""
+    """Processes of a job queue fork. The test runs in its own process, because this one might have threads."""
     program = f"""
 import os
 from app.flask_simulcast import Publisher

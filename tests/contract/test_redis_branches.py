@@ -36,7 +36,7 @@ class Flushed:
         self.server = Redis(folder, keeps=False)
 
     def keep(self) -> None:
-        """What is there now will be there after the fork, if anything is."""
+        """Keep the present content for after the fork, if the fork keeps any."""
 
     def fork(self) -> None:
         self.server.command("FLUSHALL")
@@ -46,7 +46,7 @@ class Flushed:
 
 
 class StartedAnew(Flushed):
-    """It is killed, and wrote no file."""
+    """Kill Redis, which has written no file."""
 
     rounds = 10
 
@@ -56,7 +56,7 @@ class StartedAnew(Flushed):
 
 
 class OlderDump(Flushed):
-    """It is killed, and starts from a file of before."""
+    """Kill Redis, and start it from an older file."""
 
     rounds = 10
 
@@ -69,7 +69,7 @@ class OlderDump(Flushed):
 
 
 class Replica(Flushed):
-    """A replica that was cut off takes over under the same address."""
+    """Let a replica that was cut off take over under the same address."""
 
     rounds = 10
 
@@ -141,7 +141,7 @@ def test_a_listener_on_a_lost_branch_is_told_so_however_much_the_other_branch_gr
 
 
 def follow(broker: RedisBroker, after: Position, seconds: float) -> tuple[list[Event], bool]:
-    """What a pump does: wait, then read, and try again when the log can't be read."""
+    """Wait, then read, as a pump does, and try again when the log can't be read."""
     deadline = time.monotonic() + 10
     while True:
         try:

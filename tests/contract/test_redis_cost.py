@@ -1,4 +1,4 @@
-"""What is left behind in Redis, and how long scripts hold up the others."""
+"""Keys that are left in Redis, and how long scripts delay other commands."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ def test_nothing_is_left_of_what_is_over(server: Redis, open_redis: Open, clock:
 
 
 def busy_ms(server: Redis) -> float:
-    """For how long it has worked; unlike the time that passes, the same on a machine that has more to do."""
+    """Return the CPU time of Redis, which does not depend on the other load of the machine."""
     facts = server.facts("cpu")
     return 1000 * (float(facts["used_cpu_user_main_thread"]) + float(facts["used_cpu_sys_main_thread"]))
 
 
 def cost_ms(server: Redis, function: Callable[[], object], times: int = 3) -> float:
-    """Of one script, the least of several."""
+    """Return the lowest cost of several runs of a script."""
     costs = []
     for _ in range(times):
         before, calls = busy_ms(server), calls_of(server)

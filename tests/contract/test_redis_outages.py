@@ -36,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[Redis]:
 
 
 def outcome_of(function: Callable[[], object]) -> tuple[str, float]:
-    """How it ends, and after how many seconds."""
+    """Run a function; return its result or error, and the seconds that it took."""
     start = time.monotonic()
     try:
         function()

@@ -1,4 +1,4 @@
-"""Which servers the Redis log takes, how it gets to them, and what it says of those that it refuses."""
+"""The servers that the Redis log accepts, its URLs, and its messages for servers that it refuses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Open = Callable[..., RedisBroker]
 
 
 def refusal_of(function: Callable[[], object]) -> str:
-    """What it says; everything that it was caused by is read too."""
+    """Return the message of a refusal, with the messages of its causes."""
     with pytest.raises(BrokerUnavailableError) as caught:
         function()
     assert "certainly not stored" in str(caught.value) or "maxmemory-policy" in str(caught.value)

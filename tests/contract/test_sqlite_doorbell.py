@@ -1,4 +1,4 @@
-"""The doorbell: frozen and killed neighbours hold up no ring."""
+"""The doorbell: frozen and killed neighbours delay no ring."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_bell_of_a_killed_process_is_taken_down(tmp_path: Path) -> None:
 
 
 def test_a_bell_that_was_hung_up_in_the_same_tick_as_another_is_rung(tmp_path: Path) -> None:
-    """A folder's time of change is as coarse as the kernel's tick, 4 ms: two changes can have the same."""
+    """A folder's modification time is as coarse as the kernel's tick, 4 ms: two changes can have the same time."""
     first, second, ringer = (Doorbell(str(tmp_path)) for _ in range(3))
     first.listen()
     changed = tmp_path.stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""The file of the log: whose it is, what is refused, and a file that was swapped."""
+"""The file of the log: its mode, files that are refused, and a file that was replaced."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def backup(path: Path, copy: Path) -> None:
 
 
 def restore(copy: Path, path: Path) -> None:
-    """As an operator does it: the file is replaced, and what belonged to the old one is removed."""
+    """Restore a copy as an operator does: replace the file, and remove the files that belong to the old one."""
     shutil.copy(copy, path.with_suffix(".new"))
     os.replace(path.with_suffix(".new"), path)
     for end in ("-wal", "-shm"):

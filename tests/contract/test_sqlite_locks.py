@@ -1,4 +1,4 @@
-"""Other people's locks on the file: what waits, and what is refused in time."""
+"""Locks of other programs on the file: calls that wait, and calls that are refused in time."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_lease_and_upkeep_do_not_wait_for_a_frozen_writer_for_ever(path: Path,
 
 
 def test_a_slow_reader_delays_no_other_process(path: Path, clock: FakeClock, open_broker: Open) -> None:
-    """A write-ahead log that has grown is begun anew under the turn; who still reads the old one must not be waited for."""
+    """A large write-ahead log starts over with the write lock held, so it must not wait for a reader of the old one."""
     broker = open_broker(broker_seconds=1)
     with closing(shell(path)) as other:
         broker.append([draft()])
@@ -100,7 +100,7 @@ def test_a_slow_reader_delays_no_other_process(path: Path, clock: FakeClock, ope
 
 def test_a_lease_of_a_full_minute_is_not_taken_away_by_one_who_asked_a_moment_earlier(open_broker: Open) -> None:
     class Clocks(FakeClock):
-        """While A stands between reading its clock and reading the log, B comes and goes."""
+        """A clock that lets B come and go while A is between reading the clock and reading the log."""
 
         def monotonic(self) -> float:
             now = super().monotonic()

@@ -1,4 +1,4 @@
-"""What the SQLite log promises of its register, its texts and its revocations beside the contract."""
+"""Promises of the SQLite log about its register, texts and revocations, beside the contract."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def count(path: Path, table: str) -> int:
 
 
 class Later(Clock):
-    """Half a minute ahead: all leases of others have ended."""
+    """A clock half a minute ahead, for which all leases of others have ended."""
 
     def monotonic(self) -> float:
         return super().monotonic() + 30
@@ -100,7 +100,7 @@ def test_the_members_of_a_killed_worker_leave(path: Path, open_broker: Open) -> 
 
 @pytest.fixture
 def refusing(path: Path, open_broker: Open) -> Callable[[str | None], None]:
-    """Have the file refuse events of a type from now on; none, without one."""
+    """Make the file refuse events of a type from now on; without a type, none."""
 
     def refuse(type: str | None) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:

@@ -1,4 +1,4 @@
-"""A file that an older version made becomes one of this version; where no log can be, that is said."""
+"""A file of an older version is upgraded; a place that can't hold a log is refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def key_of(clock: FakeClock, seconds_ago: int) -> int:
 
 @pytest.fixture
 def old(path: Path, clock: FakeClock) -> Path:
-    """A file of version 1: born long ago, swept since, with one event."""
+    """Make a file of version 1: born long ago, swept since, with one event."""
     path.parent.mkdir()
     birth, forgotten, floor, event = (key_of(clock, seconds) for seconds in (9000, 8000, 5000, 60))
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -156,7 +156,7 @@ def test_a_file_without_a_write_ahead_log_gets_one(path: Path, open_broker: Open
 
 
 def test_busy_is_busy_whatever_the_reason(path: Path, open_broker: Open) -> None:
-    """SQLITE_BUSY_SNAPSHOT, as one that read before another one wrote gets it."""
+    """A connection that read before another one wrote gets SQLITE_BUSY_SNAPSHOT."""
     open_broker()
     with closing(sqlite3.connect(path, isolation_level=None)) as one, closing(sqlite3.connect(path)) as other:
         one.execute("BEGIN")

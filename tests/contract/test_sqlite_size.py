@@ -1,4 +1,4 @@
-"""How large the file and its write-ahead log become, and what happens on a full disk."""
+"""The size of the file and its write-ahead log, and a full disk."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _FIRST = -1  # before every position
 
 
 class Outcome(Enum):
-    """What a publisher was told in the end."""
+    """The last answer that a publisher got."""
 
     STORED = "acknowledged"
     UNCERTAIN = "perhaps stored"
@@ -35,7 +35,7 @@ class Attempt(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """What a listener was told that it misses."""
+    """A gap that a listener was told."""
 
     index: int  # how many events it had got before
     reason: str
@@ -118,7 +118,7 @@ class Verdict:
 
     @property
     def faults(self) -> dict[str, int]:
-        """Those that there are, by name."""
+        """The faults found, by name."""
         return {
             row.name: getattr(self, row.name) for row in fields(self) if row.name != "told" and getattr(self, row.name)
         }
@@ -134,14 +134,14 @@ def order(position: str) -> int:
 
 
 def judge(history: History) -> Verdict:
-    """All faults of a run."""
+    """Find all faults of a run."""
     record = _Record(history)
     verdict = Verdict(disordered=record.disordered, disagreed=record.disagreed)
     return sum((_judge_chain(chain, record) for chain in history.chains), verdict)
 
 
 class _Record:
-    """What is known of each event, for look-ups."""
+    """The known facts of each event, for look-ups."""
 
     def __init__(self, history: History) -> None:
         self.attempts: dict[int, Attempt] = {}
@@ -207,7 +207,7 @@ def _judge_chain(chain: Chain, record: _Record) -> Verdict:
 
 
 def _judge_received(chain: Chain, record: _Record, verdict: Verdict) -> set[int]:
-    """What came, in the order in which it came. Returns the numbers."""
+    """Judge the received events, in the order in which they came. Returns their numbers."""
     seen: set[int] = set()
     attempts, positions, order_of = record.attempts, record.positions, record.order
     # After a gap on another log the order begins anew.
@@ -239,7 +239,7 @@ def _judge_received(chain: Chain, record: _Record, verdict: Verdict) -> set[int]
 
 
 def _judge_missing(missing: list[tuple[int, Attempt]], chain: Chain, record: _Record, verdict: Verdict) -> None:
-    """What was due and did not come must be covered by a gap, and each gap must have had its reason."""
+    """Check that each due event that did not come is covered by a gap, and that each gap has a reason."""
     gaps = [_Told(gap, chain, record) for gap in chain.gaps]
     last_lost = None
     for index, attempt in missing:
@@ -274,7 +274,7 @@ class _Told:
         self._to = record.order(gap.to)
 
     def covers(self, attempt: Attempt, place: int) -> bool:
-        """Whether it says that this event is missing."""
+        """Tell whether the gap covers this event."""
         if attempt.channel not in self._channels:
             return False
         if self.replaced is None:

@@ -1,4 +1,4 @@
-"""The log of each test, on every tier that it names."""
+"""Fixtures: the log of each test, on every tier that it names."""
 
 from __future__ import annotations
 

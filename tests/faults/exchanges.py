@@ -18,7 +18,7 @@ from tests.tools.tiers import Store
 
 
 class Exchange(Nemesis):
-    """The log is another one afterwards.
+    """Replaces the log by another one.
 
     Args:
         chance: Its dice.
@@ -45,7 +45,7 @@ class Exchange(Nemesis):
         return self._store.redis
 
     def prepare(self) -> None:
-        """Keep a copy of the log as it is now, if that is what it goes back to."""
+        """Keep a copy of the present log, if the exchange goes back to it."""
 
     def strike(self) -> None:
         began = time.monotonic()
@@ -59,7 +59,7 @@ class Exchange(Nemesis):
 
 
 class Restart(Exchange):
-    """Of a server whose log is in its memory."""
+    """Restarts a server whose log is in its memory."""
 
     def exchange(self) -> None:
         self._service.stop()
@@ -67,7 +67,7 @@ class Restart(Exchange):
 
 
 class Wipe(Exchange):
-    """The files of a SQLite log are deleted, while the server runs."""
+    """Deletes the files of an SQLite log while the server runs."""
 
     # Each worker notices within half a second; what was acknowledged until then goes with the old file.
     NOTICE_SECONDS = 1.0
@@ -79,7 +79,7 @@ class Wipe(Exchange):
 
 
 class Restore(Exchange):
-    """A SQLite log goes back to a copy, as operations.md says: the server is stopped, and started again."""
+    """Restores a copy of an SQLite log, as operations.md says: the server is stopped, and started again."""
 
     goes_back = True
 
@@ -104,14 +104,14 @@ def _files(store: Store) -> list[Path]:
 
 
 class Flush(Exchange):
-    """FLUSHALL."""
+    """Sends FLUSHALL."""
 
     def exchange(self) -> None:
         assert self.redis.command("FLUSHALL").startswith(b"+OK")
 
 
 class Forget(Exchange):
-    """Redis without persistence is killed, and started again."""
+    """Kills Redis without persistence, and starts it again."""
 
     def exchange(self) -> None:
         self.redis.kill()
@@ -119,7 +119,7 @@ class Forget(Exchange):
 
 
 class LoadDump(Exchange):
-    """Redis is killed, and started again with an older dump."""
+    """Kills Redis, and starts it again with an older dump."""
 
     goes_back = True
 
@@ -134,7 +134,7 @@ class LoadDump(Exchange):
 
 
 class Promote(Exchange):
-    """A replica that missed the last writes takes over, behind the same address.
+    """Lets a replica that missed the last writes take over, behind the same address.
 
     Args:
         relay: That address. Its target is the first master.
@@ -157,7 +157,7 @@ class Promote(Exchange):
         self._masters = masters
 
     def prepare(self) -> None:
-        """A replica gets all that there is, and from now on nothing."""
+        """Give a replica all present writes, and none after that."""
         master = self._masters[-1]
         replica = Redis(
             self._store.folder / f"replica-{len(self._masters)}",

@@ -1,4 +1,4 @@
-"""Who publishes and who listens in a run, and writes down what came of it. Judges nothing.
+"""The publishers and listeners of a run, which record what happens. They judge nothing.
 
 Events have numbers that no other event of the process has, so that a listener knows which event it got.
 """
@@ -156,7 +156,7 @@ class Publisher(threading.Thread):
 
 
 class CloseCode(NamedTuple):
-    """How one connection of a listener ended."""
+    """The end of one connection of a listener."""
 
     at: float
     how: str  # "clean", "cut", or "refused": there was none
@@ -222,7 +222,7 @@ class Client:
         return bool(piece) and not self._is_clean
 
     def close(self, now: float) -> CloseCode:
-        """Its connection has ended."""
+        """Note that its connection has ended."""
         assert self.socket is not None
         self.socket.close()
         self.socket = None
@@ -325,7 +325,7 @@ class Listeners(threading.Thread):
         history.chains.extend(client.chain for client in self.clients)
 
     def __enter__(self) -> Listeners:
-        """Starts, and waits until each has been told where it begins."""
+        """Start, and wait until each listener has its first position."""
         for client in self.clients:
             self._open_at(0, client)
         self.start()
@@ -407,11 +407,11 @@ class Follower:
 
     @property
     def path(self) -> str:
-        """Of its stream."""
+        """The path of its stream."""
         return "/api/v1/stream?" + "&".join(f"channel={name}" for name in self.chain.channels)
 
     def follow(self, client: SSEClient, is_enough: Callable[[], bool]) -> bool:
-        """Take what one connection brings. False when it ended before that was enough."""
+        """Take the events of one connection. Returns False if it ended before that was enough."""
         chain = self.chain
         chain.connects += 1
         self.blocks = 0

@@ -1,4 +1,4 @@
-"""What goes wrong in a run. Dice decide where and when; whatever is done is written down with its time."""
+"""The faults of a run. Dice decide where and when; each fault is recorded with its time."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Nemesis(ABC):
 
     @abstractmethod
     def strike(self) -> None:
-        """Do it once, and undo what has to be undone."""
+        """Strike once, and undo the fault where needed."""
 
     def note(self, text: str) -> None:
-        """Write down what was done just now."""
+        """Record a fault with the present time."""
         self.log.append((time.monotonic(), text))
 
     def run(self, times: int, progress: Callable[[], float]) -> None:
@@ -57,7 +57,7 @@ class Nemesis(ABC):
 
 
 class KillWorker(Nemesis):
-    """SIGKILL of a random worker; sometimes of one that has only just been started."""
+    """Kills a random worker with SIGKILL; sometimes one that has only just been started."""
 
     def __init__(self, chance: random.Random, server: Server) -> None:
         super().__init__(chance)
@@ -91,15 +91,15 @@ class Service:
         self._stack.close()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the service, and wait until it answers."""
         self.server = self._stack.enter_context(serve(self._folder, port=self.port, **self._options))
 
     def stop(self) -> None:
-        """As an operator does."""
+        """Stop the service as an operator does."""
         self._stack.close()
 
     def kill(self) -> None:
-        """SIGKILL to the master; its workers notice, and go."""
+        """Kill the master with SIGKILL; its workers notice, and end."""
         workers = self.server.workers
         self.server.process.kill()
         self.server.process.wait()
@@ -115,7 +115,7 @@ def _is_alive(pid: int) -> bool:
 
 
 class KillMaster(Nemesis):
-    """SIGKILL of gunicorn's master; a supervisor starts it again."""
+    """Kills gunicorn's master with SIGKILL; a supervisor starts it again."""
 
     def __init__(self, chance: random.Random, service: Service) -> None:
         super().__init__(chance)
@@ -129,7 +129,7 @@ class KillMaster(Nemesis):
 
 
 class KillRedis(Nemesis):
-    """SIGKILL of Redis; it is started again after a while."""
+    """Kills Redis with SIGKILL, and starts it again after a while."""
 
     def __init__(self, chance: random.Random, redis: Redis, *, most_seconds: float = 1.0) -> None:
         super().__init__(chance)
@@ -145,7 +145,7 @@ class KillRedis(Nemesis):
 
 
 class FreezeRedis(Nemesis):
-    """SIGSTOP of Redis for a while: it accepts connections, and answers nothing."""
+    """Freezes Redis with SIGSTOP for a while: it accepts connections, and answers nothing."""
 
     def __init__(self, chance: random.Random, redis: Redis, seconds: float) -> None:
         super().__init__(chance)
@@ -163,7 +163,7 @@ class FreezeRedis(Nemesis):
 
 
 class Reload(Nemesis):
-    """HUP to the master: new workers come, and those that were there say goodbye."""
+    """Sends HUP to the master: new workers start, and the old ones drain."""
 
     def __init__(self, chance: random.Random, server: Server) -> None:
         super().__init__(chance)
@@ -205,7 +205,7 @@ class ShiftClock(Nemesis):
 
     @property
     def environment(self) -> dict[str, str]:
-        """For the server."""
+        """Return the environment of the server."""
         return {
             "LD_PRELOAD": str(self.LIBRARY),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
@@ -214,7 +214,7 @@ class ShiftClock(Nemesis):
         }
 
     def set(self, hours: int) -> None:
-        """So far from the real time."""
+        """Set the distance from the real time."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{hours:+d}h\n")
         new.replace(self._file)

@@ -58,7 +58,7 @@ def note(run: str, tier: str, history: History, verdict: Verdict, *, done: str, 
 
 
 def table(rows: list[list[object]]) -> str:
-    """In Markdown."""
+    """Return the rows as a Markdown table."""
     return "\n".join([_line(_COLUMNS), _line(["---"] * len(_COLUMNS)), *map(_line, rows)])
 
 

@@ -1,4 +1,4 @@
-"""How long the fault suite is: short for each test run, long for `scripts/faults`. All sizes stand here."""
+"""The sizes of the fault suite: short for each test run, long for `scripts/faults`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checker itself: each kind of fault, forged, is found and counted; and a right history is let pass."""
+"""The checker itself finds and counts each kind of forged fault, and accepts a right history."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def run(count: int = 10, chains: int = 1) -> History:
 
 
 def without(chain: Chain, *numbers: int) -> None:
-    """As if they had never come."""
+    """Return a history in which these events never came."""
     kept = [pair for pair in zip(chain.numbers, chain.positions, strict=True) if pair[0] not in numbers]
     chain.numbers, chain.positions = [number for number, _ in kept], [text for _, text in kept]
 
 
 def with_outcome(history: History, number: int, outcome: Outcome) -> None:
-    """As if its publisher had been told something else."""
+    """Return a history in which the publisher got another answer."""
     history.attempts[number - 1] = history.attempts[number - 1]._replace(outcome=outcome, position="")
 
 

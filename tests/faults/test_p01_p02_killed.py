@@ -32,7 +32,7 @@ class Run:
         self._events = total * PUBLISHERS
 
     def progress(self) -> float:
-        """From 0 to 1."""
+        """Return the progress of the run, from 0 to 1."""
         return sum(publisher.tried for publisher in self._publishers) / self._events
 
     def through(self, nemesis: Nemesis, times: int) -> None:
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def connects(self) -> int:
-        """Of all listeners together."""
+        """Return the connects of all listeners together."""
         return sum(chain.connects for chain in self.history.chains)
 
 
@@ -77,7 +77,7 @@ def test_p1_nothing_is_lost_while_the_whole_server_is_killed(store: Store) -> No
 
 @on("redis")
 def test_p1_nothing_is_lost_while_redis_is_killed_and_started_again(store: Store) -> None:
-    """It has an append-only file."""
+    """Redis has an append-only file here."""
     events = SIZES.events // 4
     assert store.redis is not None
     with store.serve(history_events=2 * events) as server:

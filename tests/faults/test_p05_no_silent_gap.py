@@ -40,7 +40,7 @@ EXCHANGES: list[tuple[str, type[Exchange], bool]] = [
 
 
 def told(server: Server, position: str, channel: str) -> str | None:
-    """The reason that is given to one who comes back with this position; None where nothing is said."""
+    """Return the reason of the gap that a listener with this position is told; None without a gap."""
     deadline = time.monotonic() + 10
     while True:
         with SSEClient(server.port, f"/api/v1/stream?channel={channel}", last_event_id=position) as client:
@@ -62,7 +62,7 @@ def all_told(server: Server, held: dict[str, str]) -> list[str | None]:
 
 
 def hold(server: Server) -> dict[str, str]:
-    """A new event in each channel."""
+    """Publish a new event in each channel."""
     return {channel: server.publish(channel, {"n": -1})[0] for channel in CHANNELS}
 
 
@@ -151,7 +151,7 @@ def test_p5_positions_that_were_never_given_out_are_told_from_those_that_were(st
 
 
 def test_p5_what_was_trimmed_is_said_and_what_was_not_is_given(tmp_path: Path) -> None:
-    """All tiers at once: nothing younger than ten seconds is trimmed, and that is waited for only once."""
+    """All tiers run at once, because events younger than ten seconds are not trimmed: the test waits only once."""
     with contextlib.ExitStack() as stack:
         servers = []
         for tier in ("memory", "sqlite", "redis"):

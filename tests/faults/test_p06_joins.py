@@ -1,4 +1,4 @@
-"""P6: joining a stream in full flow leaves no hole and doubles nothing, however one comes, from wherever.
+"""P6: joining a stream in full flow leaves no hole and doubles no event, wherever the listener comes from.
 
 The kill test can't show these faults: it has too few reconnects. Joining at the hub's position instead of
 the audience's doubled events for half of all joiners; a `connected` with the hub's position lost some.
@@ -33,7 +33,7 @@ Leg = Callable[[Follower, random.Random], None]
 
 
 class Joining:
-    """Many that join while events flow, each with dice of its own."""
+    """Many listeners that join while events flow, each with its own dice."""
 
     def __init__(self, name: str, store: Store, *channels: str) -> None:
         self.history = History()
@@ -52,7 +52,7 @@ class Joining:
             list(pool.map(one, range(count)))
 
     def judge(self) -> None:
-        """Each is whole from where it came to where it left."""
+        """Check that each listener has everything from its first position to its last."""
         verdict = judge(self.history)
         done = f"{len(self.history.chains)} × joined"
         seconds = time.monotonic() - self._began
@@ -167,7 +167,7 @@ def test_p6_a_listener_from_a_faster_worker_gets_nothing_twice(store: Store) -> 
 
 def stop_and_go(pid: int, is_over: threading.Event) -> None:
     """A worker that gets only part of the time. While it stands still the log grows by more than it reads in one batch
-    (1024), so that it is still behind when it takes on who comes from the other."""
+    (1024), so that it is still behind when listeners come from the other worker."""
     while not is_over.is_set():
         os.kill(pid, signal.SIGSTOP)
         is_over.wait(0.5)

@@ -1,4 +1,4 @@
-"""P7: some clients never read. The others do not notice, it costs little memory, and it is cut in time."""
+"""P7: some clients never read. The others do not notice, they cost little memory, and they are cut in time."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def flood(server: Server) -> None:
 
 
 def slowest_of_most(server: Server, probe: SSEClient) -> float:
-    """Seconds from asking to receiving, of the 99th of a hundred events."""
+    """Return the seconds from publishing to receiving, of the 99th of a hundred events."""
     times = []
     for number in range(PROBES):
         began = time.monotonic()
@@ -72,7 +72,7 @@ def slowest_of_most(server: Server, probe: SSEClient) -> float:
 
 
 def closed_as_stalled(server: Server) -> int:
-    """How many it has closed because they took nothing."""
+    """Return how many clients the server has closed because they read nothing."""
     _, _, text = server.request("GET", "/metrics")
     name = 'simulcast_listener_closed_total{reason="stalled"} '
     return sum(int(float(line.removeprefix(name))) for line in text.decode().splitlines() if line.startswith(name))

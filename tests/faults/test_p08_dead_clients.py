@@ -81,12 +81,12 @@ class Loss:
 
     @property
     def packets(self) -> int:
-        """Dropped so far."""
+        """Return the number of packets dropped so far."""
         lines = _iptables("-vnxL", "INPUT").splitlines()
         return sum(int(line.split()[0]) for line in lines if f"pt:{self._port}" in line)
 
     def end(self) -> None:
-        """From now on they get through."""
+        """Let packets through from now on."""
         for rule in self._rules:
             _iptables("-D", *rule)
 
@@ -96,14 +96,14 @@ def _iptables(*arguments: str) -> str:
 
 
 def vanish(client: SSEClient) -> None:
-    """From now on nothing of this connection gets through, in either direction; not even that it is closed."""
+    """Drop all packets of this connection from now on, in both directions; even its end."""
     Loss(client.socket.getpeername()[1], client.socket.getsockname()[1])
     client.close()
 
 
 @on("sqlite")
 def test_p8_clients_that_vanish_silently_are_gone_in_time(store: Store) -> None:
-    """The broker has no part in it."""
+    """The broker does not matter here."""
 
     def test() -> None:
         with store.serve(workers=1, heartbeat_seconds=HEARTBEAT_SECONDS, **IMPATIENT) as server:
@@ -239,7 +239,7 @@ def connect(nginx: Nginx) -> ssl.SSLSocket:
 
 
 def read_until(client: ssl.SSLSocket, wanted: bytes) -> None:
-    """Read up to this, and not much further."""
+    """Read up to a text, and not much further."""
     text = b""
     while wanted not in text:
         piece = client.recv(65536)

@@ -52,5 +52,5 @@ def test_p9_streams_end_cleanly_and_nothing_is_lost_while_a_server_is_reloaded_u
 
 
 def all_are_back(listeners: Listeners, since: float) -> bool:
-    """Each was told goodbye since then, and `connected` after that."""
+    """Tell whether each listener got a goodbye since then, and `connected` after that."""
     return all(c.endings and c.connected[-1] > c.endings[-1].at > since for c in listeners.clients)

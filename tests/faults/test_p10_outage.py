@@ -24,7 +24,7 @@ HEARTBEAT_SECONDS = 1
 
 
 class HoldTurn(Nemesis):
-    """Another process has the turn at a SQLite log, and does not give it back for a while."""
+    """Lets another process hold the write lock of an SQLite log for a while."""
 
     def __init__(self, chance: random.Random, log: Path, seconds: float) -> None:
         super().__init__(chance)
@@ -77,7 +77,7 @@ def through(name: str, store: Store, server: Server, nemesis: Nemesis, times: in
 
 
 def stored_after(history: History, at: float) -> bool:
-    """Whether something that was asked for since then is stored."""
+    """Tell whether an event that was published since then is stored."""
     return any(attempt.outcome is Outcome.STORED and attempt.at > at for attempt in reversed(history.attempts[-1000:]))
 
 

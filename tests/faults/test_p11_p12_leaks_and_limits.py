@@ -1,4 +1,4 @@
-"""P11 and P12: nothing is left of who was cut, and each limit answers by name while others are served.
+"""P11 and P12: a cut client leaves nothing behind, and each limit answers by name while others are served.
 
 Ten thousand connects of every kind are in `tests/integration/test_streams.py`; each limit of its own has a test beside what
 it limits. Here both are tried on each tier.
@@ -25,7 +25,7 @@ MOST_LINKS = 20
 
 
 def held(server: Server, store: Store) -> dict[str, int]:
-    """What its worker holds. Links to Redis are kept for reuse, and are few: they don't count."""
+    """Return what the worker holds. The few links to Redis are kept for reuse, and don't count."""
     figures = inspect(server)
     links = store.redis.command("CLIENT", "LIST").count(b"id=") - 1 if store.redis is not None else 0
     assert links <= MOST_LINKS
@@ -64,7 +64,7 @@ def come_and_go(server: Server, cuts: int) -> int:
 
 
 def is_quiet(server: Server) -> bool:
-    """No connection is left but our own."""
+    """Tell whether only the test's own connection is left."""
     first = inspect(server)
     return all(inspect(server)["descriptors"] <= first["descriptors"] for _ in range(3))
 

@@ -62,7 +62,7 @@ def test_p13_a_full_disk_refuses_makes_room_and_goes_on(small_disk: Path, tmp_pa
 
 
 def goes_on_after_refusal(statuses: list[int]) -> bool:
-    """Accepted, refused, and then accepted again: 10 MB, more than there is without dropping what was there."""
+    """Publish 10 MB, more than fits without dropping old events: accepted, refused, then accepted again."""
     if 503 not in statuses:
         return False
     return statuses[statuses.index(503) :].count(201) >= 200

@@ -1,4 +1,4 @@
-"""P14: the wall clock may jump by an hour, back and forth: order and replay hold, and who has lost something is told."""
+"""P14: the wall clock may jump by an hour, back and forth: order and replay hold, and a listener that lost events is told."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOUR_MS = 3_600_000
 
 @on("memory", "sqlite", "redis")
 def test_p14_order_and_replay_hold_while_the_clock_jumps(store: Store) -> None:
-    """That of the workers. What a jump of Redis' own does is in `testing.BrokerContract`: libfaketime can't be put under it."""
+    """The clock of the workers jumps. `testing.BrokerContract` has jumps of Redis' clock, where libfaketime does not work."""
     require("libfaketime", str(ShiftClock.LIBRARY) if ShiftClock.LIBRARY else None)
     history, began = History(), time.monotonic()
     nemesis = ShiftClock(random.Random(14), store.folder / "server")

@@ -1,4 +1,4 @@
-"""Who is present, while workers are killed and frozen, and pages are reloaded. Watched from the other worker."""
+"""Presence while workers are killed and frozen, and pages are reloaded. Watched from the other worker."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def present(server: Server, room: str) -> list[str]:
 
 
 def told(client: SSEClient, count: int) -> list[tuple[str, str]]:
-    """The next comings and goings."""
+    """Return the next join and leave events."""
     return [named(client.next()) for _ in range(count)]
 
 

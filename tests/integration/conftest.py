@@ -15,7 +15,7 @@ server = server_fixture(app="tests.apps.inspected:app")
 
 @pytest.fixture(autouse=True)
 def everyone_leaves(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Who was connected to `workers` for a test is gone before the next begins."""
+    """Every listener of a test at `workers` is gone before the next test begins."""
     yield
     if "workers" in request.fixturenames:
         wait_for_listeners(request.getfixturevalue("workers").one, set())

@@ -1,4 +1,4 @@
-"""What the tests of WebSockets ask a server of tests.apps.echo."""
+"""Short forms of what the tests of WebSockets ask a server of tests.apps.echo."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def order(server: Server, name: str, command: str, args: Any = None, *, wait: fl
 
 
 def results(server: Server, name: str) -> list[dict[str, Any]]:
-    """All answers that the log has of a wukong."""
+    """Return all answers of a wukong in the log."""
     history = call(server, "GET", f"/channels/wukong-replies.{name}/history?limit=1000")
     return [event["data"] for event in history["events"] if event["type"] == "command-result"]
 
@@ -432,7 +432,7 @@ def test_each_command_once_while_workers_are_killed(tmp_path: Path) -> None:
 
 
 def _send_surely(server: Server, name: str, key: str) -> str:
-    """Whichever worker dies meanwhile, and wherever the agent is."""
+    """Send a command until it is accepted, whichever worker dies, and wherever the agent is."""
     deadline = time.monotonic() + 20
     while True:
         try:

@@ -195,7 +195,7 @@ class Begun(Sender):
 
 
 def begun(server: Server, method: str, path: str, body: Any, headers: dict[str, str]) -> Begun:
-    """A request that was let in: a byte of its body is on the way, and the worker waits for the rest."""
+    """Begin a request that passes the checks: a byte of its body is sent, and the worker waits for the rest."""
     text = json.dumps(body).encode() + b" "
     sender = Begun(server, method, path, {**headers, "Content-Length": len(text)})
     sender.rest = text[1:]

@@ -33,20 +33,20 @@ def of(user: str) -> dict[str, str]:
 
 
 def enter(stack: ExitStack, server: Server, room: str, user: str, **options: Any) -> SSEClient:
-    """Come in; the next event is `history`, or what was missed."""
+    """Join; the next event is `history`, or the first missed event."""
     client = stack.enter_context(SSEClient(server.port, f"/api/v1/chat/{room}/stream", headers=of(user), **options))
     connect(client)
     return client
 
 
 def say(server: Server, room: str, user: str, *texts: str) -> list[str]:
-    """Say all of these; the positions."""
+    """Say all of these texts; return the positions."""
     body = [call(server, "POST", f"/chat/{room}/message", {"message": text}, of(user), 201) for text in texts]
     return [answer["position"] for answer in body]
 
 
 def said(client: SSEClient, count: int) -> list[tuple[str, str]]:
-    """The next messages, whatever comes between."""
+    """Return the next messages, and skip other events."""
     return [(block.json["user"], block.json["message"]) for block in client.take(count, "message")]
 
 

@@ -62,7 +62,7 @@ def preflight(server: Server, url: str, method: str, origin: str) -> tuple[int, 
 
 
 def head_of(server: Server, method: str, url: str, origin: str | None) -> tuple[int, dict[str, str]]:
-    """Not the body: a stream's does not end."""
+    """Read the head only, because the body of a stream does not end."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)
     try:
         connection.request(method, url, headers={"Origin": origin} if origin else {})

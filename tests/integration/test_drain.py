@@ -45,7 +45,7 @@ def test_every_listener_gets_a_goodbye_and_a_clean_end(tmp_path: Path, number: s
 
 
 def pids_alive(pids: list[int]) -> list[int]:
-    """Those that run; a zombie does not."""
+    """Return the processes that run. A zombie does not count."""
     alive = []
     for pid in pids:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):

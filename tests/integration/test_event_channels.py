@@ -1,4 +1,4 @@
-"""Which channel an event of a stream with several is of: friction 11. Two ``join`` of two rooms could not be told apart."""
+"""The channel of an event on a stream of several channels: friction 11. Two ``join`` of two rooms could not be told apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may read what the service writes, and who may speak to its unix socket (security, "Weak": 0777 and 0644)."""
+"""Modes of the files that the service writes, and of its unix socket (security, "Weak": 0777 and 0644)."""
 
 from __future__ import annotations
 

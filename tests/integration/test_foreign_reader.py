@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 
 def figure(server: Server) -> int:
-    """What the operator's metrics say of it."""
+    """Return a figure of the operator's metrics."""
     text = server.request("GET", "/metrics")[2].decode()
     found = re.search(r"^simulcast_write_ahead_bytes (\S+)$", text, re.MULTILINE)
     assert found is not None

@@ -15,7 +15,7 @@ PATH = "/api/v1/stream?channel=a"
 
 
 def resume(server: Server, last_event_id: str, path: str = PATH) -> list[Block]:
-    """The first blocks up to ``connected``: the gap, if there is one, and ``connected``."""
+    """Return the first blocks up to ``connected``: the gap, if there is one, and ``connected``."""
     with SSEClient(server.port, path, last_event_id=last_event_id) as client:
         blocks = [client.next()]
         while blocks[-1] is not None and blocks[-1].type != "connected":

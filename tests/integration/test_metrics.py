@@ -36,7 +36,7 @@ def scrape(server: Server) -> dict[str, float]:
 
 
 def answer(server: Server) -> tuple[int, dict[str, str], bytes] | None:
-    """None where it is asked for later."""
+    """Return None if the server asks to try later."""
     status, headers, body = server.request("GET", "/metrics")
     return None if (status, headers.get("retry-after")) == (503, "1") else (status, headers, body)
 

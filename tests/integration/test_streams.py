@@ -251,7 +251,7 @@ def test_ten_thousand_connects_of_every_kind_leave_nothing_behind(tmp_path: Path
 
 
 def server_is_quiet(server: Server) -> bool:
-    """No connection is left but our own."""
+    """Tell whether only the test's own connection is left."""
     first = inspect(server)
     return all(inspect(server)["descriptors"] <= first["descriptors"] for _ in range(3))
 

@@ -64,7 +64,7 @@ class Client:
         self.is_busy = False
 
     def receive(self, chunk: bytes) -> None:
-        """Bytes arrive."""
+        """Take bytes that arrive."""
         for event in self.reader.feed(chunk):
             if event.type == "gap":
                 self.events.append((None, json.loads(event.data)))
@@ -84,12 +84,12 @@ class Client:
 
     @property
     def positions(self) -> list[Position]:
-        """Of the events that it got."""
+        """Return the positions of the events that it got."""
         return [position for text, _ in self.events if text and (position := Position.parse(text))]
 
     @property
     def gaps(self) -> list[dict[str, Any]]:
-        """What it was told that it misses."""
+        """Return the gaps that it was told."""
         return [gap for _, gap in self.events if gap is not None]
 
 
@@ -152,7 +152,7 @@ class World:
     # What may happen
 
     def switch(self) -> None:
-        """Others have their turn."""
+        """Let other greenlets run."""
         if self.is_far:
             for _ in range(self.dice.choice((0, 1, 1, 2, 3, 8))):
                 gevent.sleep(0)
@@ -167,7 +167,7 @@ class World:
             self._depth -= 1
 
     def act(self) -> None:
-        """One thing."""
+        """Do one random thing."""
         actions: list[Any] = [self.read_on, self.make_pass, self.step_somebody, self.step_somebody, self.step_somebody]
         if not self.is_quiet:
             actions += [self.publish, self.publish, self.come, self.break_somebody, self.beat]
@@ -186,7 +186,7 @@ class World:
             action()
 
     def begin(self, action: Callable[[], None]) -> None:
-        """It goes on beside others, up to a dozen."""
+        """Start it beside others, up to a dozen."""
         self._greenlets.append(gevent.spawn(action))
         self.switch()
         while len(self._greenlets) >= _GREENLETS:
@@ -195,18 +195,18 @@ class World:
             assert not any(greenlet.dead for greenlet in self._greenlets), "one failed"
 
     def lose(self) -> None:
-        """The log is away for a while."""
+        """Take the log away for a while."""
         assert isinstance(self.broker, FarBroker)
         self.broker.fails += self.dice.choice((1, 2, 5, 20))
 
     def publish(self) -> None:
-        """Through this worker or another one."""
+        """Publish through this worker or another one."""
         self.append()
         if self.dice.random() < 0.5:
             self.read_on()
 
     def append(self) -> None:
-        """To any channels, a few."""
+        """Append a few events to any channels."""
         self.clock.advance(self.dice.choice((0, 0, 0.001)))
         drafts = []
         for _ in range(self.dice.choice((1, 1, 3))):
@@ -216,7 +216,7 @@ class World:
         self.log += [Event(p, d.channel, d.type, d.data) for p, d in zip(positions, drafts, strict=True)]
 
     def reserved(self) -> list[str]:
-        """What goes to all, to users, to single connections."""
+        """Append events for all, for users, for single connections."""
         return [
             ALL,
             *[USER_PREFIX + user for user in USERS if user],
@@ -224,7 +224,7 @@ class World:
         ]
 
     def read_on(self) -> None:
-        """The pump, or a publisher for it. Where reads switch, there is one greenlet that does."""
+        """Let the pump read on, or a publisher for it. If reads switch, only one greenlet reads."""
         pump = self.hub._pump
         if not pump.is_running or self._is_reading:
             return
@@ -238,19 +238,19 @@ class World:
         self._is_reading = False
 
     def make_pass(self) -> None:
-        """There is one greenlet that does."""
+        """Make a pass. Only one greenlet does."""
         if not self._is_in_pass:
             self._is_in_pass = True
             make_pass(self.hub)
             self._is_in_pass = False
 
     def beat(self) -> None:
-        """Heartbeats are made by the greenlet that makes the passes."""
+        """Send heartbeats. The greenlet of the passes does."""
         if not self._is_in_pass:
             look_after(self.hub)
 
     def age(self) -> None:
-        """Time passes, and the log is trimmed; the worker reads on, or is frozen meanwhile, while others publish."""
+        """Let time pass, and trim the log; the worker reads on, or is frozen, while others publish."""
         if self._is_in_pass:
             return  # no pass takes that much time: what waits to be handed out would be trimmed, and told to be missing
         is_frozen = self.dice.random() < 0.5
@@ -266,7 +266,7 @@ class World:
             self.broker.maintain()
 
     def swap(self) -> None:
-        """A backup is made, or comes back."""
+        """Make a backup, or restore it."""
         if self._backup is None or self.dice.random() < 0.5:
             self._backup = (self.broker.copy(), len(self.log))
         else:
@@ -280,7 +280,7 @@ class World:
     # Clients
 
     def come(self) -> None:
-        """A new one, up to twelve."""
+        """Add a client, up to twelve."""
         if len(self.clients) < 12:
             channels = tuple(sorted(self.dice.sample(CHANNELS, self.dice.choice((1, 1, 2, 3)))))
             client = Client(channels, self.dice.choice(USERS))
@@ -288,7 +288,7 @@ class World:
             self.connect(client)
 
     def connect(self, client: Client) -> None:
-        """With the last id that it has. One that is not taken on tries again when it has its turn."""
+        """Connect with the last id. A refused client tries again at its next turn."""
         resume = client.reader.last_event_id or None
         grant = Grant(user=client.user)
         listener = Listener(
@@ -310,7 +310,7 @@ class World:
             self.step(self.dice.choice(self.clients))
 
     def step(self, client: Client) -> None:
-        """What was sent has arrived; the server asks for more. As `Hub.next_chunk`, once around."""
+        """Deliver what was sent; then the server asks for more, like one round of `Hub.next_chunk`."""
         listener = client.listener
         if client.is_busy:
             return
@@ -331,7 +331,7 @@ class World:
         client.is_busy = False
 
     def break_somebody(self) -> None:
-        """A connection breaks with part of a chunk on its way; the client comes back at once."""
+        """Break a connection with part of a chunk on its way; the client comes back at once."""
         client = self.dice.choice(self.clients) if self.clients else None
         if client is not None and not client.is_busy and self.dice.random() < 0.3:
             client.receive(client.sent[: self.dice.randrange(len(client.sent) + 1)])
@@ -372,17 +372,17 @@ class World:
 
     @staticmethod
     def has_all(client: Client) -> bool:
-        """Whether it is live, with nothing on its way."""
+        """Tell whether it is live, with nothing on its way."""
         if client.is_busy:
             return False
         listener = client.listener
         return listener is not None and listener.is_live and not client.sent and not listener._queue.qsize()
 
     def owed(self, client: Client, after: Position) -> list[Position]:
-        """What the log has for a client after a position."""
+        """Return the events of the log for a client after a position."""
         return [e.position for e in self.log if e.channel in client.follows and e.position.key > after.key]
 
     def owed_alone(self, client: Client) -> list[Position]:
-        """What the log has for its last connection alone."""
+        """Return the events of the log for its last connection alone."""
         assert client.listener is not None
         return [e.position for e in self.log if e.channel == LISTENER_PREFIX + client.listener.id]

@@ -15,7 +15,7 @@ any_heartbeat = st.floats(HEARTBEAT.read.minimum, HEARTBEAT.read.maximum)
 
 
 def ended_at(keepalive: Keepalive, lost: int) -> int | None:
-    """When the kernel ends a connection on which nothing is sent, and a number of probes in a row get no answer; None if it does not."""
+    """Return when the kernel ends an idle connection if a number of probes in a row get no answer; None if it does not."""
     silent = keepalive.idle_seconds
     for probe in range(1000):
         if silent >= keepalive.user_timeout_seconds and probe > 0:

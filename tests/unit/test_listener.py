@@ -143,7 +143,7 @@ def test_a_listener_with_something_to_take_is_not_parked() -> None:
 
 
 def parked(has_room: Callable[[], bool], woken: list[str] | None = None) -> tuple[Listener, list[bytes]]:
-    """At position 1; and what it sends, or tries to."""
+    """Return a parked listener at position 1, and a record of its sends."""
     sent: list[bytes] = []
 
     def straight(chunk: bytes) -> bool:

@@ -17,7 +17,7 @@ NAMES = {row.partition("{")[0] for row in COUNTERS}
 
 
 def test_every_counter_that_is_counted_is_in_the_table_with_its_label() -> None:
-    """One that is not would be missing in /metrics silently."""
+    """A counter that is not in the table would be missing in /metrics silently."""
     counted = 0
     for file in EXTENSION.rglob("*.py"):
         for call in re.findall(r"\.count\(\s*\"(\w+)\"(.*)", file.read_text()):

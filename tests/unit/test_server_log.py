@@ -1,4 +1,4 @@
-"""What gunicorn and the development server may write of a request."""
+"""What gunicorn and the development server log of a request."""
 
 from __future__ import annotations
 

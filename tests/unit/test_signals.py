@@ -54,12 +54,12 @@ class World:
         self._receivers = receivers
 
     def connect(self, name: str, receiver: Callable[..., None], sender: Any = None) -> None:
-        """Until the end of the test."""
+        """Connect a receiver until the end of the test."""
         signal: Signal = getattr(signals, name)
         self._receivers.enter_context(signal.connected_to(receiver, sender or self.app))
 
     def hear(self) -> None:
-        """All of them, each by one receiver that raises and one that does not."""
+        """Connect to all signals, each with a receiver that raises and one that does not."""
         for name in PROMISED:
             for is_broken in (True, False):
                 self.connect(name, self._receiver(name, is_broken=is_broken))
@@ -73,7 +73,7 @@ class World:
         return receive
 
     def of(self, name: str) -> list[dict[str, Any]]:
-        """What a signal was sent with, each time."""
+        """Return the arguments of each send of a signal."""
         return [facts for heard, _, facts in self.heard if heard == name]
 
     @property

@@ -38,7 +38,7 @@ URL = "/stream?channel=chat.a"
 
 
 def redeem(tickets: Tickets, ticket: str, cookie: str, url: str = URL) -> Grant | None:
-    """Find it and spend it, as a request does; the grant as it was issued."""
+    """Find a ticket and spend it, as a request does; return the grant as it was issued."""
     found = tickets.find(ticket, url, [cookie] if cookie else [])
     if found is None:
         return None

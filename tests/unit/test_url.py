@@ -41,7 +41,7 @@ MALFORMED = [
 
 
 def told(error: BaseException) -> str:
-    """All that a traceback shows of it, causes included; not the lines of source."""
+    """Return the text of a traceback, causes included, without the source lines."""
     return "".join(traceback.format_exception(error, limit=0))
 
 

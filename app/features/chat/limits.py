@@ -24,7 +24,7 @@ _TYPING_PER_ROOM = 10
 
 
 class Speaker(NamedTuple):
-    """Who is bound, and by what.
+    """The person that the limits bind, and their bucket.
 
     Attributes:
         name: The name of the person's own bucket. Without a token it is the address, because a new name costs nothing.

@@ -176,5 +176,5 @@ def presence(channel: str, query: schemas.MembersQuery) -> schemas.MembersPage:
 
 @api.post("/tickets", needs=access.IDENTITY, body=TICKET_REQUEST, answers={201: schemas.Ticket}, errors=(429, 503))
 def issue_ticket(body: schemas.TicketRequest) -> schemas.Ticket:
-    """A ticket that lets in once, for who can't send a header: EventSource and WebSocket."""
+    """A ticket that lets in once, for a client that can't send a header: EventSource and WebSocket."""
     return service.issue_ticket(simulcast.grant(), body.seconds)

@@ -127,7 +127,10 @@ class StreamQuery(Struct):
         | UnsetType
     ) = UNSET
     last_event_id: Annotated[
-        str, Meta(description="Where to go on, for who can't send `Last-Event-ID`; the header goes before it.")
+        str,
+        Meta(
+            description="Position to resume from, for a client that can't send `Last-Event-ID`. The header takes precedence."
+        ),
     ] = ""
 
     @property

@@ -37,7 +37,7 @@ class BuiltIn:
         return {"machine_seconds": machine.uptime_seconds(), "process_seconds": round(time.time() - since)}
 
     def set_interval(self, seconds: float) -> None:
-        """Not here: all who watch share one sampler."""
+        """Refuse: all consoles share one sampler."""
         raise CommandError(
             "fixed_interval", "This machine and its workers are sampled each second, for all who watch. Ask an agent."
         )

@@ -1,4 +1,4 @@
-"""``flask --app wsgi wukong agent``: the agent, for who has the whole service at hand."""
+"""``flask --app wsgi wukong agent``: the agent, for an operator of the whole service."""
 
 from __future__ import annotations
 

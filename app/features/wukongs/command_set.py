@@ -62,7 +62,7 @@ COMMANDS: Mapping[str, type[Command]] = {
 
 
 class Commanded(Protocol):
-    """Who carries commands out."""
+    """Carries commands out."""
 
     def status(self) -> dict[str, Any]:
         """The figures of now."""

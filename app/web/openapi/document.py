@@ -22,7 +22,7 @@ _REF = "#/components/schemas/{name}"
 _ERRORS = {
     400: "The request can't be used; `code` says why, `message` what to do.",
     401: "The request has no valid token, or the token has ended.",
-    403: "It is known who asks, and that is not allowed.",
+    403: "The client is known, and must not do this.",
     404: "There is no such thing.",
     409: "It belongs to another client, or is not there now.",
     413: "The body, or an event in it, is too large.",

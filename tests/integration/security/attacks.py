@@ -1,4 +1,4 @@
-"""What the attacks are made with: tokens, tickets, and every text that no log may have."""
+"""Tools of the attacks: tokens, tickets, and all texts that no log must contain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ secrets: set[str] = set()  # texts that must not be found in a log at the end
 
 
 def secret(text: str) -> str:
-    """Note a text that no log may have."""
+    """Note a text that no log must contain."""
     secrets.add(text)
     return text
 
@@ -56,13 +56,13 @@ def ticket_for(server: Server, **claims: Any) -> str:
 
 
 def stream_with(server: Server, ticket: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str]]:
-    """What a GET of the stream with a ticket is answered; hung up at once."""
+    """Return the answer to a GET of the stream with a ticket, and close it at once."""
     with SSEClient(server.port, f"/api/v1/stream?channel=closed.a&ticket={quote(ticket)}", headers=headers) as client:
         return client.status, client.headers
 
 
 def cookie_of(headers: dict[str, str]) -> str:
-    """What a browser sends back."""
+    """Return the cookie that a browser sends back."""
     return secret(headers["set-cookie"].split(";")[0])
 
 

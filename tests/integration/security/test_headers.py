@@ -12,7 +12,7 @@ from tests.tools.serving import BEARER, BURST_SECONDS, Server, serve
 
 
 def posts_until_limited(server: Server, headers: Callable[[int], dict[str, str]], most: int) -> int:
-    """How many get through before the first 429."""
+    """Return how many publishes get through before the first 429."""
     for number in range(most):
         status, answer, _ = server.request(
             "POST", "/api/v1/events", {"channel": "a", "data": 1}, BEARER | headers(number)

@@ -1,4 +1,4 @@
-"""What the service writes, and what it never does."""
+"""What the service logs, and what it never logs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the server sends: JSON objects, whose ``type`` says what they are.
 
-``event`` and ``gap`` are written by the extension, once for all who get them; they stand here for the schema.
+``event`` and ``gap`` are written by the extension, once for all that get them; they stand here for the schema.
 """
 
 from __future__ import annotations

@@ -13,17 +13,17 @@ from app.web.errors import ApiError
 
 
 class Ping(Command, tag="ping"):
-    """Is the service there?"""
+    """A command without arguments."""
 
 
 class Fail(Command, tag="fail"):
-    """Go wrong."""
+    """A command that fails."""
 
     how: str
 
 
 class Later(Command, tag="later"):
-    """Be answered later."""
+    """A command that is answered later."""
 
 
 COMMANDS: Commands[Ping | Fail | Later] = Commands(Ping | Fail | Later, "docs/some.md")
@@ -62,7 +62,7 @@ def fail(command: Fail) -> Done:
 
 
 def talk(*said: str) -> list[dict[str, Any]]:
-    """What a client is told that says this, until it goes."""
+    """Return the messages to a client that says this, until it goes."""
     client = Client(*said)
     with pytest.raises(ConnectionClosedError):
         converse(cast("Connection", client), COMMANDS, {Ping: pong, Fail: fail, Later: lambda _: None})

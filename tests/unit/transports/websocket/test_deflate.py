@@ -39,7 +39,7 @@ def deflated(payload: bytes, level: int = 9) -> bytes:
 
 
 def fed(parser: Parser, pieces: list[bytes]) -> list[Item]:
-    """All turns."""
+    """Feed bytes and run all turns."""
     items = []
     for piece in pieces:
         items += parser.feed(piece)

@@ -1,4 +1,4 @@
-"""A desk where a writer is asked and its client reads, for the tests of this folder."""
+"""An app with a writer and its client, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.flask_simulcast.transports.writer.writer import Writer, keep_start_resp
 
 @dataclass
 class Answer:
-    """What a WSGI server would have been given."""
+    """The answer that a WSGI server would get."""
 
     status: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Desk:
         return Writer.of_request(Settings(broker_url="memory://"), self.metrics, headers)
 
     def ask(self, method: str = "GET", send: Callable[[bytes], object] | None = None, **environ: str) -> Answer:
-        """One request, as a server asks. `send` is called with each write, before it counts as written."""
+        """Run one request, as a server does. `send` is called with each write, before it counts as written."""
         answer = Answer()
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
@@ -69,7 +69,7 @@ class Desk:
 
 
 def written(act: Callable[[Writer], object]) -> list[bytes]:
-    """The writes of a view that does this."""
+    """Return the writes of a view that runs this function."""
 
     def view(desk: Desk) -> Response:
         with desk.writer() as stream:

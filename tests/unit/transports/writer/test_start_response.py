@@ -1,4 +1,4 @@
-"""Who answers a request that has a writer: the first write, or what the view returns."""
+"""What answers a request that has a writer: the first write, or the view's return value."""
 
 from __future__ import annotations
 

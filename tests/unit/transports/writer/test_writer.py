@@ -34,7 +34,7 @@ from tests.unit.transports.writer.desk import Desk, written
 
 
 def refused(act: Callable[[Writer], object], error: type[Exception]) -> None:
-    """It raises this, and nothing gets out."""
+    """Check that a call raises this error, and sends nothing."""
 
     def view(desk: Desk) -> Response:
         with desk.writer() as stream:
