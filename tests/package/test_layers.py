@@ -9,32 +9,12 @@ from pathlib import Path
 import pytest
 
 from app import flask_simulcast
-from tests.tools.layers import EXTENSION, layer_of
+from tests.tools.layers import EXTENSION, PARTS, layer_of
 from tests.tools.serving import ROOT
 
 SERVICE = ROOT / "app"
 TESTS = ROOT / "tests"
 
-# The order of the parts of a package, where it matters. A part may hold those that stand before it.
-PARTS = {
-    "hub": [
-        {"announcer", "ring", "ttl_cache", "history", "streams_log", "listeners", "place_reporter", "maintenance"},
-        {"pump", "dropped_streams"},
-        {"single_flight", "switchboard"},
-        {"control", "broadcaster"},
-        {"catchup", "dispatcher"},
-        {"patience", "replay"},
-        {"hub"},
-    ],
-    "transports": [
-        {"address", "app_json", "client_socket", "client_watch", "json_rows"},
-        {"stream", "preflight"},
-        {"sse"},
-        {"ndjson", "refusal"},
-        {"response"},
-        {"writer", "websocket"},
-    ],
-}
 # Within a layer, as far as it goes: an event's errors, an audience's listeners.
 WITHIN = {
     ("event", "errors"),

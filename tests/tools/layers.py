@@ -23,6 +23,26 @@ LAYERS = [
     {"gunicorn", "testing"},
     {"__init__"},
 ]
+# The order of the parts of a package, where it matters. A part may hold those that stand before it.
+PARTS = {
+    "hub": [
+        {"announcer", "ring", "ttl_cache", "history", "streams_log", "listeners", "place_reporter", "maintenance"},
+        {"pump", "dropped_streams"},
+        {"single_flight", "switchboard"},
+        {"control", "broadcaster"},
+        {"catchup", "dispatcher"},
+        {"patience", "replay"},
+        {"hub"},
+    ],
+    "transports": [
+        {"address", "app_json", "client_socket", "client_watch", "json_rows"},
+        {"stream", "preflight"},
+        {"sse"},
+        {"ndjson", "refusal"},
+        {"response"},
+        {"writer", "websocket"},
+    ],
+}
 
 
 def layer_of(name: str) -> int:
