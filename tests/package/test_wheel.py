@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from trove_classifiers import classifiers
 
 from tests.tools.clients import SSEClient
 from tests.tools.serving import free_port, wait_until
@@ -60,6 +62,17 @@ def test_the_app_of_the_readme_works_in_an_empty_environment(tmp_path: Path, als
     finally:
         server.terminate()
         server.communicate(timeout=40)
+
+
+def test_the_wheel_says_its_licence_and_has_known_classifiers(tmp_path: Path) -> None:
+    with zipfile.ZipFile(build(tmp_path)) as archive:
+        (path,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        told = email.message_from_bytes(archive.read(path))
+        licence = archive.read(path.replace("METADATA", "licenses/LICENSE"))
+    assert told["License-Expression"] == "MIT"
+    assert licence == (ROOT / "LICENSE").read_bytes()
+    assert set(told.get_all("Classifier", [])) <= classifiers
+    assert not [name for name in told.get_all("Classifier", []) if name.startswith("License ::")]
 
 
 def build(folder: Path) -> Path:
