@@ -19,4 +19,4 @@ def ship(order):
 
 
 if __name__ == "__main__":
-    ship(int(sys.argv[1]))
+    ship(sys.argv[1])
