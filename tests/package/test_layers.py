@@ -80,6 +80,22 @@ def test_a_part_holds_those_before_it(package: str) -> None:
                 assert order[target] < order[part], f"{package}/{part} must not know {target}"
 
 
+# A WSGI callable; and the function of an app that sends chunks in a protocol of its own.
+GIVEN_BY_OTHERS = {"start_response", "send"}
+
+
+@pytest.mark.parametrize("place", ["audience.py", "listener.py", "hub", "transports"])
+def test_a_callable_that_a_constructor_takes_says_what_has_happened(place: str) -> None:
+    files = files_of(EXTENSION / place) or [EXTENSION / place]
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                for argument in (*node.args.args, *node.args.kwonlyargs):
+                    if argument.annotation is not None and "Callable" in ast.unparse(argument.annotation):
+                        is_told = argument.arg.startswith("on_") or argument.arg in GIVEN_BY_OTHERS
+                        assert is_told, f"{file.name}: hold the object instead of {argument.arg}"
+
+
 def test_a_listener_alone_sets_its_fields() -> None:
     """A part that changes where a listener stands calls one of its verbs, which name what has happened."""
     for file in files_of(EXTENSION):

@@ -18,6 +18,7 @@ from gevent.event import AsyncResult
 from ...errors import BrokerUnavailableError, PublishUncertainError
 from ...event import Draft, Position
 from ...loop import Offload, is_patched
+from ..base import Clock
 from .store import Outcome, Store
 from .write_lock import WriteLock
 
@@ -119,17 +120,17 @@ class Committer:
     Args:
         inline: Commits on the loop. Its store never waits for another writer.
         threaded: Commits in the thread. Its store waits for a writer that does not take the write lock.
-        time_ms: The wall clock.
+        clock: For the wall clock.
         seconds: Seconds that an append waits for the write lock.
         always_in_thread: If True, nothing commits on the loop.
     """
 
     def __init__(
-        self, inline: Appender, threaded: Appender, time_ms: Callable[[], int], seconds: float, always_in_thread: bool
+        self, inline: Appender, threaded: Appender, clock: Clock, seconds: float, always_in_thread: bool
     ) -> None:
         self._inline = inline
         self._threaded = threaded
-        self._time_ms = time_ms
+        self._clock = clock
         self._seconds = seconds
         self._always_in_thread = always_in_thread
         self._waiting: list[_Pending] = []
@@ -228,12 +229,12 @@ class Committer:
             appender.write_lock.release()
 
     def _commit_one(self, appender: Appender, drafts: Sequence[Draft]) -> list[Position]:
-        now_ms = self._time_ms()
+        now_ms = self._clock.time_ms()
         return appender.write(lambda store: store.append(drafts, now_ms, in_thread=False))
 
     def _commit(self, appender: Appender, batches: Sequence[Sequence[Draft]]) -> list[Outcome]:
         """Commit the batches of several callers as one transaction. Runs in the thread."""
-        now_ms = self._time_ms()
+        now_ms = self._clock.time_ms()
         return appender.write(lambda store: store.append_each(batches, now_ms, in_thread=True))
 
     def close(self) -> None:

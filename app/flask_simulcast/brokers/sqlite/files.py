@@ -53,7 +53,7 @@ class Files:
         self.maintainer = Appender(Store(path, busy_ms=busy_ms), WriteLock(lock), wait)
         self._inline = Appender(Store(path, max_bytes=room), WriteLock(lock), 0)
         self._threaded = Appender(Store(path, busy_ms=busy_ms, max_bytes=room), WriteLock(lock), wait)
-        self.committer = Committer(self._inline, self._threaded, clock.time_ms, wait, settings.sqlite_commit_in_thread)
+        self.committer = Committer(self._inline, self._threaded, clock, wait, settings.sqlite_commit_in_thread)
         self.maintenance = Maintenance(path, self.maintainer, settings, clock)
         stat = os.stat(path)
         self._id = (stat.st_dev, stat.st_ino)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol, overload
 
 from gevent.event import Event as Flag
@@ -10,6 +9,7 @@ from gevent.event import Event as Flag
 from ...encoding.websocket import BINARY, COMPRESSED, TEXT, frame
 from ...errors import ConnectionClosedError
 from ...listener import CloseReason
+from ...loop import Breather
 from .close_codes import CLOSE_CODES, CloseCode, of_code
 from .deflate import Deflate
 from .inbox import Ended
@@ -33,7 +33,7 @@ class Connection(Lifecycle):
         text_only: True to refuse binary messages with 1003.
         deflate: The negotiated compression; None if there is none.
         subprotocol: The negotiated subprotocol; None if there is none.
-        breathe: Called after each send, by the sender. It lets other greenlets run from time to time.
+        breather: Lets other greenlets run from time to time, after a send.
 
     Attributes:
         ending: The ending of the connection, once it has begun to end; None while it is open.
@@ -43,7 +43,7 @@ class Connection(Lifecycle):
         subprotocol: The subprotocol negotiated in the handshake; None if there is none.
     """
 
-    __slots__ = ("__weakref__", "_breathe", "_deflate", "_held", "sent", "subprotocol")
+    __slots__ = ("__weakref__", "_breather", "_deflate", "_held", "sent", "subprotocol")
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class Connection(Lifecycle):
         text_only: bool = False,
         deflate: Deflate | None = None,
         subprotocol: str | None = None,
-        breathe: Callable[[], object] = lambda: None,
+        breather: Breather | None = None,
     ) -> None:
         super().__init__(client, limits, text_only=text_only, is_compressed=deflate is not None)
         self.sent = 0
         self.subprotocol = subprotocol
         self._deflate = deflate
-        self._breathe = breathe
+        self._breather = breather
         self._held: list[Held] = []
 
     @overload
@@ -120,7 +120,8 @@ class Connection(Lifecycle):
         if not self.is_open:
             raise self._closed_error()
         self.sent += 1
-        self._breathe()
+        if self._breather is not None:
+            self._breather.breathe()
 
     def send_at_once(self, frame: bytes) -> bool:
         """Send a finished frame if there is room for it now; else do nothing. Does not switch.

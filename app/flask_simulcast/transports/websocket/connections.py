@@ -35,6 +35,7 @@ class Connections:
     Attributes:
         open: The open connections.
         is_draining: True once the worker stops; then new connections are refused.
+        breather: Lets other greenlets run after a send.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -45,7 +46,7 @@ class Connections:
         self._addresses: dict[Connection, str] = {}
         self._by_address: Counter[str] = Counter()
         # All connections share it: a sender to a thousand clients holds the loop as long as one that sends a thousand times.
-        self._breather = Breather(_BREATHE_SECONDS)
+        self.breather = Breather(_BREATHE_SECONDS)
         _all.add(self)
 
     def check_capacity(self, address: str = "") -> None:
@@ -102,10 +103,6 @@ class Connections:
                 "sent": connection.sent,
             }
             _log.info("%s", json.dumps(line))
-
-    def breathe(self) -> None:
-        """Let other greenlets run from time to time. May switch."""
-        self._breather.breathe()
 
     def drain(self) -> None:
         """Close every connection with 1012, and cut those that don't close in time. Switches."""

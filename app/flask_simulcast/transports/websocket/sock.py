@@ -180,7 +180,7 @@ class GuardedSock(Sock):  # type: ignore[misc]
             text_only=route.text_only,
             deflate=deflate,
             subprotocol=subprotocol,
-            breathe=connections.breathe,
+            breather=connections.breather,
         )
         connections.add(connection, address)
         connection.open(handshake.accepted(key, deflate, subprotocol))

@@ -15,13 +15,13 @@ class Timer:
     """Calls a function at a given time.
 
     Args:
-        ring: The function to call from the loop. It must not switch.
+        on_time: Called at that time, from the loop. It must not switch.
     """
 
     __slots__ = ("_on_time", "_timer")
 
-    def __init__(self, ring: Callable[[], object]) -> None:
-        self._on_time = ring
+    def __init__(self, on_time: Callable[[], object]) -> None:
+        self._on_time = on_time
         self._timer: Any = None
 
     def set(self, at: float) -> None:

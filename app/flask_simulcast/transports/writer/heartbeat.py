@@ -18,12 +18,12 @@ class Heartbeat:
     It ends by a flag and is never killed: a kill in the middle of a write would leave half a chunk.
 
     Args:
-        beat: Writes something. May switch.
+        on_silence: Called after each silence: it writes something. May switch.
         seconds: Seconds of silence before a beat.
     """
 
-    def __init__(self, beat: Callable[[], None], seconds: float) -> None:
-        self._beat = beat
+    def __init__(self, on_silence: Callable[[], None], seconds: float) -> None:
+        self._on_silence = on_silence
         self._seconds = seconds
         self._written_at = time.monotonic()
         self._stopped = Flag()
@@ -46,6 +46,6 @@ class Heartbeat:
                 self._stopped.wait(self._seconds - silent_seconds)
                 continue
             try:
-                self._beat()
+                self._on_silence()
             except WriterError:  # the client is gone; the connection tells the view
                 return
