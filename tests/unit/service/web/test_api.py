@@ -18,7 +18,7 @@ from app.web.api import Api
 from app.web.errors import ApiError
 from app.web.right import Access, Right
 
-STEPS = ["right", "query", "size and body", "grant again", "parse", "right of the body", "rate limit", "view"]
+STEPS = ["right", "query", "size and body", "parse", "grant again", "right of the body", "rate limit", "view"]
 
 
 class Query(Struct):
