@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -23,6 +24,9 @@ def build() -> dict[str, Any]:
     )
     # Untagged, as HTTP has them, so msgspec takes no union of them.
     defs["Reply"]["properties"]["result"] = {"anyOf": results}
+    for described in defs.values():
+        if "description" in described:  # Python 3.13 strips the indent of docstrings, older versions keep it
+            described["description"] = cleandoc(described["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Simulcast over WebSocket",
