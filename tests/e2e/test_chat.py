@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from app.identity.tokens import mint
-from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.chromium import Chromium, Page
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY
 from tests.tools.serving import GRACE_SECONDS, Server
 
 MARKUP = "<img src=x onerror=\"document.title='broken'\">\n<script>document.title='broken'</script>"
-
-
-@pytest.fixture
-def chromium(tmp_path: Path) -> Iterator[Chromium]:
-    with open_chromium(tmp_path / "chromium") as chromium:
-        yield chromium
 
 
 server = server_fixture(

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.tools.chromium import Chromium, Page, open_chromium
 from tests.tools.fixtures import server_fixture
@@ -32,12 +30,6 @@ LISTEN = """
   source.onmessage = (event) => got.push(JSON.parse(event.data));
   new Promise((resolve) => source.addEventListener("connected", () => resolve(true), {once: true}))
 """
-
-
-@pytest.fixture
-def chromium(tmp_path: Path) -> Iterator[Chromium]:
-    with open_chromium(tmp_path / "chromium") as chromium:
-        yield chromium
 
 
 server = server_fixture(scope="function", workers=2, retry_ms=RETRY_MS)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from app.identity.tokens import mint
 from tests.tools.chromium import Chromium, Page, open_chromium
@@ -38,12 +35,6 @@ LISTEN = """
   return true;
 })()
 """
-
-
-@pytest.fixture
-def chromium(tmp_path: Path) -> Iterator[Chromium]:
-    with open_chromium(tmp_path / "chromium") as chromium:
-        yield chromium
 
 
 server = server_fixture(scope="function", workers=2, jwt_key=JWT_KEY, anonymous_channels="wukong:*", retry_ms=RETRY_MS)

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.chromium import Chromium, Page
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
 from tests.tools.serving import Server
 
 server = server_fixture(scope="function", workers=2, jwt_key=JWT_KEY, anonymous_channels="")
-
-
-@pytest.fixture
-def chromium(tmp_path: Path) -> Iterator[Chromium]:
-    with open_chromium(tmp_path / "chromium") as chromium:
-        yield chromium
 
 
 def open_socket(chromium: Chromium, server: Server, path: str, user: str, *rights: str) -> Page:
