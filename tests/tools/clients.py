@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import selectors
 import socket
-import struct
 import threading
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.flask_simulcast.testing import SSEReader
+from tests.tools.plain_socket import PlainSocket, head_of
 
 
 @dataclass
@@ -37,12 +37,10 @@ class Block:
         return json.loads(self.data)
 
 
-class SSEClient:
-    """Connects, reads block by block. Use as a context manager.
+class SSEClient(PlainSocket):
+    """Connects, reads block by block.
 
     Attributes:
-        status: Of the response.
-        headers: Names in lower case.
         last_id: Of the last event that had one.
         is_clean_end: The body ended with its last chunk, not by a cut connection.
     """
@@ -54,50 +52,18 @@ class SSEClient:
         *,
         last_event_id: str | None = None,
         headers: dict[str, str] | None = None,
-        timeout: float = 15,
-        receive_buffer: int | None = None,
         accept: str = "text/event-stream",
-        host: str = "127.0.0.1",
-        source: str = "",
+        **options: Any,
     ) -> None:
-        self.socket = socket.socket()
-        if source:
-            self.socket.bind((source, 0))
-        if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(timeout)
         fields = {"Host": "localhost", "Accept": accept} | (headers or {})
         if last_event_id is not None:
             fields["Last-Event-ID"] = last_event_id
-        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        super().__init__(port, head_of(path, fields), **options)
         self.last_id = last_event_id or ""
         self.is_clean_end = False
-        self._raw = b""
         self._text = b""
         self._blocks: deque[bytes] = deque()
-        try:
-            self.socket.connect((host, port))
-            self.socket.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
-            self.status, self.headers = self._read_head()
-        except OSError:
-            self.socket.close()
-            raise
         self._is_chunked = self.headers.get("transfer-encoding") == "chunked"
-
-    def __enter__(self) -> SSEClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """FIN."""
-        self.socket.close()
-
-    def reset(self) -> None:
-        """RST, as from a process that was killed."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
 
     def next(self) -> Block | None:
         """The next block that has data; None at the end of the stream.
@@ -138,37 +104,26 @@ class SSEClient:
             blocks.append(block)
         return blocks
 
-    def _read_head(self) -> tuple[int, dict[str, str]]:
-        while b"\r\n\r\n" not in self._raw:
-            piece = self.socket.recv(65536)
-            if not piece:
-                raise ConnectionError("closed before the head was complete")
-            self._raw += piece
-        head, _, self._raw = self._raw.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        fields = (line.split(": ", 1) for line in lines[1:])
-        return int(lines[0].split()[1]), {name.lower(): value for name, value in fields}
-
     def _fill(self) -> bool:
         """Add to the text. False at the end."""
         if not self._is_chunked:
-            piece, self._raw = self._raw or self._receive(), b""
+            piece, self._unread = self._unread or self._receive(), b""
             self._text += piece
             self.is_clean_end = not piece
             return bool(piece)
         while True:
-            size_text, separator, rest = self._raw.partition(b"\r\n")
+            size_text, separator, rest = self._unread.partition(b"\r\n")
             if separator:
                 size = int(size_text, 16)
                 if len(rest) >= size + 2:
-                    self._raw = rest[size + 2 :]
+                    self._unread = rest[size + 2 :]
                     self._text += rest[:size]
                     self.is_clean_end = size == 0
                     return size > 0
             piece = self._receive()
             if not piece:
                 return False
-            self._raw += piece
+            self._unread += piece
 
     def _receive(self) -> bytes:
         try:

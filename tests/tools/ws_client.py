@@ -7,7 +7,9 @@ import contextlib
 import os
 import socket
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from tests.tools.plain_socket import PlainSocket, head_of
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
@@ -55,54 +57,19 @@ def handshake(path: str, headers: dict[str, str] | None = None) -> bytes:
         "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
         "Sec-WebSocket-Version": "13",
     } | (headers or {})
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
-    return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()
+    return head_of(path, {name: value for name, value in fields.items() if value})
 
 
-class WSClient:
-    """Connects, and shakes hands. Use as a context manager.
-
-    Args:
-        receive_buffer: Of the kernel, in bytes: a small one makes a slow reader.
+class WSClient(PlainSocket):
+    """Connects, and shakes hands.
 
     Attributes:
-        status: Of the answer.
-        headers: Names in lower case.
         body: Of an answer that is not 101.
     """
 
-    def __init__(
-        self,
-        port: int,
-        path: str,
-        headers: dict[str, str] | None = None,
-        *,
-        timeout: float = 15,
-        receive_buffer: int | None = None,
-    ) -> None:
-        self.socket = socket.socket()
-        if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(timeout)
-        self._unread = b""
-        self.body = b""
-        try:
-            self.socket.connect(("127.0.0.1", port))
-            self.socket.sendall(handshake(path, headers))
-            head = self._read_until(b"\r\n\r\n").decode().split("\r\n")
-        except OSError:
-            self.socket.close()
-            raise
-        self.status = int(head[0].split()[1])
-        self.headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:] if line)}
-        if self.status != 101:
-            self.body = self._read(int(self.headers["content-length"]))
-
-    def __enter__(self) -> WSClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
+    def __init__(self, port: int, path: str, headers: dict[str, str] | None = None, **options: Any) -> None:
+        super().__init__(port, handshake(path, headers), **options)
+        self.body = b"" if self.status == 101 else self._read(int(self.headers["content-length"]))
 
     def send(self, opcode: int, payload: bytes = b"", *, fin: bool = True) -> None:
         """One frame."""
@@ -158,11 +125,6 @@ class WSClient:
         with contextlib.suppress(OSError):  # of a connection that the server has reset
             self.socket.shutdown(socket.SHUT_RDWR)
 
-    def reset(self) -> None:
-        """RST, as from a process that was killed."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
     def _read(self, size: int) -> bytes:
         parts = [self._unread[:size]]
         self._unread = self._unread[size:]
@@ -174,12 +136,3 @@ class WSClient:
             parts.append(piece)
             missing -= len(piece)
         return b"".join(parts)
-
-    def _read_until(self, end: bytes) -> bytes:
-        while end not in self._unread:
-            piece = self.socket.recv(65536)
-            if not piece:
-                raise ConnectionError("the stream has ended")
-            self._unread += piece
-        head, _, self._unread = self._unread.partition(end)
-        return head
