@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import log
-from .flask_simulcast import SettingError, Settings, rows
+from .flask_simulcast import Settings, rows
 from .identity.keys import MIN_SECRET_BYTES
 
 _SECRET_EXAMPLE = "$(openssl rand -hex 32)"
@@ -222,11 +222,9 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     }
     config: dict[str, Any] = {**ours, **(overrides or {})}
     everything = (*TABLE, *Settings.rows())
-    for key in config.keys() - {row.key for row in everything}:
+    for key in sorted(config.keys() - {row.key for row in everything}):
         if key.startswith(rows.PREFIX):
-            meant = rows.nearest(key, everything)
-            hint = f"Did you mean {meant}?" if meant else "docs/settings.md lists all settings."
-            raise SettingError(f"{key} is not a setting. {hint}")
+            raise rows.unknown(key, everything)
     for row in TABLE:
         given = config.get(row.key)
         config[row.key] = row.value(row.default if given is None else given)

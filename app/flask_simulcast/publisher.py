@@ -35,8 +35,8 @@ from .event import (
 )
 from .hub.hub import Hub
 from .metrics import Metrics
-from .rows import PREFIX
-from .settings import Settings
+from .rows import PREFIX, unknown
+from .settings import ROWS, Settings, misspelt
 from .transports.app_json import default_of
 
 _MAX_CHANNELS = 1000
@@ -198,6 +198,8 @@ class Publisher(Publishing):
             BrokerUnavailableError: The file of the log does not exist. The message has its absolute path.
         """
         given = {PREFIX + name.upper(): value for name, value in settings.items()}
+        for key in misspelt(given):
+            raise unknown(key, ROWS)
         return cls(Settings.from_config(given | {PREFIX + "BROKER_URL": url}), create=create)
 
     def close(self) -> None:

@@ -81,6 +81,13 @@ def nearest(key: str, rows: Iterable[Row]) -> str:
     return keys[names[0]] if names else ""
 
 
+def unknown(key: str, rows: Iterable[Row]) -> SettingError:
+    """Make the error for a key that is not a setting."""
+    meant = nearest(key, rows)
+    hint = f"Did you mean {meant}?" if meant else "Check its name in the list of settings."
+    return SettingError(f"{key} is not a setting. {hint}")
+
+
 def hidden(_: object) -> str:
     """Show nothing of a secret."""
     return "(not shown)"

@@ -178,6 +178,10 @@ def test_a_wrong_url_or_setting_says_so(url: str) -> None:
         Publisher.from_url("carrier-pigeon://")
     with pytest.raises(SettingError, match="SIMULCAST_HISTORY_EVENTS"):
         Publisher.from_url(url, history_events="many")
+    with pytest.raises(
+        SettingError, match=r"SIMULCAST_REDIS_SECONDS is not a setting\. Did you mean SIMULCAST_BROKER_S"
+    ):
+        Publisher.from_url(url, redis_seconds=1)
 
 
 def test_publisher_refuses_a_log_in_memory() -> None:
