@@ -1,4 +1,4 @@
-"""Wukongs: monitored instances that report their status. Built in and real: this machine, and its workers."""
+"""Wukongs: monitored instances that report their status. This machine and its workers are built-in wukongs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .routes import api, page
 
 
 def init_app(app: Flask) -> None:
-    """Make the table, add the routes and the commands at the prompt, and watch for listeners."""
+    """Create the table, add the routes and the ``flask`` commands, and start to watch for listeners."""
     store.init_app(app)
     waits.init_app(app)
     cli.init_app(app)

@@ -1,4 +1,4 @@
-"""Access: what a client needs to watch a wukong, to command it, or to report as it."""
+"""Access: the rights to watch a wukong, to command it, and to report for it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from . import machine, service
 
 
 def _known(name: str) -> str:
-    """Return the full name of a wukong, if this can be the name of one."""
+    """Return the full name of a wukong, or refuse an invalid name."""
     if not service.is_name(name):
         raise service.no_such(name)
     return machine.canonical(name)
 
 
 class _Report(Publish):
-    """To report as a wukong. This machine reports its own wukongs itself."""
+    """The right to report for a wukong that is not built in."""
 
     def require(self, path: Mapping[str, str]) -> Grant:
         grant, name = super().require(path), path["name"]
@@ -37,5 +37,5 @@ READ = Subscribe("wukong:<name>", name=_known)
 WATCH = Listen("wukong:<name>", name=_known)
 COMMAND = Publish(f"{channels.AGENT}<name>", name=_known)
 REPORT = _Report("wukong:<name>", name=machine.canonical)
-#: Of an agent: to get the commands for its wukong.
+#: The right of an agent to receive the commands of its wukong.
 OBEY = Both(REPORT, Subscribe(f"{channels.AGENT}<name>", name=machine.canonical))

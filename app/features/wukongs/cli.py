@@ -1,4 +1,4 @@
-"""``flask --app wsgi wukong agent``: the agent, for an operator of the whole service."""
+"""``flask --app wsgi wukong agent``: the agent, on a machine that has the whole service."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ group = AppGroup("wukong", help="Wukongs: machines that report their status.")
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands."""
+    """Add the ``flask`` commands."""
     app.cli.add_command(group)
 
 
 def _become_agent(name: str, url: str, interval: float, token: str | None, token_file: str | None) -> NoReturn:
-    """Go on as a plain process, with the same pid: without the service's patches, its files and its memory; and with the
-    token out of the list of processes."""
+    """Replace this process by a plain one with the same pid: without the service's patches, files and memory, and with the
+    token where no list of processes shows it."""
     arguments = ["--name", name, "--url", url, "--interval", f"{interval:g}"]
     environment = {
         **os.environ,

@@ -1,6 +1,6 @@
-"""The commands that a wukong knows, what each takes, and what it does: a fixed set, never a shell.
+"""The commands of a wukong: a fixed set with the arguments and the effect of each, never a shell.
 
-The same for the service, which refuses what is not in here, and for the agent, which trusts no sender and checks again.
+The service refuses every command that is not in this set. The agent checks each command again, because it trusts no sender.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_PROCESSES = 50
 
 
 class CommandError(Exception):
-    """A command that can't be carried out; ``code`` for programs, the text for people."""
+    """A command can't be carried out. ``code`` is for programs, the text for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -26,25 +26,25 @@ class CommandError(Exception):
 
 
 class Ping(Struct, forbid_unknown_fields=True):
-    """Ask for a sign of life."""
+    """Ask whether the wukong answers."""
 
 
 class Status(Struct, forbid_unknown_fields=True):
-    """How are you, now?"""
+    """Ask for the current figures."""
 
 
 class Uptime(Struct, forbid_unknown_fields=True):
-    """Since when do you run?"""
+    """Ask for the uptime."""
 
 
 class SetInterval(Struct, forbid_unknown_fields=True):
-    """Set the report interval."""
+    """Set the seconds between two reports."""
 
     seconds: Annotated[float, Meta(ge=MIN_INTERVAL_SECONDS, le=MAX_INTERVAL_SECONDS)]
 
 
 class Processes(Struct, forbid_unknown_fields=True):
-    """What uses most?"""
+    """Ask for the processes that use most."""
 
     limit: Annotated[int, Meta(ge=1, le=MAX_PROCESSES)] = 10
     by: Literal["cpu", "memory"] = "cpu"
@@ -62,23 +62,23 @@ COMMANDS: Mapping[str, type[Command]] = {
 
 
 class Commanded(Protocol):
-    """Carries commands out."""
+    """A wukong that carries out commands."""
 
     def status(self) -> dict[str, Any]:
-        """The figures of now."""
+        """Return the current figures."""
 
     def uptime(self) -> dict[str, Any]:
-        """Seconds since the machine, and since the process that answers, was started."""
+        """Return the seconds since the machine, and since the answering process, was started."""
 
     def set_interval(self, seconds: float) -> None:
-        """Set the report interval from now on."""
+        """Set the seconds between two reports."""
 
     def processes(self, limit: int, by: str) -> list[dict[str, Any]]:
-        """Those that use most, by ``cpu`` or ``memory``."""
+        """Return the processes that use most ``cpu`` or ``memory``."""
 
 
 def check(name: object, args: object) -> Command:
-    """A command with its arguments checked.
+    """Return a command with its arguments checked.
 
     Raises:
         CommandError: ``unknown_command`` or ``invalid_args``.
@@ -95,10 +95,10 @@ def check(name: object, args: object) -> Command:
 
 
 def carry_out(command: Command, wukong: Commanded) -> dict[str, Any]:
-    """Do it; its output. May take as long as the wukong does.
+    """Carry out a command and return its output. Takes as long as the wukong does.
 
     Raises:
-        CommandError: This wukong can't.
+        CommandError: This wukong can't carry it out.
     """
     match command:
         case Ping():

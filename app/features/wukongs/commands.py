@@ -1,9 +1,9 @@
-"""Commands to a wukong, and its answers, from whichever worker to whichever agent.
+"""Commands to a wukong, and its answers, from any worker to any agent.
 
 A command is an event on ``wukong-agent.<name>``, type ``command``: ``{"id", "command", "args"}``. The agent listens there,
 and answers with an event on ``wukong-replies.<name>``, type ``command-result``: ``{"id", "ok", "output" | "error"}``. Both
-are in the log: an agent that was cut off gets the command when it is back, and a waiting client finds the answer there,
-whichever worker took it. This machine's own wukongs answer at once, in the same way.
+are in the log: an agent that was cut off gets the command when it reconnects, and a waiting request finds the answer there,
+in any worker. The built-in wukongs of this machine answer at once, in the same way.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Sent(NamedTuple):
     """A command that the log has.
 
     Attributes:
-        id: Its own.
-        name: Full, of the wukong.
-        position: After which its answer stands.
-        answer: Of one that needs no waiting.
+        id: Id of the command.
+        name: Full name of the wukong.
+        position: Position after which the log has its answer.
+        answer: The answer, if it is there already.
     """
 
     id: str
@@ -161,8 +161,8 @@ def wait_for(sent: Sent, seconds: float, gone: Flag) -> Answer:
 
 
 def is_connected(name: str) -> bool:
-    """Whether its agent listens, or was cut off so short a time ago (3 s; 8 s with its worker) that it is expected back. One
-    that has come a moment ago is waited for: the register is written behind. Switches.
+    """Tell whether the agent of a wukong listens. An agent that was cut off counts for another 3 s (8 s if its worker died).
+    Waits half a second for an agent that has just connected, because the register is written a moment later. Switches.
 
     Raises:
         BrokerUnavailableError: The register can't be read.
@@ -221,7 +221,7 @@ def _carried_out(name: str, id: str, command: command_set.Command) -> Sent:
 
 
 def _answer_in(event: Event) -> Answer | None:
-    """Every client with the right to publish there can write anything."""
+    """Return the answer in an event; None if it has none, because a client may publish anything there."""
     if event.type != RESULT:
         return None
     try:

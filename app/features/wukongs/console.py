@@ -23,32 +23,32 @@ from .schemas import MAX_WAIT_SECONDS
 from .throttle import Throttle
 
 _MAX_HISTORY = 100
-# Of one console at a time: each may wait for half a minute.
+# Commands of one console at a time: each may wait for half a minute.
 _MAX_COMMANDS = 4
 
 
 class Ping(Command, tag="ping"):
-    """Is the service there?"""
+    """Ask whether the service answers."""
 
 
 class Status(Command, tag="status"):
-    """How is it now?"""
+    """Ask for the current status."""
 
 
 class SetInterval(Command, tag="set_interval"):
-    """Limit how often this console shows a status. The wukong has a command of this name, too."""
+    """Set the least seconds between two statuses on this console. The wukong has a separate command of this name."""
 
     seconds: Annotated[float, Meta(ge=MIN_INTERVAL_SECONDS, le=MAX_INTERVAL_SECONDS)]
 
 
 class History(Command, tag="history"):
-    """What were the last statuses?"""
+    """Ask for the last statuses."""
 
     limit: Annotated[int, Meta(ge=1, le=_MAX_HISTORY)] = 10
 
 
 class RemoteCommand(Command, tag="command"):
-    """Do something."""
+    """Send the wukong a command."""
 
     command: str
     args: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -60,12 +60,12 @@ COMMANDS: Commands[AnyCommand] = Commands(AnyCommand, "docs/wukongs.md")
 
 
 class Console:
-    """One of them.
+    """One console.
 
     Args:
-        app: For commands, which wait beside the handler.
-        ws: Its connection.
-        name: Of the wukong, as it was asked for.
+        app: The app, for commands, which wait in greenlets of their own.
+        ws: The WebSocket.
+        name: Name of the wukong, as the client gave it.
     """
 
     def __init__(self, app: Flask, ws: Connection, name: str) -> None:
@@ -77,16 +77,16 @@ class Console:
         self._throttle = Throttle(lambda status: self._tell(service.STATUS, data=status))
 
     def show(self, chunk: bytes) -> None:
-        """What the hub has, as lines of NDJSON. Switches."""
+        """Send the client a chunk of the hub, which has lines of NDJSON. Switches."""
         for line in chunk.splitlines():
             if line:
                 self._show(json.loads(line))
 
     def converse(self) -> None:
-        """Answer the client's commands, until the connection ends. Switches.
+        """Answer the client's commands until the connection ends. Switches.
 
         Raises:
-            ConnectionClosedError: It has ended.
+            ConnectionClosedError: The connection has ended.
         """
         handlers: Handlers[AnyCommand] = {
             Ping: pong,
@@ -120,12 +120,13 @@ class Console:
         return _json({"seconds": command.seconds})
 
     def _history(self, command: History) -> Raw:
-        """The oldest first; fewer where they are large. For this machine's own wukongs, only from while a client watched."""
+        """Return the last statuses, the oldest first; fewer if they are large. Built-in wukongs have only those that were
+        sampled while they had listeners."""
         page = reads.history(service.channel_of(self._name), limit=command.limit)
         return _json({"statuses": [json.loads(event.data) for event in page.events if event.type == service.STATUS]})
 
     def _command(self, command: RemoteCommand) -> None:
-        """Its answer may take half a minute; what else is asked meanwhile is answered."""
+        """Send a command in a greenlet: its answer may take half a minute, and other messages are answered meanwhile."""
         access.COMMAND.require({"name": self._name})
         if self._waiting >= _MAX_COMMANDS:
             raise ApiError(
@@ -138,7 +139,7 @@ class Console:
         gevent.spawn(self._carry_out, command, current_sender())
 
     def _carry_out(self, command: RemoteCommand, sender: str) -> None:
-        """If the console leaves meanwhile, the command was sent all the same, and its answer is in the log."""
+        """Send a command and show its answer. If the client leaves, the command is sent anyway; its answer is in the log."""
         try:
             with self._app.app_context():
                 answer = self._sent(command, sender)
@@ -159,5 +160,5 @@ class Console:
 
 
 def _json(value: object) -> Raw:
-    """What a wukong says may have half a surrogate pair in it, which msgspec does not write."""
+    """Write a value as JSON. A wukong's text can have half a surrogate pair, which msgspec does not write."""
     return Raw(json.dumps(value, separators=(",", ":")))

@@ -16,13 +16,13 @@ HOST = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:48] or "localhost"
 _WORKER = f"{HOST}-worker-"
 _WORKER_NAME = re.compile(re.escape(_WORKER) + "[0-9]{1,10}", re.ASCII)
 
-#: Seconds over which `top_processes` measures: less says little, more makes the client wait.
+#: Seconds over which `top_processes` should measure: a shorter time is inexact, and a longer one delays the answer.
 PROCESSES_SECONDS = 0.2
 _MAX_NAME_CHARACTERS = 64
 _READ = ["name", "cpu_times", "memory_info", "create_time"]
 
-# psutil tells the load since it was last asked: so the process objects are kept, and no caller asks twice within
-# half a second, or one reader's question would leave the next one a load measured over a few milliseconds.
+# psutil returns the load since its last call. So the process objects are kept, and psutil is called at most once in half a
+# second; otherwise the next reader would get a load measured over a few milliseconds.
 _FRESH_SECONDS = 0.5
 _processes: dict[int, psutil.Process] = {}
 _figures: dict[str, tuple[float, dict[str, Any]]] = {}
@@ -30,7 +30,7 @@ psutil.cpu_percent()
 
 
 def figures(name: str) -> dict[str, Any] | None:
-    """Of this machine or one of its workers, at most half a second old; None for a worker that is gone."""
+    """Return the figures of this machine or a worker, at most half a second old; None for a worker that has ended."""
     now = time.monotonic()
     if name in _figures and now - _figures[name][0] < _FRESH_SECONDS:
         return _figures[name][1]
@@ -43,7 +43,7 @@ def figures(name: str) -> dict[str, Any] | None:
 
 
 def host_figures() -> dict[str, Any]:
-    """Of this machine. The load is that since this was last called."""
+    """Return the figures of this machine. The load is measured since the last call."""
     memory = psutil.virtual_memory()
     network = psutil.net_io_counters()
     return {
@@ -62,16 +62,16 @@ def host_figures() -> dict[str, Any]:
 
 
 def uptime_seconds() -> int:
-    """Since this machine was started."""
+    """Return the seconds since this machine was started."""
     return round(time.time() - psutil.boot_time())
 
 
 class ProcessTimes(NamedTuple):
-    """What every process had used of the processor at one moment.
+    """The CPU time that every process had used at one moment.
 
     Attributes:
-        at: Monotonic seconds.
-        used: Seconds, by pid and start, since a pid is given to another process some time.
+        at: Monotonic seconds of that moment.
+        used: CPU seconds by pid and start time, because a pid is reused.
     """
 
     at: float
@@ -79,7 +79,7 @@ class ProcessTimes(NamedTuple):
 
 
 def process_times() -> ProcessTimes:
-    """Now: from here `top_processes` measures. Some 40 µs a process."""
+    """Return the CPU times of now, from which `top_processes` measures. Takes about 40 µs a process."""
     times = ProcessTimes(time.monotonic(), {})
     for process in psutil.process_iter(["cpu_times", "create_time"]):
         times.used[process.pid, process.info["create_time"]] = _used(process.info["cpu_times"])
@@ -87,13 +87,13 @@ def process_times() -> ProcessTimes:
 
 
 def top_processes(since: ProcessTimes, limit: int, by: str, only: int | None = None) -> list[dict[str, Any]]:
-    """The processes that use most. Their names alone: command lines have passwords in them.
+    """Return the processes that use most, with their names only: command lines can have passwords.
 
     Args:
-        since: A moment ago.
-        limit: How many at most.
+        since: The CPU times of a moment ago.
+        limit: Maximum number of processes.
         by: ``cpu`` or ``memory``.
-        only: The pid of the only one that is wanted; None for all.
+        only: Pid of the only process to return; None for all.
     """
     seconds = max(time.monotonic() - since.at, 0.001)
     found = []
@@ -120,7 +120,7 @@ def _used(times: Any) -> float:
 
 
 def worker_names() -> list[str]:
-    """The worker processes of this server: this process, and what else its gunicorn master has started."""
+    """Return the names of this server's workers: this process, and the others that its gunicorn master has started."""
     pids = {os.getpid()}
     if os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
         with suppress(psutil.Error):
@@ -130,7 +130,7 @@ def worker_names() -> list[str]:
 
 
 def pid_of(name: str) -> int:
-    """The process behind a worker's name."""
+    """Return the pid in a worker's name."""
     return int(name.removeprefix(_WORKER))
 
 
@@ -153,12 +153,12 @@ def _worker(name: str) -> dict[str, Any] | None:
 
 
 def canonical(name: str) -> str:
-    """The full name behind ``host`` and ``worker-<pid>``; any other name is its own."""
+    """Return the full name for ``host`` and ``worker-<pid>``; any other name unchanged."""
     if name == "host":
         return HOST
     return f"{HOST}-{name}" if re.fullmatch(r"worker-[0-9]{1,10}", name, re.ASCII) else name
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a full name is this machine's, or that of a worker that it has, had, or may have."""
+    """Tell whether a full name is this machine's, or of one of its workers, whether that runs now or not."""
     return name == HOST or _WORKER_NAME.fullmatch(name) is not None

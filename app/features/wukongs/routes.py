@@ -40,19 +40,19 @@ COMMAND = bodies.of_struct(
 
 @page.get("/")
 def index() -> Response:
-    """The list of wukongs and the live status of one."""
+    """Return the page with the list of wukongs and the live status of one."""
     return as_page("index.html")
 
 
 @api.get("", needs=access.LIST, answers={200: schemas.Wukongs})
 def every() -> Response:
-    """All of them, as streaming JSON."""
+    """List all wukongs, as streaming JSON."""
     return simulcast.json_rows("wukongs", service.every())
 
 
 @api.get("/<name>", needs=access.READ, answers={200: schemas.Status})
 def one(name: str) -> dict[str, Any]:
-    """One, as it is now."""
+    """Return the current status of a wukong."""
     return service.find_or_refuse(name)
 
 
@@ -66,20 +66,20 @@ def one(name: str) -> dict[str, Any]:
     errors=(409,),
 )
 def report(name: str, query: schemas.ReportQuery, body: dict[str, Any]) -> dict[str, Any]:
-    """An agent says how it is: any JSON object."""
+    """Report the status of a wukong: any JSON object."""
     return service.report(name, body, query.interval)
 
 
 @api.delete("/<name>", needs=access.REPORT, publishes=1, answers={204: None}, errors=(409,))
 def remove(name: str) -> None:
-    """Remove one that reports. Its listeners get a last status, `removed`; one that goes on to report is there again."""
+    """Remove a wukong with an agent. Its listeners get a last status, `removed`. Its agent's next report adds it again."""
     if not service.remove(name):
         raise service.no_such(name)
 
 
 @api.get("/<name>/stream", needs=access.WATCH, headers=RESUME_HEADER, answers=STREAMS, errors=(429, 503))
 def stream(name: str) -> Response:
-    """One, live: ``status`` at once, then each second or on change."""
+    """Stream the status of a wukong: ``status`` at once, then each second or on change."""
     service.find_or_refuse(name)
     return simulcast.stream(service.channel_of(name), snapshot=lambda: service.find(name), snapshot_type=service.STATUS)
 
@@ -97,9 +97,9 @@ def stream(name: str) -> Response:
     errors=(409, 504),
 )
 def command(name: str, query: schemas.CommandQuery, body: schemas.CommandRequest) -> Any:
-    """Command a wukong: one of a small fixed set, carried out once. 200 with its answer, or 202 without waiting for it.
+    """Send a wukong a command of a small fixed set, which is carried out once. 200 with its answer, or 202 without waiting.
 
-    504 if no answer came in time; it may be carried out all the same.
+    504 if no answer came in time; the command may still be carried out.
     """
     sender, key = current_sender(), request.headers.get("Idempotency-Key") or None
     if not query.wait:
@@ -107,14 +107,16 @@ def command(name: str, query: schemas.CommandQuery, body: schemas.CommandRequest
         return schemas.SentCommand(sent.id)
     with simulcast.client_gone() as gone, client_input():
         answer = commands.send(name, body.command, body.args, query.wait, sender=sender, gone=gone, key=key)
-    return jsonify(msgspec.to_builtins(answer))  # a name of a process may be no Unicode, which msgspec does not write
+    return jsonify(
+        msgspec.to_builtins(answer)
+    )  # a process may have a name that is not Unicode, which msgspec does not write
 
 
 @api.get("/<name>/commands", needs=access.OBEY, headers=RESUME_HEADER, answers=STREAMS, errors=(409, 429, 503))
 def listen_for_commands(name: str) -> Response:
-    """For a wukong's agent: the commands that it is sent, from now on or from where it was. Answers go to `wukong-replies.<name>`.
+    """Stream the commands to a wukong's agent, from now on or from where it was. Its answers go to `wukong-replies.<name>`.
 
     The body does not end by itself; docs/wire.md describes it.
     """
-    # Without the replay that a channel might have by default: old commands must not be carried out.
+    # Without the channel's default replay: an agent must not carry out yesterday's commands.
     return simulcast.stream(commands.channel_of(name), member=commands.MEMBER, present=True, replay=0)

@@ -1,7 +1,7 @@
-"""Sampler: one per machine, not one per worker, and only while a client listens.
+"""Sampler: samples the machine once for all its workers, and only while there are listeners.
 
-A worker samples while it has a listener on a wukong of its own and holds the machine's lease. Where
-several have one, the holder samples for all of them; when it goes, another takes over.
+A worker samples while it has a listener on a wukong and holds the machine's lease. If several workers have
+such listeners, the holder samples for all of them. When it stops, another worker takes over.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ...flask_simulcast.signals import listener_added, listener_removed
 from . import machine, service
 
 _PERIOD_SECONDS = 1.0
-_LEASE_SECONDS = 3.0  # a killed holder's wukongs stand still for this time
+_LEASE_SECONDS = 3.0  # time without samples after the holder was killed
 _LEASE = f"sample:{machine.HOST}"
 
 _log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask) -> None:
-    """Begin to watch this app's listeners."""
+    """Start to watch this app's listeners."""
     sampler = Sampler(app)
     app.extensions["wukong_sampler"] = sampler
     listener_added.connect(sampler.added, sender=app)
@@ -41,26 +41,26 @@ class Sampler:
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def added(self, app: Flask, listener: Listener) -> None:
-        """Receives ``listener_added``."""
+        """Count a listener. Receiver of ``listener_added``."""
         if any(channel.startswith("wukong:") for channel in listener.channels):
             self._watching.add(listener.id)
             if not self._greenlet:
                 self._greenlet = gevent.spawn(self._run)
 
     def removed(self, app: Flask, listener: Listener) -> None:
-        """Receives ``listener_removed``."""
+        """Stop counting a listener. Receiver of ``listener_removed``."""
         self._watching.discard(listener.id)
 
     def _run(self) -> None:
         with self._app.app_context():
-            while self._watching:  # checked again after the release: a listener might have come meanwhile
+            while self._watching:  # again after the release, because a listener may have connected meanwhile
                 self._sample_while_watched()
                 self._release()
 
     def _sample_while_watched(self) -> None:
         due = time.monotonic()
         while self._watching:
-            # Wait first: a new listener has its snapshot, and a load measured over 10 ms says nothing.
+            # Wait first: a new listener has its snapshot, and a load measured over 10 ms is meaningless.
             due = max(due + _PERIOD_SECONDS, time.monotonic())
             gevent.sleep(due - time.monotonic())
             self._sample()

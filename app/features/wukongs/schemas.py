@@ -1,4 +1,4 @@
-"""What a wukong looks like from outside, for the OpenAPI document."""
+"""Requests and answers about wukongs, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ Report = Annotated[dict[str, Any], Meta(examples=[{"cpu_percent": 12.5}])]
 
 
 class Status(Struct):
-    """How a wukong is."""
+    """The status of a wukong."""
 
     name: str
     kind: Annotated[str, Meta(extra_json_schema={"enum": ["host", "worker", "agent"]})]
     state: Annotated[
         str,
         Meta(
-            description="`removed` stands in the last status of a stream alone.",
+            description="`removed` is only in the last status of a stream.",
             extra_json_schema={"enum": ["online", "offline", "removed"]},
         ),
     ]
-    time: Annotated[int, Meta(description="Unix time in ms at which it said so.")]
-    data: Annotated[dict[str, Any], Meta(description="What it says of itself.")]
+    time: Annotated[int, Meta(description="Unix time in ms at which it was reported.")]
+    data: Annotated[dict[str, Any], Meta(description="The figures that the wukong reports.")]
 
 
 class Wukongs(Struct):
-    """All of them, written row by row."""
+    """All wukongs, written row by row."""
 
     wukongs: list[Status]
 
 
 class ReportQuery(Struct):
-    """How it reports."""
+    """How the agent reports."""
 
     interval: Annotated[
         float,
         Meta(
             ge=0,
             le=_MAX_REPORT_SECONDS,
-            description="Seconds after which it will report again: three of them must pass in silence before it is offline.",
+            description="Seconds until the next report. After three such intervals without a report it is offline.",
         ),
     ] = 0
 
 
 class CommandRequest(Struct, forbid_unknown_fields=True):
-    """A command, and what it takes; docs/wukongs.md lists them."""
+    """A command and its arguments; docs/wukongs.md lists the commands."""
 
     command: Annotated[str, Meta(extra_json_schema={"enum": list(COMMANDS)})]
     args: Annotated[dict[str, Any], Meta(examples=[{}])] = {}
@@ -71,21 +71,21 @@ class CommandQuery(Struct):
         Meta(
             ge=0,
             le=MAX_WAIT_SECONDS,
-            description="Seconds to wait for the answer; 0 to be told the command's id alone, and find the answer in `wukong-replies.<name>`.",
+            description="Seconds to wait for the answer. With 0 the answer has only the command's id; find the result in `wukong-replies.<name>`.",
         ),
     ] = 0
 
 
 class SentCommand(Struct):
-    """The command was sent."""
+    """A command that was sent."""
 
     id: str
 
 
 class Answer(Struct, omit_defaults=True):
-    """What a wukong has answered to a command."""
+    """The answer of a wukong to a command."""
 
     id: str
-    ok: Annotated[bool, Meta(description="Whether it was carried out.")]
+    ok: Annotated[bool, Meta(description="Whether the command was carried out.")]
     output: dict[str, Any] | UnsetType = UNSET
     error: Annotated[str, Meta(description="Why not.")] | UnsetType = UNSET

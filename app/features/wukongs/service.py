@@ -1,4 +1,4 @@
-"""What a wukong is to its readers: ``{"name", "kind", "state", "time", "data"}``."""
+"""The statuses of wukongs, as their readers see them: ``{"name", "kind", "state", "time", "data"}``."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ _ROWS_A_BATCH = 10
 
 
 def is_name(name: str) -> bool:
-    """1-64 characters of ``A-Z a-z 0-9 . _ -``."""
+    """Tell whether a name is valid: 1-64 characters of ``A-Z a-z 0-9 . _ -``."""
     return _NAME.fullmatch(name) is not None
 
 
 def channel_of(name: str) -> str:
-    """Where its status goes."""
+    """Return the channel of a wukong's status."""
     return "wukong:" + machine.canonical(name)
 
 
 def is_built_in(name: str) -> bool:
-    """Those that this machine reports itself, whether they are there now or not."""
+    """Tell whether this machine itself reports for a wukong, even if it does not exist now."""
     return machine.is_reserved(machine.canonical(name))
 
 
 def no_such(name: str) -> ApiError:
-    """What is answered where there is none."""
+    """Return the error for a wukong that does not exist."""
     return ApiError(404, "no_such_wukong", f"There is no wukong {name[:64]!a}. GET /api/v1/wukongs lists them.")
 
 
 def find(name: str) -> dict[str, Any] | None:
-    """Its status now; None when there is no such wukong."""
+    """Return the current status of a wukong; None if there is no such wukong."""
     if not is_name(name):
         return None
     name = machine.canonical(name)
@@ -57,10 +57,10 @@ def find(name: str) -> dict[str, Any] | None:
 
 
 def find_or_refuse(name: str) -> dict[str, Any]:
-    """Its status now.
+    """Return the current status of a wukong.
 
     Raises:
-        ApiError: 404. There is no such wukong.
+        ApiError: 404: there is no such wukong.
     """
     status = find(name)
     if status is None:
@@ -69,16 +69,17 @@ def find_or_refuse(name: str) -> dict[str, Any]:
 
 
 def every() -> Iterator[dict[str, Any]]:
-    """All of them: this machine, its workers, then those that report. Needs a context now, not while it is read."""
+    """Yield the statuses of all wukongs: this machine, its workers, then agents. Needs an app context now, not while it is
+    read."""
     return _every(db.engine, _stale_ms())
 
 
 def report(name: str, data: dict[str, Any], interval_seconds: float = 0) -> dict[str, Any]:
-    """Keep what an agent says of itself and tell its listeners. May switch.
+    """Store an agent's report, and publish it to its listeners. May switch.
 
     Args:
-        interval_seconds: After how long it will report again; 0 where that is not known. Three of them have to pass in
-            silence before it is offline, and ``SIMULCAST_WUKONG_STALE_SECONDS``.
+        interval_seconds: Seconds until its next report; 0 if unknown. The wukong is offline after three of these intervals
+            and ``SIMULCAST_WUKONG_STALE_SECONDS`` without a report.
 
     Raises:
         ApiError: 503 ``too_many_wukongs``.
@@ -91,7 +92,7 @@ def report(name: str, data: dict[str, Any], interval_seconds: float = 0) -> dict
     before = store.find(name)
     if before is None:
         _check_room()
-    # Stored before it is published: a listener that connects in between gets a snapshot with it, and a position before the event.
+    # Stored before it is published: a listener that connects in between gets a snapshot with it, and a position before it.
     store.save(name, data, now_ms, round(interval_seconds * 1000))
     try:
         simulcast.publish(channel_of(name), status, type=STATUS)
@@ -102,10 +103,10 @@ def report(name: str, data: dict[str, Any], interval_seconds: float = 0) -> dict
 
 
 def remove(name: str) -> bool:
-    """Forget one that reports, and tell its listeners: a last status, in the state ``removed``. May switch.
+    """Remove a wukong that has an agent, and publish a last status with the state ``removed``. May switch.
 
     Returns:
-        False if there is none.
+        False if there is no such wukong.
 
     Raises:
         BrokerUnavailableError: The wukong is not removed.
@@ -184,7 +185,7 @@ def _every(engine: Engine, stale_ms: int) -> Iterator[dict[str, Any]]:
 
 
 def _built_in(name: str) -> dict[str, Any] | None:
-    """Of this machine or one of its workers, and of no other process; None for a worker that is gone."""
+    """Return the status of this machine or one of its workers; None for a worker that has ended."""
     data = machine.figures(name)
     kind = "host" if name == machine.HOST else "worker"
     return None if data is None else _status(name, kind, "online", _now_ms(), data)

@@ -1,4 +1,4 @@
-"""``/ws/wukong/<name>``: a console."""
+"""``/ws/wukong/<name>``: the console of a wukong."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from .console import Console
 
 api = Api("wukongs_socket", __name__, {"name": schemas.Name})
 
-# Each may read the log.
+# Each message may cause a read of the log.
 _LIMITS = {"messages_per_second": 10}
 
 
 @api.websocket("/ws/wukong/<name>", needs=access.WATCH, before=service.find_or_refuse, limits=_LIMITS)
 def console(ws: Connection, name: str) -> None:
-    """The console of a wukong, by WebSocket: JSON text, in both directions; docs/wukongs.md describes it.
+    """Open the console of a wukong by WebSocket: JSON text in both directions; docs/wukongs.md describes it.
 
-    First `connected` and `status`; then a `status` each second or on change, and answers to what is asked meanwhile. A
-    command needs what `POST …/commands` needs.
+    First come `connected` and `status`; then a `status` each second or on change, and the answers to commands. A `command`
+    needs the same right as `POST …/commands`.
     """
     shown = Console(current_app._get_current_object(), ws, name)  # type: ignore[attr-defined]
     try:
-        # As lines, not as frames: each console shows them at a pace of its own.
+        # As lines, not as frames: each console shows them at its own rate.
         with simulcast.websocket(
             ws,
             service.channel_of(name),
@@ -34,7 +34,7 @@ def console(ws: Connection, name: str) -> None:
             snapshot=lambda: service.find(name),
             snapshot_type=service.STATUS,
             heartbeat_as_comment=True,
-            resume=None,  # the newest status says it all
+            resume=None,  # the newest status is enough
         ):
             shown.converse()
     finally:

@@ -1,4 +1,4 @@
-"""What agents have reported, in the database."""
+"""The reports of agents, in the database."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ...extensions import db
 
 _ROWS_A_TIME = 500
 _WAL_LIMIT_BYTES = 4 << 20
-# An agent whose reports are late by one or two is still there.
+# An agent whose reports are late by one or two intervals is not offline yet.
 _SILENT_INTERVALS = 3
 
 
@@ -44,10 +44,8 @@ class Wukong(db.Model):  # type: ignore[name-defined, misc]
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     data: Mapped[str] = mapped_column(Text)  # JSON
     reported_ms: Mapped[int] = mapped_column(BigInteger, index=True)
-    is_offline: Mapped[bool] = mapped_column(Boolean)  # its listeners have been told
-    interval_ms: Mapped[int] = mapped_column(
-        Integer, server_default="0"
-    )  # after which it reports again; 0 for not known
+    is_offline: Mapped[bool] = mapped_column(Boolean)  # its listeners were sent this state
+    interval_ms: Mapped[int] = mapped_column(Integer, server_default="0")  # between its reports; 0 if unknown
 
 
 def init_app(app: Flask) -> None:
@@ -65,7 +63,7 @@ def init_app(app: Flask) -> None:
 
 
 def is_stale(reported_ms: Any, interval_ms: Any, stale_ms: int, now_ms: int) -> Any:
-    """Whether a wukong is offline: of numbers, or as SQL, of columns. A clock that was set back makes no wukong offline."""
+    """Tell whether a wukong is offline, from numbers or SQL columns. A clock that was set back makes no wukong offline."""
     silent_ms = now_ms - reported_ms
     return (silent_ms > stale_ms) & (silent_ms > _SILENT_INTERVALS * interval_ms)
 
@@ -80,7 +78,7 @@ def save(name: str, data: dict[str, Any], now_ms: int, interval_ms: int) -> None
 
 
 def find(name: str) -> Row[Any] | None:
-    """The last report, if there is one."""
+    """Return the last report of a wukong, if there is one."""
     with db.engine.connect() as connection:
         return connection.execute(select(Wukong.__table__).where(Wukong.name == name)).one_or_none()
 
@@ -128,7 +126,7 @@ def put_back(rows: Sequence[Row[Any]]) -> None:
 
 
 def every(engine: Engine) -> Iterator[Row[Any]]:
-    """All of them by name, a few hundred at a time; no connection is kept while the reader is slow."""
+    """Yield all wukongs in the order of names, read 500 at a time. A slow reader holds no connection."""
     last = ""
     while True:
         with engine.connect() as connection:
@@ -141,13 +139,13 @@ def every(engine: Engine) -> Iterator[Row[Any]]:
 
 
 def take_stale(stale_ms: int, now_ms: int) -> list[Row[Any]]:
-    """Mark those that have been silent for too long as offline; answer those that were not marked yet, 500 at most: after
-    a night in which the service was away, all of them are, and the others' turn comes a second later."""
-    # By the age alone first: that has an index.
+    """Mark silent wukongs as offline, and return those that were not marked yet, at most 500. After a night without the
+    service all wukongs are silent; the rest follow a second later."""
+    # By age alone first, because the age has an index.
     is_old = (Wukong.reported_ms < now_ms - stale_ms) & Wukong.is_offline.is_(False)
     stale = is_old & is_stale(Wukong.reported_ms, Wukong.interval_ms, stale_ms, now_ms)
     names = select(Wukong.name).where(stale).limit(_ROWS_A_TIME)
-    # The condition once more: one that has reported meanwhile is not.
+    # The condition again, because a wukong may have reported meanwhile.
     statement = update(Wukong).where(Wukong.name.in_(names), stale).values(is_offline=True)
     with db.engine.begin() as connection:
         return list(connection.execute(statement.returning(*Wukong.__table__.columns)).all())
@@ -169,7 +167,7 @@ def _has_interval(engine: Engine) -> bool:
 
 
 def _add_interval(engine: Engine) -> None:
-    """To a table of the time before there was one."""
+    """Add the column to a table of an older version."""
     try:
         with engine.begin() as connection:
             connection.execute(text("ALTER TABLE wukong ADD COLUMN interval_ms INTEGER NOT NULL DEFAULT 0"))

@@ -1,4 +1,4 @@
-"""Throttle: shows one console the statuses of a wukong, not more often than the console asks for."""
+"""Throttle: sends one console the statuses of a wukong, at most as often as the console asks for."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ...flask_simulcast import ConnectionClosedError
 
 
 class Throttle:
-    """Lets a status through at once where the last one is long enough ago; else the newest of them when it is time. One that
-    says another state, offline say, does not wait.
+    """Passes a status on at once if the last one is long enough ago; else only the newest one, when it is time. A status with
+    another state, such as offline, does not wait.
 
     Args:
         tell: Called with a status. May switch, and raise `ConnectionClosedError`.
@@ -29,19 +29,19 @@ class Throttle:
         self._timer: gevent.Greenlet[[], None] | None = None
 
     def offer(self, status: Any) -> None:
-        """Take a newer one; one that still waits is dropped. May switch."""
+        """Pass on a newer status, now or later. It replaces one that waits. May switch."""
         self._waiting = status
         if _state_of(status) != self._state:
             self._told_at = 0.0
         self._look()
 
     def set(self, seconds: float) -> None:
-        """Set the interval from now on. May switch."""
+        """Set the seconds between two statuses. May switch."""
         self._seconds = seconds
         self._look()
 
     def stop(self) -> None:
-        """Stop telling."""
+        """Stop, and drop a status that waits."""
         self._waiting = None
         if self._timer is not None:
             self._timer.kill(block=False)
@@ -59,7 +59,7 @@ class Throttle:
             self._timer = gevent.spawn_later(seconds, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None  # or it would be stopped while it tells
+        self._timer = None  # or a new status would kill this greenlet while it sends
         with suppress(ConnectionClosedError):  # the handler finds out by itself
             self._tell_now()
 
@@ -72,5 +72,5 @@ class Throttle:
 
 
 def _state_of(status: Any) -> object:
-    """A backend may publish to the channel whatever it likes."""
+    """Return the state in a status; None if it is not a status, because a backend may publish anything to the channel."""
     return status.get("state") if isinstance(status, dict) else None

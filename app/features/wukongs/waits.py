@@ -1,5 +1,5 @@
-"""Waits: the requests that wait for answers to commands. Such a request does nothing else, so each worker limits them, and each
-commander may have a share of the limit."""
+"""Waits: the requests that wait for answers to commands. Such a request does nothing else, so each worker limits their number,
+and the number for each commander."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ...identity.sender import HOLDER
 from ...web.errors import ApiError
 
 _KEY = "wukong_waits"
-#: In a worker. One look at the log takes 55 µs: a hundred long waits cost 6 % of a core.
+#: Waits in one worker. One look at the log takes 55 µs: a hundred long waits cost 6 % of a core.
 MAX_WAITS = 100
-#: Of one commander in a worker: a person with several consoles, four in each, or a program that asks every machine of a rack.
+#: Waits of one commander in one worker: a person with several consoles of four waits, or a program that asks a whole rack.
 MAX_WAITS_EACH = 20
 _RETRY = {"Retry-After": "1"}
 
@@ -57,7 +57,7 @@ class Waits:
         finally:
             counts[commander] -= 1
             if not counts[commander]:
-                del counts[commander]  # else a commander that came once would stay for ever
+                del counts[commander]  # else the entry of each commander would stay forever
 
 
 def init_app(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""How long to wait before the next try. Pure, but for the dice."""
+"""The wait before the next attempt. Pure except for the random factor."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from email.utils import parsedate_to_datetime
 
 FIRST_SECONDS = 0.5
 MOST_SECONDS = 30.0
-#: No service keeps us away for longer by a slip in a header.
+#: A wrong header of the service must not stop the agent for longer.
 MOST_RETRY_AFTER_SECONDS = 300.0
 
 
 class Backoff:
-    """Twice as long each time, up to half a minute; between half and one and a half times that, so that a thousand agents
-    that were cut off together do not come back together.
+    """Waits that double each time, up to half a minute, times a random factor of 0.5 to 1.5, so that a thousand agents that
+    were cut off together do not reconnect together.
 
     Args:
-        spread: Picks the factor.
+        spread: Picks the factor between two bounds.
     """
 
     def __init__(self, spread: Callable[[float, float], float] = random.uniform) -> None:
@@ -26,18 +26,18 @@ class Backoff:
         self._next = FIRST_SECONDS
 
     def wait(self, retry_after: float | None = None) -> float:
-        """Seconds; never less than what the service has asked for."""
+        """Return the seconds to wait, at least those that the service has asked for."""
         seconds = self._next * self._spread(0.5, 1.5)
         self._next = min(self._next * 2, MOST_SECONDS)
         return seconds if retry_after is None else max(seconds, retry_after * self._spread(1.0, 1.5))
 
     def reset(self) -> None:
-        """It worked."""
+        """Start again with the shortest wait, after a success."""
         self._next = FIRST_SECONDS
 
 
 def parse_retry_after(text: str | None, now: datetime | None = None) -> float | None:
-    """A ``Retry-After`` header: seconds or a date (RFC 9110, 10.2.3), at most five minutes; None for anything else."""
+    """Read a ``Retry-After`` header: seconds or a date (RFC 9110, 10.2.3), at most five minutes; None for any other text."""
     if text is None:
         return None
     if text.isascii() and text.isdigit():

@@ -20,8 +20,10 @@ _TOKEN = re.compile(r"[!-~]{1,8192}")  # goes into a header
 
 
 @click.command("agent")
-@click.option("--name", default=machine.HOST, show_default="this machine's", help="Of the wukong that it reports as.")
-@click.option("--url", required=True, help="Of the service: https://simulcast.example")
+@click.option(
+    "--name", default=machine.HOST, show_default="this machine's", help="Name of the wukong that it reports as."
+)
+@click.option("--url", required=True, help="URL of the service: https://simulcast.example")
 @click.option(
     "--interval",
     default=1.0,
@@ -29,9 +31,11 @@ _TOKEN = re.compile(r"[!-~]{1,8192}")  # goes into a header
     type=click.FloatRange(MIN_INTERVAL_SECONDS, MAX_INTERVAL_SECONDS),
     help="Seconds between two reports.",
 )
-@click.option("--token", envvar=TOKEN_VARIABLE, help=f"Better in {TOKEN_VARIABLE}, which no list of processes shows.")
 @click.option(
-    "--token-file", type=click.Path(), help="A file with the token, read for each request: it may be replaced."
+    "--token", envvar=TOKEN_VARIABLE, help=f"The token; better in {TOKEN_VARIABLE}, hidden from process lists."
+)
+@click.option(
+    "--token-file", type=click.Path(), help="A file with the token. It is read for each request, so it can be replaced."
 )
 def agent(name: str, url: str, interval: float, token: str | None, token_file: str | None) -> None:
     """Report the status of this machine, and carry out the commands that docs/wukongs.md lists, until TERM or INT."""
@@ -63,7 +67,7 @@ def _read(path: Path) -> str:
 
 
 def _checked(token: str) -> str:
-    """Never quoted: it is a secret even when it is wrong."""
+    """Check the token. No message quotes it: a wrong token is a secret, too."""
     if _TOKEN.fullmatch(token) is None:
-        raise RefusedError("The token is empty or has characters that no token has. Look how it was copied.")
+        raise RefusedError("The token is empty or has characters that no token has. Check how it was copied.")
     return token

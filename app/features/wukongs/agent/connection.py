@@ -1,4 +1,4 @@
-"""One connection to the service, for one thread; opened when it is needed, and again when it was lost."""
+"""One connection to the service, for one thread. It is opened when it is needed, and reopened when it was lost."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .backoff import parse_retry_after
 from .errors import AwayError, RefusedError
 
 _REQUEST_SECONDS = 10.0
-# The service says something each 15 s. One that has a longer heartbeat sees us reconnect, and resume, more often.
+# The service sends a heartbeat each 15 s. With a longer heartbeat the agent only reconnects, and resumes, more often.
 _STREAM_SECONDS = 60.0
 _MAX_ANSWER_BYTES = 1 << 20
 _MAX_LINE_BYTES = 1 << 20
 _BUSY = frozenset({408, 425, 429})
-# What a kept-alive connection ends with that the service has closed meanwhile.
+# Errors of a kept-alive connection that the service has closed meanwhile.
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 _FAILED = (OSError, http.client.HTTPException)
 
 
 class Address(NamedTuple):
-    """Where the service is."""
+    """The address of the service."""
 
     scheme: str
     host: str
@@ -38,7 +38,7 @@ class Address(NamedTuple):
         """Read ``http(s)://host[:port][/prefix]``.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: The text is not such a URL.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -49,11 +49,11 @@ class Address(NamedTuple):
 
 
 class Connection:
-    """Asks the service, with a token.
+    """Sends requests to the service, with a token.
 
     Args:
-        address: Of the service.
-        token: Called for each request: a token in a file may have been replaced.
+        address: Address of the service.
+        token: Called for each request, because a token in a file can be replaced.
     """
 
     def __init__(self, address: Address, token: Callable[[], str]) -> None:
@@ -63,11 +63,11 @@ class Connection:
         self._socket: socket.socket | None = None
 
     def request(self, method: str, path: str, body: object) -> Any:
-        """Send JSON, and get the answer's. A connection that has gone stale is tried once more, at once: what is sent here
-        may be sent twice.
+        """Send JSON, and return the JSON of the answer. If a kept-alive connection turns out to be closed, send once more at
+        once: a request may be sent twice.
 
         Raises:
-            AwayError, RefusedError: It was not done, or its outcome is unknown.
+            AwayError, RefusedError: The request was not carried out, or that is unknown.
         """
         response = self._send(method, path, json.dumps(body).encode(), {"Content-Type": "application/json"})
         try:
@@ -76,10 +76,10 @@ class Connection:
             raise self._lost(error) from error
 
     def lines(self, path: str, last_event_id: str) -> Generator[bytes, None, None]:
-        """The lines of a stream, until it ends; empty ones and those of more than 1 MiB are left out.
+        """Yield the lines of a stream until it ends, without empty lines and lines of more than 1 MiB.
 
         Raises:
-            AwayError, RefusedError: There is none, or it was cut.
+            AwayError, RefusedError: The stream was refused or cut.
         """
         headers = {"Accept": "application/x-ndjson"}
         if last_event_id:
@@ -100,13 +100,13 @@ class Connection:
             self.close()
 
     def cut(self) -> None:
-        """Have another thread's wait on this connection end."""
+        """End the wait of another thread on this connection."""
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go; the next request opens it again."""
+        """Close the connection. The next request opens it again."""
         self._http.close()
         self._socket = None
 
@@ -132,7 +132,7 @@ class Connection:
     def _once(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> http.client.HTTPResponse:
         if self._http.sock is None:
             self._http.connect()
-        # http.client forgets it where the answer ends the connection.
+        # http.client drops the socket if the answer ends the connection.
         self._socket = self._http.sock
         self._http.request(method, self._path + path, body, headers)
         return self._http.getresponse()
@@ -157,13 +157,13 @@ class Connection:
     @staticmethod
     def _make(address: Address) -> http.client.HTTPConnection:
         if address.scheme == "https":
-            context = ssl.create_default_context()  # SSL_CERT_FILE names an authority of one's own
+            context = ssl.create_default_context()  # SSL_CERT_FILE can name a private authority
             return http.client.HTTPSConnection(address.host, address.port, timeout=_REQUEST_SECONDS, context=context)
         return http.client.HTTPConnection(address.host, address.port, timeout=_REQUEST_SECONDS)
 
 
 def _parsed(body: bytes) -> Any:
-    """None for what is no JSON: a proxy's page, say."""
+    """Return the JSON of a body; None if it is not JSON, such as a proxy's page."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -1,25 +1,25 @@
-"""What can go wrong between an agent and the service.
+"""Errors between an agent and the service.
 
 AgentError
-├── AwayError      not now: try again, after a while
-└── RefusedError   the request or the configuration must change
+├── AwayError      not now: try again later
+└── RefusedError   never like this: a person must change something
 """
 
 from __future__ import annotations
 
 
 class AgentError(Exception):
-    """The service has not done what it was asked.
+    """The service has not carried out a request.
 
     Attributes:
-        retry_after: Seconds that it wants to be left alone; None where it has not said so.
+        retry_after: Seconds after which the service wants the next attempt; None if it named none.
     """
 
     retry_after: float | None = None
 
 
 class AwayError(AgentError):
-    """It can't be reached, the connection was cut, or it is busy or about to stop."""
+    """The service can't be reached, the connection was cut, or the service is busy or about to stop."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -27,4 +27,4 @@ class AwayError(AgentError):
 
 
 class RefusedError(AgentError):
-    """The token does not allow it, or the name belongs to another agent."""
+    """The token does not allow it, or the name belongs to another client."""

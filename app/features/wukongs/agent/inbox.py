@@ -1,8 +1,8 @@
 """Inbox: from the lines of a stream to commands, each of them once. Pure.
 
-The position that a reconnect resumes from is that of the last command that was *handled*; so a command that was read but
-not handled yet comes again. And the ids of those that were begun are kept, so that one which comes again is not run again:
-for as long as the service takes a repeated key for the same command. After that, the same id is a new one.
+A reconnect resumes from the position of the last command that was *handled*, so a command that was read but not handled
+arrives again. The inbox keeps the ids of the commands that were started, so that a repeated one does not run again. It keeps
+them as long as the service takes a repeated key for the same command. After that time, the same id is a new command.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COMMAND = "command"
 
 @dataclass(frozen=True)
 class Order:
-    """A command to carry out, nothing of it checked but its id."""
+    """A command to carry out. Only its id is checked."""
 
     id: str
     command: object
@@ -52,23 +52,23 @@ class Inbox:
     """Reads one agent's channel.
 
     Args:
-        channel: Commands on it alone count. Every listener gets broadcasts, too, and a client that may broadcast must not
-            command all agents by it.
+        channel: The only channel whose commands count. Every listener also gets broadcasts, and a client that may
+            broadcast must not command all agents that way.
 
     Attributes:
-        position: Where a reconnect goes on; empty before the first connect.
+        position: Position from which a reconnect resumes; empty before the first connect.
     """
 
     def __init__(self, channel: str) -> None:
         self.position = ""
         self._channel = channel
-        self._begun: OrderedDict[str, int] = OrderedDict()  # when the log took it, ms
+        self._begun: OrderedDict[str, int] = OrderedDict()  # Unix ms at which the log stored it
 
     def read(self, line: bytes) -> Order | Gap | Goodbye | Connected | None:
-        """What a line means; None for one that asks for nothing.
+        """Return the meaning of a line; None for a line without one.
 
         Raises:
-            AwayError: It is none of the service's.
+            AwayError: The line is not from the service.
         """
         try:
             event = json.loads(line)
@@ -90,11 +90,11 @@ class Inbox:
         return None
 
     def handled(self, order: Order) -> None:
-        """Note that it is done, so that it is not delivered again."""
+        """Note that a command was handled. It does not have to arrive again."""
         self.position = order.position
 
     def _notice(self, event: dict[str, Any], data: dict[str, Any]) -> Gap | Goodbye | Connected | None:
-        """``gap`` and ``closed`` have no position of ours; those of all others are what we have."""
+        """Read a notice. Its position becomes the inbox's, except that of ``gap`` and ``closed``."""
         reason = str(data.get("reason", ""))[:64]
         if event.get("type") == "gap":
             return Gap(reason)
@@ -104,7 +104,7 @@ class Inbox:
         return Connected() if event.get("type") == "connected" else None
 
     def _begin(self, id: str, time_ms: int) -> bool:
-        """Whether it was not begun before."""
+        """Note that a command is started. Return False if it was started before."""
         if id in self._begun and time_ms - self._begun[id] < _SAME_MS:
             return False
         self._begun[id] = time_ms

@@ -21,8 +21,8 @@ from .errors import AgentError, AwayError, RefusedError
 from .inbox import Connected, Gap, Goodbye, Inbox, Order
 
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
-_STOP_SECONDS = 3.0  # for what is under way
-# The service knows an answer that comes twice, by its key, for 300 s.
+_STOP_SECONDS = 3.0  # for the requests in progress
+# The service recognises a repeated answer, by its key, for 300 s.
 _ANSWER_SECONDS = 240.0
 _FRESH_SECONDS = 0.5
 _FAILED_SECONDS = 5.0
@@ -35,8 +35,8 @@ class Agent:
     """Reports as one wukong until it is told to stop.
 
     Args:
-        name: Of the wukong.
-        interval_seconds: Between two reports.
+        name: Name of the wukong.
+        interval_seconds: Seconds between two reports.
         connect: Makes a connection; each thread has its own.
     """
 
@@ -48,17 +48,17 @@ class Agent:
         self._reports, self._answers, self._commands = connect(), connect(), connect()
         self._stopping = threading.Event()
         self._interval_changed = threading.Event()
-        self._accepted = threading.Event()  # the first report was
+        self._accepted = threading.Event()  # the first report was accepted
         self._measured: tuple[float, dict[str, Any]] = (-math.inf, {})
         self._refusal: RefusedError | None = None
 
     def run(self) -> None:
-        """Work until TERM or INT. What is wrong from the start ends it; what goes wrong later is tried again.
+        """Work until TERM or INT. A refusal of the first report ends the agent; later errors are retried.
 
         Raises:
             RefusedError: The service has refused the first report.
         """
-        # Waited for, not handled: a handler could find this thread in the middle of anything. Threads inherit the mask.
+        # Wait for signals instead of handling them: a handler could interrupt any instruction. Threads inherit the mask.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         threads = [
             threading.Thread(target=self._keep_at, args=(work,), daemon=True) for work in (self._report, self._listen)
@@ -71,7 +71,7 @@ class Agent:
         self._interval_changed.set()
         self._accepted.set()
         self._commands.cut()
-        self._reports.cut()  # a report is worth little; an answer that is under way is let through
+        self._reports.cut()  # a report can be lost; an answer in progress is completed
         deadline = time.monotonic() + _STOP_SECONDS
         for thread in threads:
             thread.join(max(deadline - time.monotonic(), 0))
@@ -79,7 +79,7 @@ class Agent:
             raise self._refusal
 
     def _keep_at(self, work: Callable[[], None]) -> None:
-        """A machine whose /proc can't be read for once must not have an agent that lives on with one arm."""
+        """Run one task, again after an unexpected error: if /proc can't be read once, the agent must not go on half alive."""
         while not self._stopping.is_set():
             try:
                 work()
@@ -88,27 +88,27 @@ class Agent:
                 _log.exception("It failed. Goes on in %g s.", _FAILED_SECONDS)
                 self._stopping.wait(_FAILED_SECONDS)
 
-    # What may be commanded
+    # Commands
 
     def status(self) -> dict[str, Any]:
-        """As it was reported just now, or measured anew: a load over a few milliseconds says nothing."""
+        """Return the figures of the last report if they are fresh: a load over a few ms is meaningless. Else measure."""
         at, figures = self._measured
         return figures if time.monotonic() - at < _FRESH_SECONDS else self._measure()
 
     def uptime(self) -> dict[str, Any]:
-        """Of the machine, and of this program."""
+        """Return the uptime of the machine and of this program."""
         return {
             "machine_seconds": machine.uptime_seconds(),
             "process_seconds": round(time.monotonic() - self._began),
         }
 
     def set_interval(self, seconds: float) -> None:
-        """From now on."""
+        """Set the seconds between two reports."""
         self._interval_seconds = max(seconds, MIN_INTERVAL_SECONDS)
         self._interval_changed.set()
 
     def processes(self, limit: int, by: str) -> list[dict[str, Any]]:
-        """Of this machine, over a fifth of a second."""
+        """Return the processes of this machine, measured over a fifth of a second."""
         since = machine.process_times()
         time.sleep(machine.PROCESSES_SECONDS)
         return machine.top_processes(since, limit, by)
@@ -192,7 +192,7 @@ class Agent:
         return {"id": order.id, "ok": True, "output": output}
 
     def _answer(self, order: Order, answer: dict[str, Any]) -> None:
-        """Until the service has it. The id is its key: sent twice, it stands there once."""
+        """Send an answer until the service has it. The id is its idempotency key, so it is stored once even if sent twice."""
         event = {"channel": f"wukong-replies.{self._name}", "type": "command-result", "data": answer}
         event["idempotency_key"] = order.id
         deadline = time.monotonic() + _ANSWER_SECONDS
