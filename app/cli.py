@@ -1,4 +1,4 @@
-"""``flask --app wsgi simulcast …``: what an operator does at a prompt."""
+"""``flask --app wsgi simulcast …``: commands for an operator at a prompt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _group = AppGroup("simulcast", help="Simulcast.")
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands."""
+    """Add the ``flask`` commands."""
     app.cli.add_command(_group)
 
 
@@ -33,14 +33,14 @@ def is_command() -> bool:
     "--subscribe", multiple=True, metavar="PATTERN", help="May listen to these channels: chat.*  Repeat, or use commas."
 )
 @click.option("--publish", multiple=True, metavar="PATTERN", help="May publish to these.")
-@click.option("--user", default="", help="Whose token it is.")
-@click.option("--ttl", default=3600.0, show_default=True, type=click.FloatRange(1), help="Seconds for which it holds.")
-@click.option("--meta", default="{}", metavar="JSON", help="What others are told of the user: a JSON object.")
-@click.option("--audience", default=None, help="Audience of the token. Defaults to SIMULCAST_JWT_AUDIENCE.")
+@click.option("--user", default="", help="Name of the token's user.")
+@click.option("--ttl", default=3600.0, show_default=True, type=click.FloatRange(1), help="Seconds until it ends.")
+@click.option("--meta", default="{}", metavar="JSON", help="A JSON object that others see of the user.")
+@click.option("--audience", default=None, help="Its audience (aud). Defaults to SIMULCAST_JWT_AUDIENCE.")
 def token(
     subscribe: tuple[str, ...], publish: tuple[str, ...], user: str, ttl: float, meta: str, audience: str | None
 ) -> None:
-    """Print a token, signed with SIMULCAST_JWT_KEY; nothing else, so that $(…) has it."""
+    """Print a token, signed with SIMULCAST_JWT_KEY, and nothing else, so that $(…) can take it."""
     config = current_app.config
     key = config["SIMULCAST_JWT_KEY"]
     if not key:

@@ -15,14 +15,14 @@ from flask import Flask
 from .flask_simulcast import server_log
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
-# Those of the service and of the extension. All others speak up when something is wrong.
+# Loggers of the service and of the extension. All others write only warnings and errors.
 _OWN = ("app", "flask_simulcast")
 _FORMAT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"
 _DATE = "%Y-%m-%d %H:%M:%S %z"
 
 
 def init_app(app: Flask) -> None:
-    """Configure logging, unless it is configured already: then nothing is changed."""
+    """Set up logging, unless the root logger has handlers already."""
     logging.getLogger("werkzeug").addFilter(_without_query)
     if logging.getLogger().handlers:
         return

@@ -1,7 +1,7 @@
-"""Keys: what tokens are checked with. Read once, at start.
+"""Keys: the keys that tokens are checked with. Read once, at start.
 
-Each key goes with one algorithm, told by the key and never by the token: a public key is not a secret, and must not be
-taken for one (RFC 8725, 2.1 and 3.1).
+Each key is used with one algorithm. The key decides it, never the token: a public key must not be used as a secret
+(RFC 8725, 2.1 and 3.1).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Keys:
     """Finds the key for a token.
 
     Attributes:
-        single: By algorithm: the key for all of its tokens.
-        named: By algorithm and ``kid``, from a key set.
+        single: For an algorithm, the key of all its tokens.
+        named: For an algorithm and a ``kid``, a key of a key set.
     """
 
     single: Mapping[str, Any] = field(default_factory=dict)
@@ -38,11 +38,11 @@ class Keys:
 
     @property
     def algorithms(self) -> list[str]:
-        """Those that there are keys for."""
+        """The algorithms that have a key."""
         return sorted({*self.single, *(algorithm for algorithm, _ in self.named)})
 
     def find(self, algorithm: object, kid: object) -> tuple[str, Any]:
-        """The algorithm and the key, for what a token's header says. Its ``kid`` is a name in a table, and nothing else.
+        """Return the algorithm and the key for a token's header. Its ``kid`` is only looked up in a table.
 
         Raises:
             UnauthorizedError: ``token_algorithm`` or ``token_key``.
@@ -65,14 +65,14 @@ class Keys:
 
 
 def read_keys(secret: str, public_key_file: str) -> Keys:
-    """The keys that the settings name; empty for none.
+    """Read the keys of the settings.
 
     Args:
-        secret: Or empty.
-        public_key_file: A public key in PEM, or a key set, which is JSON; or empty.
+        secret: The secret; empty for none.
+        public_key_file: File of a public key in PEM, or of a key set in JSON; empty for none.
 
     Raises:
-        SettingError: One of them can't be used.
+        SettingError: A key is invalid.
     """
     single: dict[str, Any] = {_HS256: _secret(secret)} if secret else {}
     if not public_key_file:
@@ -88,7 +88,7 @@ def _secret(text: str) -> bytes:
     try:
         return HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(text)
     except jwt.InvalidKeyError:
-        # PyJWT recognises a PEM by its text. A public key as the secret would be known to everyone.
+        # PyJWT recognises a PEM. A public key as the secret would let anyone sign tokens.
         raise SettingError(
             "SIMULCAST_JWT_KEY=(not shown) is a public key or certificate. Name its file in SIMULCAST_JWT_PUBLIC_KEY_FILE."
         ) from None
@@ -115,7 +115,7 @@ _HOW_TO_PEM = "Use PEM text, for example from: openssl pkey -in private.pem -pub
 
 
 def _key_set(path: str, text: bytes) -> dict[tuple[str, str], Any]:
-    """The keys of a JWKS file (RFC 7517). Those for other uses and algorithms are passed over."""
+    """Return the keys of a JWKS file (RFC 7517). Keys for other uses and algorithms are skipped."""
     try:
         rows = json.loads(text)["keys"]
         found = [row for row in rows if row.get("use", "sig") == "sig"]
@@ -159,7 +159,7 @@ def _from_row(row: Mapping[str, Any], where: str) -> tuple[str | None, Any]:
 
 
 def _algorithm_of(key: Any) -> str | None:
-    """The one algorithm that a public key is used with here; None for a key that is too weak or of another kind."""
+    """Return the algorithm that a public key is used with; None for a key that is too weak or of another kind."""
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 

@@ -1,11 +1,11 @@
-"""Turn a request into a `Grant`: who the client is, and what it may do.
+"""Requests to grants: the credential of a request, and its `Grant`.
 
-Looked for in this order, and the first that is there counts:
+The first credential in this order counts:
 
 1. ``Authorization: Bearer …``: the publish key, or a token.
-2. ``?ticket=…``, on routes that stream: for a client that can't send a header.
+2. ``?ticket=…``, on routes that stream: for clients that can't send a header.
 3. A token in the cookie that ``SIMULCAST_JWT_COOKIE`` names, from pages that may use it.
-4. None: an anonymous client. Everything that is open to anyone is open to a token, too.
+4. None: the channels that are open to all clients. Every token opens these, too.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _OWN_SITES = frozenset({None, "same-origin", "same-site", "none"})
 
 @dataclass(frozen=True)
 class _Auth:
-    """What one app has set.
+    """The credentials of one app.
 
     Attributes:
-        publish_key: Empty for none.
-        tokens: Checks them.
-        takes_tokens: Whether there is a key for any.
-        cookie: That carries a token; empty for none.
-        holder: What the publish key grants.
-        nobody: The grant of an anonymous client.
+        publish_key: The publish key; empty for none.
+        tokens: Checks tokens.
+        takes_tokens: Whether there is a key for tokens.
+        cookie: Name of the cookie with a token; empty for none.
+        holder: Grant of the publish key.
+        nobody: Grant of a client without a credential.
     """
 
     publish_key: bytes
@@ -54,10 +54,10 @@ class _Auth:
 
 
 def init_app(app: Flask) -> None:
-    """Read the settings and the keys, and give the extension its authorizer.
+    """Read the settings and the keys, and register the authorizer with the extension.
 
     Raises:
-        SettingError: A key can't be used.
+        SettingError: A key is invalid.
     """
     config = app.config
     keys = read_keys(config["SIMULCAST_JWT_KEY"], config["SIMULCAST_JWT_PUBLIC_KEY_FILE"])
@@ -82,10 +82,10 @@ def init_app(app: Flask) -> None:
 
 
 def authorize() -> Grant:
-    """The grant of the current request. May switch, for a ticket.
+    """Return the grant of the current request. May switch, for a ticket.
 
     Raises:
-        UnauthorizedError: It carries something that grants nothing; ``code`` says why.
+        UnauthorizedError: Its credential is invalid; ``code`` says why.
         ForbiddenError: ``origin``: another site's page used the browser's cookie.
     """
     auth = _here()
@@ -127,7 +127,7 @@ def check_open() -> None:
         )
 
 
-# Where it is found
+# Where a credential is found
 
 
 def _here() -> _Auth:
@@ -136,13 +136,13 @@ def _here() -> _Auth:
 
 
 def _bearer() -> str | None:
-    """Return the text after ``Bearer``. Another scheme is for another program: a proxy with its own passwords, for example."""
+    """Return the text after ``Bearer``; None for another scheme, which may belong to a proxy with its own passwords."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _is_for_tickets() -> bool:
-    """Tell whether this is a stream. HEAD is not: a client that only checks a link must not spend the ticket in it."""
+    """Tell whether this is a stream. Not for HEAD: a client that only checks a link must not spend the ticket in it."""
     route = route_of(current_app.view_functions.get(request.endpoint or ""))
     return request.method == "GET" and route is not None and route.access is Access.LISTEN
 
@@ -158,7 +158,7 @@ def _redeem(ticket: str) -> Grant:
 
 
 def _check_origin() -> None:
-    """A browser sends its cookies with the requests of any page. Only own pages and allowed origins may use them.
+    """Check that a page of ours, or of an allowed origin, sent the request: a browser sends its cookies for any page.
 
     Source: OWASP, Cross-Site Request Forgery Prevention, "Verifying Origin With Standard Headers" and "Fetch Metadata".
 

@@ -1,6 +1,6 @@
-"""Rights: what a route needs, as one value that is enforced and documented.
+"""Rights: the need of a route as one value, which is enforced and documented.
 
-A channel may have variables of the route's path in it: ``Publish("user:<user>")``.
+A channel can contain variables of the route's path: ``Publish("user:<user>")``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ class _OnChannel(Right):
     """A right on one channel.
 
     Args:
-        channel: Its name.
-        checks: For a variable in it, a function that takes the variable's text, and returns the text that the channel gets, or
-            raises an `ApiError`.
+        channel: Name of the channel.
+        checks: For a variable in it, a function of its text that returns the text for the channel, or raises an `ApiError`.
     """
 
     verb = ""
@@ -34,13 +33,13 @@ class _OnChannel(Right):
         self._checks = checks
 
     def channel(self, path: Mapping[str, str]) -> str:
-        """Return its name for this path."""
+        """Return the channel's name for this path."""
         values = {name: self._checks.get(name, str)(value) for name, value in path.items()}
         return _VARIABLE.sub(lambda variable: values[variable[1]], self._channel)
 
 
 class Publish(_OnChannel):
-    """To publish to a channel. `Grant` says what reserved names mean here."""
+    """The right to publish to a channel. ``flask_simulcast.grant`` says what reserved names mean here."""
 
     access = Access.GRANTED
     verb = "publish"
@@ -51,7 +50,7 @@ class Publish(_OnChannel):
 
 
 class Subscribe(_OnChannel):
-    """To read a channel's history, or its members."""
+    """The right to read a channel's history and members."""
 
     access = Access.READ
     verb = "subscribe"
@@ -61,13 +60,13 @@ class Subscribe(_OnChannel):
 
 
 class Listen(Subscribe):
-    """To stream a channel. A ticket is enough."""
+    """The right to stream a channel. A ticket is accepted, too."""
 
     access = Access.LISTEN
 
 
 class Identity(Right):
-    """To be known, as a user or by the publish key."""
+    """The need of a known client: a user, or the holder of the publish key."""
 
     access = Access.GRANTED
     text = "a token in a header or a cookie"
@@ -80,7 +79,7 @@ class Identity(Right):
 
 
 class PublishEach(Identity):
-    """To publish to each channel that a body names. Before the body is read, the right to publish to any channel is enough.
+    """The right to publish to each channel that a body names. Before the body is read, any right to publish is enough.
 
     Args:
         names: Returns the channels of a parsed body.

@@ -1,7 +1,7 @@
 """Tokens: JSON Web Tokens (RFC 7519) to grants, and grants to tokens.
 
-A token says who a client is and what it may do, and every holder of the key can write one. All that it says is checked
-all the same: a slip of the issuer must not open more than was meant, nor end in an error of the server.
+A token names its user and the user's rights. Any issuer that has the key can write one. All claims are checked anyway: a
+mistake of the issuer must not grant more than was meant, nor cause an error of the server.
 
 No message of this module carries a token or a part of one.
 """
@@ -29,14 +29,14 @@ MAX_PATTERNS = 100
 MAX_PATTERN_CHARACTERS = 256
 MAX_META_BYTES = 4096
 MAX_TOKEN_ID_CHARACTERS = 128
-#: Seconds by which the issuer's clock may be ahead of this one. The end of a token gets no such tolerance.
+#: Seconds by which the issuer's clock may be ahead of this one. The end of a token gets no such leeway.
 LEEWAY_SECONDS = 5
 
 _CACHED_TOKENS = 4096  # a few kB each
 _MAX_TIME = 1 << 53  # whole seconds that a JSON number holds; larger ones overflow a float
 _OPTIONS: Any = {"require": ["exp"], "verify_exp": False}  # `exp` is checked here, against a clock that tests can set
 
-# The first that fits. What PyJWT says itself is not told: it may quote the token.
+# The first that fits. PyJWT's own messages are not shown: they may quote the token.
 _REASONS: tuple[tuple[type[jwt.InvalidTokenError], str, str], ...] = (
     (jwt.ImmatureSignatureError, "token_not_yet", "The token is not valid yet. Wait, or set the clock of the issuer."),
     (jwt.InvalidAudienceError, "token_audience", "The token is for another audience (aud). Get one for this service."),
@@ -53,14 +53,14 @@ _MISSING = {"aud": "token_audience", "iss": "token_issuer"}
 
 
 class Tokens:
-    """Checks tokens, and remembers those that it has checked.
+    """Checks tokens, and caches the grants of checked ones.
 
     Args:
-        keys: What they may be signed with.
-        audience, issuer: What ``aud`` must hold and ``iss`` must be; empty for a token without.
-        max_seconds: No token may end later than this from now.
-        always: Patterns that every token lets listen to: what is open to all.
-        clock: Unix seconds.
+        keys: Keys that tokens may be signed with.
+        audience, issuer: Value that ``aud`` must contain and ``iss`` must be; empty for tokens without them.
+        max_seconds: Maximum of seconds from now to the end of a token.
+        always: Patterns that are open to all clients, and so to every token.
+        clock: Returns Unix seconds.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Tokens:
         self._cached: OrderedDict[bytes, Grant] = OrderedDict()
 
     def grant(self, token: str) -> Grant:
-        """What a token grants. A token that was checked before costs a hash; the oldest of 4096 is forgotten.
+        """Return the grant of a token. A token that was checked before costs a hash; 4096 are cached.
 
         Raises:
-            UnauthorizedError: It grants nothing; ``code`` says why.
+            UnauthorizedError: The token is invalid; ``code`` says why.
         """
         if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
             _refuse("token_malformed", "This is no JSON Web Token, or one of more than 8 KiB. Look how it was copied.")
@@ -122,7 +122,7 @@ class Tokens:
         except jwt.InvalidTokenError as error:
             code, message = next((code, message) for kind, code, message in _REASONS if isinstance(error, kind))
             raise UnauthorizedError(message, code) from None
-        # The end of the text is the signature, which can be written in more than one way; what it signs can't.
+        # Without the signature at the end of the text, which can be written in more than one way.
         name = "sha256:" + sha256(token.rpartition(".")[0].encode()).hexdigest()[:32]
         return grant_of(claims, name, self._clock(), self._max_seconds, self._always)
 
@@ -130,13 +130,13 @@ class Tokens:
 def grant_of(
     claims: Mapping[str, Any], default_id: str, now: float, max_seconds: float, always: Sequence[str] = ()
 ) -> Grant:
-    """The grant that checked claims make. Pure.
+    """Check claims, and make a grant of them. Pure.
 
     Args:
-        claims: ``exp``, and perhaps ``sub``, ``subscribe``, ``publish``, ``meta``, ``iat``, ``jti``.
-        default_id: The token's id where it has no ``jti``: each token can be revoked.
+        claims: ``exp``, and optionally ``sub``, ``subscribe``, ``publish``, ``meta``, ``iat``, ``jti``.
+        default_id: Id of a token without ``jti``, so that each token can be revoked.
         now: Unix seconds.
-        max_seconds: The longest that it may last from now.
+        max_seconds: Maximum of seconds from now to its end.
         always: Patterns added to ``subscribe``.
 
     Raises:
@@ -157,7 +157,7 @@ def grant_of(
             publish=_patterns(claims, "publish"),
             meta=_meta(claims),
             expires_at=expires_at,
-            # Of a clock that is ahead: or a revocation would not reach the token until ours gets there.
+            # Not later than now: otherwise a revocation would miss tokens of an issuer whose clock is ahead.
             issued_at=min(_time(claims, "iat", 0), now),
             token_id=_text(claims, "jti", default_id),
         )
@@ -176,16 +176,16 @@ def mint(
     audience: str = "",
     issuer: str = "",
 ) -> str:
-    """A token, signed with HS256. Its time of issue has fractions, so that a revocation in the same second is exact.
+    """Return a token, signed with HS256. Its time of issue has fractions, so that a revocation in the same second is exact.
 
     Args:
-        key: Of at least 32 bytes.
-        seconds: For how long it holds.
+        key: The secret, of at least 32 bytes.
+        seconds: Seconds for which the token is valid.
         user, subscribe, publish, meta: As in `Grant`.
         audience, issuer: ``aud`` and ``iss``; empty for none.
 
     Raises:
-        UnauthorizedError: The service would not take it.
+        UnauthorizedError: The service would refuse the token.
     """
     now = time.time()
     claims: dict[str, Any] = {"iat": now, "exp": now + seconds, "jti": secrets.token_urlsafe(12)}
@@ -245,7 +245,7 @@ def _text(claims: Mapping[str, Any], name: str, default: str) -> str:
 
 
 def _is_text(value: object, most: int) -> bool:
-    """Half a surrogate pair, which JSON lets through, can't be stored."""
+    """Tell whether a value is text of 1 to ``most`` characters, without half a surrogate pair, which can't be stored."""
     return isinstance(value, str) and 1 <= len(value) <= most and not any("\ud800" <= one <= "\udfff" for one in value)
 
 

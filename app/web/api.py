@@ -1,4 +1,4 @@
-"""Api: a blueprint on which each view and each WebSocket says its `Route`."""
+"""Api: a blueprint on which each view and each WebSocket states its `Route`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Api:
         def broadcast(body: schemas.Draft) -> schemas.Published:
 
     Args:
-        path: The types of all variables that stand in its rules.
+        path: The types of all variables in its rules.
 
     Attributes:
-        blueprint: For the app.
+        blueprint: The blueprint to register with the app.
     """
 
     def __init__(self, name: str, import_name: str, path: Mapping[str, Any] | None = None) -> None:
@@ -61,7 +61,7 @@ class Api:
 
         Args:
             before: Called with the variables of the path, after the right.
-            limits: As of `GuardedSock.route`.
+            limits: As in `GuardedSock.route`.
             said: The fields of `Route`, without path, answers and errors.
         """
         route = self._route(rule, {"answers": {101: None}, "errors": (426, 429, 503), **said})
@@ -94,7 +94,7 @@ class Api:
                 return route.serve(view, path)
 
             setattr(serve, _ATTRIBUTE, route)
-            # A variable may have slashes in it, even two in a row: many names of users are URLs.
+            # A variable may have slashes, even two in a row: many user names are URLs.
             self.blueprint.add_url_rule(rule, view_func=serve, methods=[method], merge_slashes="<path:" not in rule)
             return view
 

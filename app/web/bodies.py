@@ -1,7 +1,7 @@
 """Bodies: the request bodies that this worker is reading, bounded in time, in number and in bytes.
 
-A body arrives at its client's pace, and meanwhile holds one of the worker's connections and the memory of what has come.
-The route has asked for the right before; what is bounded here is what a client with that right can hold.
+A body arrives at its client's pace. Meanwhile it holds one of the worker's connections, and memory for the bytes that have
+arrived. The route has checked the right before. This module limits what a client with that right can hold.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from .errors import ApiError
 
 _KEY = "bodies"
-# In the environ of a request: whether its body was read to the end, and how many of its bytes are held.
+# In the environ of a request: whether its body was read to the end, and the number of its bytes that are held.
 _IS_READ, _HELD = "simulcast.body_is_read", "simulcast.body_bytes"
-# A small body comes with its head. A large one may take longer, as long as it keeps coming at this rate: 256 kbit/s.
+# A small body arrives with its head. A large one may take longer, if it arrives at least at this rate: 256 kbit/s.
 _SECONDS = 5.0
 _LEAST_BYTES_PER_SECOND = 32 << 10
 # Far below the worker's connections (4096), so that slow bodies leave room for everything else.
 _MOST_AT_ONCE = 64
 _MOST_BYTES_AT_ONCE = 64 << 20
 _PIECE_BYTES = 64 << 10
-# How much of a body that is not wanted is taken and thrown away, and for how long: a client that is still sending when the
+# Bytes of a refused body that are read and dropped, and the seconds for it: a client that is still sending when the
 # connection ends might never read its answer.
 _LINGER_BYTES = 16 << 20
 _LINGER_SECONDS = 0.5
 
 
 class Bodies:
-    """What is being read in this process.
+    """The bodies of one app in this process.
 
     Attributes:
-        reading: How many bodies have not arrived whole.
-        bytes: How much of all bodies is held: of those that are being read, and of requests under way.
+        reading: Number of bodies that have not arrived completely.
+        bytes: Bytes of all bodies that are held: of those that are being read, and of requests in progress.
     """
 
     def __init__(self) -> None:
@@ -59,11 +59,11 @@ class Bodies:
         environ[_HELD] = environ.get(_HELD, 0) + size
 
     def let_go(self, environ: dict[str, Any]) -> None:
-        """Count the bytes of a request that has ended no longer."""
+        """Stop counting the bytes of a request, at its end."""
         self.bytes -= environ.pop(_HELD, 0)
 
     def begin(self) -> None:
-        """One more is about to arrive; count it off `reading` when it has.
+        """Count one more body in `reading`. The caller subtracts it when it has arrived.
 
         Raises:
             ApiError: 503 ``too_many_bodies``.
@@ -74,24 +74,24 @@ class Bodies:
 
 
 def init_app(app: Flask) -> None:
-    """Account for bodies, and see to it that one that is not wanted holds no connection."""
+    """Count bodies, and let no refused body hold a connection."""
     bodies = app.extensions[_KEY] = Bodies()
     app.after_request(_leave_unread)
     app.teardown_request(lambda error: bodies.let_go(request.environ))
 
 
 def read(most_bytes: int | None = None) -> bytes:
-    """The body of the current request. Switches.
+    """Return the body of the current request. Switches.
 
     Args:
-        most_bytes: What this route can use; a larger one is refused before it is parsed. ``SIMULCAST_MAX_BODY_BYTES`` when
-            left out, which bounds all bodies.
+        most_bytes: Size of the largest body that the route can use; a larger one is refused before it is parsed. Defaults to
+            ``SIMULCAST_MAX_BODY_BYTES``, which limits all bodies.
 
     Raises:
-        ApiError: 415 ``content_encoding``: it is compressed.
-        RequestEntityTooLarge: It is larger.
-        ApiError: 408 ``body_timeout``: it did not come in time. 503 ``too_many_bodies``: others hold what there is. 400
-            ``bad_body``: its framing is broken, or its client went away.
+        ApiError: 415 ``content_encoding``: the body is compressed.
+        RequestEntityTooLarge: The body is too large.
+        ApiError: 408 ``body_timeout``: it did not arrive in time. 503 ``too_many_bodies``: other bodies have reached the
+            limit. 400 ``bad_body``: its framing is broken, or the client left.
     """
     here: Request = request._get_current_object()  # type: ignore[attr-defined]  # looked up once, not at each use
     app = current_app
@@ -117,7 +117,7 @@ def read(most_bytes: int | None = None) -> bytes:
 
 
 def _check_encoding(here: Request) -> None:
-    """Nothing is unpacked here: a few bytes could become any number."""
+    """Refuse a compressed body: a few bytes could become any number."""
     encoding = here.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if encoding not in ("", "identity"):
         raise ApiError(
@@ -126,7 +126,7 @@ def _check_encoding(here: Request) -> None:
 
 
 def _arrived(here: Request, bodies: Bodies, limit: int) -> bytes:
-    """What comes, up to the limit; a client that keeps coming has more time. Switches."""
+    """Read the body, up to the limit. A client that keeps sending has more time. Switches."""
     began, came, length = time.monotonic(), 0, _length(here)
     source = here.environ["wsgi.input"]
     pieces = []
@@ -147,7 +147,7 @@ def _arrived(here: Request, bodies: Bodies, limit: int) -> bytes:
 
 
 def _length(here: Request) -> int | None:
-    """How many bytes the head announces; None for a chunked body, which the server ends."""
+    """Return the number of bytes that the head announces; None for a chunked body, whose end the server finds."""
     length = here.content_length
     return 0 if length is None and not here.environ.get("wsgi.input_terminated") else length
 
@@ -165,12 +165,12 @@ def _next(source: Any, size: int) -> bytes:
 
 
 def _is_framing(error: Exception) -> bool:
-    """gunicorn's own errors: what the client sent, not a fault of ours."""
+    """Tell whether an error is gunicorn's own: a fault of the client, not of the service."""
     return type(error).__module__ == "gunicorn.http.errors"
 
 
 def _leave_unread(response: Response) -> Response:
-    """A body that was not read is taken for a moment; if more is to come, the connection ends with this answer."""
+    """Read and drop an unread body for a moment. If more of it follows, the connection ends with this answer."""
     here: Request = request._get_current_object()  # type: ignore[attr-defined]
     if _IS_READ in here.environ or response.is_streamed:
         return response
@@ -180,8 +180,8 @@ def _leave_unread(response: Response) -> Response:
 
 
 def _is_taken_in_passing(here: Request) -> bool:
-    """Whether the rest of the body is there, and was thrown away. Never asks for more than the head announces: not every
-    server ends its input there."""
+    """Read and drop the rest of the body; tell whether all of it was there. Never reads more than the head announces, because
+    not every server ends its input there."""
     length = _length(here)
     left = _LINGER_BYTES if length is None else length - here.environ.get(_HELD, 0)
     if left > _LINGER_BYTES:
@@ -194,14 +194,14 @@ def _is_taken_in_passing(here: Request) -> bool:
                     return True
                 left -= len(piece)
         except Exception:
-            return False  # broken, too long, or gone: this connection is of no further use
+            return False  # broken, too long, or the client left: this connection can't be used again
         return length is not None
     return False
 
 
 def _close_afterwards(environ: dict[str, Any]) -> None:
-    """Let the server find the end of what it could still read: it closes the connection once the answer is sent, and does
-    not wait for the rest of the body."""
+    """End the input of the connection. The server then closes it after the answer, and does not wait for the rest of the
+    body."""
     plain = getattr(environ.get("gunicorn.socket"), "_sock", None)
     if plain is not None:
         with suppress(OSError):

@@ -1,7 +1,7 @@
-"""What a body says, parsed strictly. `bodies.read` has it read.
+"""Body: the strict parsers of request bodies. `bodies.read` reads them.
 
-Of a large body only the outline is parsed at once, in C; the data of each event is parsed by itself, after its size was
-looked at: 4 MB of numbers take Python 0.7 s, in which the worker does nothing else.
+Only the outline of a large body is parsed at once, in C. The data of each event is parsed separately, after a check of its
+size: 4 MB of numbers take Python 0.7 s, in which the worker does nothing else.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ T = TypeVar("T")
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 Content = Mapping[str, Any]
-"""Media types, each with the type of what it carries: what msgspec can make a schema of."""
+"""Media types, each with the type of its content, which msgspec can make a schema of."""
 
-# Python's own parser says where a text is wrong, and takes half a surrogate pair, but builds all of it: 10 ms for that size.
+# Python's own parser says where a text is wrong, and accepts half a surrogate pair, but builds all values: 10 ms at this size.
 MOST_BYTES_SLOWLY = 256 << 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """What a route reads.
+    """The body that a route reads.
 
     Attributes:
-        content: Told in the OpenAPI document.
-        most_bytes: Returns the size of the largest body that the route can use; None where the limit of all bodies will do.
-        parse: Turns a body into what the view gets; raises an `ApiError` where it can't.
+        content: Its media types, for the OpenAPI document.
+        most_bytes: Returns the size of the largest body that the route can use; None for the limit of all bodies.
+        parse: Turns a body into the view's argument, or raises an `ApiError`.
         is_optional: Whether it may be left out.
     """
 
@@ -48,9 +48,9 @@ def of_struct(type: type[Any], *, most_bytes: int, code: str, hint: str, is_opti
     """Return the body of a route that takes JSON of one type.
 
     Args:
-        type: A Struct. An optional body that is left out is one without fields.
-        code: Of the error for JSON of another type.
-        hint: What to do then.
+        type: A Struct. A missing optional body counts as an object without fields.
+        code: Code of the error for JSON of another type.
+        hint: Second sentence of that error: what to do.
     """
     decoder = msgspec.json.Decoder(type)
 
@@ -67,7 +67,7 @@ def parse_json(text: bytes) -> Any:
     """Parse JSON strictly.
 
     Raises:
-        ApiError: 400. Not JSON, not UTF-8, NaN or Infinity in it, or nested too deep.
+        ApiError: 400: the body is not JSON or not UTF-8, has NaN or Infinity in it, or is nested too deep.
     """
     try:
         return json.loads(text.removeprefix(BOM_UTF8).decode(), parse_constant=_refuse_constant)
@@ -94,8 +94,8 @@ def parse(text: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if len(text) > MOST_BYTES_SLOWLY:
             raise not_json(error) from None
-        # Python's own parser says where it is wrong, and takes the one thing that msgspec does not: an escaped half of a
-        # surrogate pair, which a browser writes when text was cut in the middle of an emoji.
+        # Python's own parser says where it is wrong, and accepts the one thing that msgspec does not: an escaped half of a
+        # surrogate pair, which a browser writes if a text was cut in the middle of an emoji.
         value = parse_json(text)
         try:
             return msgspec.convert(value, decoder.type)
@@ -104,7 +104,7 @@ def parse(text: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def not_json(error: Exception) -> ApiError:
-    """What is said of a text that is too large for the parser that says where it is wrong."""
+    """Return the error for a text that is too large for the parser that says where it is wrong."""
     return ApiError(
         400,
         "not_json",

@@ -19,7 +19,7 @@ from . import body
 from .errors import ApiError
 
 _MAX_ID_CHARACTERS = 128
-_MAX_ID = (1 << 53) - 1  # what JavaScript can tell apart
+_MAX_ID = (1 << 53) - 1  # the largest integer that JavaScript represents exactly
 
 Id = Annotated[
     Annotated[str, Meta(max_length=_MAX_ID_CHARACTERS)] | Annotated[int, Meta(ge=-_MAX_ID, le=_MAX_ID)],
@@ -28,33 +28,33 @@ Id = Annotated[
 
 
 class Command(Struct, tag_field="type", forbid_unknown_fields=True):
-    """What all have."""
+    """The fields of all commands."""
 
     id: Id
 
 
 class Message(Struct, tag_field="type"):
-    """What all have."""
+    """The base of all messages of the server."""
 
 
 class Reply(Message, tag="reply"):
-    """What a command has led to."""
+    """The result of a command."""
 
     id: Id
     result: Any
 
 
 class Error(Message, tag="error"):
-    """What a command has not led to; the connection stays."""
+    """A command failed. The connection stays."""
 
-    id: Annotated[Id | None, Meta(description="Null where the message had none that can be read.")]
+    id: Annotated[Id | None, Meta(description="Null if the message had no readable id.")]
     code: Annotated[str, Meta(description="For programs: as in the answers of HTTP.")]
     message: Annotated[str, Meta(description="For people: what happened, and what to do.")]
-    retry_after_seconds: Annotated[int, Meta(description="Where it helps to wait.")] | UnsetType = UNSET
+    retry_after_seconds: Annotated[int, Meta(description="Seconds to wait, if waiting helps.")] | UnsetType = UNSET
 
 
 class Done(Struct):
-    """The result of a command that has none."""
+    """The empty result of a command that succeeded."""
 
 
 class Pong(Struct):
@@ -64,10 +64,10 @@ class Pong(Struct):
 
 
 class BadCommandError(ApiError):
-    """A message that is no command.
+    """A message that is not a command.
 
     Attributes:
-        id: Of the message, as far as it has one.
+        id: Id of the message, if it has one.
     """
 
     def __init__(self, code: str, message: str, id: str | int | None = None) -> None:
@@ -86,8 +86,8 @@ class Commands(Generic[C]):
     """The commands of one kind of WebSocket.
 
     Args:
-        union: Of subclasses of `Command`.
-        document: The page that describes them.
+        union: A union of subclasses of `Command`.
+        document: Path of the document that describes them.
     """
 
     def __init__(self, union: Any, document: str) -> None:
@@ -99,7 +99,7 @@ class Commands(Generic[C]):
         """Read one message. Pure.
 
         Raises:
-            BadCommandError: It is none that there is; its ``id`` is that of the message, where it has one.
+            BadCommandError: It is not one of the commands. The error has the ``id`` of the message, if there is one.
         """
         data = text.encode()
         try:
@@ -121,11 +121,11 @@ def converse(
     """Answer one command after another, until the connection ends. Switches.
 
     Args:
-        handlers: An error that they raise is answered by `Error`, unless it is a bug.
+        handlers: If one raises an error that is the client's fault or that passes, the answer is an `Error`.
         on_answer: Called after each answer.
 
     Raises:
-        ConnectionClosedError: It has ended.
+        ConnectionClosedError: The connection has ended.
     """
     while True:
         say(ws, _answer(str(ws.receive()), commands, handlers))
@@ -136,7 +136,7 @@ def say(ws: Connection, message: Message | None) -> None:
     """Send one message, if there is one. May switch.
 
     Raises:
-        ConnectionClosedError: The client won't get it.
+        ConnectionClosedError: The connection has ended. The client does not get the message.
     """
     if message is not None:
         ws.send(text_of(message))
@@ -148,10 +148,10 @@ def text_of(message: Message) -> str:
 
 
 def error_of(error: ApiError | SimulcastError, id: str | int | None) -> Error:
-    """Return what HTTP has as ``{"error": {"code", "message"}}`` as a message.
+    """Return the message for an error, which HTTP answers as ``{"error": {"code", "message"}}``.
 
     Raises:
-        SimulcastError: It is a bug, or the end of the connection.
+        SimulcastError: The error is a bug, or the end of the connection.
     """
     if isinstance(error, ApiError):
         after = error.headers.get("Retry-After")
@@ -178,7 +178,7 @@ def _answer(text: str, commands: Commands[C], handlers: Handlers[C]) -> Message 
 
 
 def _id_of(data: bytes) -> str | int | None:
-    """Return the id of a message that is no command, so that a client knows which one failed."""
+    """Return the id of an invalid message, so that the client knows which of its commands failed."""
     try:
         message = json.loads(data)
     except (ValueError, RecursionError):  # or a number of thousands of digits
@@ -192,7 +192,7 @@ def _id_of(data: bytes) -> str | int | None:
 
 
 def _has_only_unicode(command: Command) -> bool:
-    """Tell whether all text is Unicode: no answer could carry anything else, and no log. Data is checked where it is used."""
+    """Tell whether all texts of a command are Unicode: no answer and no log could carry others. Data is checked at its use."""
     values = [getattr(command, name) for name in command.__struct_fields__ if name != "data"]
     return all(_is_unicode(text) for value in values for text in (value if isinstance(value, list) else [value]))
 

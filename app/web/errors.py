@@ -1,4 +1,4 @@
-"""Every answer that is an error, as JSON: ``{"error": {"code", "message"}}``."""
+"""Error answers, as JSON: ``{"error": {"code", "message"}}``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException
 
 
 class ApiError(Exception):
-    """What a view raises: status, a code for programs, and a sentence or two for people."""
+    """An error of a view: the status, a code for programs, and a sentence or two for people."""
 
     def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ def _api_error(error: ApiError) -> Response:
 
 
 def _http_exception(error: HTTPException) -> Response:
-    """Answer the errors that Flask and Werkzeug raise: 404, 405, 413, and 500 for uncaught ones."""
+    """Answer an error of Flask or Werkzeug: 404, 405, 413, and 500 for an exception that no handler has caught."""
     status = error.code or 500
     code = error.name.lower().replace(" ", "_")
     response = _answer(status, code, error.description or error.name)

@@ -1,4 +1,4 @@
-"""The last message of a WebSocket: why it ends, and when to come back. A close frame has room for the first alone."""
+"""The last message of a WebSocket: why it ends, and when to reconnect. A close frame has room only for the reason."""
 
 from __future__ import annotations
 
@@ -12,30 +12,28 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..flask_simulcast import CloseCode, text_frame
 
-# Share of the usual wait, as for a stream: clients that leave together do not come back together.
+# Factors of the usual wait, as for a stream, so that clients that leave together do not return together.
 _SPREAD = (0.5, 1.5)
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Closing(Struct, tag_field="type", tag="closing"):
-    """Last of all, right before the close frame."""
+    """The last message, right before the close frame."""
 
-    code: Annotated[int, Meta(description="Of the close frame.")]
+    code: Annotated[int, Meta(description="Code of the close frame.")]
     reason: Annotated[str, Meta(description="For programs.")]
     message: Annotated[str, Meta(description="For people.")]
-    reconnect: Annotated[bool, Meta(description="Whether to come back.")]
-    retry_ms: Annotated[int, Meta(description="How long to wait before, not the same for everyone.")] | UnsetType = (
-        UNSET
-    )
+    reconnect: Annotated[bool, Meta(description="Whether to reconnect.")]
+    retry_ms: Annotated[int, Meta(description="Ms to wait before that, with a random spread.")] | UnsetType = UNSET
 
 
 @functools.cache
 def farewell_of(retry_ms: int) -> Callable[[CloseCode], bytes]:
-    """For `Connection.farewell`: one function for all connections.
+    """Return a function for `Connection.farewell`, the same for all connections.
 
     Args:
-        retry_ms: About how long to wait before coming back: half of it to one and a half.
+        retry_ms: Usual wait before a client reconnects. Each client gets half of it to one and a half.
     """
 
     def farewell(ending: CloseCode) -> bytes:

@@ -11,7 +11,7 @@ _HEADERS = {
 
 
 def page(template: str) -> Response:
-    """Render a template as a page: without content of other origins, inline scripts or frames around it."""
+    """Return a template as a page that loads nothing from other origins, runs no inline script, and allows no framing."""
     response = make_response(render_template(template))
     response.headers.update(_HEADERS)
     return response

@@ -1,4 +1,4 @@
-"""What a request asks for in its query, read strictly. Unknown parameters are ignored."""
+"""Query: the parameters of a request, read strictly. Unknown parameters are ignored."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read(type: type[T]) -> T:
-    """The query parameters of the request. Of one that is given twice the first counts, but for a list.
+    """Return the query parameters of the request. If one is given twice, the first counts, unless it is a list.
 
     Args:
         type: A Struct; its fields are the parameters.
 
     Raises:
-        ApiError: 400. One of them can't be used.
+        ApiError: 400: a parameter is invalid.
     """
     arguments = request.args
     given = {
@@ -43,7 +43,7 @@ def read(type: type[T]) -> T:
 
 @functools.cache
 def _fields(type: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
-    """The parameters, and whether each is a list."""
+    """Return the parameters of a type, and whether each is a list."""
     described = msgspec.inspect.type_info(type)
     assert isinstance(described, msgspec.inspect.StructType)
     return tuple((field.name, _is_list(field.type)) for field in described.fields)

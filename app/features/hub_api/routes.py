@@ -1,4 +1,4 @@
-"""Listen, publish, look back, see who is there, and end a connection."""
+"""Routes to listen, publish, read history, list members and listeners, and close a connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import access, reading, schemas, service
 
 api = Api("hub_api", __name__, {"user": schemas.User, "listener": schemas.ListenerId, "channel": schemas.Channel})
 
-# Size of the rest of a draft, beside its data, and of a ticket request.
+# Maximum size of a draft besides its data, and of a ticket request.
 _MAX_HEAD_BYTES = 4096
 
 
@@ -51,7 +51,7 @@ TICKET_REQUEST = bodies.of_struct(
     hint=f'Send for example {{"seconds": {schemas.MAX_TICKET_SECONDS}}}.',
     is_optional=True,
 )
-#: What publishes has besides its body.
+#: What all routes that publish have besides the body.
 _PUBLISHES: dict[str, Any] = {
     "headers": {
         "Idempotency-Key": "For a single event; the same as `idempotency_key` in the body. 409 if it was used for another event."
@@ -85,14 +85,14 @@ def stream(query: schemas.StreamQuery) -> Response:
     **_PUBLISHES,
 )
 def publish(body: list[schemas.Event]) -> schemas.PublishedMany:
-    """Publish one event, an array of them, or one a line; all or none."""
+    """Publish one event, an array of events, or one event a line; all or none."""
     sender = current_sender()
     return service.published_many(simulcast.publish_many(reading.as_mapping(event, sender) for event in body))
 
 
 @api.post("/broadcast", needs=access.BROADCAST, body=DRAFT, publishes=1, answers={201: schemas.Published}, **_PUBLISHES)
 def broadcast(body: schemas.Draft) -> schemas.Published:
-    """Publish an event that every listener gets, whatever it listens to."""
+    """Publish an event for every listener, whatever channels it listens to."""
     return service.published(simulcast.broadcast(body.data, **reading.options_of(body, current_sender())))
 
 
@@ -105,13 +105,13 @@ def broadcast(body: schemas.Draft) -> schemas.Published:
     **_PUBLISHES,
 )
 def publish_to_user(user: str, body: schemas.Draft) -> schemas.Published:
-    """Publish an event for all connections of one user, those that come back later included."""
+    """Publish an event for all connections of one user, including those that reconnect later."""
     return service.published(simulcast.publish_to_user(user, body.data, **reading.options_of(body, current_sender())))
 
 
 @api.delete("/users/<path:user>/grants", needs=access.TO_USER, answers={204: None}, errors=(503,))
 def revoke(user: str) -> None:
-    """End all tokens and streams of a user: those that were issued until now."""
+    """Revoke all tokens that a user was given until now, and end their streams."""
     with client_input():
         simulcast.revoke(user=user)
 
@@ -125,7 +125,7 @@ def revoke(user: str) -> None:
     **_PUBLISHES,
 )
 def publish_to_listener(listener: str, body: schemas.Draft) -> schemas.Published:
-    """Publish an event for one connection, in whichever worker it is."""
+    """Publish an event for one connection, in any worker."""
     options = reading.options_of(body, current_sender())
     return service.published(simulcast.publish_to_listener(listener, body.data, **options))
 
@@ -138,7 +138,7 @@ def publish_to_listener(listener: str, body: schemas.Draft) -> schemas.Published
     errors=(429, 503),
 )
 def listeners(query: schemas.ListenersQuery) -> schemas.ListenersPage:
-    """Who is connected, over all workers."""
+    """List the connections of all workers."""
     return service.listeners_page(query)
 
 
@@ -146,7 +146,7 @@ def listeners(query: schemas.ListenersQuery) -> schemas.ListenersPage:
     "/listeners/<listener>", needs=access.TO_LISTENER, query=schemas.KickQuery, answers={204: None}, errors=(404, 503)
 )
 def kick(listener: str, query: schemas.KickQuery) -> None:
-    """Close one connection, in whichever worker it is."""
+    """Close one connection, in any worker."""
     simulcast.kick(listener, reconnect=query.reconnect)
 
 
@@ -158,7 +158,7 @@ def kick(listener: str, query: schemas.KickQuery) -> None:
     errors=(429, 503),
 )
 def history(channel: str, query: schemas.HistoryQuery) -> schemas.HistoryPage:
-    """A page of what a channel has kept, with the verdict on whether something is missing."""
+    """Return a page of a channel's history, with a gap if events are missing."""
     return service.history_page(reads.history(channel, after=query.after or None, limit=query.limit))
 
 
@@ -170,11 +170,11 @@ def history(channel: str, query: schemas.HistoryQuery) -> schemas.HistoryPage:
     errors=(429, 503),
 )
 def presence(channel: str, query: schemas.MembersQuery) -> schemas.MembersPage:
-    """Who is present on a channel, over all workers."""
+    """List the members of a channel, over all workers."""
     return service.members_page(channel, query.after, query.limit)
 
 
 @api.post("/tickets", needs=access.IDENTITY, body=TICKET_REQUEST, answers={201: schemas.Ticket}, errors=(429, 503))
 def issue_ticket(body: schemas.TicketRequest) -> schemas.Ticket:
-    """A ticket that lets in once, for a client that can't send a header: EventSource and WebSocket."""
+    """Issue a ticket that lets in once, for clients that can't send a header: EventSource and WebSocket."""
     return service.issue_ticket(simulcast.grant(), body.seconds)

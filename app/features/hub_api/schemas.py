@@ -1,6 +1,6 @@
-"""What goes over the wire: these types check what comes in, write what goes out, and make the OpenAPI document.
+"""Requests and answers of the hub. These types check requests, write answers, and make the OpenAPI document.
 
-What a string may be is checked by the extension, whose message says what to do; the patterns here tell it to others.
+The extension checks the values of strings, since its messages say what to do. The patterns here only document them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PublishedTo = Annotated[
     str,
     Meta(
         description="1-128 characters of `A-Z a-z 0-9 . _ : -`. Not `all`, and no name that begins with `user:`, `listener:`, "
-        "`presence:` or `simulcast:`: for these there are other routes, or they are read-only.",
+        "`presence:` or `simulcast:`: these have other routes, or only the service publishes to them.",
         extra_json_schema={"pattern": "^[A-Za-z0-9._:-]{1,128}$"},
     ),
 ]
@@ -41,36 +41,36 @@ Type = Annotated[
 Key = Annotated[
     str,
     Meta(
-        description="A second event for the same channel with the same key within 300 s is the same event.",
+        description="A second event for the same channel with the same key within 300 s is not stored again.",
         extra_json_schema={"minLength": 1, "maxLength": 128},
     ),
 ]
 User = Annotated[
     str,
     Meta(
-        description="Any text of one line; a slash may stand in it as it is.",
+        description="Any text of one line. A slash in it does not need an escape.",
         extra_json_schema={"minLength": 1, "maxLength": 128, "pattern": _ONE_LINE},
     ),
 ]
-ListenerId = Annotated[str, Meta(description="As `connected` told it; a client that reconnects has another one.")]
+ListenerId = Annotated[str, Meta(description="The id in `connected`. A client that reconnects gets another one.")]
 Position = Annotated[
     str,
     Meta(
-        description="A point in the log. Treat it as text.",
+        description="A point in the log. Treat it as opaque text.",
         examples=["1763690000123-4-9f3a2c1b"],
         extra_json_schema={"pattern": "^[0-9]{1,13}-[0-9]{1,7}-[0-9a-f]{8}$"},
     ),
 ]
 TimeMs = Annotated[int, Meta(description="Unix time in ms.")]
 Data = Annotated[Any, Meta(description="Any JSON.")]
-Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many at most.")]
+Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Maximum number of items.")]
 
 
 # Requests
 
 
 class Draft(Struct, forbid_unknown_fields=True):
-    """An event for the listeners that the route names."""
+    """An event for the receivers that the route names."""
 
     data: Data
     type: Type = "message"
@@ -90,7 +90,7 @@ class Event(Struct, forbid_unknown_fields=True):
 
     @property
     def names(self) -> list[str]:
-        """All channels that it names."""
+        """All channels that the event names."""
         if self.channels is not UNSET:
             return self.channels
         return [] if self.channel is UNSET else [self.channel]
@@ -106,15 +106,15 @@ Events = Annotated[
 
 
 class TicketRequest(Struct, forbid_unknown_fields=True):
-    """For how long a ticket shall hold."""
+    """The lifetime of a ticket."""
 
     seconds: Annotated[int, Meta(ge=1, le=MAX_TICKET_SECONDS)] = MAX_TICKET_SECONDS
 
 
 class StreamQuery(Struct):
-    """What to listen to. The channels are counted and checked by the extension."""
+    """The channels to listen to. The extension counts and checks them."""
 
-    channel: Annotated[list[Channel], Meta(description="One or several. `all` is what goes to everyone.")] = []
+    channel: Annotated[list[Channel], Meta(description="One or several. `all` has the events for everyone.")] = []
     replay: (
         Annotated[
             int,
@@ -127,58 +127,55 @@ class StreamQuery(Struct):
         | UnsetType
     ) = UNSET
     last_event_id: Annotated[
-        str,
-        Meta(
-            description="Position to resume from, for a client that can't send `Last-Event-ID`. The header takes precedence."
-        ),
+        str, Meta(description="Position to resume from, for a client that can't send `Last-Event-ID`. The header wins.")
     ] = ""
 
     @property
     def names(self) -> list[str]:
-        """What a WebSocket itself listens to."""
+        """The channels that a WebSocket itself listens to."""
         return self.channel or ["all"]
 
 
 class HistoryQuery(Struct):
-    """Which page."""
+    """A page of history."""
 
-    after: Annotated[str, Meta(description="The `position` of the page before; left out, the newest events.")] = ""
+    after: Annotated[str, Meta(description="The `position` of the previous page. Without it, the newest events.")] = ""
     limit: Limit = 100
 
 
 class MembersQuery(Struct):
-    """Which page."""
+    """A page of members."""
 
-    after: Annotated[str, Meta(description="The `next` of the page before.")] = ""
+    after: Annotated[str, Meta(description="The `next` of the previous page.")] = ""
     limit: Limit = 100
 
 
 class ListenersQuery(Struct):
-    """Which page, of which listeners."""
+    """A page of listeners, and a filter."""
 
-    after: Annotated[str, Meta(description="The `next` of the page before.")] = ""
+    after: Annotated[str, Meta(description="The `next` of the previous page.")] = ""
     limit: Limit = 100
-    channel: Annotated[str, Meta(description="Only those of this channel.")] = ""
-    user: Annotated[str, Meta(description="Only those of this user.")] = ""
+    channel: Annotated[str, Meta(description="Only listeners of this channel.")] = ""
+    user: Annotated[str, Meta(description="Only listeners of this user.")] = ""
 
 
 class KickQuery(Struct):
-    """How to close it."""
+    """How to close the connection."""
 
-    reconnect: Annotated[bool, Meta(description="Whether it may come back. If not, its token is revoked.")] = True
+    reconnect: Annotated[bool, Meta(description="Whether it may reconnect. If not, its token is revoked.")] = True
 
 
 # Answers
 
 
 class Published(Struct):
-    """Where an event stands in the log: what a stream has as its id."""
+    """The position of an event in the log, which a stream has as its id."""
 
     position: Position
 
 
 class PublishedMany(Struct):
-    """Where the events stand in the log, in the order in which they were sent; of one for several channels, one for each."""
+    """The positions of the events in the log, in the order of the request. An event for several channels has several."""
 
     positions: list[Position]
 
@@ -194,7 +191,7 @@ class HistoryEvent(Struct):
 
 
 class Gap(Struct, rename={"from_": "from"}):
-    """That something is missing before these events."""
+    """Events are missing before these."""
 
     reason: Annotated[str, Meta(extra_json_schema={"enum": ["trimmed", "lost", "forked", "invalid"]})]
     channels: list[Channel]
@@ -203,25 +200,25 @@ class Gap(Struct, rename={"from_": "from"}):
 
 
 class HistoryPage(Struct):
-    """A page of what a channel has kept, the oldest first."""
+    """A page of a channel's history, the oldest event first."""
 
     events: list[HistoryEvent]
     gap: Gap | None
-    position: Annotated[Position, Meta(description="Where the next page, or a stream, goes on.")]
-    has_more: Annotated[bool, Meta(description="Whether there is more after that.")]
+    position: Annotated[Position, Meta(description="Position from which the next page, or a stream, continues.")]
+    has_more: Annotated[bool, Meta(description="Whether there are events after that position.")]
 
 
 class Member(Struct):
     """A member that is present on a channel."""
 
     member: str
-    meta: Annotated[Raw, Meta(description="An object: what their grant, or the route, tells of them.")]
+    meta: Annotated[Raw, Meta(description="An object from the member's grant, or from the route.")]
     since: TimeMs
-    listeners: Annotated[int, Meta(description="How many connections are theirs.")]
+    listeners: Annotated[int, Meta(description="Number of the member's connections.")]
 
 
 class MembersPage(Struct):
-    """Who is present on a channel, over all workers, in the order of names."""
+    """The members of a channel, over all workers, in the order of names."""
 
     channel: Channel
     members: list[Member]
@@ -233,23 +230,23 @@ class Listener(Struct):
     """One connection."""
 
     id: ListenerId
-    user: Annotated[str, Meta(description="Empty for one without a name.")]
-    member: Annotated[str, Meta(description="The name under which it is present; empty if it has none.")]
+    user: Annotated[str, Meta(description="Name of its user; empty for none.")]
+    member: Annotated[str, Meta(description="Name under which it is present; empty if it is not.")]
     channels: list[Channel]
-    meta: Annotated[Raw, Meta(description="An object: what its grant, or the route, tells of it.")]
+    meta: Annotated[Raw, Meta(description="An object from its grant, or from the route.")]
     encoding: Annotated[str, Meta(examples=["sse", "ndjson"])]
     since: TimeMs
 
 
 class ListenersPage(Struct):
-    """Who is connected, over all workers, in the order of ids."""
+    """The connections of all workers, in the order of ids."""
 
     listeners: list[Listener]
     next: Annotated[str | None, Meta(description="`after` of the next page; null at the end.")]
 
 
 class Ticket(Struct):
-    """Lets in once, as `?ticket=…`."""
+    """A ticket, which lets in once, as `?ticket=…`."""
 
     ticket: str
-    expires_in: Annotated[int, Meta(description="Seconds.")]
+    expires_in: Annotated[int, Meta(description="Seconds for which it is valid.")]

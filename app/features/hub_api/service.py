@@ -1,4 +1,4 @@
-"""What the routes answer, from what the extension knows."""
+"""Answers of the routes, made from the extension's results."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ T = TypeVar("T")
 
 
 def published(event: Event) -> schemas.Published:
-    """One."""
+    """Return the answer for one event."""
     return schemas.Published(str(event.position))
 
 
 def published_many(events: Sequence[Event]) -> schemas.PublishedMany:
-    """Several."""
+    """Return the answer for several events."""
     return schemas.PublishedMany([str(event.position) for event in events])
 
 
 def history_page(history: History) -> schemas.HistoryPage:
-    """The data of its events is put in as it was stored."""
+    """Return the answer for a page of history, with the data of its events as it was stored."""
     gap = history.gap
     return schemas.HistoryPage(
         events=[
@@ -72,5 +72,5 @@ def issue_ticket(grant: Grant, seconds: int) -> schemas.Ticket:
 
 
 def _page(found: list[T], limit: int) -> tuple[list[T], bool]:
-    """One more than the page was asked for: whether there is a next one."""
+    """Cut off the one item that was read beyond the page, and tell whether there was one."""
     return found[:limit], len(found) > limit

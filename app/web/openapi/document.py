@@ -20,11 +20,11 @@ _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 _REF = "#/components/schemas/{name}"
 
 _ERRORS = {
-    400: "The request can't be used; `code` says why, `message` what to do.",
-    401: "The request has no valid token, or the token has ended.",
-    403: "The client is known, and must not do this.",
+    400: "The request is invalid; `code` says why, `message` what to do.",
+    401: "The client is unknown, or its token is invalid or has ended.",
+    403: "The client is known, but not allowed to do this.",
     404: "There is no such thing.",
-    409: "It belongs to another client, or is not there now.",
+    409: "It belongs to another client, or conflicts with an earlier request, or is not available now.",
     413: "The body, or an event in it, is too large.",
     426: "This speaks WebSocket, and the request does not.",
     429: "Too many at once.",

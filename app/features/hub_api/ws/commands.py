@@ -1,6 +1,6 @@
-"""What a client may send: a JSON object, whose ``type`` says which command it is, with an ``id`` that the reply carries.
+"""The commands of a client: JSON objects with a ``type`` and an ``id``, which the reply repeats.
 
-What a string may be is checked by the extension; the patterns here tell it to others, as those of HTTP do.
+The extension checks the values of strings. The patterns here only document them, as those of HTTP do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EITHER = {"oneOf": [{"required": ["channel"]}, {"required": ["channels"]}]}
 Channels = Annotated[list[Channel], Meta(min_length=1)]
 Replay = Annotated[
     int,
-    Meta(ge=0, le=MAX_REPLAY, description="Number of recent events to send first, without a `position`."),
+    Meta(ge=0, le=MAX_REPLAY, description="Number of recent events to send first, if there is no `position`."),
 ]
 
 
@@ -30,10 +30,10 @@ class OfChannels(Command):
 
     @property
     def names(self) -> list[str]:
-        """All channels that it names.
+        """All channels that the command names.
 
         Raises:
-            ApiError: 400. Both ways, or none.
+            ApiError: 400: it has both fields, or none.
         """
         if (self.channel is UNSET) == (self.channels is UNSET):
             raise ApiError(400, "invalid_command", "Name either channel or channels. Send one of the two.")
@@ -41,16 +41,17 @@ class OfChannels(Command):
 
 
 class Subscribe(OfChannels, tag="subscribe"):
-    """Listen to channels: one place for all of them, with one position."""
+    """Listen to channels: one subscription for all of them, with one position."""
 
     position: (
-        Annotated[str, Meta(description="Go on after this: the id of the last event that you have.")] | UnsetType
+        Annotated[str, Meta(description="Resume after this position: the id of the last event that you have.")]
+        | UnsetType
     ) = UNSET
     replay: Replay | UnsetType = UNSET
 
 
 class Unsubscribe(OfChannels, tag="unsubscribe"):
-    """Stop listening to these."""
+    """Stop listening to these channels."""
 
 
 class Publish(Command, tag="publish"):
@@ -63,23 +64,23 @@ class Publish(Command, tag="publish"):
 
 
 class History(Command, tag="history"):
-    """A page of what a channel has kept."""
+    """Read a page of a channel's history."""
 
     channel: Channel
-    after: Annotated[str, Meta(description="The `position` of the page before; left out, the newest events.")] = ""
+    after: Annotated[str, Meta(description="The `position` of the previous page. Without it, the newest events.")] = ""
     limit: Limit = 100
 
 
 class Presence(Command, tag="presence"):
-    """Who is present on a channel, over all workers."""
+    """List the members of a channel, over all workers."""
 
     channel: Channel
-    after: Annotated[str, Meta(description="The `next` of the page before.")] = ""
+    after: Annotated[str, Meta(description="The `next` of the previous page.")] = ""
     limit: Limit = 100
 
 
 class Ping(Command, tag="ping"):
-    """Whether the other end answers, and how far each subscription is."""
+    """Ask whether the service answers, and for the position of each subscription."""
 
 
 AnyCommand = Subscribe | Unsubscribe | Publish | History | Presence | Ping

@@ -1,6 +1,6 @@
-"""What the server sends: JSON objects, whose ``type`` says what they are.
+"""The messages of the server: JSON objects with a ``type``.
 
-``event`` and ``gap`` are written by the extension, once for all that get them; they stand here for the schema.
+The extension writes ``event`` and ``gap``, once for all connections that get them. They are here for the schema.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from ..schemas import Gap as GapFields
 
 
 class Subscribed(Struct):
-    """To `subscribe`. The events follow it, a `gap` before them if there is one."""
+    """The result of `subscribe`. The events follow it, after a `gap` if there is one."""
 
-    subscription: Annotated[ListenerId, Meta(description="It is a listener of its own.")]
+    subscription: Annotated[ListenerId, Meta(description="Its id as a separate listener.")]
     channels: list[Channel]
-    position: Annotated[Position, Meta(description="Its events come after this.")]
+    position: Annotated[Position, Meta(description="The position before its first event.")]
 
 
 class Left(Struct):
-    """Channels that were left at one place."""
+    """Channels that were left at one position."""
 
     channels: list[Channel]
-    position: Annotated[Position, Meta(description="Where they can be taken up again without a hole.")]
+    position: Annotated[Position, Meta(description="Position from which they can be resumed without a gap.")]
 
 
 class Unsubscribed(Struct):
-    """To `unsubscribe`."""
+    """The result of `unsubscribe`."""
 
     left: list[Left]
 
 
 class Standing(Struct):
-    """How far a subscription is."""
+    """The position of a subscription."""
 
     subscription: ListenerId
     channels: list[Channel]
-    position: Annotated[Position, Meta(description="Everything up to this was sent before this reply.")]
+    position: Annotated[Position, Meta(description="All events up to this position were sent before this reply.")]
 
 
 class Pong(Struct):
-    """To `ping`."""
+    """The result of `ping`."""
 
     time: TimeMs
     subscriptions: Annotated[list[Standing], Meta(description="The connection itself first.")]
@@ -57,29 +57,29 @@ class Pong(Struct):
 
 
 class Connected(Message, tag="connected"):
-    """First of all. The connection is a listener itself: of what goes to everyone, to this user, or to it alone, and of the
-    channels of the URL."""
+    """The first message. The connection is a listener itself: it gets the events for everyone, for its user and for it alone,
+    and those of the channels in the URL."""
 
     connection: ListenerId
-    user: Annotated[str, Meta(description="Empty for one without a name.")]
+    user: Annotated[str, Meta(description="Name of its user; empty for none.")]
     channels: list[Channel]
-    position: Annotated[Position, Meta(description="Its events come after this.")]
+    position: Annotated[Position, Meta(description="The position before its first event.")]
 
 
 class Event(Message, tag="event"):
-    """Something was published."""
+    """An event of a channel."""
 
     channel: Channel
-    event: Annotated[str, Meta(description="The type with which it was published.")]
-    id: Annotated[Position, Meta(description="Where to go on after it.")]
+    event: Annotated[str, Meta(description="The type of the published event.")]
+    id: Annotated[Position, Meta(description="Position from which to resume after it.")]
     time: TimeMs
     data: Raw
 
 
 class Gap(GapFields, Message, tag="gap"):
-    """Something before the next event is missing."""
+    """Events are missing before the next one."""
 
 
-#: Of the commands: each has its own.
+#: Results of the commands: each has its own.
 RESULTS = (Subscribed, Unsubscribed, Published, HistoryPage, MembersPage, Pong)
 AnyMessage = Connected | Event | Gap | Reply | Error | Closing

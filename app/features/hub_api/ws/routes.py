@@ -1,4 +1,4 @@
-"""``/ws``: who may come in, and the connection."""
+"""``/ws``: the right to connect, and the connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ api = Api("hub_ws", __name__)
 
 @api.websocket("/ws", needs=access.LISTEN_ON_SOCKET, query=StreamQuery)
 def converse(ws: Connection, query: StreamQuery) -> None:
-    """The hub in both directions: listen to channels, publish, look back and around.
+    """Use the hub in both directions: listen to channels, publish, read history, list members.
 
     JSON text; docs/websocket-hub.md describes it.
     """

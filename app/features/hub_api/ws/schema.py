@@ -18,11 +18,11 @@ _REF = "#/$defs/{name}"
 
 
 def build() -> dict[str, Any]:
-    """What either side may send: ``$defs`` has ``Command``, for the client, and ``Message``, for the server. Pure."""
+    """Return the schema: ``$defs`` has ``Command`` for the client's messages, and ``Message`` for the server's. Pure."""
     (command, message, *results), defs = msgspec.json.schema_components(
         [AnyCommand, AnyMessage, *RESULTS], ref_template=_REF
     )
-    # Untagged, as HTTP has them, so msgspec takes no union of them.
+    # Untagged, as in HTTP, so msgspec refuses a union of them.
     defs["Reply"]["properties"]["result"] = {"anyOf": results}
     for described in defs.values():
         if "description" in described:  # Python 3.13 strips the indent of docstrings, older versions keep it

@@ -31,11 +31,11 @@ _TRY_AGAIN_LATER = 1013
 
 
 class Session:
-    """Made in the request that opened the connection, and used in its greenlet alone.
+    """One connection. It is made in the request that opened it, and used only in that greenlet.
 
     Args:
         ws: The connection.
-        base: Its own place: what goes to everyone, to its user, or to it, and the channels of the URL.
+        base: Its own listener: for events to everyone, to its user and to it, and for the channels in the URL.
     """
 
     __slots__ = ("_base", "_subscriptions", "_ws")
@@ -47,13 +47,13 @@ class Session:
 
     @classmethod
     def open(cls, ws: Connection, asked: StreamQuery) -> Session:
-        """Take the connection on as a listener. May switch.
+        """Add the connection as a listener. May switch.
 
         Args:
-            asked: What stands in the URL.
+            asked: The query of the URL.
 
         Raises:
-            ConnectionClosedError: It can't be taken on, since the handshake; it was closed for that.
+            ConnectionClosedError: There was no room after the handshake, or the log can't be read: the connection was closed.
         """
         replay = None if asked.replay is UNSET else asked.replay
         try:
@@ -67,7 +67,7 @@ class Session:
         """Answer one command after another, until the connection ends. Switches.
 
         Raises:
-            ConnectionClosedError: It has ended.
+            ConnectionClosedError: The connection has ended.
         """
         handlers: Handlers[AnyCommand] = {
             commands.Subscribe: self._subscribe,
@@ -91,7 +91,7 @@ class Session:
         self._start()
 
     def _start(self) -> None:
-        """The reply goes before the first event of what it is about."""
+        """Start new subscriptions, after the reply, so that their first event follows it."""
         for subscription in self._subscriptions:
             subscription.start()
 
@@ -144,7 +144,7 @@ class Session:
     # Subscriptions
 
     def _check_new(self, names: list[str]) -> None:
-        """Whether these can be added: what a connection has already it would get twice."""
+        """Check that these channels can be added. A channel that the connection has already would be sent twice."""
         has = {name for each in self._subscriptions for name in each.channels}
         twice = sorted((has | {"all", *self._base.listener.personal}).intersection(names))
         if twice:
@@ -163,7 +163,7 @@ class Session:
         return subscription
 
     def _leave(self, subscription: Subscription, unwanted: set[str]) -> messages.Left:
-        """End a subscription, and go on with the rest of its channels, if there is a rest, from where it was."""
+        """End a subscription, and subscribe to the rest of its channels, if there is a rest, from its position."""
         subscription.stop()
         self._subscriptions.remove(subscription)
         position = str(subscription.position)
@@ -172,14 +172,14 @@ class Session:
             try:
                 self._add(rest, position)
             except SimulcastError:
-                # The client believes that it has a subscription that is gone. It reconnects with its positions.
+                # The client has lost channels that it did not leave. It reconnects, and resumes all of them.
                 self._ws.close(CloseReason.BROKER_LOST)
                 raise
         return messages.Left(sorted(unwanted.intersection(subscription.channels)), position)
 
 
 def _closing_of(error: ListenError | BrokerError) -> CloseReason | int:
-    """HTTP is over, so a code has to say it."""
+    """Return the close code or reason for a refusal after the handshake, when no HTTP status is possible."""
     if isinstance(error, DrainingError):
         return CloseReason.DRAINING
     return CloseReason.BROKER_LOST if isinstance(error, BrokerError) else _TRY_AGAIN_LATER
