@@ -168,7 +168,7 @@ def _is_spelled_out(pattern: str, channel: str, reserved: tuple[str, ...]) -> bo
 
 
 def _begin_alike(pattern: str, channel: str, prefixes: tuple[str, ...]) -> bool:
-    """Whether the pattern begins with those of the prefixes that the channel begins with: with none, for nearly all channels."""
+    """Tell whether the pattern begins with every prefix that the channel begins with. Nearly all channels begin with none."""
     return not channel.startswith(prefixes) or all(
         pattern.startswith(prefix) for prefix in prefixes if channel.startswith(prefix)
     )

@@ -105,5 +105,5 @@ class Api:
 
 
 def route_of(view: Callable[..., Any] | None) -> Route | None:
-    """The route of a view; None for a page or a file."""
+    """Return the route of a view; None for a page or a file."""
     return getattr(view, _ATTRIBUTE, None)

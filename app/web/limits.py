@@ -151,8 +151,8 @@ def check_publish(events: int) -> None:
 
 
 def check_ticket() -> None:
-    """Whether the current request may have a ticket now. A spent one is kept until its grant ends, so they must not be made
-    without end.
+    """Check that the current request may have a ticket now. The log keeps a spent ticket until its grant ends, so their number
+    must be limited.
 
     Raises:
         ApiError: 429 ``ticket_rate`` with an honest ``Retry-After``.

@@ -41,7 +41,7 @@ def history_page(history: History) -> schemas.HistoryPage:
 
 
 def members_page(channel: str, after: str, limit: int) -> schemas.MembersPage:
-    """Who is present on a channel, over all workers."""
+    """Return a page of the members of a channel, over all workers."""
     rows = reads.of_rows(lambda: simulcast.members(channel, after=after, limit=limit + 1), len)
     found, has_more = _page(rows, limit)
     members = [schemas.Member(one.member, Raw(one.meta), one.since_ms, one.listeners) for one in found]
@@ -49,7 +49,7 @@ def members_page(channel: str, after: str, limit: int) -> schemas.MembersPage:
 
 
 def listeners_page(query: schemas.ListenersQuery) -> schemas.ListenersPage:
-    """Who is connected, over all workers."""
+    """Return a page of the connections of all workers."""
     rows = reads.of_rows(
         lambda: simulcast.listeners(after=query.after, limit=query.limit + 1, channel=query.channel, user=query.user),
         len,

@@ -337,7 +337,7 @@ class Hub:
     # What the parts call
 
     def _receive(self, events: list[Event]) -> None:
-        """A batch of events, from the pump. Does not switch."""
+        """Hand on a batch of events. Called by the pump. Does not switch."""
         self._dispatcher.dispatch(events)
         self._ring.extend(events)
         self._broadcaster.read_on()

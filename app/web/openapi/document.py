@@ -59,7 +59,7 @@ class Error(Struct):
 
 
 def build(app: Flask, *, version: str, cookie: str) -> dict[str, Any]:
-    """The document of all views that have a `Route`. Pure, but for reading the app.
+    """Return the document of all views that have a `Route`. Pure, except that it reads the app.
 
     Args:
         version: Of what is documented.
@@ -99,12 +99,12 @@ class _Schemas:
                 component["description"] = _text(component["description"])
 
     def of(self, type: Any) -> dict[str, Any]:
-        """The schema of one type; a Struct is a reference into the components."""
+        """Return the schema of one type; that of a Struct is a reference into the components."""
         (schema,), _ = msgspec.json.schema_components([type], ref_template=_REF)
         return schema
 
     def content(self, content: Content) -> dict[str, Any]:
-        """A body for each media type."""
+        """Return the schema of a body for each media type."""
         return {media: {"schema": self.of(type)} for media, type in content.items()}
 
 
@@ -213,5 +213,5 @@ def _security_schemes(cookie: str) -> dict[str, Any]:
 
 
 def _text(docstring: str) -> str:
-    """As Markdown: reStructuredText's double backticks are single ones there."""
+    """Return a docstring as Markdown, which has single backticks for reStructuredText's double ones."""
     return inspect.cleandoc(docstring).replace("``", "`")
