@@ -75,9 +75,13 @@ class Access(ABC):
         if grant is not None:
             self._check_grant(grant)
 
-    def require_subscribe(self, channels: Iterable[str]) -> Grant:
-        """Require that the current request may listen to all of these channels; return its grant. Spends its ticket, if it
-        came with one. May switch.
+    def require_subscribe(self, channels: Iterable[str], *, spends_ticket: bool = True) -> Grant:
+        """Require that the current request may listen to all of these channels; return its grant. May switch.
+
+        Args:
+            spends_ticket: Whether to spend the ticket, if the request came with one. Pass False if the request might still be
+                refused for another reason. Then a stream spends the ticket when it is opened; before the handshake of a
+                WebSocket, call `spend_ticket` last.
 
         Raises:
             UnauthorizedError, ForbiddenError: The grant does not name a channel.
@@ -88,7 +92,7 @@ class Access(ABC):
                 check_channel(channel)
             if not grant.may_subscribe(channel, self.reserved):
                 raise _refusal(grant, "listen to", channel, self.challenge)
-        return self._spend_ticket() or grant
+        return self.spend_ticket() if spends_ticket else grant
 
     def require_publish(self, channels: Iterable[str]) -> Grant:
         """Require that the current request may publish to all of these channels; return its grant. ``flask_simulcast.grant``
@@ -121,6 +125,22 @@ class Access(ABC):
         """
         return redemption.find(self._tickets(), ticket)
 
+    def spend_ticket(self) -> Grant:
+        """Spend the ticket of the current request, if it came with one, and return the request's grant. Call it once nothing
+        else can refuse the request. May switch.
+
+        Raises:
+            UnauthorizedError: Another client spent it a moment ago.
+        """
+        redeemed = redemption.spend(self._tickets())
+        if redeemed is None:
+            return self.grant()
+        grant = g.simulcast_grant = redeemed.grant
+        if redeemed.is_back:
+            self.hub.control.displace(grant)
+            self.hub.read_on()
+        return grant
+
     def revoke(self, *, user: str | None = None, token_id: str | None = None) -> None:
         """Revoke all grants that a user was given until now, or those of one token. May switch.
 
@@ -140,18 +160,7 @@ class Access(ABC):
         if given is not None:
             self._check_grant(given)
             return given
-        return self.require_subscribe(channels) if self._authorizer else _NOBODY
-
-    def _spend_ticket(self) -> Grant | None:
-        """Spend the ticket of the current request, if it came with one. Call it once the request is allowed to listen."""
-        redeemed = redemption.spend(self._tickets())
-        if redeemed is None:
-            return None
-        grant = g.simulcast_grant = redeemed.grant
-        if redeemed.is_back:
-            self.hub.control.displace(grant)
-            self.hub.read_on()
-        return grant
+        return self.require_subscribe(channels, spends_ticket=False) if self._authorizer else _NOBODY
 
     def _check_grant(self, grant: Grant) -> None:
         if grant.expires_at is not None and grant.expires_at <= time.time():

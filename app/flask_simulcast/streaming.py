@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Unpack
 
-from flask import Response, current_app, has_request_context, request
+from flask import Response, current_app, g, has_request_context, request
 from gevent.event import Event as Flag
 
 from . import cors
@@ -20,7 +20,7 @@ from .encoding.sse import SSE
 from .errors import NoRequestError
 from .grant import Grant
 from .listener import Listener
-from .transports import json_rows, preflight
+from .transports import json_rows, preflight, sse
 from .transports.app_json import default_of
 from .transports.client_watch import client_gone
 from .transports.preflight import ViewFunction
@@ -109,7 +109,9 @@ class Streaming(Access):
         hub = self.hub
         names, grant = self._admitted(channels, options)
         with closes_if_refused(ws):
-            subscription = Subscription(hub, ws, prepare(hub, request, encoding, names, grant, options), send)
+            subscription = Subscription(
+                hub, ws, prepare(hub, request, encoding, names, self._spent(grant), options), send
+            )
         with subscription as listener:
             yield listener
 
@@ -135,7 +137,7 @@ class Streaming(Access):
         names, grant = self._admitted(channels, options)
         if is_beside:
             options["view"] = OnlyThese(frozenset(names))
-        return Subscription(hub, ws, prepare(hub, request, MESSAGES, names, grant, options))
+        return Subscription(hub, ws, prepare(hub, request, MESSAGES, names, self._spent(grant), options))
 
     def check_capacity(self, grant: Grant) -> None:
         """Check that this worker has room for one more listener, before a WebSocket is opened.
@@ -194,9 +196,16 @@ class Streaming(Access):
 
     def _stream(self, encoding: Encoding, channels: str | Iterable[str], options: StreamOptions) -> Response:
         names, grant = self._admitted(channels, options)
+        if not sse.is_over(sse.resume_of(request)):
+            self.check_capacity(grant)  # first, so that a full worker does not cost the ticket
+            grant = self._spent(grant)
         return respond(self.hub, request, encoding, names, grant, options)
 
     def _admitted(self, channels: str | Iterable[str], options: StreamOptions) -> tuple[tuple[str, ...], Grant]:
         """Return the names of the channels, and the grant that allows its holder to listen to them."""
         names = checked_channels(channels, self.hub.settings.max_channels_per_listener)
         return names, self._grant_for(names, options.get("grant"))
+
+    def _spent(self, grant: Grant) -> Grant:
+        """Spend the ticket of the current request, if its grant is used; return the grant to go on with."""
+        return self.spend_ticket() if grant is g.get("simulcast_grant") else grant

@@ -56,7 +56,7 @@ class Subscribe(_OnChannel):
     verb = "subscribe"
 
     def require(self, path: Mapping[str, str]) -> Grant:
-        return simulcast.require_subscribe([self.channel(path)])
+        return simulcast.require_subscribe([self.channel(path)], spends_ticket=False)
 
 
 class Listen(Subscribe):

@@ -57,7 +57,8 @@ class Api:
         self, rule: str, *, before: Callable[..., object] | None = None, limits: Any = None, **said: Any
     ) -> Callable[[F], F]:
         """Attach the handler of a WebSocket, which speaks text. It gets the connection, the path and the query. The right, the
-        query and the capacity are checked before the handshake, when a refusal can still be answered as HTTP.
+        query and the capacity are checked before the handshake, when a refusal can still be answered as HTTP; then a ticket is
+        spent.
 
         Args:
             before: Called with the variables of the path, after the right.
@@ -72,6 +73,7 @@ class Api:
             if before is not None:
                 before(**path)
             simulcast.check_capacity(grant)
+            simulcast.spend_ticket()
 
         def attach(handler: F) -> F:
             @wraps(handler)

@@ -18,6 +18,7 @@ from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import call, token
 from tests.tools.serving import BEARER, BURST_SECONDS, KEY, ROOT, TICKETS_PER_SECOND, Server, serve, wait_until
+from tests.tools.ws_client import WSClient
 
 JWT_KEY = "j" * 32
 COOKIE = "session"
@@ -166,6 +167,36 @@ def test_a_ticket_is_not_spent_by_a_request_that_is_refused(server: Server) -> N
         assert server.request("GET", f"/api/v1/stream?{query}&ticket={ticket}".replace(" ", "%20"))[0] == status
     with SSEClient(server.port, f"/api/v1/stream?channel=chat.a&ticket={ticket}") as client:
         assert client.status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "refused"),
+    [
+        ("wukongs/nobody/stream?", (404, "no_such_wukong")),
+        ("chat/a/stream?user=alice&", (403, "other_user")),
+    ],
+)
+def test_a_ticket_is_not_spent_by_what_a_view_refuses(server: Server, query: str, refused: tuple[int, str]) -> None:
+    """security, "a ticket is spent by a 403 or 400", its siblings: the name of another user, a wukong that does not exist."""
+    rights = ["chat.*", "wukong:*"]
+    ticket = call(server, "POST", "/tickets", b"", token("bob", subscribe=rights), 201)["ticket"]
+    status, _, answer = server.request("GET", f"/api/v1/{query}ticket={ticket}")
+    assert (status, json.loads(answer)["error"]["code"]) == refused
+    with SSEClient(server.port, f"/api/v1/stream?channel=chat.a&ticket={ticket}") as client:
+        assert client.status == 200
+
+
+def test_a_ticket_is_not_spent_by_a_full_worker(tmp_path: Path) -> None:
+    with serve(tmp_path, broker_url="memory://", jwt_key=JWT_KEY, workers=1, max_listeners=1) as server:
+        ticket = call(server, "POST", "/tickets", b"", token("bob", subscribe=["a"]), 201)["ticket"]
+        path = f"/api/v1/stream?channel=a&ticket={ticket}"
+        with SSEClient(server.port, "/api/v1/stream?channel=a", headers=token("ann", subscribe=["a"])) as first:
+            first.until("connected")
+            assert server.request("GET", path)[0] == 503
+            with WSClient(server.port, path.replace("/api/v1/stream", "/ws")) as client:
+                assert client.status == 503
+        with SSEClient(server.port, path) as client:
+            assert client.status == 200
 
 
 def test_the_cookie_is_for_https_where_the_request_was(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class _ListenOnSocket(_Listen):
     """The same, checked before the handshake, when a refusal can be answered as HTTP."""
 
     def require(self, path: Mapping[str, str]) -> Grant:
-        return simulcast.require_subscribe(query.read(StreamQuery).names)
+        return simulcast.require_subscribe(query.read(StreamQuery).names, spends_ticket=False)
 
 
 def _user(given: str) -> str:
