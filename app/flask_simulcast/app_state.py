@@ -11,7 +11,7 @@ from .brokers import check_alone, connect
 from .errors import SettingError
 from .hub.hub import Hub
 from .metrics import Metrics
-from .settings import Settings
+from .settings import INSTEAD_OF_MEMORY, Settings
 from .transports.websocket import Connections
 
 #: The key of the state: ``app.extensions["simulcast"]``.
@@ -87,5 +87,5 @@ def _check_multiprocess(settings: Settings) -> None:
     if settings.has_memory_log and has_request_context() and request.environ.get("wsgi.multiprocess"):
         raise SettingError(
             "SIMULCAST_BROKER_URL=memory:// with several workers: each would have a log of its own, and a listener would miss "
-            "what the others publish. Use SIMULCAST_BROKER_URL=sqlite:///instance/simulcast.db, or one worker."
+            f"what the others publish. {INSTEAD_OF_MEMORY}"
         )

@@ -29,7 +29,7 @@ from .app_state import settings_of_this_process
 from .errors import SettingError
 from .hub.hub import drain_process
 from .keepalive import Keepalive, keepalive_for
-from .settings import Settings
+from .settings import INSTEAD_OF_MEMORY, Settings
 from .transports.websocket import drain_websockets
 
 _WATCH_SECONDS = 0.05
@@ -79,5 +79,5 @@ def _refuse_memory_of_many(worker: Any, settings: list[Settings]) -> None:
     if worker.cfg.workers > 1 and any(each.has_memory_log for each in settings):
         raise SettingError(
             f"SIMULCAST_BROKER_URL=memory:// with {worker.cfg.workers} workers: each would have a log of its own, and a "
-            "listener would miss what the others publish. Use SIMULCAST_BROKER_URL=sqlite:///simulcast.db, or one worker."
+            f"listener would miss what the others publish. {INSTEAD_OF_MEMORY}"
         )

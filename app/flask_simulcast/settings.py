@@ -21,6 +21,9 @@ _FEW_LISTENERS = 16
 _ORIGIN = re.compile(r"https?://[^/\s*?#@]+", re.ASCII)
 _MAX_HISTORY_SECONDS = 10 * 366 * 86400
 
+#: What to do where a log in memory can't be shared. The path begins in the app's instance folder, as that of the default does.
+INSTEAD_OF_MEMORY = "Use SIMULCAST_BROKER_URL=sqlite:///simulcast.db, or one worker."
+
 
 class Retention(NamedTuple):
     """How much of a channel is kept: its newest events, up to this number and up to this age. A new listener receives the

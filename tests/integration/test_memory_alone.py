@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.flask_simulcast.settings import INSTEAD_OF_MEMORY, Settings
 from tests.tools.clients import SSEClient
 from tests.tools.serving import Server, serve, wait_until
 
@@ -32,6 +33,8 @@ def test_memory_log_of_two_workers_is_refused_at_first_use_in_an_app_of_ones_own
         for method, path in (("POST", "/publish"), ("GET", "/stream"), ("POST", "/publish")):
             assert server.request(method, path)[0] == 500
         assert f"SettingError: SIMULCAST_BROKER_URL={REFUSAL}" in server.log
+        assert Settings().broker_url in INSTEAD_OF_MEMORY, "a relative path begins in the instance folder by itself"
+        assert INSTEAD_OF_MEMORY in server.log
 
 
 @pytest.mark.parametrize("name", WRAPPED)

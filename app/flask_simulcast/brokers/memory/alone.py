@@ -21,6 +21,7 @@ from socket import SO_ACCEPTCONN, SOL_SOCKET
 from gevent import monkey
 
 from ...errors import SettingError
+from ...settings import INSTEAD_OF_MEMORY
 
 _MARK = "simulcast-memory-log"
 # A worker that is told to stop (HUP, TERM) checks once a second, so its successor might start before it stops.
@@ -50,8 +51,7 @@ def check_alone() -> None:
             _take_mark_away()
             raise SettingError(
                 f"SIMULCAST_BROKER_URL=memory:// in worker {os.getpid()}, and worker {other} of the same server has its log in "
-                "memory already: a listener of one would miss what the other publishes. Use "
-                "SIMULCAST_BROKER_URL=sqlite:///instance/simulcast.db, or one worker."
+                f"memory already: a listener of one would miss what the other publishes. {INSTEAD_OF_MEMORY}"
             )
         time.sleep(_LOOK_SECONDS)
 

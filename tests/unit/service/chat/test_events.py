@@ -15,7 +15,7 @@ from app.flask_simulcast import Event, Grant, Position
 from app.web.errors import ApiError
 
 ANN = Person("ann", is_verified=True)
-SOMEBODY = Person("ann", is_verified=False)
+STRANGER = Person("ann", is_verified=False)
 
 
 @given(st.text(min_size=1, max_size=64), st.booleans(), st.text(min_size=1, max_size=64), st.booleans())
@@ -40,7 +40,7 @@ def test_a_right_to_speak_in_all_rooms_does_not_publish_to_their_channels(room: 
 def test_comings_and_goings_are_told_by_the_names_of_the_chat() -> None:
     position = Position(1, 2)
     channel = "presence:" + channel_of("lobby")
-    for type, renamed, person in (("join", "user-join", ANN), ("leave", "user-leave", SOMEBODY)):
+    for type, renamed, person in (("join", "user-join", ANN), ("leave", "user-leave", STRANGER)):
         fact = json.dumps({"member": person.member, "meta": {"secret": 1}, "time": 7})
         seen = told(Event(position, channel, type, fact))
         assert seen is not None
