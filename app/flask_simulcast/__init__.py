@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from . import cors, errors, metrics, rows, server_log, signals
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from . import cors, errors, metrics, rows, server_log
 from .encoding import Encoding
 from .encoding.ndjson import NDJSON
 from .encoding.websocket import text_frame
@@ -18,16 +21,19 @@ from .errors import (
     client_input,
 )
 from .event import Event, IdempotencyKey, Position
-from .extension import Simulcast
 from .grant import Grant
 from .hub.history import History
-from .listener import CloseReason, Listener
 from .presence import Member, Place
 from .publisher import Publisher
 from .settings import Settings
-from .transports.address import address_of
-from .transports.websocket import CloseCode, Connection, GuardedSock, Subscription
-from .transports.writer.writer import Writer, WriterEvent
+
+if TYPE_CHECKING:
+    from . import signals
+    from .extension import Simulcast
+    from .listener import CloseReason, Listener
+    from .transports.address import address_of
+    from .transports.websocket import CloseCode, Connection, GuardedSock, Subscription
+    from .transports.writer.writer import Writer, WriterEvent
 
 __version__ = "0.1.0"
 
@@ -70,3 +76,30 @@ __all__ = [
     "signals",
     "text_frame",
 ]
+
+# These need Flask, gevent or blinker, so each is imported at its first use: a program that only publishes starts without them.
+_LATER = {
+    "CloseCode": ".transports.websocket",
+    "CloseReason": ".listener",
+    "Connection": ".transports.websocket",
+    "GuardedSock": ".transports.websocket",
+    "Listener": ".listener",
+    "Simulcast": ".extension",
+    "Subscription": ".transports.websocket",
+    "Writer": ".transports.writer.writer",
+    "WriterEvent": ".transports.writer.writer",
+    "address_of": ".transports.address",
+    "signals": "",
+}
+
+if not TYPE_CHECKING:  # a type checker reads the imports above, and must not take any name for a real one
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = import_module(_LATER[name] or f".{name}", __name__)
+        globals()[name] = module if not _LATER[name] else getattr(module, name)
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LATER})

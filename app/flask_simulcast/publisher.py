@@ -6,7 +6,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .brokers import check_log, check_url, connect, located
 from .errors import (
@@ -33,11 +33,12 @@ from .event import (
     encode_data,
     fingerprint_of,
 )
-from .hub.hub import Hub
 from .metrics import Metrics
 from .rows import PREFIX, unknown
 from .settings import ROWS, Settings, misspelt
-from .transports.app_json import default_of
+
+if TYPE_CHECKING:
+    from .hub.hub import Hub
 
 _MAX_CHANNELS = 1000
 _FIELDS = frozenset({"channel", "channels", "data", "type", "idempotency_key"})
@@ -217,15 +218,23 @@ class Publisher(Publishing):
 
     @property
     def _default(self) -> Default:
-        return default_of()
+        return _written_by_flask
 
     @property
     def hub(self) -> Hub:
         """The hub of this process, made at its first use: open files must not cross a fork."""
+        from .hub.hub import Hub  # with gevent: a program that does not publish yet starts without it
+
         with self._mutex:
             if self._hub is None or self._hub.pid != os.getpid():
                 self._hub = Hub(connect(self._settings, create=self._create), self._settings, Metrics(), self)
             return self._hub
+
+
+def _written_by_flask(value: object) -> object:
+    from .transports.app_json import default_of  # with Flask: a program whose data is plain JSON never needs it
+
+    return default_of()(value)
 
 
 def _drafts(event: Mapping[str, Any], number: int, settings: Settings, default: Default) -> list[Draft]:
