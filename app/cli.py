@@ -1,4 +1,4 @@
-"""``flask --app wsgi simulcast …``: commands for an operator at a prompt."""
+"""``flask --app wsgi simulcast token``: the service's own command beside those of the extension."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup, ScriptInfo
+from flask.cli import ScriptInfo
 
 from .extensions import simulcast
 from .flask_simulcast import UnauthorizedError
 from .identity.tokens import mint
 
-_group = AppGroup("simulcast", help="Simulcast.")
-
 
 def init_app(app: Flask) -> None:
-    """Add the ``flask`` commands."""
-    app.cli.add_command(_group)
+    """Add the command to the extension's group."""
+    group = app.cli.commands["simulcast"]
+    assert isinstance(group, click.Group)
+    group.add_command(token)
 
 
 def is_command() -> bool:
@@ -28,7 +28,7 @@ def is_command() -> bool:
     return context is not None and context.find_object(ScriptInfo) is not None and context.info_name != "run"
 
 
-@_group.command("token")
+@click.command()
 @click.option(
     "--subscribe", multiple=True, metavar="PATTERN", help="May listen to these channels: chat.*  Repeat, or use commas."
 )
@@ -44,12 +44,12 @@ def token(
     config = current_app.config
     key = config["SIMULCAST_JWT_KEY"]
     if not key:
-        raise click.ClickException(
+        raise click.UsageError(
             "There is no key to sign with. Set SIMULCAST_JWT_KEY, the same as for the service: $(openssl rand -hex 32)"
         )
     longest = simulcast.settings.max_grant_seconds
     if ttl > longest:
-        raise click.ClickException(
+        raise click.UsageError(
             f"--ttl {ttl:g} is too long. Use at most {longest:g}, or raise SIMULCAST_MAX_GRANT_SECONDS."
         )
     try:
@@ -64,7 +64,7 @@ def token(
             issuer=config["SIMULCAST_JWT_ISSUER"],
         )
     except UnauthorizedError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.UsageError(str(error)) from None
     click.echo(text)
 
 
@@ -78,7 +78,7 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise click.ClickException(
+        raise click.UsageError(
             f'--meta {text[:64]!a} is no JSON object. Use for example --meta \'{{"name": "Alice"}}\'.'
         )
     return value

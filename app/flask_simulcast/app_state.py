@@ -34,7 +34,7 @@ class AppState:
         self.settings = settings
         self.metrics = Metrics()
         self.connections = Connections(settings, self.metrics)
-        self._create = create
+        self.create = create
         self._hub: Hub | None = None
         _states.add(self)
 
@@ -54,7 +54,7 @@ class AppState:
             check_alone(self.settings)
             hub = self._hub  # another request may have made one meanwhile
         if hub is None or hub.pid != os.getpid():
-            hub = self._hub = Hub(connect(self.settings, create=self._create), self.settings, self.metrics, app)
+            hub = self._hub = Hub(connect(self.settings, create=self.create), self.settings, self.metrics, app)
         return hub
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from .app_state import KEY, AppState, current_state
 from .brokers import check_url, located
 from .channel_names import checked_channel, checked_channels
+from .cli.group import Commands
 from .error_responses import as_response
 from .errors import NoSuchListenerError, SimulcastError
 from .event import Default, Draft, IdempotencyKey, check_key, check_publishable, check_type
@@ -66,7 +67,7 @@ class Simulcast(Publishing, Streaming):
     def init_app(self, app: Flask, *, own_settings: Collection[str] = (), create: bool = True) -> None:
         """Read and check the SIMULCAST_* settings. Later changes of ``app.config`` have no effect.
 
-        Opens nothing: each process opens the log at its first use. An unknown SIMULCAST_* key is named in a warning, with the
+        Opens nothing: each process opens the log at its first use. Adds the commands ``flask simulcast …``. An unknown SIMULCAST_* key is named in a warning, with the
         setting that is probably meant.
 
         Args:
@@ -88,6 +89,7 @@ class Simulcast(Publishing, Streaming):
         settings = located(Settings.from_config(app.config), app.instance_path)
         check_url(settings)
         app.extensions[KEY] = AppState(settings, create=create)
+        app.cli.add_command(Commands())
         app.register_error_handler(SimulcastError, self._as_response)
         app.register_error_handler(WebsocketMismatch, lambda error: self._as_response(mismatch(error)))
         if self._answers_preflights and settings.allowed_origins:

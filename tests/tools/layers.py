@@ -19,6 +19,7 @@ LAYERS = [
     {"redemption", "error_responses"},
     {"access"},
     {"streaming"},
+    {"cli"},
     {"extension"},
     {"gunicorn", "testing"},
     {"__init__"},
