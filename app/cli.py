@@ -10,7 +10,7 @@ from flask import Flask, current_app
 from flask.cli import ScriptInfo
 
 from .extensions import simulcast
-from .flask_simulcast import UnauthorizedError
+from .flask_simulcast import SettingError
 from .identity.tokens import mint
 
 
@@ -44,27 +44,24 @@ def token(
     config = current_app.config
     key = config["SIMULCAST_JWT_KEY"]
     if not key:
-        raise click.UsageError(
+        raise SettingError(
             "There is no key to sign with. Set SIMULCAST_JWT_KEY, the same as for the service: $(openssl rand -hex 32)"
         )
     longest = simulcast.settings.max_grant_seconds
     if ttl > longest:
-        raise click.UsageError(
-            f"--ttl {ttl:g} is too long. Use at most {longest:g}, or raise SIMULCAST_MAX_GRANT_SECONDS."
+        raise click.BadParameter(
+            f"{ttl:g} is too long. Use at most {longest:g}, or raise SIMULCAST_MAX_GRANT_SECONDS.", param_hint="--ttl"
         )
-    try:
-        text = mint(
-            key,
-            seconds=ttl,
-            user=user,
-            subscribe=_patterns(subscribe),
-            publish=_patterns(publish),
-            meta=_object(meta),
-            audience=config["SIMULCAST_JWT_AUDIENCE"] if audience is None else audience,
-            issuer=config["SIMULCAST_JWT_ISSUER"],
-        )
-    except UnauthorizedError as error:
-        raise click.UsageError(str(error)) from None
+    text = mint(
+        key,
+        seconds=ttl,
+        user=user,
+        subscribe=_patterns(subscribe),
+        publish=_patterns(publish),
+        meta=_object(meta),
+        audience=config["SIMULCAST_JWT_AUDIENCE"] if audience is None else audience,
+        issuer=config["SIMULCAST_JWT_ISSUER"],
+    )
     click.echo(text)
 
 
@@ -78,7 +75,7 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise click.UsageError(
-            f'--meta {text[:64]!a} is no JSON object. Use for example --meta \'{{"name": "Alice"}}\'.'
+        raise click.BadParameter(
+            f'{text[:64]!a} is no JSON object. Use for example --meta \'{{"name": "Alice"}}\'.', param_hint="--meta"
         )
     return value
