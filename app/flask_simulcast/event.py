@@ -16,19 +16,14 @@ In an encoding that can't name an event's channel otherwise, the id is the posit
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
-from .errors import ChannelNameError, EventDataError, EventTypeError, IdempotencyKeyError
-
-#: Converts a value that JSON can't hold into one that it can, or raises TypeError.
-Default = Callable[[Any], Any]
+from .data import encode_data, is_raw, is_unicode, text_of
+from .errors import ChannelNameError, EventTypeError, IdempotencyKeyError
 
 COUNTER_BITS = 20
 _COUNTER_MASK = (1 << COUNTER_BITS) - 1
@@ -137,7 +132,7 @@ class Event:
         position: Its position in the log.
         channel: Its channel.
         type: Event name for ``addEventListener``; ``message`` if the publisher gave none.
-        data: JSON text, encoded once, when the event was published.
+        data: JSON text, encoded once, when the event was published. Raw text is a JSON string in it.
     """
 
     __slots__ = ("_frames", "channel", "data", "position", "type")
@@ -153,6 +148,28 @@ class Event:
     def time_ms(self) -> int:
         """Unix time in ms at which it was stored."""
         return self.position.milliseconds
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it was published as raw text, for example as Markup, and not as JSON."""
+        return is_raw(self.data)
+
+    @property
+    def text(self) -> str:
+        """The data as a browser gets it: the raw text, or else the JSON text."""
+        return text_of(self.data)
+
+    def with_data(self, data: object, *, raw: bool = False) -> Event:
+        """Return this event with other data, for a view that narrows it or makes HTML of it.
+
+        Args:
+            data: Anything JSON can hold, or Markup.
+            raw: Whether the data is text that goes over the wire as it is, not as JSON.
+
+        Raises:
+            EventDataError: JSON can't hold it, or it is raw and not text.
+        """
+        return Event(self.position, self.channel, self.type, encode_data(data, raw=raw))
 
     def frame(self, encode: Callable[[Event], bytes]) -> bytes:
         """Return the event as bytes. The first call builds the frame; later calls share it."""
@@ -232,7 +249,7 @@ def check_key(key: object) -> IdempotencyKey:
         IdempotencyKeyError: It is not text of 1-128 characters.
     """
     own = key if isinstance(key, IdempotencyKey) else IdempotencyKey(key)  # type: ignore[arg-type]
-    if not isinstance(own.key, str) or not 1 <= len(own.key) <= MAX_KEY_CHARACTERS or not _is_unicode(own.key):
+    if not isinstance(own.key, str) or not 1 <= len(own.key) <= MAX_KEY_CHARACTERS or not is_unicode(own.key):
         raise IdempotencyKeyError(
             f"{_short(own.key)} is not an idempotency key. Use text of 1 to {MAX_KEY_CHARACTERS} characters."
         )
@@ -261,65 +278,8 @@ def check_user(user: object) -> str:
     return user
 
 
-def encode_data(data: object, default: Default | None = None) -> str:
-    """Turn data into JSON text. No other code encodes an event as JSON.
-
-    Bytes, at any depth, become ``{"data": "<base64>", "encoding": "base64"}``.
-
-    Args:
-        default: Converts a value that JSON can't hold into one that it can, or raises TypeError: an app's
-            ``app.json.default``. Not called for bytes.
-
-    Raises:
-        EventDataError: JSON can't hold it (NaN, a set, a cycle, nested too deep).
-    """
-    encode, encode_escaped = _encoders(default)
-    try:
-        text = encode(data)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise EventDataError(
-            f"The data can't be written as JSON: {error}. Use dicts, lists, text, bytes, finite numbers, booleans, null, and "
-            "what app.json can write."
-        ) from error
-    if not _is_unicode(text):
-        # Half a surrogate pair can't be UTF-8; as an escape it passes unchanged.
-        return encode_escaped(data)
-    return text
-
-
-@lru_cache(maxsize=8)
-def _encoders(default: Default | None) -> tuple[Callable[[object], str], Callable[[object], str]]:
-    """Make an app's encoders, once: json.dumps makes an encoder for each call, a third of what a small event costs here."""
-
-    def as_json(value: object) -> object:
-        if isinstance(value, bytes | bytearray | memoryview):
-            return {"data": base64.b64encode(value).decode(), "encoding": "base64"}
-        if default is not None:
-            return default(value)
-        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-
-    form: dict[str, Any] = {"allow_nan": False, "separators": (",", ":"), "default": as_json}
-    return json.JSONEncoder(ensure_ascii=False, **form).encode, json.JSONEncoder(**form).encode
-
-
-def byte_length(text: str) -> int:
-    """Return the length in UTF-8. Costs nothing for ASCII, and most JSON is ASCII."""
-    return len(text) if text.isascii() else len(text.encode())
-
-
 def _breaks_a_line(text: str) -> bool:
-    return "\n" in text or "\r" in text or "\0" in text or not _is_unicode(text)
-
-
-def _is_unicode(text: str) -> bool:
-    """Return False for text with half a surrogate pair, which UTF-8 can't carry."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return "\n" in text or "\r" in text or "\0" in text or not is_unicode(text)
 
 
 def _short(value: object) -> str:

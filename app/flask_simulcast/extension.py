@@ -14,9 +14,10 @@ from .app_state import KEY, AppState, current_state
 from .brokers import check_url, located
 from .channel_names import checked_channel, checked_channels
 from .cli.group import Commands
+from .data import Default
 from .error_responses import as_response
 from .errors import NoSuchListenerError, SimulcastError
-from .event import Default, Draft, IdempotencyKey, check_key, check_publishable, check_type
+from .event import Draft, IdempotencyKey, check_key, check_publishable, check_type
 from .hub.history import History
 from .hub.hub import Hub
 from .metrics import Metrics
@@ -111,6 +112,7 @@ class Simulcast(Publishing, Streaming):
         type: str = "message",
         idempotency_key: str | IdempotencyKey | None = None,
         session: Any = None,
+        raw: bool = False,
     ) -> None:
         """Publish right after the current database transaction commits; never if it is rolled back.
 
@@ -118,7 +120,7 @@ class Simulcast(Publishing, Streaming):
         SQLAlchemy.
 
         Args:
-            channel, type, idempotency_key: As in `publish`.
+            channel, type, idempotency_key, raw: As in `publish`.
             data: As in `publish`; or a function that returns it. It is called after the last flush, before the commit, when a
                 new row has its key and its defaults. If it raises, nothing is committed.
             session: A SQLAlchemy session. Defaults to Flask-SQLAlchemy's of the current app.
@@ -133,18 +135,18 @@ class Simulcast(Publishing, Streaming):
 
         def make_drafts() -> list[Draft]:
             found = data() if callable(data) else data
-            return checked_drafts((name,), found, type, idempotency_key, hub.settings, default)
+            return checked_drafts((name,), found, type, idempotency_key, hub.settings, default, raw)
 
         own = session_of_app(current_app) if session is None else session
         publish_on_commit(own, make_drafts, hub.publish, is_late=callable(data))
 
-    def check(self, channel: str, data: object, *, type: str = "message") -> None:
+    def check(self, channel: str, data: object, *, type: str = "message", raw: bool = False) -> None:
         """Check that `publish` would accept an event, for a caller that must do something else first. Stores nothing.
 
         Raises:
             InvalidEventError: As in `publish`.
         """
-        checked_drafts((check_publishable(channel),), data, type, None, self.settings, self._default)
+        checked_drafts((check_publishable(channel),), data, type, None, self.settings, self._default, raw)
 
     # Presence
 

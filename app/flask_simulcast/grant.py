@@ -20,7 +20,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .event import ALL, PRESENCE_PREFIX, RESERVED_PREFIXES, Default, check_user, encode_data
+from .data import Default, encode_data
+from .event import ALL, PRESENCE_PREFIX, RESERVED_PREFIXES, check_user
 
 _SUBJECT = "{sub}"
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .brokers import check_log, check_url, connect, located
+from .data import Default, byte_length, encode_data
 from .errors import (
     ChannelCountError,
     EventDataError,
@@ -21,16 +22,13 @@ from .event import (
     ALL,
     LISTENER_PREFIX,
     USER_PREFIX,
-    Default,
     Draft,
     Event,
     IdempotencyKey,
-    byte_length,
     check_key,
     check_publishable,
     check_type,
     check_user,
-    encode_data,
     fingerprint_of,
 )
 from .metrics import Metrics
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from .hub.hub import Hub
 
 _MAX_CHANNELS = 1000
-_FIELDS = frozenset({"channel", "channels", "data", "type", "idempotency_key"})
+_FIELDS = frozenset({"channel", "channels", "data", "type", "idempotency_key", "raw"})
 
 
 class Publishing(ABC):
@@ -61,7 +59,13 @@ class Publishing(ABC):
         """Converts values that JSON can't hold."""
 
     def publish(
-        self, channel: str, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
+        self,
+        channel: str,
+        data: object,
+        *,
+        type: str = "message",
+        idempotency_key: str | IdempotencyKey | None = None,
+        raw: bool = False,
     ) -> Event:
         """Append one event to a channel's history and hand it to every listener of the fleet.
 
@@ -71,10 +75,11 @@ class Publishing(ABC):
         Args:
             channel: 1-128 characters of ``A-Z a-z 0-9 . _ : -``. Case matters.
             data: Anything JSON can hold, bytes, and what ``app.json`` can write: dates, decimals, UUIDs, dataclasses.
-                Encoded here, once, for all transports.
+                Encoded here, once, for all transports. Markup (HTML that is escaped) goes to browsers as it is.
             type: Event name for ``addEventListener``. No CR, LF or NUL.
             idempotency_key: A second publish to this channel with the same key within 300 s is not stored again; with another
                 type or other data it is refused. Use an `IdempotencyKey` for a key that a client chose: it names the client.
+            raw: Whether ``data`` is text that goes to browsers as it is, not as JSON.
 
         Raises:
             InvalidEventError: Channel, type, data or key is invalid.
@@ -83,14 +88,14 @@ class Publishing(ABC):
             BrokerUnavailableError: Certainly not stored. Safe to try again.
             PublishUncertainError: Perhaps stored. Try again only with an idempotency key.
         """
-        return self._append((check_publishable(channel),), data, type, idempotency_key)[0]
+        return self._append((check_publishable(channel),), data, type, idempotency_key, raw)[0]
 
     def publish_many(self, events: Iterable[Mapping[str, Any]]) -> list[Event]:
         """Append several events, to any channels, in this order: all or none.
 
         Args:
-            events: Mappings with ``channel``, ``data`` and optionally ``type`` and ``idempotency_key``. Use ``channels``, a
-                list of names, instead of ``channel`` to append the event to each of them.
+            events: Mappings with ``channel``, ``data`` and optionally ``type``, ``idempotency_key`` and ``raw``. Use
+                ``channels``, a list of names, instead of ``channel`` to append the event to each of them.
 
         Raises:
             InvalidEventError: One of the events is invalid; the message says which. None is stored.
@@ -110,28 +115,46 @@ class Publishing(ABC):
         *,
         type: str = "message",
         idempotency_key: str | IdempotencyKey | None = None,
+        raw: bool = False,
     ) -> list[Event]:
         """Append the same event to several channels, to all or none. Return one event for each, in the order of the names."""
-        return self._append(_publishable(channels), data, type, idempotency_key)
+        return self._append(_publishable(channels), data, type, idempotency_key, raw)
 
     def broadcast(
-        self, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
+        self,
+        data: object,
+        *,
+        type: str = "message",
+        idempotency_key: str | IdempotencyKey | None = None,
+        raw: bool = False,
     ) -> Event:
         """Append an event for every listener of the fleet, whatever channels it listens to."""
-        return self._append((ALL,), data, type, idempotency_key)[0]
+        return self._append((ALL,), data, type, idempotency_key, raw)[0]
 
     def publish_to_user(
-        self, user: str, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
+        self,
+        user: str,
+        data: object,
+        *,
+        type: str = "message",
+        idempotency_key: str | IdempotencyKey | None = None,
+        raw: bool = False,
     ) -> Event:
         """Append an event for all listeners of one user, including those that reconnect later.
 
         Args:
             user: As in `Grant`. The user does not have to be connected.
         """
-        return self._append((USER_PREFIX + check_user(user),), data, type, idempotency_key)[0]
+        return self._append((USER_PREFIX + check_user(user),), data, type, idempotency_key, raw)[0]
 
     def publish_to_listener(
-        self, listener: str, data: object, *, type: str = "message", idempotency_key: str | IdempotencyKey | None = None
+        self,
+        listener: str,
+        data: object,
+        *,
+        type: str = "message",
+        idempotency_key: str | IdempotencyKey | None = None,
+        raw: bool = False,
     ) -> Event:
         """Append an event for one connection, in any worker.
 
@@ -143,13 +166,13 @@ class Publishing(ABC):
         """
         if self.hub.find_place(listener) is None:
             raise NoSuchListenerError(f"No listener is connected as {listener[:64]!a}. Perhaps it has left already.")
-        return self._append((LISTENER_PREFIX + listener,), data, type, idempotency_key)[0]
+        return self._append((LISTENER_PREFIX + listener,), data, type, idempotency_key, raw)[0]
 
     def _append(
-        self, channels: Sequence[str], data: object, type: str, key: str | IdempotencyKey | None
+        self, channels: Sequence[str], data: object, type: str, key: str | IdempotencyKey | None, raw: bool
     ) -> list[Event]:
         hub = self.hub
-        return hub.publish(checked_drafts(channels, data, type, key, hub.settings, self._default))
+        return hub.publish(checked_drafts(channels, data, type, key, hub.settings, self._default, raw))
 
 
 class Publisher(Publishing):
@@ -250,8 +273,8 @@ def _drafts(event: Mapping[str, Any], number: int, settings: Settings, default: 
             raise EventDataError("The event has no data. Give it data, None for null.")
         channels = event.get("channels")
         names = (check_publishable(event.get("channel")),) if channels is None else _publishable(channels)
-        key = event.get("idempotency_key")
-        return checked_drafts(names, event["data"], event.get("type", "message"), key, settings, default)
+        key, raw = event.get("idempotency_key"), event.get("raw", False)
+        return checked_drafts(names, event["data"], event.get("type", "message"), key, settings, default, raw)
     except SimulcastError as error:
         error.args = (f"Event {number}: {error}",) if number else error.args
         raise
@@ -266,14 +289,20 @@ def _publishable(channels: object) -> tuple[str, ...]:
 
 
 def checked_drafts(
-    channels: Sequence[str], data: object, type: str, key: object, settings: Settings, default: Default
+    channels: Sequence[str],
+    data: object,
+    type: str,
+    key: object,
+    settings: Settings,
+    default: Default,
+    raw: bool = False,
 ) -> list[Draft]:
     """Check and encode one event for channels that are checked already.
 
     Raises:
         InvalidEventError: Type, data or key is invalid.
     """
-    type, text = check_type(type), encode_data(data, default)
+    type, text = check_type(type), encode_data(data, default, raw=raw)
     size = byte_length(text)
     if size > settings.max_event_bytes:
         raise EventTooLargeError(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from .brokers.base import Broker
-from .event import Default
+from .data import Default
 from .grant import Grant
 
 MAX_SECONDS = 60

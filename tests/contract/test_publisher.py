@@ -9,11 +9,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from markupsafe import Markup
 
 from app.flask_simulcast import BrokerUnavailableError, IdempotencyKey, Position, Publisher, SettingError
 from app.flask_simulcast.brokers.base import Clock
 from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
-from app.flask_simulcast.errors import ChannelCountError, IdempotencyConflictError, NoSuchListenerError
+from app.flask_simulcast.data import is_raw, text_of
+from app.flask_simulcast.errors import ChannelCountError, EventDataError, IdempotencyConflictError, NoSuchListenerError
 from app.flask_simulcast.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -50,6 +52,28 @@ def test_every_verb_reaches_its_channel(url: str) -> None:
     assert stored(url, "a", "b", "c", "all", "user:ann@example.org") == [
         ("a", "1"), ("a", "2"), ("b", "3"), ("c", "3"), ("b", "4"), ("c", "4"), ("all", "5"), ("user:ann@example.org", "6"),
     ]  # fmt: skip
+
+
+def test_every_verb_can_send_text_as_it_is(url: str) -> None:
+    """Markup or ``raw``: other text is a JSON string as ever, also where it is the same text."""
+    with Publisher.from_url(url) as publisher:
+        publisher.publish("a", Markup("<b>1"))
+        publisher.publish("a", "<b>2", raw=True)
+        publisher.publish_many([{"channel": "a", "data": Markup("<b>3")}, {"channel": "a", "data": "4", "raw": True}])
+        publisher.publish_to_channels(["a"], "5", raw=True)
+        publisher.broadcast("6", raw=True)
+        publisher.publish_to_user("ann", "7", raw=True)
+        publisher.publish("a", "<b>8")
+        publisher.publish("a", "9", raw=True, idempotency_key="k")
+        with pytest.raises(IdempotencyConflictError):
+            publisher.publish("a", "9", idempotency_key="k")
+        with pytest.raises(EventDataError, match="Event 1: Raw data of the type dict"):
+            publisher.publish_many([{"channel": "a", "data": 1}, {"channel": "a", "data": {}, "raw": True}])
+    raw = [(channel, text_of(data)) for channel, data in stored(url, "a", "all", "user:ann") if is_raw(data)]
+    assert raw == [
+        ("a", "<b>1"), ("a", "<b>2"), ("a", "<b>3"), ("a", "4"), ("a", "5"), ("all", "6"), ("user:ann", "7"), ("a", "9"),
+    ]  # fmt: skip
+    assert [data for _, data in stored(url, "a") if not is_raw(data)] == ['"<b>8"']
 
 
 def test_several_channels_are_stored_in_all_or_none(url: str) -> None:

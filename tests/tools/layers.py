@@ -8,7 +8,7 @@ EXTENSION = ROOT / "app" / "flask_simulcast"
 
 # From the ground up. A module may import those of lower layers and, where it is a package, its own parts.
 LAYERS = [
-    {"event", "settings", "rows", "errors", "loop", "url", "server_log", "keepalive"},
+    {"event", "data", "settings", "rows", "errors", "loop", "url", "server_log", "keepalive"},
     {"encoding", "grant", "presence", "cors"},
     {"listen_request", "listener", "audience", "signals"},
     {"brokers"},

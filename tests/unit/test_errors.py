@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from markupsafe import Markup
 
 from app.flask_simulcast import Grant, Simulcast, client_input
-from app.flask_simulcast.event import encode_data
+from app.flask_simulcast.data import encode_data
 from app.flask_simulcast.testing import read_sse
 
 simulcast = Simulcast()

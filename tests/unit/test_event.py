@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
-from app.flask_simulcast.errors import ChannelNameError, EventDataError, EventTypeError, IdempotencyKeyError
+from app.flask_simulcast.errors import ChannelNameError, EventTypeError, IdempotencyKeyError
 from app.flask_simulcast.event import (
     Event,
     IdempotencyKey,
     Position,
-    byte_length,
     check_channel,
     check_key,
     check_publishable,
     check_type,
-    encode_data,
     fingerprint_of,
     first_key_of,
     next_key,
@@ -103,45 +100,6 @@ def test_texts_that_differ_have_another_fingerprint(one: list[str], other: list[
     assert (fingerprint_of(*one) == fingerprint_of(*other)) == (one == other)
 
 
-@pytest.mark.parametrize(
-    "data", [b"\x00\xff", bytearray(b"\x00\xff"), memoryview(b"\x00\xff")], ids=lambda data: type(data).__name__
-)
-def test_bytes_are_sent_as_base64_and_say_so(data: object) -> None:
-    assert json.loads(encode_data(data)) == {"data": "AP8=", "encoding": "base64"}
-    assert json.loads(encode_data({"deep": [data]})) == {"deep": [{"data": "AP8=", "encoding": "base64"}]}
-
-
-@pytest.mark.parametrize(
-    "data",
-    [{1, 2}, float("nan"), float("inf"), object(), {(1, 2): 3}],
-    ids=lambda value: type(value).__name__,
-)
-def test_data_that_json_can_not_hold_is_refused(data: object) -> None:
-    with pytest.raises(EventDataError, match="can't be written as JSON"):
-        encode_data(data)
-
-
-def test_data_that_is_nested_too_deep_or_holds_itself_is_refused() -> None:
-    deep: list[object] = []
-    for _ in range(100_000):
-        deep = [deep]
-    circle: list[object] = []
-    circle.append(circle)
-    for data in (deep, circle):
-        with pytest.raises(EventDataError):
-            encode_data(data)
-    while deep:  # by hand: dropping it at once would recurse as deep
-        (deep,) = deep  # type: ignore[assignment]
-
-
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=())),
-                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10))  # fmt: skip
-def test_data_is_json_in_utf8_whatever_text_is_in_it(data: object) -> None:
-    text = encode_data(data)
-    assert json.loads(text.encode()) == data
-    assert byte_length(text) == len(text.encode())
-
-
 def test_a_frame_is_made_once_for_each_encoding() -> None:
     calls = []
     event = Event(Position(1, 2), "c", "message", "1")
@@ -153,3 +111,18 @@ def test_a_frame_is_made_once_for_each_encoding() -> None:
     assert event.frame(encode) is event.frame(encode)
     assert len(calls) == 1
     assert event.frame(lambda _: b"other") == b"other"
+
+
+def test_a_view_gives_an_event_other_data_and_the_rest_stays() -> None:
+    event = Event(Position(1, 2), "c", "created", '{"id":7,"price":3}')
+    narrowed = event.with_data({"id": 7})
+    assert (narrowed.position, narrowed.channel, narrowed.type, narrowed.data) == (
+        Position(1, 2),
+        "c",
+        "created",
+        '{"id":7}',
+    )
+    as_html = event.with_data(Markup("<li>7"))
+    assert (as_html.is_raw, as_html.text, as_html.type) == (True, "<li>7", "created")
+    assert (event.is_raw, event.text) == (False, event.data)
+    assert event.with_data("7", raw=True).text == "7"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from flask import Flask, Response
+from markupsafe import Markup
 
-from app.flask_simulcast import SettingError, Simulcast
+from app.flask_simulcast import Event, SettingError, Simulcast
 from app.flask_simulcast.errors import (
     ChannelCountError,
     ChannelNameError,
@@ -16,7 +18,7 @@ from app.flask_simulcast.errors import (
     NotPatchedError,
 )
 from app.flask_simulcast.hub import hub as hub_module
-from app.flask_simulcast.testing import read_sse
+from app.flask_simulcast.testing import SSEEvent, read_sse
 
 simulcast = Simulcast()
 
@@ -33,6 +35,18 @@ def app() -> object:
     app = make_app()
     yield app
     simulcast.close(app)
+
+
+def chunks(response: Response, count: int = 2) -> list[bytes]:
+    """What a new stream has at once: its first words with its snapshot, and its history."""
+    body = iter(response.response)
+    found = [next(body) for _ in range(count)]
+    body.close()  # type: ignore[attr-defined]
+    return found  # type: ignore[return-value]
+
+
+def heard(response: Response, count: int = 2) -> list[SSEEvent]:
+    return [event for event in read_sse(chunks(response, count)) if event.type != "connected"]
 
 
 def test_apps_have_nothing_in_common() -> None:
@@ -114,6 +128,31 @@ def test_a_stream_with_a_snapshot_goes_on_after_it(app: Flask) -> None:
             ("message", '"while it was read"'),
         ]
         body.close()  # type: ignore[attr-defined]
+
+
+def test_html_reaches_each_stream_and_history_as_it_was_published(app: Flask) -> None:
+    """A raw event looks the same live, after a resume, in a snapshot, and through a view."""
+    rows = Markup("<ul>\n<li>milk</li>\n</ul>")
+
+    def as_html(event: Event) -> Event:
+        return event if event.is_raw else event.with_data(Markup("<i>{}</i>").format(json.loads(event.data)))
+
+    with app.app_context():
+        before = str(simulcast.publish("a", 0).position)
+        simulcast.publish("a", rows)
+        simulcast.publish("a", "<li>", type="item")
+    with app.test_request_context(headers={"Last-Event-ID": before}):
+        assert [event.data for event in heard(simulcast.sse("a"))] == [rows, '"<li>"']
+        assert [event.data for event in heard(simulcast.sse("a", view=as_html))] == [rows, "<i>&lt;li&gt;</i>"]
+        lines = [json.loads(line) for line in b"".join(chunks(simulcast.ndjson("a"))).splitlines()]
+        assert [(line["data"], line.get("raw")) for line in lines[1:]] == [(rows, True), ("<li>", None)]
+        page = simulcast.history("a", after=before)
+        assert [(event.is_raw, event.text) for event in page.events] == [(True, rows), (False, '"<li>"')]
+    with app.test_request_context():
+        assert [event.data for event in heard(simulcast.sse("a", snapshot=lambda: rows), 1)] == [rows]
+        simulcast.check("a", "<b>", raw=True)
+        with pytest.raises(InvalidEventError):
+            simulcast.check("a", {}, raw=True)
 
 
 def test_one_who_can_resume_needs_no_snapshot(app: Flask) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from markupsafe import Markup
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
 
 from app.flask_simulcast import BrokerUnavailableError, Event, Simulcast
+from app.flask_simulcast.data import text_of
 from app.flask_simulcast.errors import EventDataError, EventTypeError
 from app.flask_simulcast.event import Position
 
@@ -53,6 +55,14 @@ def test_it_goes_out_with_the_commit_and_not_before(session: Any) -> None:
     assert published() == ["1", "2"]
     session.commit()
     assert published() == ["1", "2"]
+
+
+def test_text_goes_out_as_it_is_if_it_is_markup_or_raw(session: Any) -> None:
+    simulcast.publish_on_commit("c", Markup("<b>1"))
+    simulcast.publish_on_commit("c", lambda: Markup("<b>2"))
+    simulcast.publish_on_commit("c", lambda: "3", raw=True)
+    session.commit()
+    assert [text_of(data) for data in published()] == ["<b>1", "<b>2", "3"]
 
 
 def test_a_rollback_forgets_it(session: Any) -> None:

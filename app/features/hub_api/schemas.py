@@ -63,6 +63,7 @@ Position = Annotated[
 ]
 TimeMs = Annotated[int, Meta(description="Unix time in ms.")]
 Data = Annotated[Any, Meta(description="Any JSON.")]
+IsRaw = Annotated[bool, Meta(description="True if `data` is text that browsers get as it is, HTML for example.")]
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Maximum number of items.")]
 
 
@@ -188,6 +189,7 @@ class HistoryEvent(Struct):
     type: str
     time: TimeMs
     data: Raw
+    raw: IsRaw | UnsetType = UNSET
 
 
 class Gap(Struct, rename={"from_": "from"}):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TypeVar
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from ...extensions import simulcast
 from ...flask_simulcast import Event, Grant, History
@@ -31,7 +31,9 @@ def history_page(history: History) -> schemas.HistoryPage:
     gap = history.gap
     return schemas.HistoryPage(
         events=[
-            schemas.HistoryEvent(str(event.position), event.channel, event.type, event.time_ms, Raw(event.data))
+            schemas.HistoryEvent(
+                str(event.position), event.channel, event.type, event.time_ms, Raw(event.data), event.is_raw or UNSET
+            )
             for event in history.events
         ],
         gap=None if gap is None else schemas.Gap(gap["reason"], list(gap["channels"]), gap["from"], gap["to"]),

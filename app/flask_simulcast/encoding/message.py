@@ -1,12 +1,14 @@
 """Encode each event as one WebSocket text message: a JSON object whose ``type`` names the kind of message.
 
-The event's own type is in ``event``, so that the two can't be confused.
+The event's own type is in ``event``, so that the two can't be confused. The ``data`` of a raw event is a string, and
+``"raw":true`` follows it.
 """
 
 from __future__ import annotations
 
 import json
 
+from ..data import data_members
 from ..event import Event
 from . import Encoding
 from .websocket import PING, frame, text_frame
@@ -20,7 +22,7 @@ def encode(event: Event) -> bytes:
     return text_frame(
         (
             f'{{"type":"event","channel":{_quote(event.channel)},"event":{_quote(event.type)},'
-            f'"id":"{event.position}","time":{event.time_ms},"data":{event.data}}}'
+            f'"id":"{event.position}","time":{event.time_ms},{data_members(event.data)}}}'
         ).encode()
     )
 
@@ -39,7 +41,7 @@ def encode_notice(type: str, data: str, id: str) -> bytes:
     if type == "gap":
         return text_frame(f'{{"type":"gap",{data[1:]}'.encode())
     field = f'"id":{_quote(id)},' if id else ""
-    return text_frame(f'{{"type":"event","event":{_quote(type)},{field}"data":{data}}}'.encode())
+    return text_frame(f'{{"type":"event","event":{_quote(type)},{field}{data_members(data)}}}'.encode())
 
 
 def encode_comment() -> bytes:

@@ -1,5 +1,7 @@
 """Encode each event as one line of JSON: ``{"id", "channel", "type", "time", "data"}``. For programs, not for browsers.
 
+The ``data`` of a raw event is a string, and ``"raw":true`` follows it.
+
 Source: the NDJSON note, version 1. The media type is not registered, but clients use it.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import json
 
+from ..data import data_members
 from ..event import Event
 from . import Encoding
 
@@ -17,14 +20,14 @@ def encode(event: Event) -> bytes:
     """Turn an event into one line. ``data`` is JSON already and is put in as it is."""
     return (
         f'{{"id":"{event.position}","channel":{_quote(event.channel)},"type":{_quote(event.type)},'
-        f'"time":{event.time_ms},"data":{_one_line(event.data)}}}\n'
+        f'"time":{event.time_ms},{_one_line(data_members(event.data))}}}\n'
     ).encode()
 
 
 def encode_notice(type: str, data: str, id: str) -> bytes:
     """Turn a message of the hub into one line; an empty id is left out."""
     field = f'"id":{_quote(id)},' if id else ""
-    return f'{{{field}"type":{_quote(type)},"data":{_one_line(data)}}}\n'.encode()
+    return f'{{{field}"type":{_quote(type)},{_one_line(data_members(data))}}}\n'.encode()
 
 
 def encode_comment() -> bytes:

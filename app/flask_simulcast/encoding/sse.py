@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from ..data import text_of
 from ..event import ALL, LISTENER_PREFIX, USER_PREFIX, Event, label_of
 from . import Encoding
 
@@ -23,14 +24,14 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 def encode(event: Event) -> bytes:
     """Turn an event into one frame, for a stream of one channel. Every line of ``data`` gets its own ``data:`` field, so no text
-    inside an event can start a new field or end the event.
+    inside an event can start a new field or end the event. A browser joins the lines with LF, whatever ended them.
 
     The id is the position. An event of ``all``, a user or a listener reaches streams of any channel, so its channel follows the
     position in the id.
     """
     channel = event.channel
     is_foreign = channel == ALL or channel.startswith(_TO_ANY_STREAM)
-    return encode_named(event) if is_foreign else _block(event.type, event.data, f"id: {event.position!s}\n")
+    return encode_named(event) if is_foreign else _block(event.type, event.text, f"id: {event.position!s}\n")
 
 
 def encode_named(event: Event) -> bytes:
@@ -38,7 +39,12 @@ def encode_named(event: Event) -> bytes:
     that every client shows."""
     channel = label_of(event.channel)
     _check_line(channel)  # a view might have made the event
-    return _block(event.type, event.data, f"id: {event.position!s}/{channel}\n")
+    return _block(event.type, event.text, f"id: {event.position!s}/{channel}\n")
+
+
+def encode_notice(type: str, data: str, id: str) -> bytes:
+    """Turn a message of the hub, for example a snapshot, into one block."""
+    return encode_fields(type, text_of(data), id)
 
 
 def encode_fields(type: str, data: str, id: str) -> bytes:
@@ -88,7 +94,7 @@ _FOR_SEVERAL = Encoding(
     name="sse",
     content_type="text/event-stream; charset=utf-8",
     event=encode_named,
-    notice=encode_fields,
+    notice=encode_notice,
     comment=encode_comment,
     retry=encode_retry,
 )

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ..brokers.base import Page
-from ..event import Event, Position, byte_length
+from ..data import byte_length
+from ..event import Event, Position
 
 _EVENT_BYTES = 200  # memory of an event besides its data
 

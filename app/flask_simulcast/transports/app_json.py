@@ -8,7 +8,7 @@ from functools import lru_cache
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider, JSONProvider
 
-from ..event import Default
+from ..data import Default
 
 
 def default_of(app: Flask | None = None) -> Default:

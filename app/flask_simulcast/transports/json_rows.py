@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from inspect import GEN_CREATED, getgeneratorstate
 
+from ..data import Default
 from ..errors import EventDataError
-from ..event import Default
 from ..loop import is_patched, let_others_in
 
 # 3.5 to 12 times as many rows per second as with a write for each row (measured).

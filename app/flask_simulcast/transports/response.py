@@ -8,11 +8,12 @@ from typing import Any, TypedDict
 from flask import Request, Response, current_app
 
 from .. import cors
+from ..data import encode_data
 from ..encoding import Encoding
 from ..encoding.ndjson import NDJSON
 from ..encoding.sse import SSE
 from ..errors import BrokerError, ListenError
-from ..event import Position, View, check_type, encode_data
+from ..event import Position, View, check_type
 from ..grant import Grant, matches_any
 from ..hub.hub import Hub
 from ..listen_request import ListenRequest

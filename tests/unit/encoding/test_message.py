@@ -11,8 +11,9 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import Ping, TextMessage
 
+from app.flask_simulcast.data import encode_data
 from app.flask_simulcast.encoding import message
-from app.flask_simulcast.event import Event, Position, encode_data
+from app.flask_simulcast.event import Event, Position
 
 POSITION = Position(5 << 20 | 3, 0x9F3A2C1B)
 JSON = st.recursive(
@@ -52,6 +53,15 @@ def test_frames_in_a_row_are_read_as_they_were_written(events: list[tuple[str, A
     written = b"".join(message.encode(Event(POSITION, "a", type, encode_data(data))) for type, data in events)
     found = read(written)
     assert [(one["type"], one["event"], one["data"]) for one in found] == [("event", *each) for each in events]
+
+
+@given(st.text())
+def test_raw_text_is_a_string_that_says_so(text: str) -> None:
+    data = encode_data(text, raw=True)
+    [event, snapshot] = read(
+        message.encode(Event(POSITION, "a", "t", data)) + message.encode_notice("snapshot", data, "7")
+    )
+    assert (event["data"], event["raw"], snapshot["data"], snapshot["raw"]) == (text, True, text, True)
 
 
 def test_an_event_of_any_size_is_one_frame() -> None:

@@ -11,6 +11,7 @@ import sseclient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.flask_simulcast.data import encode_data
 from app.flask_simulcast.encoding import ndjson, sse
 from app.flask_simulcast.event import Event, Position
 from app.flask_simulcast.testing import SSEReader, read_sse
@@ -77,6 +78,17 @@ def test_any_user_s_name_in_an_id_fits_a_header_and_is_read_back(user: str) -> N
     assert Position.parse(ours.id) == POSITION
 
 
+RAW = "<ul>\r\n<li>\rmilk\n</ul>\n\0 \u2028"
+
+
+def test_raw_text_has_a_data_line_for_each_of_its_lines() -> None:
+    frame = b"id: 5-3-9f3a2c1b\ndata: <ul>\ndata: <li>\ndata: milk\ndata: </ul>\ndata: \0 \xe2\x80\xa8\n\n"
+    raw = event(encode_data(RAW, raw=True))
+    assert sse.encode(raw) == frame
+    assert sse.encode_named(raw) == frame.replace(b"2c1b", b"2c1b/c")
+    assert sse.SSE.notice("message", raw.data, str(POSITION)) == frame
+
+
 @pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\0b", "\n"])
 def test_a_field_that_could_forge_another_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match="CR, LF or NUL"):
@@ -94,6 +106,13 @@ def test_notices_comments_and_retry() -> None:
 def lines_of(text: str) -> str:
     """What a reader makes of line ends in the data."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@given(st.lists(TEXT, min_size=1, max_size=6))
+def test_raw_text_that_looks_like_fields_stays_within_its_event(texts: list[str]) -> None:
+    forged = [f"{text}\n\nevent: evil\r\rid: 9" for text in texts]
+    read = read_sse(b"".join(sse.encode(event(encode_data(text, raw=True))) for text in forged))
+    assert read == [("message", lines_of(text), str(POSITION)) for text in forged]
 
 
 @given(st.lists(st.tuples(TYPES, TEXT), min_size=1, max_size=6), st.data())

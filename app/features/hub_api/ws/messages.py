@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ....web.conversation import Error, Message, Reply
 from ....web.farewell import Closing
-from ..schemas import Channel, HistoryPage, ListenerId, MembersPage, Position, Published, TimeMs
+from ..schemas import Channel, HistoryPage, IsRaw, ListenerId, MembersPage, Position, Published, TimeMs
 from ..schemas import Gap as GapFields
 
 # Results
@@ -74,6 +74,7 @@ class Event(Message, tag="event"):
     id: Annotated[Position, Meta(description="Position from which to resume after it.")]
     time: TimeMs
     data: Raw
+    raw: IsRaw | UnsetType = UNSET
 
 
 class Gap(GapFields, Message, tag="gap"):

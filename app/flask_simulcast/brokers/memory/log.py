@@ -9,8 +9,9 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from itertools import islice
 
+from ...data import byte_length
 from ...errors import IdempotencyConflictError
-from ...event import Draft, Event, Position, byte_length, first_key_of, next_key
+from ...event import Draft, Event, Position, first_key_of, next_key
 from ...settings import Settings
 from ..base import (
     IDEMPOTENCY_SECONDS,

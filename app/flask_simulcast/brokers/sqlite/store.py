@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from operator import itemgetter
 
+from ...data import byte_length
 from ...errors import IdempotencyConflictError
-from ...event import Draft, Event, Position, byte_length, next_key
+from ...event import Draft, Event, Position, next_key
 from ..base import Batch, Page, Verdict, common_mark_of, is_other, judge
 from .agreements import Agreements
 from .register import Register

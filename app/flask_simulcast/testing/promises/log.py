@@ -78,6 +78,7 @@ class LogPromises(BrokerCase):
     def test_data_comes_back_as_it_was(self) -> None:
         broker = self.open()
         texts = ['"\u2028 \u0085 \u00e9 \u4e2d \U0001f600"', '"\\u0000 \\ud800"', '"\'; DROP TABLE events; --"', "1.50"]
+        texts += [' "raw \\u0000 \\r\\n"']  # see `data`: the space tells raw text apart
         texts += ['"' + "\u4e2d" * 20_000 + '"', '{"a":"\\"\\\\"}']
         for copies in (1, 50):  # a broker might store small and large batches in different ways
             start = broker.head()

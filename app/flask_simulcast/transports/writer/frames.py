@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...data import Default, encode_data, text_of
 from ...encoding.sse import encode_fields
 from ...errors import EventDataError, EventTypeError, InvalidEventError, SimulcastError
-from ...event import Default, encode_data
 
 DONE = "[DONE]"
 _INTERNAL = "internal"
@@ -16,7 +16,7 @@ class WriterEvent(NamedTuple):
     """One event that a view writes itself. It has no channel and no position: it goes to this client only and is not stored.
 
     Attributes:
-        data: Anything JSON can hold.
+        data: Anything JSON can hold, or Markup.
         name: Event name for ``addEventListener``. If empty, a client assumes ``message``.
         id: Event id, which the client sends back as ``Last-Event-ID``. If empty, the event has none.
     """
@@ -27,7 +27,7 @@ class WriterEvent(NamedTuple):
 
 
 def event_frame(event: WriterEvent, default: Default | None = None) -> bytes:
-    """Encode an event as ``id``, ``event`` and ``data`` as JSON.
+    """Encode an event as ``id``, ``event`` and ``data`` as JSON; Markup as it is.
 
     Args:
         default: Encodes values that JSON can't hold; see `encode_data`.
@@ -36,7 +36,7 @@ def event_frame(event: WriterEvent, default: Default | None = None) -> bytes:
         EventDataError: JSON can't hold the data.
         EventTypeError, InvalidEventError: CR, LF or NUL in the name or the id.
     """
-    return raw_frame(encode_data(event.data, default), event.name, event.id)
+    return raw_frame(text_of(encode_data(event.data, default)), event.name, event.id)
 
 
 def raw_frame(text: str, name: str = "", id: str = "") -> bytes:

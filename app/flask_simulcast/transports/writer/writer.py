@@ -25,6 +25,7 @@ from typing import Any
 from flask import Response, has_request_context, request
 from gevent.lock import BoundedSemaphore
 
+from ...data import Default
 from ...encoding.sse import SSE
 from ...errors import (
     ListenerGoneError,
@@ -34,7 +35,6 @@ from ...errors import (
     StreamingNotSupportedError,
     WriterError,
 )
-from ...event import Default
 from ...loop import is_patched
 from ...metrics import Metrics
 from ...settings import Settings
@@ -147,7 +147,7 @@ class Writer:
     # One event
 
     def write_event(self, data: object) -> None:
-        """Send data as JSON: ``data: {"token":"hi"}``. Text comes in quotes: ``data: "hi"``.
+        """Send data as JSON: ``data: {"token":"hi"}``. Text comes in quotes: ``data: "hi"``. Markup comes as it is.
 
         Raises:
             ListenerGoneError: The client left. All methods that write raise this.

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from app.features.hub_api import schemas
 from app.features.hub_api.reading import Bounds, as_mapping, read_draft, read_events
+from app.flask_simulcast.data import encode_data
 from app.flask_simulcast.errors import InvalidEventError
-from app.flask_simulcast.event import IdempotencyKey, check_channel, check_key, check_type, check_user, encode_data
+from app.flask_simulcast.event import IdempotencyKey, check_channel, check_key, check_type, check_user
 from app.web import query
 from app.web.body import JSON, NDJSON
 from app.web.errors import ApiError

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import msgspec
+from markupsafe import Markup
 
 from app.features.hub_api import service
 from app.flask_simulcast.brokers.base import SETTLE_SECONDS
+from app.flask_simulcast.data import encode_data
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.testing import FakeClock
@@ -18,6 +20,14 @@ def page(hub: Hub, after: str | None, limit: int = 10) -> dict[str, object]:
     """As it goes over the wire."""
     read = hub.history(("news",), after, limit)
     return json.loads(msgspec.json.encode(service.history_page(read)))  # type: ignore[no-any-return]
+
+
+def test_raw_data_is_a_string_that_says_so(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    start = str(hub.position)
+    hub.publish([Draft("news", "message", encode_data(data)) for data in (Markup("<b>"), "<b>")])
+    events = page(hub, start)["events"]
+    assert [(event["data"], event.get("raw")) for event in events] == [("<b>", True), ("<b>", None)]  # type: ignore[attr-defined]
 
 
 def test_history_size_is_what_a_channel_keeps_and_what_is_gone_is_said(make_hub: MakeHub, clock: FakeClock) -> None:

@@ -14,6 +14,7 @@ import gevent.event
 import gevent.queue
 import pytest
 from flask import Response
+from markupsafe import Markup
 
 from app.flask_simulcast.errors import (
     BrokerUnavailableError,
@@ -53,6 +54,14 @@ def test_write_event_of_the_go_library() -> None:
     assert written(lambda w: w.write_event({"content": "hello"})) == [b'data: {"content":"hello"}\n\n']
     assert written(lambda w: w.write_event({"count": 42})) == [b'data: {"count":42}\n\n']
     assert written(lambda w: w.write_event("hello")) == [b'data: "hello"\n\n']
+
+
+def test_markup_is_written_as_it_is_with_any_name_and_id() -> None:
+    html = Markup("<p>\r\nhi")
+    assert written(lambda w: w.write_event(html)) == [b"data: <p>\ndata: hi\n\n"]
+    assert written(lambda w: w.write_full_event(WriterEvent(html, "part", "7"))) == [
+        b"id: 7\nevent: part\ndata: <p>\ndata: hi\n\n"
+    ]
 
 
 def test_write_event_with_name_of_the_go_library() -> None:
