@@ -55,7 +55,7 @@ def test_every_verb_reaches_its_channel(url: str) -> None:
 
 
 def test_every_verb_can_send_text_as_it_is(url: str) -> None:
-    """Markup or ``raw``: other text is a JSON string as ever, also where it is the same text."""
+    """Markup or ``raw``: other text is a JSON string, also the same text."""
     with Publisher.from_url(url) as publisher:
         publisher.publish("a", Markup("<b>1"))
         publisher.publish("a", "<b>2", raw=True)

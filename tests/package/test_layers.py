@@ -15,8 +15,10 @@ from tests.tools.serving import ROOT
 SERVICE = ROOT / "app"
 TESTS = ROOT / "tests"
 
-# Within a layer, as far as it goes: an event's errors, an audience's listeners.
+# Within a layer, as far as it goes: the errors of data, an audience's listeners.
 WITHIN = {
+    ("data", "errors"),
+    ("event", "data"),
     ("event", "errors"),
     ("settings", "rows"),
     ("rows", "errors"),
