@@ -17,6 +17,7 @@ from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.testing import FakeClock
+from tests.contract import processes
 from tests.contract.logs import draft, read_all, shell
 
 Open = Callable[..., SQLiteBroker]
@@ -77,6 +78,20 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, open_broker: Open
     (tmp_path / "file").write_text("")
     with pytest.raises(BrokerUnavailableError, match="SIMULCAST_BROKER_URL"):
         open_broker(tmp_path / "file" / "simulcast.db")
+
+
+def test_a_second_log_of_this_process_leaves_the_locks_of_the_first(path: Path, open_broker: Open) -> None:
+    """The kernel drops all of a process's locks on a file when the process closes any descriptor of it. Then another process that
+    ends is the last one for SQLite, and deletes the write-ahead log."""
+    broker = open_broker()
+    head = broker.head()
+    broker.append([draft(0)])
+    open_broker()
+    others = [processes.start("open", path)]
+    processes.go(others)
+    processes.finish(others)
+    broker.append([draft(2)])
+    assert [event.data for event in read_all(broker, head)] == ['"0"', "1", '"2"']
 
 
 def test_closing_twice_over_and_opening_again_keeps_the_log(path: Path, open_broker: Open) -> None:

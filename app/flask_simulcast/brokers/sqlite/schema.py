@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 from ...errors import BrokerUnavailableError
 from ...event import ALL, Position
@@ -57,7 +57,8 @@ def create(path: str, birth: Position) -> None:
     Raises:
         BrokerUnavailableError: The file has a schema that this version does not know, or its file system can't hold a log.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # sqlite3 would make it readable by all users
+    with suppress(FileExistsError):  # sqlite3 would make it readable by all users
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         is_empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
