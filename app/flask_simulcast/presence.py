@@ -36,6 +36,7 @@ class Place(NamedTuple):
         token_id: Id of the token that it came with; empty for none.
         encoding: Name of its encoding.
         since_ms: Unix time in ms at which it connected.
+        worker: Id of its worker, ``host:pid:`` and a random part; empty until the worker has reported it.
     """
 
     listener: str
@@ -47,6 +48,7 @@ class Place(NamedTuple):
     token_id: str
     encoding: str
     since_ms: int
+    worker: str = ""
 
     @property
     def presences(self) -> list[Presence]:

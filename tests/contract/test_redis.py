@@ -159,3 +159,21 @@ def test_a_counter_that_runs_over_goes_on_in_the_next_millisecond(
         assert [event.data for event in broker.read(position).events] == [f'"{m}"' for m in range(n + 1, 7)]
         assert broker.verdict(position, ["c"]).reason is None
     assert [event.position for event in broker.page(["c"], edge, broker.head(), 1 << 20).events] == positions
+
+
+# A log of an older version
+
+
+def test_a_log_without_the_names_of_its_channels_gets_them_by_maintenance(
+    server: Redis, open_redis: Open, clock: FakeClock
+) -> None:
+    broker = open_redis(server.url, clock)
+    broker.append([draft(1, "a"), draft(2, "b")])
+    server.command("DEL", "{simulcast}:names")
+    assert broker.channels("", 9) == []
+    broker.maintain()
+    clock.advance(11)
+    broker.maintain()
+    assert [summary.channel for summary in broker.channels("", 9)] == ["a", "b"]
+    server.command("ZADD", "{simulcast}:names", "0", "emptied")
+    assert [summary.channel for summary in broker.channels("", 9)] == ["a", "b"]

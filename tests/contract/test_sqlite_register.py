@@ -25,8 +25,8 @@ from tests.contract import processes
 from tests.contract.logs import read_all
 
 Open = Callable[..., SQLiteBroker]
-ANN = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0)
-BOB = Place("2", "bob", "bob", ("c",), ("c",), "{}", "", "sse", 0)
+ANN = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0, "w")
+BOB = Place("2", "bob", "bob", ("c",), ("c",), "{}", "", "sse", 0, "w")
 
 
 def check_in(broker: SQLiteBroker, *come: Place, gone: tuple[str, ...] = (), renews: bool = False) -> bool:
@@ -345,6 +345,7 @@ def test_reads_of_a_register_of_many_are_fast(open_broker: Open) -> None:
         lambda: broker.places("", 10, user="u77"),
         lambda: broker.places("", 10, user="u77", channel="c"),
         lambda: broker.members("c", "u5", 10),
+        lambda: broker.channels("", 10),
         lambda: broker.get_text("t"),
         lambda: broker.revoked_before(["user:ann", "token:t"]),
         lambda: broker.newest(["presence:c"], 10),

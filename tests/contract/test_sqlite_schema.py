@@ -58,7 +58,7 @@ def test_a_file_of_version_1_is_upgraded_in_place(old: Path, clock: FakeClock, o
     assert broker.head() == Position(key_of(clock, 60), 5)
     assert [event.data for event in broker.read(Position(0, 0)).events] == ["1"]
     assert broker.append([Draft("c", "message", "2", "k")]) == [broker.head()]
-    place = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0)
+    place = Place("1", "ann", "ann", ("c",), ("c",), "{}", "", "sse", 0, "w")
     assert broker.check_in(CheckIn("w", [place], [], renews=False, lease_seconds=8, grace_seconds=3))
     broker.put_text("t", "x", 30)
     broker.revoke("user:ann", 1000, 30, Draft("c", "message", "1"))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from app.flask_simulcast.brokers.base import Batch, Broker, Page, Verdict
+from app.flask_simulcast.brokers.base import Batch, Broker, ChannelSummary, Page, Verdict
 from app.flask_simulcast.brokers.check_in import CheckIn
 from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.errors import BrokerUnavailableError
@@ -83,6 +83,9 @@ class SwappedBroker(Broker):
 
     def members(self, channel: str, after: str, limit: int) -> list[Member]:
         return self.log.members(channel, after, limit)
+
+    def channels(self, after: str, limit: int, *, prefix: str = "") -> list[ChannelSummary]:
+        return self.log.channels(after, limit, prefix=prefix)
 
     def put_text(self, name: str, value: str, seconds: float) -> None:
         self.log.put_text(name, value, seconds)

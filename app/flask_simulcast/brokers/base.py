@@ -30,6 +30,8 @@ from .check_in import CheckIn
 
 #: Younger events are never trimmed, so trimming never passes a pump that reads at least this often.
 SETTLE_SECONDS = 10
+#: Largest number of events, and of listeners, that are counted for one channel.
+MOST_COUNTED = 10_000
 #: Seconds for which a repeated idempotency key gets the position of its first event.
 IDEMPOTENCY_SECONDS = 300
 
@@ -70,6 +72,24 @@ class Page(NamedTuple):
     events: list[Event]
     covered_to: Position
     marks: dict[str, Position]
+
+
+class ChannelSummary(NamedTuple):
+    """What there is of one channel.
+
+    Attributes:
+        channel: Its name.
+        events: Number of events in its history; 10 000 stands for that many or more.
+        first_ms: Unix time in ms of the oldest of them; 0 if there is none.
+        last_ms: Unix time in ms of the newest of them; 0 if there is none.
+        listeners: Number of places on it, over all workers, including those within their grace; counted as ``events``.
+    """
+
+    channel: str
+    events: int
+    first_ms: int
+    last_ms: int
+    listeners: int
 
 
 class Verdict(NamedTuple):
@@ -299,6 +319,11 @@ class Broker(ABC):
         """Return the position where a replay of the newest events begins. Nothing after it is missing, and these channels
         have ``count`` events after it, or all that they still have. There are fewer where trimming took events of one
         channel from among those of the others, because a replay has no holes. With nothing to replay, returns the head."""
+
+    @abstractmethod
+    def channels(self, after: str, limit: int, *, prefix: str = "") -> list[ChannelSummary]:
+        """Return the channels that have a history or a place, after a name, in the order of names; those with this prefix.
+        The channel between workers is left out. The cost is bounded by ``limit``, not by the histories."""
 
     @abstractmethod
     def maintain(self) -> None:

@@ -73,7 +73,7 @@ class Hub:
         sender: Sender of the life-cycle signals: the app. The hub does not use it otherwise.
 
     Attributes:
-        id: Random id, under which the hub holds leases.
+        id: Id under which the hub holds leases and places: the machine, the process, and a random part.
         listeners: All listeners of this worker.
         control: Revokes and kicks.
         replay: Where a listener starts.
@@ -85,7 +85,7 @@ class Hub:
         self.settings = settings
         self.metrics = metrics
         self.pid = os.getpid()
-        self.id = token_hex(8)
+        self.id = f"{os.uname().nodename}:{self.pid}:{token_hex(4)}"
         self._listeners = Listeners(settings)
         self.listeners = self._listeners.all
         self.is_draining = _draining_pid == self.pid

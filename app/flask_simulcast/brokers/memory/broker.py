@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections.abc import Sequence
 
 from gevent.event import Event as Flag
 
-from ...event import Draft, Position
+from ...event import CONTROL, Draft, Position
 from ...presence import Member, Place
 from ...settings import Settings
-from ..base import Batch, Broker, Clock, Page, Verdict
+from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Verdict
 from ..check_in import CheckIn, take_in
 from ..lease import lease_end
 from .agreements import Agreements
@@ -59,6 +60,17 @@ class MemoryBroker(Broker):
     def newest(self, channels: Sequence[str], count: int) -> Position:
         with self._mutex:
             return self._log.newest(channels, count)
+
+    def channels(self, after: str, limit: int, *, prefix: str = "") -> list[ChannelSummary]:
+        with self._mutex:
+            extents, places = self._log.extents(), self._register.count()
+            names = {
+                name for name in (*extents, *places) if name > after and name.startswith(prefix) and name != CONTROL
+            }
+            return [
+                ChannelSummary(name, *extents.get(name, (0, 0, 0)), min(places[name], MOST_COUNTED))
+                for name in heapq.nsmallest(limit, names)
+            ]
 
     def head(self) -> Position:
         return self._log.head

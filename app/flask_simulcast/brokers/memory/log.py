@@ -15,6 +15,7 @@ from ...event import Draft, Event, Position, first_key_of, next_key
 from ...settings import Settings
 from ..base import (
     IDEMPOTENCY_SECONDS,
+    MOST_COUNTED,
     SETTLE_SECONDS,
     Batch,
     Clock,
@@ -126,6 +127,13 @@ class Log:
         # The row before might have been swept. A position below the floor is recognised by its key alone.
         before = Position(self._keys[row], self._tags[row]) if row >= 0 else Position(self._floor - 1, 0)
         return max(before, *(self._mark_of(channel) for channel in channels))
+
+    def extents(self) -> dict[str, tuple[int, int, int]]:
+        """Return, for each channel with a history, the number of its events and the times of the first and the last."""
+        return {
+            channel: (min(len(history), MOST_COUNTED), history[0].time_ms, history[-1].time_ms)
+            for channel, history in self._histories.items()
+        }
 
     # Trimming
 

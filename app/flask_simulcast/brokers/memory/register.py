@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ class Register:
         joining = self._absent(coming)
         leaving = presences_of(self._remove(places))
         for place in places.values():
-            self._entries[place.listener] = _Entry(place, worker)
+            self._entries[place.listener] = _Entry(place._replace(worker=worker), worker)
             for channel, member in place.presences:
                 self._present.setdefault(channel, {}).setdefault(member, {})[place.listener] = place
         drafts = [leave_draft(*presence, leaving[presence].meta, now_ms) for presence in self._absent(leaving)]
@@ -99,6 +100,10 @@ class Register:
             first = min(present[name].values(), key=lambda place: (place.since_ms, place.listener))
             members.append(Member(name, first.meta, first.since_ms, len(present[name])))
         return members
+
+    def count(self) -> Counter[str]:
+        """Return the number of places of each channel."""
+        return Counter(channel for entry in self._entries.values() for channel in entry.place.channels)
 
     def _is_connected(self, entry: _Entry, now: float) -> bool:
         return entry.until is None and self.has_lease(entry.worker, now)

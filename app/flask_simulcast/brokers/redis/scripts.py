@@ -45,6 +45,7 @@ READ = Script("read")
 PAGE = Script("page", "merging")
 VERDICT = Script("verdict")
 NEWEST = Script("newest", "merging")
+SUMMARIES = Script("summaries")
 
 LOOK = Script("look")
 CHANNELS = Script("channels")

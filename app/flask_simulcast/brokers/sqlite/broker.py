@@ -15,7 +15,7 @@ from ...event import Draft, Position
 from ...loop import is_patched
 from ...presence import Member, Place
 from ...settings import Settings
-from ..base import Batch, Broker, Clock, Page, Verdict
+from ..base import Batch, Broker, ChannelSummary, Clock, Page, Verdict
 from ..check_in import CheckIn, take_in
 from ..lease import lease_end
 from .agreements import holds
@@ -75,6 +75,10 @@ class SQLiteBroker(Broker):
     def newest(self, channels: Sequence[str], count: int) -> Position:
         with self._log.reading() as store:
             return store.newest(channels, count)
+
+    def channels(self, after: str, limit: int, *, prefix: str = "") -> list[ChannelSummary]:
+        with self._log.reading() as store:
+            return store.summaries.channels(after, limit, prefix)
 
     def wait(self, seconds: float) -> None:
         self._log.doorbell.wait(seconds)

@@ -15,7 +15,7 @@ from ..lease import MAX_LEASE_SECONDS
 from .agreements import holds
 from .tables import Tables
 
-_PLACE = "p.listener, p.user, p.member, p.channels, p.present_on, p.meta, p.token_id, p.encoding, p.since_ms"
+_PLACE = "p.listener, p.user, p.member, p.channels, p.present_on, p.meta, p.token_id, p.encoding, p.since_ms, p.worker"
 _INSERT = f"""INSERT OR REPLACE INTO places
     SELECT {", ".join(f"json_extract(value, '$[{n}]')" for n in range(10))}, NULL FROM json_each(?)"""
 _INSERT_LISTENING = """INSERT OR REPLACE INTO listening
@@ -154,7 +154,7 @@ class Register(Tables):
         rows, listening = [], []
         for place in places:
             channels, present_on = json.dumps(place.channels), json.dumps(place.present_on)
-            rows.append((*place[:3], channels, present_on, *place[5:], worker))
+            rows.append((*place[:3], channels, present_on, *place[5:9], worker))
             member_on = dict.fromkeys(place.channels, "") | dict(place.presences)
             listening += [(channel, place.listener, member) for channel, member in member_on.items()]
         self._db.execute(_INSERT, (json.dumps(rows),))
@@ -180,4 +180,4 @@ def _times(now: float) -> dict[str, object]:
 
 def _place(row: tuple) -> Place:  # type: ignore[type-arg]
     """Make a place from the columns of `_PLACE`."""
-    return Place._make((*row[:3], tuple(json.loads(row[3])), tuple(json.loads(row[4])), *row[5:9]))
+    return Place._make((*row[:3], tuple(json.loads(row[3])), tuple(json.loads(row[4])), *row[5:10]))

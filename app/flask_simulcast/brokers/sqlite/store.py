@@ -24,6 +24,7 @@ from ...event import Draft, Event, Position, next_key
 from ..base import Batch, Page, Verdict, common_mark_of, is_other, judge
 from .agreements import Agreements
 from .register import Register
+from .summaries import Summaries
 from .tables import Tables
 from .trimming import Trimming
 
@@ -55,6 +56,7 @@ class Store(Tables):
     Attributes:
         trimming: The statements that trim, on the same connection.
         register: The places, on the same connection.
+        summaries: What there is of each channel, on the same connection.
         agreements: The leases, kept texts and revocations, on the same connection.
 
     Args:
@@ -84,6 +86,7 @@ class Store(Tables):
         self._db.execute(f"PRAGMA busy_timeout = {busy_ms}")
         self.trimming = Trimming(self._db)
         self.register = Register(self._db)
+        self.summaries = Summaries(self._db)
         self.agreements = Agreements(self._db)
 
     def close(self) -> None:

@@ -67,6 +67,7 @@ class PlacePromises(RegisterCase):
             "token",
             "ndjson",
             1_763_690_000_123,
+            "w",
         )
         self.begin(broker, "w", place, place_of("2", "", "c"))
         other = self.open_other(broker)
@@ -100,7 +101,7 @@ class PlacePromises(RegisterCase):
     def test_a_place_is_replaced_by_a_later_one_of_its_listener(self) -> None:
         broker = self.open()
         self.begin(broker, "w", place_of("1", "ann", "c", meta="1"))
-        later = place_of("1", "bob", "d", meta="2")
+        later = place_of("1", "bob", "d", meta="2", worker="w")
         assert self.renew(broker, "w", [place_of("1", "ann", "e"), later])
         assert broker.places("", 9) == [later]
         assert (

@@ -6,4 +6,7 @@ local following_place = #some == step and ARGV[3] + step or 0
 for _, channel in ipairs(redis.call('SRANDMEMBER', GROWN, step)) do
   some[#some + 1] = channel
 end
+for _, channel in ipairs(some) do
+  redis.call('ZADD', NAMES, 0, channel) -- an older version did not keep the names
+end
 return {following_place, some}

@@ -6,7 +6,7 @@ local source = IDS
 if user ~= '' then
   source = prefix .. 'of-user:' .. user
 elseif channel ~= '' then
-  source = prefix .. 'on:' .. channel
+  source = places_on(channel)
 end
 local ids = redis.call('ZRANGEBYLEX', source, start == '' and '-' or '(' .. start, '+', 'LIMIT', 0, MOST_LOOKED_AT)
 local answer = {#ids == MOST_LOOKED_AT and ids[#ids] or ''}
@@ -14,7 +14,7 @@ for _, listener in ipairs(ids) do
   if #answer > 2 * most then
     break
   end
-  if user == '' or channel == '' or redis.call('ZSCORE', prefix .. 'on:' .. channel, listener) then
+  if user == '' or channel == '' or redis.call('ZSCORE', places_on(channel), listener) then
     local place = place_of(listener)
     if is_connected(place) then
       answer[#answer + 1] = listener

@@ -47,7 +47,8 @@ local function put(listener, text)
     redis.call('ZADD', prefix .. 'of-user:' .. place.user, 0, listener)
   end
   for _, channel in ipairs(place.channels) do
-    redis.call('ZADD', prefix .. 'on:' .. channel, 0, listener)
+    redis.call('ZADD', places_on(channel), 0, listener)
+    redis.call('ZADD', NAMES, 0, channel)
   end
   for _, channel in ipairs(place.present_on) do
     redis.call('ZADD', prefix .. 'members:' .. channel, 0, place.member)
@@ -66,7 +67,8 @@ local function remove(listener)
   redis.call('SREM', prefix .. 'of:' .. place.worker, listener)
   redis.call('ZREM', prefix .. 'of-user:' .. place.user, listener)
   for _, channel in ipairs(place.channels) do
-    redis.call('ZREM', prefix .. 'on:' .. channel, listener)
+    redis.call('ZREM', places_on(channel), listener)
+    forget_name(channel)
   end
   for _, channel in ipairs(place.present_on) do
     local name = listeners_as(channel, place.member)

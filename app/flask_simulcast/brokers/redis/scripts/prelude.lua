@@ -14,6 +14,7 @@
 -- marks   HASH    channel: the highest position that was trimmed
 -- grown   SET     channels that might have more events than they should
 -- oldest  ZSET    channels by their oldest event
+-- names   ZSET    channels that have a history or a place, in their order
 
 local prefix = KEYS[1]
 local wall, mono = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -31,10 +32,21 @@ local KNOWN_MS = 300000
 local LEASE_MS = 60000
 
 local LOG, TAIL, TAGS, MARKS = prefix .. 'log', prefix .. 'tail', prefix .. 'tags', prefix .. 'marks'
-local GROWN, OLDEST = prefix .. 'grown', prefix .. 'oldest'
+local GROWN, OLDEST, NAMES = prefix .. 'grown', prefix .. 'oldest', prefix .. 'names'
 
 local function history_of(channel)
   return prefix .. 'c:' .. channel
+end
+
+local function places_on(channel)
+  return prefix .. 'on:' .. channel
+end
+
+-- Forget the name of a channel that has neither a history nor a place.
+local function forget_name(channel)
+  if redis.call('EXISTS', history_of(channel), places_on(channel)) == 0 then
+    redis.call('ZREM', NAMES, channel)
+  end
 end
 
 local function parse(text)
@@ -105,7 +117,9 @@ local function append_group(events, from, to, tag)
     if not channels[channel] then
       channels[channel] = true
       redis.call('SADD', GROWN, channel)
-      redis.call('ZADD', OLDEST, 'NX', score_of(ms, n), channel)
+      if redis.call('ZADD', OLDEST, 'NX', score_of(ms, n), channel) == 1 then
+        redis.call('ZADD', NAMES, 0, channel)
+      end
     end
   end
   redis.call('XADD', TAIL, id_of(first_ms, first_n), unpack(entry))

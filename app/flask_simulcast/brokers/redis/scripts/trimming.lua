@@ -39,6 +39,7 @@ local function take(channel, most, may_go)
   else
     redis.call('DEL', name)
     redis.call('ZREM', OLDEST, channel)
+    forget_name(channel)
   end
   redis.call('HSET', MARKS, channel, mark)
   redis.call('HINCRBY', LOG, 'bytes', -bytes)
