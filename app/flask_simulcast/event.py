@@ -159,17 +159,18 @@ class Event:
         """The data as a browser gets it: the raw text, or else the JSON text."""
         return text_of(self.data)
 
-    def with_data(self, data: object, *, raw: bool = False) -> Event:
+    def with_data(self, data: object, *, type: str | None = None, raw: bool = False) -> Event:
         """Return this event with other data, for a view that narrows it or makes HTML of it.
 
         Args:
             data: Anything JSON can hold, or Markup.
-            raw: Whether the data is text that goes over the wire as it is, not as JSON.
+            type: Another event type; None for its own.
+            raw: Whether the data is text that goes to browsers as it is, not as JSON.
 
         Raises:
             EventDataError: JSON can't hold it, or it is raw and not text.
         """
-        return Event(self.position, self.channel, self.type, encode_data(data, raw=raw))
+        return Event(self.position, self.channel, type or self.type, encode_data(data, raw=raw))
 
     def frame(self, encode: Callable[[Event], bytes]) -> bytes:
         """Return the event as bytes. The first call builds the frame; later calls share it."""

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from html.parser import HTMLParser
 
 import yaml
 
@@ -51,6 +52,14 @@ def check_yaml(text: str) -> None:
     assert yaml.safe_load(text) is not None
 
 
+def check_html(text: str) -> None:
+    """It closes what it opens."""
+    parser = _Tags()
+    parser.feed(text)
+    parser.close()
+    assert not parser.open, parser.open
+
+
 def check_metrics_query(text: str) -> None:
     """An expression a line, its brackets closed; the metrics are looked for by the page's test."""
     for line in text.splitlines():
@@ -72,9 +81,27 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "jsonl": check_json_lines,
     "http": check_http,
     "yaml": check_yaml,
+    "html": check_html,
     "promql": check_metrics_query,
     "text": check_output,
 }
+
+
+class _Tags(HTMLParser):
+    """The tags that are open."""
+
+    _void = ("meta", "input", "br", "link", "img")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: object) -> None:
+        if tag not in self._void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
 
 
 def _ask(command: list[str], text: str) -> None:

@@ -46,6 +46,7 @@ def test_every_row_of_untried_is_a_block() -> None:
         ("jsonl", '{"a":1}\n{…}\n'),
         ("http", "GET /ws\n"),
         ("yaml", "a: [1\n"),
+        ("html", "<ul><li></ul>\n"),
         ("promql", "rate(simulcast_gaps_total[5m]\n"),
         ("text", "\n"),
     ],

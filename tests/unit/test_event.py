@@ -125,4 +125,5 @@ def test_a_view_gives_an_event_other_data_and_the_rest_stays() -> None:
     as_html = event.with_data(Markup("<li>7"))
     assert (as_html.is_raw, as_html.text, as_html.type) == (True, "<li>7", "created")
     assert (event.is_raw, event.text) == (False, event.data)
-    assert event.with_data("7", raw=True).text == "7"
+    patch = event.with_data("elements <li>", type="patch", raw=True)
+    assert (patch.text, patch.type) == ("elements <li>", "patch")
