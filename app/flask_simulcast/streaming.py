@@ -82,13 +82,13 @@ class Streaming(Access):
         ws: Connection,
         channels: str | Iterable[str],
         *,
-        encoding: Encoding,
+        encoding: Encoding = MESSAGES,
         send: Callable[[bytes], object] | None = None,
         **options: Unpack[StreamOptions],
     ) -> Iterator[Listener]:
         """Send these channels to a WebSocket while its handler does something else, usually reading. Switches::
 
-            with simulcast.websocket(ws, "orders", encoding=ORDERS):
+            with simulcast.websocket(ws, "orders"):
                 while True:
                     answer(ws.receive())
 
@@ -97,7 +97,8 @@ class Streaming(Access):
         `sse`, by ``?last_event_id=``.
 
         Args:
-            encoding: Makes WebSocket frames with `text_frame`, or frames that ``send`` understands.
+            encoding: Makes WebSocket frames with `text_frame`, or frames that ``send`` understands. Defaults to JSON messages,
+                ``{"type":"event","channel","event","id","time","data"}``.
             send: Called with each chunk, which has one or more frames. Defaults to ``ws.send_frame``.
             options: As in `sse`.
 
