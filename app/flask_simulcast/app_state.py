@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from weakref import WeakSet
 
 from flask import Flask, current_app, has_request_context, request
 
 from .brokers import check_alone, connect
 from .errors import SettingError
+from .hub.gateway import make_hub
 from .hub.hub import Hub
 from .metrics import Metrics
 from .settings import INSTEAD_OF_MEMORY, Settings
@@ -36,10 +38,11 @@ class AppState:
         self.connections = Connections(settings, self.metrics)
         self.create = create
         self._hub: Hub | None = None
+        self._making = threading.Lock()
         _states.add(self)
 
     def hub(self, app: Flask) -> Hub:
-        """Return the hub of this process, and make it at the first use. After a fork the child makes its own, because sockets
+        """Return the hub of this process, or its gateway, and make it at the first use. After a fork the child makes its own, because sockets
         and database files must not cross a fork. May switch while it makes one.
 
         Args:
@@ -52,10 +55,14 @@ class AppState:
         if hub is None or hub.pid != os.getpid():
             _check_multiprocess(self.settings)
             check_alone(self.settings)
-            hub = self._hub  # another request may have made one meanwhile
-        if hub is None or hub.pid != os.getpid():
-            hub = self._hub = Hub(connect(self.settings, create=self.create), self.settings, self.metrics, app)
+            with self._making:
+                hub = self._hub  # another request may have made one meanwhile
+                if hub is None or hub.pid != os.getpid():
+                    hub = self._hub = make_hub(lambda: self._make(app))
         return hub
+
+    def _make(self, app: Flask) -> Hub:
+        return Hub(connect(self.settings, create=self.create), self.settings, self.metrics, app)
 
     def close(self) -> None:
         """Close the log in this process. The next use opens it again. Switches."""

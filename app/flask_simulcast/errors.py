@@ -2,7 +2,7 @@
 
 SimulcastError
 ├── SettingError              a SIMULCAST_* value that can't be used; stops the start
-├── NotPatchedError           a stream was requested in a process that gevent has not patched
+├── SingleThreadedServerError  the server has neither gevent nor threads, so one stream would stop it
 ├── InvalidEventError         the caller passed an event that can't be published
 │   ├── ChannelNameError
 │   ├── EventTypeError
@@ -69,16 +69,15 @@ class SettingError(SimulcastError, ValueError):
     code = "setting"
 
 
-class NotPatchedError(SimulcastError, RuntimeError):
-    """A stream was requested in a process whose sockets gevent has not patched."""
+class SingleThreadedServerError(SimulcastError, RuntimeError):
+    """A stream was requested on a server that answers one request at a time."""
 
-    code = "not_patched"
+    code = "single_threaded"
 
     def __init__(self) -> None:
         super().__init__(
-            "Streaming needs gevent's cooperative sockets, and this process is not patched. "
-            "Put `from gevent import monkey; monkey.patch_all()` before all other imports, "
-            "or run under `gunicorn -k gevent`."
+            "This server answers one request at a time, so one stream would stop it. "
+            "Use `flask run` without --without-threads, `gunicorn -k gevent`, or `gunicorn -k gthread --threads 100`."
         )
 
 

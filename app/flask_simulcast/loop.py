@@ -1,4 +1,4 @@
-"""How code yields the event loop or leaves it for a thread, and the check that the process has a loop."""
+"""How code yields the event loop or leaves it for a thread, and how it finds out whether its thread has one."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ _IDLE_SECONDS = 10
 _is_patched = False
 
 
+class _Here(threading.local):
+    has_loop = False
+
+
+_here = _Here()
+
+
 def let_others_in() -> None:
     """Give every other greenlet and every ready socket a turn. Switches.
 
@@ -33,6 +40,17 @@ def is_patched() -> bool:
     global _is_patched  # noqa: PLW0603 - it is the process that is patched; gevent's own answer takes three times as long
     _is_patched = _is_patched or bool(monkey.is_module_patched("socket"))
     return _is_patched
+
+
+def has_loop() -> bool:
+    """Tell whether the caller's thread has a loop that must not be blocked: in a patched process every thread that serves
+    requests, in any other process only the thread of `loop_thread`."""
+    return _is_patched or _here.has_loop or is_patched()
+
+
+def has_loop_from_now_on() -> None:
+    """Note that the caller's thread runs a loop."""
+    _here.has_loop = True
 
 
 class Breather:
@@ -55,17 +73,16 @@ class Breather:
 class Offload:
     """Runs blocking calls, one at a time, without blocking the loop.
 
-    In a patched process they run in one native thread, made at the first call. An unpatched process has no
-    loop to block, so the caller's own thread runs them.
+    Where there is a loop they run in one native thread, made at the first call. Elsewhere the caller's own thread runs them.
     """
 
     def __init__(self) -> None:
         self._pool: ThreadPool | None = None
-        self._mutex = threading.Lock()  # between the threads of a process without a loop
+        self._mutex = threading.Lock()  # between threads without a loop
 
     def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """Call the function; return what it returns, or raise what it raises. Switches in a patched process."""
-        if not is_patched():
+        """Call the function; return what it returns, or raise what it raises. Switches if there is a loop."""
+        if not has_loop():
             with self._mutex:
                 return function(*arguments)
         if self._pool is None:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Unpack
 
 from flask import Response, current_app, g, has_request_context, request
-from gevent.event import Event as Flag
 
 from . import cors
 from .access import Access
@@ -22,7 +21,7 @@ from .grant import Grant
 from .listener import Listener
 from .transports import json_rows, preflight, sse
 from .transports.app_json import default_of
-from .transports.client_watch import client_gone
+from .transports.client_watch import Flag, client_gone
 from .transports.preflight import ViewFunction
 from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond
 from .transports.websocket import Connection, OnlyThese, Subscription, closes_if_refused
@@ -64,7 +63,7 @@ class Streaming(Access):
             UnauthorizedError, ForbiddenError: The client must not listen to them.
             ListenError, BrokerUnavailableError: There is no room, or the log can't be read. (An EventSource gets an answer
                 with status 200 instead; at any other status it would not reconnect.)
-            NotPatchedError: This process can't stream.
+            SingleThreadedServerError: This server has neither gevent nor threads.
         """
         return self._stream(SSE, channels, options)
 

@@ -10,7 +10,7 @@ EXTENSION = ROOT / "app" / "flask_simulcast"
 LAYERS = [
     {"event", "data", "settings", "rows", "errors", "loop", "url", "server_log", "keepalive"},
     {"encoding", "grant", "presence", "cors"},
-    {"listen_request", "listener", "audience", "signals"},
+    {"listen_request", "listener", "audience", "signals", "loop_thread"},
     {"brokers"},
     {"channel", "metrics"},
     {"hub"},
@@ -34,9 +34,11 @@ PARTS = {
         {"catchup", "dispatcher"},
         {"patience", "replay"},
         {"hub"},
+        {"gateway"},
     ],
     "transports": [
-        {"address", "app_json", "client_socket", "client_watch", "json_rows"},
+        {"address", "app_json", "client_socket", "json_rows"},
+        {"client_watch"},
         {"stream", "preflight"},
         {"sse"},
         {"ndjson", "refusal"},

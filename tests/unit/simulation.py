@@ -124,7 +124,7 @@ class World:
         self._depth = 0
         self._is_in_pass = False
         hub = self.hub
-        monkeypatch.setattr(hub_module, "is_patched", lambda: True)
+        monkeypatch.setattr(hub_module, "has_loop", lambda: True)
         monkeypatch.setattr(catchup, "let_others_in", self.switch)
         monkeypatch.setattr(broadcaster, "let_others_in", self.switch)
         monkeypatch.setattr(broadcaster, "_LISTENERS_A_TURN", 1)

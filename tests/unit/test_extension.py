@@ -15,10 +15,10 @@ from app.flask_simulcast.errors import (
     ChannelNameError,
     EventTooLargeError,
     InvalidEventError,
-    NotPatchedError,
+    SingleThreadedServerError,
 )
-from app.flask_simulcast.hub import hub as hub_module
 from app.flask_simulcast.testing import SSEEvent, read_sse
+from app.flask_simulcast.transports import response
 
 simulcast = Simulcast()
 
@@ -194,14 +194,19 @@ def test_errors_of_a_client_are_answers_and_not_exceptions(app: Flask) -> None:
     assert (answer.status_code, answer.json["error"]["code"]) == (400, "channel_name")  # type: ignore[index]
 
 
-def test_streaming_in_a_process_that_is_not_patched_says_which_line_to_add(
+def test_a_server_that_answers_one_request_at_a_time_says_what_to_use_instead(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "is_patched", lambda: False)
-    with app.test_request_context():
+    monkeypatch.setattr(response, "is_patched", lambda: False)
+    alone = {"SERVER_SOFTWARE": "gunicorn"}
+    with app.test_request_context(environ_base=alone):
         simulcast.publish("a", 1)
-        with pytest.raises(NotPatchedError, match=r"monkey\.patch_all\(\)"):
+        with pytest.raises(SingleThreadedServerError, match="--threads"):
             simulcast.sse("a")
+    with app.test_request_context(environ_base=alone, multithread=True):
+        assert simulcast.sse("a").status_code == 200
+    with app.test_request_context():
+        assert simulcast.sse("a").status_code == 200, "a test client is no server"
 
 
 def test_leases_are_held_by_one_worker(app: Flask) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from hashlib import sha256
@@ -41,6 +42,9 @@ _LOOK_SECONDS, _LOOK_LATER_SECONDS, _SOON_SECONDS = 0.01, 0.1, 1
 _PAGE_EVENTS = 100
 _REGISTER_SECONDS = 0.5
 
+#: Set when a client has left; see `Simulcast.client_gone`.
+Gone = Flag | threading.Event
+
 
 class Sent(NamedTuple):
     """A command that the log has.
@@ -69,7 +73,7 @@ def replies_of(name: str) -> str:
 
 
 def send(
-    name: str, command: str, args: object, seconds: float, *, sender: str, gone: Flag, key: str | None = None
+    name: str, command: str, args: object, seconds: float, *, sender: str, gone: Gone, key: str | None = None
 ) -> Answer:
     """Send a command and wait up to ``seconds`` for its answer. Switches; needs an app context, but no request.
 
@@ -120,7 +124,7 @@ def publish(name: str, command: str, args: object, *, sender: str, key: str | No
     return Sent(id, full, str(event.position))
 
 
-def wait_for(sent: Sent, seconds: float, gone: Flag) -> Answer:
+def wait_for(sent: Sent, seconds: float, gone: Gone) -> Answer:
     """Wait for the answer to a command. Switches.
 
     Args:

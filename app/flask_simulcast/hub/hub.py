@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import gevent
@@ -19,11 +19,10 @@ from ..errors import (
     DrainingError,
     IdempotencyConflictError,
     ListenError,
-    NotPatchedError,
 )
 from ..event import Draft, Event, Position
 from ..listener import CloseReason, Listener, is_listener_id
-from ..loop import Breather, is_patched, let_others_in
+from ..loop import Breather, has_loop, let_others_in
 from ..metrics import Metrics
 from ..presence import Place
 from ..settings import Settings
@@ -59,6 +58,7 @@ PAGE_BYTES = 64 << 10
 RING_EVENTS = 10_000
 RING_BYTES = 4 << 20
 _hubs: WeakSet[Hub] = WeakSet()
+T = TypeVar("T")
 # The process that drains. It accepts connections for up to another second, and may make its first hub only then.
 _draining_pid = 0
 
@@ -129,6 +129,10 @@ class Hub:
         self._maintenance = Maintenance(broker, metrics)
         _hubs.add(self)
 
+    def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function in the hub's thread: for several steps that take one change of threads. See `gateway`."""
+        return function(*arguments)
+
     # Publishing
 
     def publish(self, drafts: Sequence[Draft]) -> list[Event]:
@@ -161,7 +165,7 @@ class Hub:
 
     def breathe(self) -> None:
         """Let others in if the caller has held the loop for a while. A caller that never waits would keep it. May switch."""
-        if is_patched():
+        if has_loop():
             self._breather.breathe()
 
     def read_on(self, until: Position | None = None) -> None:
@@ -198,7 +202,7 @@ class Hub:
             place = self.broker.place(id) if here is None else here.place()
             if place is not None or time.monotonic() >= deadline:
                 return place
-            time.sleep(_REGISTER_SECONDS / 20)
+            gevent.sleep(_REGISTER_SECONDS / 20)
 
     # History
 
@@ -216,14 +220,11 @@ class Hub:
         """Check that there is room for one more listener, of this user and from this address. Does not switch.
 
         Raises:
-            NotPatchedError: This process can't stream.
             DrainingError: This worker is about to stop.
             ListenerLimitError: This worker is full.
             TooManyListenersError: The user or the address has its maximum.
             BrokerUnavailableError: The log could not be read a moment ago; perhaps another worker can.
         """
-        if not is_patched():
-            raise NotPatchedError
         try:
             if self.is_draining:
                 raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")

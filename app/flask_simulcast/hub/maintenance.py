@@ -1,4 +1,4 @@
-"""Maintenance: calls `broker.maintain` periodically: in a greenlet, or, in an unpatched process, during publish."""
+"""Maintenance: calls `broker.maintain` periodically: in a greenlet, or, where there is no loop, during publish."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gevent
 
 from ..brokers.base import Broker
 from ..errors import BrokerError
-from ..loop import is_patched
+from ..loop import has_loop
 from ..metrics import Metrics
 
 _SECONDS = 0.5
@@ -34,9 +34,9 @@ class Maintenance:
         self._has_failed = False
 
     def run_if_due(self) -> None:
-        """Start the greenlet if it does not run; in an unpatched process, maintain the log if it is time. Called whenever the
-        hub is used. Does not switch in a patched process."""
-        if is_patched():
+        """Start the greenlet if it does not run; where there is no loop, maintain the log if it is time. Called whenever the
+        hub is used. Does not switch."""
+        if has_loop():
             if self._greenlet is None:
                 self._greenlet = gevent.spawn(_run, weakref.ref(self))
         elif time.monotonic() >= self._due:

@@ -12,7 +12,7 @@ from gevent.lock import BoundedSemaphore
 
 from ..brokers.base import Broker
 from ..errors import BrokerError, BrokerUnavailableError, ListenError
-from ..loop import is_patched
+from ..loop import has_loop
 from ..metrics import Metrics
 from .pump import Pump
 
@@ -32,7 +32,7 @@ class SingleFlight:
     """
 
     def __init__(self, broker: Broker, pump: Pump, metrics: Metrics) -> None:
-        self._is_needed = not broker.reads_at_once and is_patched()
+        self._is_needed = not broker.reads_at_once and has_loop()
         self._pump = pump
         self._metrics = metrics
         self._turns = BoundedSemaphore(_AT_ONCE)

@@ -6,16 +6,18 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+from ..loop import is_patched
+
 
 def socket_of(environ: dict[str, Any]) -> Any:
-    """Return the client's gevent socket if the server shows it; else None."""
-    client = environ.get("gunicorn.socket")
-    return client if hasattr(client, "_sock") else None
+    """Return the client's socket if the server shows it, and if it is gevent's in a patched process; else None."""
+    client = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    return client if hasattr(client, "_sock") or not is_patched() else None
 
 
 def cut(client: Any) -> None:
     """Break the connection. May be called twice, and with None."""
-    # The plain socket below gevent's: gevent's shutdown raises EBADF in the greenlet that writes, which looks like a fault.
+    # If it is gevent's, the plain socket below it: gevent's shutdown raises EBADF in the greenlet that writes, which looks like a fault.
     plain = getattr(client, "_sock", client)
     if plain is not None:
         with suppress(OSError):

@@ -14,16 +14,21 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from gevent import get_hub, monkey
-from gevent.event import Event as Flag
+from gevent.event import Event
 from gevent.hub import Hub
 
 from ..loop import is_patched
+from ..loop_thread import in_loop
+from .client_socket import socket_of
+
+Flag = Event | threading.Event
 
 _READ = 1
 # Clients handled in one turn of the loop. The rest wait for the next turn, so that other greenlets run in between.
@@ -120,7 +125,9 @@ class PeekWatch:
     __slots__ = ("_on_gone", "_socket", "_watcher")
 
     def __init__(self, client: Any, on_gone: Callable[[], object]) -> None:
-        self._socket: socket.socket = client._sock  # the plain socket below gevent's: a peek must not wait
+        self._socket: socket.socket = getattr(
+            client, "_sock", client
+        )  # if it is gevent's, the plain one: a peek must not wait
         self._on_gone = on_gone
         self._watcher = get_hub().loop.io(client.fileno(), _READ)
         self._watcher.start(self._look)
@@ -147,7 +154,7 @@ def watch_client(client: Any, on_gone: Callable[[], object]) -> ClientWatch | Pe
     """Watch a WSGI server's client.
 
     Args:
-        client: A gevent socket. The server still owns it.
+        client: A socket. The server still owns it.
         on_gone: Called from the loop, once, when the client has left. Must not switch or raise.
 
     Returns:
@@ -162,14 +169,14 @@ def watch_client(client: Any, on_gone: Callable[[], object]) -> ClientWatch | Pe
 @contextmanager
 def client_gone(environ: dict[str, Any]) -> Iterator[Flag]:
     """Yield a flag that is set when the client of a request leaves. It is never set where that can't be seen."""
-    gone = Flag()
-    client = environ.get("gunicorn.socket")
-    watch = watch_client(client, gone.set) if hasattr(client, "_sock") and is_patched() else None
+    gone: Flag = Event() if is_patched() else threading.Event()  # a flag of gevent belongs to one thread
+    client = socket_of(environ)
+    watch = in_loop(watch_client, client, gone.set) if client is not None else None
     try:
         yield gone
     finally:
         if watch is not None:
-            watch.stop()
+            in_loop(watch.stop)
 
 
 def _original(name: str) -> Any:

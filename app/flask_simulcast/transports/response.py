@@ -12,11 +12,12 @@ from ..data import encode_data
 from ..encoding import Encoding
 from ..encoding.ndjson import NDJSON
 from ..encoding.sse import SSE
-from ..errors import BrokerError, ListenError
+from ..errors import BrokerError, ListenError, SingleThreadedServerError
 from ..event import Position, View, check_type
 from ..grant import Grant, matches_any
 from ..hub.hub import Hub
 from ..listen_request import ListenRequest
+from ..loop import is_patched
 from ..settings import Settings
 from . import ndjson, sse
 from .address import limited_address
@@ -119,12 +120,24 @@ def check_capacity(hub: Hub, request: Request, grant: Grant) -> str:
     """Check that there is room for a client, and return its address if that is limited.
 
     Raises:
+        SingleThreadedServerError: A stream would stop the server.
         ListenError: There is no room.
         BrokerUnavailableError: The log could not be read a moment ago.
     """
+    check_server(request.environ)
     address = limited_address(request, hub.settings)
     hub.check_capacity(grant.user, address)
     return address
+
+
+def check_server(environ: Mapping[str, Any]) -> None:
+    """Check that the server goes on answering while a stream is open. A test client is no server: it names no software.
+
+    Raises:
+        SingleThreadedServerError: It does not.
+    """
+    if not (environ.get("wsgi.multithread") or is_patched()) and "SERVER_SOFTWARE" in environ:
+        raise SingleThreadedServerError
 
 
 def _start(

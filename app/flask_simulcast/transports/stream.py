@@ -48,7 +48,6 @@ class Stream:
     def __init__(self, hub: Hub, request: ListenRequest, environ: dict[str, Any]) -> None:
         self._hub = hub
         self._request: ListenRequest | None = request
-        self._socket = environ.get("gunicorn.socket")
         self._client = socket_of(environ)
         self._listener: Listener | None = None
         self._watch: ClientWatch | PeekWatch | None = None
@@ -74,7 +73,8 @@ class Stream:
         self._is_over = True
         listener, self._listener = self._listener, None
         watch, self._watch = self._watch, None
-        _give_back(self._hub, listener, watch)
+        if listener is not None or watch is not None:
+            self._hub.run(_give_back, self._hub, listener, watch)
 
     def __del__(self) -> None:
         """Give the place back if `close` was not called. Runs in any thread, between any two instructions."""
@@ -84,23 +84,26 @@ class Stream:
     def _open(self) -> bytes:
         request, self._request = self._request, None  # a snapshot must not live as long as the stream
         assert request is not None
-        # Not a method of this stream: the hub holds the listener, and through it would hold a stream that was dropped.
-        listener = Listener(request, on_cut=partial(cut, self._socket))
-        encoding = listener.encoding
-        retry_ms = self._hub.settings.retry_ms
-        self._listener = listener  # before the hub accepts it, so that a greenlet that is killed gives it back
         try:
-            first = self._hub.add_listener(listener)
+            return self._hub.run(self._take_place, request)
         except SimulcastError as error:  # the last place was taken since the view's check, or the log can't be read
             self._listener = None
             self._is_over = True
-            return spread_retry(encoding, retry_ms) + encoding.notice(
+            encoding = request.encoding
+            return spread_retry(encoding, self._hub.settings.retry_ms) + encoding.notice(
                 "closed", closed_data(error.code, reconnect=True), ""
             )
+
+    def _take_place(self, request: ListenRequest) -> bytes:
+        """Make the listener, in the hub's thread, where its queue and its watch belong. Return the first chunk."""
+        # Not a method of this stream: the hub holds the listener, and through it would hold a stream that was dropped.
+        listener = Listener(request, on_cut=partial(cut, self._client))
+        self._listener = listener  # before the hub accepts it, so that a greenlet that is killed gives it back
+        first = self._hub.add_listener(listener)
         if self._client is not None:
             self._client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             self._watch = watch_client(self._client, partial(_client_left, self._hub, listener))
-        return self._written(listener, encoding.retry(retry_ms) + first + request.prelude)
+        return self._written(listener, listener.encoding.retry(self._hub.settings.retry_ms) + first + request.prelude)
 
     def _goodbye(self, listener: Listener) -> bytes:
         """Return the last chunk: the reason, and whether and when to reconnect."""

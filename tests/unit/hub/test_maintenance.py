@@ -56,7 +56,7 @@ def test_outage_is_logged_once_and_a_fault_with_its_traceback(caplog: pytest.Log
 
 def test_unpatched_process_maintains_where_it_publishes_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(module, "is_patched", lambda: False)
+    monkeypatch.setattr(module, "has_loop", lambda: False)
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     log = Log()
     maintenance = maintenance_of(log)
@@ -67,7 +67,7 @@ def test_unpatched_process_maintains_where_it_publishes_when_it_is_time(monkeypa
 
 
 def test_patched_process_has_one_greenlet_for_it_which_ends_with_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "is_patched", lambda: True)
+    monkeypatch.setattr(module, "has_loop", lambda: True)
     monkeypatch.setattr(module, "_SECONDS", 0.001)
     log = Log()
     maintenance = maintenance_of(log)

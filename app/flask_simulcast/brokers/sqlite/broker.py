@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ...errors import BrokerUnavailableError
 from ...event import Draft, Position
-from ...loop import is_patched
+from ...loop import has_loop
 from ...presence import Member, Place
 from ...settings import Settings
 from ..base import Batch, Broker, ChannelSummary, Clock, Page, Verdict
@@ -48,7 +48,7 @@ class SQLiteBroker(Broker):
         if not drafts:
             return []
         self._log.check_space(sum([len(draft.data) for draft in drafts]))
-        if is_patched():
+        if has_loop():
             positions = self._log.files.committer.append(drafts)
         else:
             with self._log.mutex:
@@ -120,7 +120,7 @@ class SQLiteBroker(Broker):
             if joined is None:
                 return False
             drafts.extend(joined)
-            store.append(drafts, now_ms, in_thread=is_patched())
+            store.append(drafts, now_ms, in_thread=True)
             return True
 
         drafts: list[Draft] = []
@@ -173,7 +173,7 @@ class SQLiteBroker(Broker):
         def work(store: Store) -> Position:
             now_ms = self._clock.time_ms()
             store.agreements.revoke(name, before_ms, now_ms + round(seconds * 1000))
-            return store.append([draft], now_ms, in_thread=is_patched())[0]
+            return store.append([draft], now_ms, in_thread=True)[0]
 
         position = self._log.change(work)
         self._log.doorbell.ring(everybody=True)

@@ -17,7 +17,7 @@ from gevent.event import AsyncResult
 
 from ...errors import BrokerUnavailableError, PublishUncertainError
 from ...event import Draft, Position
-from ...loop import Offload, is_patched
+from ...loop import Offload, has_loop
 from ..base import Clock
 from .store import Outcome, Store
 from .write_lock import WriteLock
@@ -145,7 +145,7 @@ class Committer:
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """
-        if not is_patched():
+        if not has_loop():
             return self._append_here(drafts)
         may_inline = not (self._always_in_thread or self._waiting or self._group or len(drafts) > _INLINE_EVENTS)
         if may_inline and self._inline.write_lock.try_take():
@@ -159,7 +159,7 @@ class Committer:
         return self._append_in_thread(drafts)
 
     def _append_here(self, drafts: Sequence[Draft]) -> list[Position]:
-        """Wait for the write lock, then commit. For a process without a loop."""
+        """Wait for the write lock, then commit. For a thread without a loop."""
         self._threaded.take_turn()
         try:
             return self._commit_one(self._threaded, drafts)

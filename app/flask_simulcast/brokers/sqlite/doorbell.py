@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import socket
 import time
 import weakref
@@ -16,6 +15,7 @@ from contextlib import suppress
 from secrets import token_hex
 
 from gevent import monkey
+from gevent import select as waiting
 
 # A sun_path holds 108 bytes, and a project's folder might have a longer path. The path through the open folder is short.
 _SELF_FD = "/proc/self/fd"
@@ -73,10 +73,10 @@ class Doorbell:
                         os.unlink(name, dir_fd=self._folder)
 
     def wait(self, seconds: float) -> None:
-        """Return when another process rings, or after ``seconds``. Switches in a patched process."""
+        """Return when another process rings, or after ``seconds``. Switches."""
         self.listen()
         with suppress(OSError):  # all hints are read; or the socket is closed, because the folder was replaced
-            select.select([self._socket], [], [], seconds)
+            waiting.select([self._socket], [], [], seconds)
             while True:
                 self._socket.recv(16, socket.MSG_DONTWAIT)
 

@@ -83,7 +83,7 @@ class LogFile:
 
     Attributes:
         path: The absolute path.
-        mutex: Guards the connections between the threads of a process without a loop.
+        mutex: Guards the connections between threads without a loop.
         files: The open connections.
         doorbell: The doorbell of this process.
         disk: The disk that the file is on.
@@ -133,7 +133,7 @@ class LogFile:
                 ) from error
 
     def change(self, work: Callable[[Store], T]) -> T:
-        """Run ``work`` off the loop, with the write lock, as one transaction. Switches in a patched process."""
+        """Run ``work`` off the loop, with the write lock, as one transaction. Switches if there is a loop."""
         result: T = self.off_loop(self._write, work)
         return result
 
@@ -147,7 +147,7 @@ class LogFile:
             maintainer.write_lock.release()
 
     def off_loop(self, function: Callable[..., T], *arguments: object) -> T:
-        """Call a function in the thread, one at a time. Switches in a patched process."""
+        """Call a function in the thread, one at a time. Switches if there is a loop."""
         return self._thread.run(function, *arguments)
 
     def check_space(self, bytes: int) -> None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 
 from ...event import Draft, first_key_of
-from ...loop import is_patched
 from ...settings import Settings
 from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Clock, PastHead
 from .committer import Appender
@@ -98,7 +97,7 @@ class Maintenance:
             # Read the clocks with the lock held: a lease might have been renewed while this waited for the lock.
             now_ms = self._clock.time_ms()
             removed, drafts = self._store.register.sweep(self._clock.monotonic(), now_ms, _PLACES)
-            self._store.append(drafts, now_ms, in_thread=is_patched())
+            self._store.append(drafts, now_ms, in_thread=True)
             told.extend(drafts)
             return removed
 

@@ -28,14 +28,12 @@ from ...errors import (
     ConnectionClosedError,
     ForbiddenError,
     HandshakeError,
-    NotPatchedError,
     SimulcastError,
     StreamingNotSupportedError,
     UpgradeRequiredError,
     WebSocketError,
 )
 from ...listener import CloseReason
-from ...loop import is_patched
 from ..address import limited_address
 from . import handshake
 from .close_codes import BUG, CLOSE_CODES, REFUSED, CloseCode
@@ -237,11 +235,9 @@ def _check_origin(allowed: tuple[str, ...]) -> None:
 
 def _client_of(environ: dict[str, Any]) -> Any:
     client = environ.get("gunicorn.socket")
-    if not is_patched():
-        raise NotPatchedError
     if not hasattr(client, "_sock"):
         raise StreamingNotSupportedError(
-            "This server does not show its socket, so there is no WebSocket. Run under `gunicorn -k gevent`."
+            "This server shows no socket of gevent's, so there is no WebSocket. Run under `gunicorn -k gevent`."
         )
     return client
 

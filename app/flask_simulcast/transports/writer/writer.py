@@ -31,7 +31,6 @@ from ...errors import (
     ListenerGoneError,
     NoRequestError,
     NotHTTPError,
-    NotPatchedError,
     StreamingNotSupportedError,
     WriterError,
 )
@@ -105,7 +104,6 @@ class Writer:
             NoRequestError: There is no request.
             NotHTTPError: The client asks for a WebSocket.
             StreamingNotSupportedError: `keep_start_response` does not wrap the app.
-            NotPatchedError: The gunicorn worker is not the gevent worker. (Flask's test client needs no patching.)
             ValueError: A header has a line break.
         """
         if not has_request_context():
@@ -118,8 +116,6 @@ class Writer:
             raise StreamingNotSupportedError(
                 "Nothing keeps start_response for writers. Leave the middleware that init_app put around app.wsgi_app: wrap it, don't replace it."
             )
-        if "gunicorn.socket" in environ and not is_patched():
-            raise NotPatchedError
         response = Response(content_type=SSE.content_type, headers=HEADERS)
         response.headers.update(headers or {})
         connection = Client(environ, settings.stall_seconds)

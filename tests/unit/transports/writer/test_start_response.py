@@ -198,8 +198,6 @@ def test_it_works_in_a_process_that_is_not_patched(tmp_path: Path) -> None:
         "    return stream.response\n"
         "assert not monkey.is_module_patched('socket')\n"
         "print(app.test_client().get('/').text)\n"
-        "under_gunicorn = app.test_client().get('/', environ_base={'gunicorn.socket': object()})\n"
-        "assert under_gunicorn.status_code == 500\n"
     )
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     run = subprocess.run(
@@ -209,4 +207,3 @@ def test_it_works_in_a_process_that_is_not_patched(tmp_path: Path) -> None:
         "data: 1", "data: 2", "data: 3", 'event: error\ndata: {"error":"no more"}', 'event: error\ndata: {"error":"internal"}'
     ]  # fmt: skip
     assert "ZeroDivisionError" in run.stderr
-    assert "NotPatchedError" in run.stderr, "a server whose workers wait for one client at a time is refused"

@@ -1,0 +1,91 @@
+"""A small app with every kind of stream, for servers of every kind. It patches nothing."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+
+from app.flask_simulcast import Grant, Simulcast, signals
+
+app = Flask(__name__)
+app.config.from_mapping({name: value for name, value in os.environ.items() if name.startswith("SIMULCAST_")})
+simulcast = Simulcast(app)
+heard: list[Any] = []
+
+
+@signals.event_published.connect
+def hear(sender: Flask, event: Any) -> None:
+    """Remember who published: a receiver sees the request, wherever it is called."""
+    heard.append(request.args.get("by"))
+
+
+@app.get("/ping")
+def ping() -> str:
+    """As little as a view can do."""
+    return ""
+
+
+@app.get("/stream/<channel>")
+def stream(channel: str) -> Response:
+    """One channel, for the user in ``?user=``."""
+    user = request.args.get("user", "")
+    return simulcast.stream(channel, grant=Grant(user=user), present=bool(user))
+
+
+@app.post("/publish/<channel>")
+def publish(channel: str) -> Response:
+    """Publish each item of a JSON array."""
+    drafts = [{"channel": channel, "data": data} for data in request.get_json()]
+    return jsonify([str(event.position) for event in simulcast.publish_many(drafts)])
+
+
+@app.get("/history/<channel>")
+def history(channel: str) -> Response:
+    """The newest events."""
+    return jsonify([event.data for event in simulcast.history(channel).events])
+
+
+@app.get("/members/<channel>")
+def members(channel: str) -> Response:
+    """Who is present."""
+    return jsonify([member.member for member in simulcast.members(channel)])
+
+
+@app.post("/kick/<listener>")
+def kick(listener: str) -> str:
+    """Close one connection."""
+    simulcast.kick(listener)
+    return ""
+
+
+@app.post("/revoke/<user>")
+def revoke(user: str) -> str:
+    """End a user's streams."""
+    simulcast.revoke(user=user)
+    return ""
+
+
+@app.get("/fails")
+def fails() -> str:
+    """Raise."""
+    raise RuntimeError("on purpose")
+
+
+@app.get("/inspect")
+def inspect() -> Response:
+    """What is open in this process."""
+    gc.collect()
+    return jsonify(
+        pid=os.getpid(),
+        threads=threading.active_count(),
+        descriptors=len(list(Path("/proc/self/fd").iterdir())),
+        listeners=len(simulcast.hub.listeners),
+        places=len(simulcast.listeners()),
+        heard=heard,
+        metrics=simulcast.metrics.snapshot(),
+    )

@@ -1,0 +1,124 @@
+"""Streams on servers of every kind. Those with threads are not patched: the hub lives in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.tools.clients import SSEClient
+from tests.tools.servers import KINDS, serve_by
+from tests.tools.serving import Server, wait_until
+
+
+@pytest.fixture(scope="module", params=list(KINDS))
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One of each kind, with a log in a file."""
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = {"broker_url": f"sqlite:///{folder}/log.db", "presence_lease_seconds": 2, "heartbeat_seconds": 1}
+    with serve_by(request.param, folder, **settings) as server:
+        yield server
+        wait_until(lambda: not inspect(server)["listeners"], what="all listeners to be gone")
+
+
+def inspect(server: Server) -> dict[str, Any]:
+    return dict(server.get_json("/inspect"))
+
+
+def publish(server: Server, channel: str, *data: object, query: str = "") -> list[str]:
+    status, _, body = server.request(
+        "POST", f"/publish/{channel}{query}", list(data), {"Content-Type": "application/json"}
+    )
+    assert status == 200, body
+    return list(json.loads(body))
+
+
+def listen(server: Server, channel: str, query: str = "", **options: Any) -> SSEClient:
+    return SSEClient(server.port, f"/stream/{channel}{query}", **options)
+
+
+def test_listeners_get_what_is_published_in_order_and_only_once(server: Server) -> None:
+    with listen(server, "order") as one, listen(server, "order") as two:
+        connected = [client.until("connected") for client in (one, two)]
+        for number in range(0, 300, 3):
+            publish(server, "order", number, number + 1, number + 2)
+        for client in (one, two):
+            assert [block.json for block in client.take(300, "message")] == list(range(300))
+        assert connected[0].json["channels"] == ["order"]
+
+
+def test_a_client_that_reconnects_gets_what_it_missed(server: Server) -> None:
+    with listen(server, "resume") as client:
+        client.until("connected")
+        publish(server, "resume", 1)
+        client.until("message")
+    publish(server, "resume", 2, 3)
+    with listen(server, "resume", last_event_id=client.last_id) as again:
+        again.until("connected")
+        assert [block.json for block in again.take(2, "message")] == [2, 3]
+        assert publish(server, "resume", 4) == [again.until("message").id]
+
+
+def test_a_position_that_the_log_never_had_is_told_as_a_gap(server: Server) -> None:
+    publish(server, "gap", 1)
+    with listen(server, "gap", last_event_id="1-0-00000000") as client:
+        assert client.until("gap").json["reason"] == "lost"
+
+
+def test_lines_come_as_well(server: Server) -> None:
+    with listen(server, "lines", accept="application/x-ndjson") as client:
+        assert client.headers["content-type"].startswith("application/x-ndjson")
+        wait_until(lambda: inspect(server)["listeners"])
+        publish(server, "lines", "hello")
+        wait_until(lambda: b'"hello"' in client._text or not client._fill())
+
+
+def test_a_client_that_leaves_is_noticed(server: Server, request: pytest.FixtureRequest) -> None:
+    wait_until(lambda: not inspect(server)["listeners"])
+    client = listen(server, "leaves")
+    client.until("connected")
+    assert inspect(server)["listeners"] == 1
+    client.reset()
+    seconds = 5 if "waitress" in request.node.name else 0.5  # waitress shows no socket: a heartbeat finds it out
+    wait_until(lambda: not inspect(server)["listeners"], seconds, "the listener to be gone")
+
+
+def test_a_kick_a_revocation_and_presence_reach_the_stream(server: Server) -> None:
+    with listen(server, "room", "?user=ann") as ann, listen(server, "room", "?user=bob") as bob:
+        id = ann.until("connected").json["listener"]
+        bob.until("connected")
+        wait_until(lambda: server.get_json("/members/room") == ["ann", "bob"])
+        assert server.request("POST", f"/kick/{id}")[0] == 200
+        assert ann.until("closed").json == {"reason": "kicked", "reconnect": True}
+        assert server.request("POST", "/revoke/bob")[0] == 200
+        assert bob.until("closed").json == {"reason": "revoked", "reconnect": False}
+
+
+def test_a_receiver_of_a_signal_sees_the_request(server: Server) -> None:
+    publish(server, "signal", 1, query="?by=ann")
+    assert inspect(server)["heard"][-1] == "ann"
+
+
+def test_an_error_of_a_view_is_answered(server: Server) -> None:
+    assert server.request("GET", "/fails")[0] == 500
+    assert "RuntimeError: on purpose" in server.log
+
+
+@pytest.mark.parametrize("kind", ["werkzeug"])
+def test_streams_end_politely_when_the_server_stops(kind: str, tmp_path: Any) -> None:
+    with serve_by(kind, tmp_path) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(listen(server, "end")) for _ in range(5)]
+        for client in clients:
+            client.until("connected")
+        began = time.monotonic()
+        server.signal(signal.SIGINT)
+        for client in clients:
+            assert client.until("closed").json == {"reason": "draining", "reconnect": True}
+            assert client.rest() == []
+        assert server.process.wait(5) == 0
+        assert time.monotonic() - began < 3, "well under a second, on a machine that does nothing else"
