@@ -57,11 +57,12 @@ class Access(ABC):
         Raises:
             UnauthorizedError: The grant has ended, or was revoked. Errors that the authorizer raises pass through.
         """
-        grant: Grant | None = g.get("simulcast_grant")
+        kept = g._get_current_object()  # each use of the proxy takes 0.6 µs
+        grant: Grant | None = kept.get("simulcast_grant")
         if grant is None:
             grant = (self._authorizer() if self._authorizer else None) or _NOBODY
             self._check_grant(grant)
-            g.simulcast_grant = grant
+            kept.simulcast_grant = grant
         return grant
 
     def check_grant(self) -> None:

@@ -20,6 +20,7 @@ from ..extensions import simulcast
 from ..flask_simulcast import ForbiddenError, Grant, UnauthorizedError, cors
 from ..web.api import route_of
 from ..web.errors import ApiError
+from ..web.here import this_app, this_request
 from ..web.right import Access
 from .keys import read_keys
 from .tokens import Tokens
@@ -131,13 +132,13 @@ def check_open() -> None:
 
 
 def _here() -> _Auth:
-    auth: _Auth = current_app.extensions[_KEY]
+    auth: _Auth = this_app().extensions[_KEY]
     return auth
 
 
 def _bearer() -> str | None:
     """Return the text after ``Bearer``; None for another scheme, which may belong to a proxy with its own passwords."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = this_request().environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 

@@ -4,10 +4,9 @@ worker's reads and waits."""
 
 from __future__ import annotations
 
-from flask import request
-
 from ..extensions import simulcast
 from ..flask_simulcast import address_of
+from ..web.here import this_request
 
 #: The sender of requests with the publish key: one trusted backend.
 HOLDER = "publish key"
@@ -24,4 +23,4 @@ def current_sender() -> str:
         return grant.revocable_as[0]
     if grant.publish:
         return HOLDER
-    return _ADDRESS + address_of(request, "what tells clients without a token apart")
+    return _ADDRESS + address_of(this_request(), "what tells clients without a token apart")

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import msgspec
-from flask import Flask, Response, request
+from flask import Flask, Response
+from werkzeug.datastructures import Headers
+
+from .here import this_request
 
 _API = ("/api/v1/", "/v1/")
+# Browsers must not guess another type: an event's data may look like a script. Caches must not keep what only one client may
+# see: a ticket, history, lists of members.
+_NO_SNIFF, _NO_STORE = ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")
+_HEADERS = Headers([("Content-Type", "application/json"), _NO_SNIFF, _NO_STORE])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -16,18 +23,19 @@ def init_app(app: Flask) -> None:
 
 def as_json(answer: msgspec.Struct, status: int = 200) -> Response:
     """Return a JSON answer with this body. ``msgspec.Raw`` in it is JSON text already, and is written as it is."""
-    return Response(_encode(answer), status, content_type="application/json")
+    return Response(_encode(answer), status, _HEADERS.copy())
 
 
 def is_api() -> bool:
     """Tell whether the current request is for the API, not for a page of the service."""
-    return request.path.startswith(_API)
+    return this_request().path.startswith(_API)
 
 
 def _add_headers(response: Response) -> Response:
-    """Forbid browsers to guess another type (an event's data may look like a script), and caches to keep what only one client
-    may see: a ticket, history, lists of members."""
-    response.headers.add("X-Content-Type-Options", "nosniff")
-    if is_api() and "Cache-Control" not in response.headers:
-        response.headers.add("Cache-Control", "no-store")
+    """Add what is missing; `as_json` has set both already."""
+    headers = response.headers
+    if headers.get("X-Content-Type-Options") is None:
+        headers.add(*_NO_SNIFF)
+    if headers.get("Cache-Control") is None and is_api():
+        headers.add(*_NO_STORE)
     return response

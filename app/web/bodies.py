@@ -12,10 +12,11 @@ from contextlib import suppress
 from typing import Any
 
 import gevent
-from flask import Flask, Request, Response, current_app, request
+from flask import Flask, Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from .errors import ApiError
+from .here import this_app, this_request
 
 _KEY = "bodies"
 # In the environ of a request: whether its body was read to the end, and the number of its bytes that are held.
@@ -77,7 +78,7 @@ def init_app(app: Flask) -> None:
     """Count bodies, and let no refused body hold a connection."""
     bodies = app.extensions[_KEY] = Bodies()
     app.after_request(_leave_unread)
-    app.teardown_request(lambda error: bodies.let_go(request.environ))
+    app.teardown_request(lambda error: bodies.let_go(this_request().environ))
 
 
 def read(most_bytes: int | None = None) -> bytes:
@@ -93,8 +94,7 @@ def read(most_bytes: int | None = None) -> bytes:
         ApiError: 408 ``body_timeout``: it did not arrive in time. 503 ``too_many_bodies``: other bodies have reached the
             limit. 400 ``bad_body``: its framing is broken, or the client left.
     """
-    here: Request = request._get_current_object()  # type: ignore[attr-defined]  # looked up once, not at each use
-    app = current_app
+    here, app = this_request(), this_app()
     limit = app.config["SIMULCAST_MAX_BODY_BYTES"]
     limit = limit if most_bytes is None else min(limit, most_bytes)
     _check_encoding(here)
@@ -171,7 +171,7 @@ def _is_framing(error: Exception) -> bool:
 
 def _leave_unread(response: Response) -> Response:
     """Read and drop an unread body for a moment. If more of it follows, the connection ends with this answer."""
-    here: Request = request._get_current_object()  # type: ignore[attr-defined]
+    here = this_request()
     if _IS_READ in here.environ or response.is_streamed:
         return response
     if (here.content_length or "HTTP_TRANSFER_ENCODING" in here.environ) and not _is_taken_in_passing(here):

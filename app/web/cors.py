@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 from flask.globals import request_ctx
 
 from ..extensions import simulcast
 from ..flask_simulcast import cors
 from .answers import is_api
+from .here import this_request
 
 
 def init_app(app: Flask) -> None:
@@ -17,6 +18,7 @@ def init_app(app: Flask) -> None:
 
 
 def _answer_preflight() -> Response | None:
+    request = this_request()
     if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers or not is_api():
         return None
     adapter = request_ctx.url_adapter
@@ -31,7 +33,7 @@ def _answer_preflight() -> Response | None:
 def _add_headers(response: Response) -> Response:
     allowed = simulcast.settings.allowed_origins
     if allowed and is_api():
-        headers = cors.headers_for(request.headers.get("Origin"), allowed)
+        headers = cors.headers_for(this_request().headers.get("Origin"), allowed)
         if headers.pop("Vary", None):
             response.vary.add("Origin")
         response.headers.update(headers)

@@ -11,9 +11,10 @@ import logging
 from collections.abc import Sequence
 from functools import lru_cache
 
-from flask import Flask, request
+from flask import Flask
 
 from .errors import ApiError
+from .here import this_request
 
 # Balancers and Prometheus ask for these by address. The answers have only numbers.
 _ANY_HOST = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -32,6 +33,7 @@ def init_app(app: Flask) -> None:
         )
 
     def check_host() -> None:
+        request = this_request()
         host = request.environ.get("HTTP_HOST", "")
         if not host or request.path in _ANY_HOST or is_local(host):
             return

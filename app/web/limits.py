@@ -12,12 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from flask import Flask, current_app, request
+from flask import Flask
 
 from ..extensions import simulcast
 from ..flask_simulcast import address_of
 from ..identity.sender import HOLDER, UNKNOWN, current_sender
 from .errors import ApiError
+from .here import this_app, this_request
 
 _KEY = "simulcast_limits"
 # Some 200 bytes each. The least recently used one is evicted first; its user starts over with a full bucket.
@@ -146,7 +147,7 @@ def check_publish(events: int) -> None:
         ApiError: 429 ``publish_rate`` with an honest ``Retry-After``; 413 ``publish_burst``.
     """
     limits = _here().publish
-    address = "" if limits.per_address is None else address_of(request, "SIMULCAST_PUBLISH_RATE_PER_ADDRESS")
+    address = "" if limits.per_address is None else address_of(this_request(), "SIMULCAST_PUBLISH_RATE_PER_ADDRESS")
     limits.check(events, simulcast.grant().user, address)
 
 
@@ -202,5 +203,5 @@ def too_fast(code: str, what: str, seconds: float) -> ApiError:
 
 
 def _here() -> _Limits:
-    limits: _Limits = current_app.extensions[_KEY]
+    limits: _Limits = this_app().extensions[_KEY]
     return limits
