@@ -50,9 +50,6 @@ the client's fault, and is also logged, once for each endpoint.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class SimulcastError(Exception):
     """Base of all errors of this package."""
@@ -286,12 +283,20 @@ class PublishUncertainError(BrokerError):
     public = "The log did not answer. The event might be stored; try again with an idempotency key."
 
 
-@contextmanager
-def client_input() -> Iterator[None]:
-    """Mark the values passed on in this block as the client's: one that can't be used is a 4xx, not a 500."""
-    try:
-        yield
-    except SimulcastError as error:
-        if error.client_status is not None:
+class _ClientInput:
+    """The context of `client_input`. It has no state, so one serves all."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, SimulcastError) and error.client_status is not None:
             error.status = error.client_status
-        raise
+
+
+_CLIENT_INPUT = _ClientInput()
+
+
+def client_input() -> _ClientInput:
+    """Mark the values passed on in this block as the client's: one that can't be used is a 4xx, not a 500."""
+    return _CLIENT_INPUT

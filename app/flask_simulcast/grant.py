@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from .data import Default, encode_data
@@ -110,7 +111,7 @@ class Grant:
         """Whether the grant has no user, no token and no right to publish."""
         return not (self.user or self.token_id or self.publish)
 
-    @property
+    @cached_property
     def revocable_as(self) -> tuple[str, ...]:
         """The names under which a revocation ends the grant."""
         return tuple(f"{kind}:{name}" for kind, name in (("user", self.user), ("token", self.token_id)) if name)

@@ -7,8 +7,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from ...errors import BrokerUnavailableError
@@ -73,6 +72,26 @@ class Files:
         self.reader.close()
 
 
+class _Reading:
+    """The context of `LogFile.reading`: a generator takes 2 µs more, and each request with a token reads twice."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self, log: LogFile) -> None:
+        self._log = log
+
+    def __enter__(self) -> Store:
+        self._log.mutex.acquire()
+        return self._log.files.reader
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._log.mutex.release()
+        if isinstance(error, sqlite3.Error):
+            raise BrokerUnavailableError(
+                f"The log can't be read: {error}. Look at {self._log.path} and at the disk; the worker retries by itself."
+            ) from error
+
+
 class LogFile:
     """A log by its path. It follows the path when the file is replaced. Reads run on the loop, writes in one thread.
 
@@ -121,16 +140,9 @@ class LogFile:
             f"The log {self.path} can't be opened: {error}. Check the folder of SIMULCAST_BROKER_URL and its permissions."
         )
 
-    @contextmanager
-    def reading(self) -> Iterator[Store]:
-        """Lend the connection for reading to the caller. Never switches."""
-        with self.mutex:
-            try:
-                yield self.files.reader
-            except sqlite3.Error as error:
-                raise BrokerUnavailableError(
-                    f"The log can't be read: {error}. Look at {self.path} and at the disk; the worker retries by itself."
-                ) from error
+    def reading(self) -> _Reading:
+        """Lend the connection for reading to the caller, for a ``with`` block. Never switches."""
+        return _Reading(self)
 
     def change(self, work: Callable[[Store], T]) -> T:
         """Run ``work`` off the loop, with the write lock, as one transaction. Switches if there is a loop."""
