@@ -10,6 +10,7 @@ from ...identity.rights import Identity, Publish, PublishEach, Subscribe
 from ...web import query
 from ...web.errors import ApiError
 from ...web.right import Access, Right
+from . import reading
 from .schemas import StreamQuery
 
 
@@ -39,7 +40,7 @@ def _user(given: str) -> str:
 
 LISTEN, LISTEN_ON_SOCKET = _Listen(), _ListenOnSocket()
 PUBLISH = Publish("<channel>")
-PUBLISH_EACH = PublishEach(lambda events: {name for event in events for name in event.names})
+PUBLISH_EACH = PublishEach(reading.names_of)
 BROADCAST = Publish("all")
 TO_USER = Publish("user:<user>", user=_user)
 TO_LISTENER = Publish("listener:<listener>")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
@@ -100,12 +100,14 @@ def read_events(
     events = _outlines_of_lines(text, bounds.events) if mimetype in _LINES else _outlines(text, bounds.events)
     if not events:
         raise ApiError(400, "no_events", "The body has no event. Send an object, an array of them, or one a line.")
-    if sum(map(_channel_count, events)) > bounds.events:
+    copied = [event for event in events if event.channels is not UNSET]
+    if len(events) - len(copied) + sum(map(_channel_count, copied)) > bounds.events:
         raise _too_many(bounds.events)
     for number, event in enumerate(events):
         if number:
             breathe()
-        _fill_in_channels(event, number)
+        if event.channels is not UNSET:
+            _fill_in_channels(event, number)
         if (event.channel is UNSET) == (event.channels is UNSET):
             raise ApiError(
                 400,
@@ -113,12 +115,12 @@ def read_events(
                 f"Event {number} must have either channel or channels. Send one of the two, and data.",
             )
         _fill_in_data(event, f"Event {number}", bounds.event_bytes)
-    copied = sum(_stored_bytes(event) for event in events if event.channels is not UNSET)
-    if copied > bounds.copied_bytes:
+    copied_bytes = sum(map(_stored_bytes, copied))
+    if copied_bytes > bounds.copied_bytes:
         raise ApiError(
             413,
             "too_many_bytes",
-            f"An event is stored in each of its channels: that makes {copied} bytes, and {bounds.copied_bytes} are allowed. "
+            f"An event is stored in each of its channels: that makes {copied_bytes} bytes, and {bounds.copied_bytes} are allowed. "
             "Name fewer channels, or send a reference to the data.",
         )
     if key is not None:
@@ -216,7 +218,7 @@ def _channel_count(event: Event) -> int:
     """Count the channels that an event names, before they are parsed: no name has a comma in it."""
     if isinstance(event.channels, msgspec.Raw):
         return bytes(event.channels).count(b",") + 1
-    return 1 if event.channels is UNSET else len(event.channels)
+    return len(event.names)
 
 
 def _fill_in_channels(event: Event, number: int) -> None:
@@ -246,6 +248,22 @@ def _fill_in_data(event: Event | Draft, what: str, event_bytes: int) -> None:
         raise ApiError(
             400, "event_data", f"{what}, data: {str(error)[:200]}. Send JSON; a number of at most 4300 digits."
         ) from None
+
+
+def names_of(events: Iterable[Event]) -> set[str]:
+    """Return all channels that these events name, each once."""
+    names: set[str] = set()
+    for event in events:
+        if event.channel is not UNSET:
+            names.add(event.channel)
+        else:
+            names.update(event.names)
+    return names
+
+
+def count_of(events: Iterable[Event]) -> int:
+    """Return the number of events that the log will store: one for each channel of each event."""
+    return sum([1 if event.channels is UNSET else len(event.channels) for event in events])
 
 
 def options_of(event: Event | Draft, sender: str) -> dict[str, Any]:

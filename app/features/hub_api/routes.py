@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response
 from msgspec import UNSET
 
 from ...extensions import simulcast
@@ -14,6 +14,7 @@ from ...web import body as bodies
 from ...web import reads
 from ...web.api import Api
 from ...web.body import JSON, NDJSON, Body
+from ...web.here import this_app, this_request
 from ...web.route import RESUME_HEADER, STREAMS
 from . import access, reading, schemas, service
 
@@ -23,21 +24,23 @@ api = Api("hub_api", __name__, {"user": schemas.User, "listener": schemas.Listen
 _MAX_HEAD_BYTES = 4096
 
 
-def _bounds() -> reading.Bounds:
-    config = current_app.config
-    return reading.Bounds(
-        config["SIMULCAST_MAX_BATCH_EVENTS"], simulcast.settings.max_event_bytes, config["SIMULCAST_MAX_BODY_BYTES"]
+def _events(text: bytes) -> list[schemas.Event]:
+    config, request, hub = this_app().config, this_request(), simulcast.hub
+    bounds = reading.Bounds(
+        config["SIMULCAST_MAX_BATCH_EVENTS"], hub.settings.max_event_bytes, config["SIMULCAST_MAX_BODY_BYTES"]
     )
+    return reading.read_events(text, request.mimetype, _key(), bounds, hub.breathe)
 
 
 def _key() -> str | None:
-    return request.headers.get("Idempotency-Key")
+    key: str | None = this_request().environ.get("HTTP_IDEMPOTENCY_KEY")
+    return key
 
 
 EVENTS = Body(
     content={JSON: schemas.Events, NDJSON: str},
     most_bytes=lambda: None,
-    parse=lambda text: reading.read_events(text, request.mimetype, _key(), _bounds(), simulcast.hub.breathe),
+    parse=_events,
 )
 DRAFT = Body(
     content={JSON: schemas.Draft},
@@ -80,13 +83,13 @@ def stream(query: schemas.StreamQuery) -> Response:
     "/events",
     needs=access.PUBLISH_EACH,
     body=EVENTS,
-    publishes=lambda events: sum(len(event.names) for event in events),
+    publishes=reading.count_of,
     answers={201: schemas.PublishedMany},
     **_PUBLISHES,
 )
 def publish(body: list[schemas.Event]) -> schemas.PublishedMany:
     """Publish one event, an array of events, or one event a line; all or none."""
-    sender = current_sender()
+    sender = "" if all(event.idempotency_key is UNSET for event in body) else current_sender()
     return service.published_many(simulcast.publish_many(reading.as_mapping(event, sender) for event in body))
 
 
