@@ -1,33 +1,18 @@
-"""The service: configuration, extensions, blueprints, in this order."""
+"""The service. `create_app` makes it; its parts are put together in `service`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
-
-from . import cli, database, log
-from . import config as configuration
-from .extensions import simulcast
-from .features import chat, hub_api, ops, wukongs
-from .identity import requests as auth
-from .web import answers, bodies, cors, errors, hosts, limits, openapi, proxies
-
-Function = Callable[..., Any]
-
-
-class Service(Flask):
-    """The app. None of its functions is a coroutine, and to look at each of them again takes 8 µs a request."""
-
-    def ensure_sync(self, func: Function) -> Function:
-        """Return the function as it is."""
-        return func
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Make the app.
+
+    gunicorn imports this package for its configuration, before its workers are patched. So Flask and all else come later.
 
     Args:
         config: Goes before the environment.
@@ -35,21 +20,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     Raises:
         SettingError: A setting can't be used.
     """
-    app = Service(__name__, instance_path=os.path.abspath("instance"))
-    app.config.from_mapping(configuration.read(os.environ, config))
-    log.init_app(app)
-    app.json.compact = True  # type: ignore[attr-defined]
-    proxies.init_app(app)
-    errors.init_app(app)
-    answers.init_app(app)
-    hosts.init_app(app)
-    cors.init_app(app)
-    simulcast.init_app(app, own_settings=configuration.KEYS, create=not cli.is_command())
-    auth.init_app(app)
-    limits.init_app(app)
-    bodies.init_app(app)
-    database.init_app(app)
-    for feature in (hub_api, wukongs, chat, ops, openapi):
-        feature.init_app(app)
-    cli.init_app(app)
-    return app
+    from . import service
+
+    return service.create_app(config)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.docs.page import Block, Page
 from tests.docs.reader import app_reader
 from tests.tools.clients import SSEClient
-from tests.tools.serving import ROOT, wait_until
+from tests.tools.serving import ROOT, Server, wait_until
 
 PAGE = Page("app/flask_simulcast/README.md")
 APP = PAGE.take("flask-simulcast", "python")
@@ -18,7 +18,7 @@ INSTALL = PAGE.take_untried("flask-simulcast", "sh")
 SERVE = PAGE.take("flask-simulcast", "sh")
 LISTEN = PAGE.take("flask-simulcast", "sh")
 PUBLISH = PAGE.take("flask-simulcast", "sh")
-HOOKS = PAGE.take("flask-simulcast", "python")
+IN_PRODUCTION = PAGE.take("flask-simulcast", "sh")
 
 
 def test_install_names_an_extra_that_there_is() -> None:
@@ -33,14 +33,17 @@ def test_curl_shows_the_event(tmp_path: Path) -> None:
             terminal.wait_for('data: {"id":7}')
 
 
-def test_with_the_hooks_a_server_that_stops_says_goodbye(tmp_path: Path) -> None:
-    files = {"app": APP.text, "gunicorn.conf": HOOKS.text}
-    with app_reader(tmp_path, **files) as reader, reader.serving(SERVE) as server:
-        with SSEClient(server.port, "/orders/stream") as client:
-            client.until("connected")
-            server.signal(signal.SIGTERM)
-            assert client.until("closed").json["reason"] == "draining"
-        wait_until(lambda: server.process.poll() is not None, 20, "gunicorn to end")
+def test_in_production_a_server_that_stops_says_goodbye(tmp_path: Path) -> None:
+    with app_reader(tmp_path, app=APP.text) as reader, reader.serving(IN_PRODUCTION) as server:
+        assert_stopping_server_says_goodbye(server)
+
+
+def assert_stopping_server_says_goodbye(server: Server) -> None:
+    with SSEClient(server.port, "/orders/stream") as client:
+        client.until("connected")
+        server.signal(signal.SIGTERM)
+        assert client.until("closed").json["reason"] == "draining"
+    wait_until(lambda: server.process.poll() is not None, 20, "gunicorn to end")
 
 
 def assert_extra_is_there(block: Block) -> None:

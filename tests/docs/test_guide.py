@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import pytest
 
 from tests.docs.page import Page, program
 from tests.docs.reader import Reader, app_reader
-from tests.docs.test_extension_readme import assert_extra_is_there
+from tests.docs.test_extension_readme import assert_extra_is_there, assert_stopping_server_says_goodbye
 from tests.tools.clients import SSEClient
 from tests.tools.serving import Server, wait_until
 
@@ -22,7 +21,8 @@ PAGE = Page("docs/guide.md")
 INSTALL = PAGE.take_untried("A first stream", "sh")
 FIRST = PAGE.take("A first stream", "python")
 SERVE = PAGE.take("A first stream", "sh")
-HOOKS = PAGE.take("A first stream", "python")
+IN_PRODUCTION = PAGE.take("A first stream", "sh")
+OWN_CONFIG = PAGE.take("A first stream", "python")
 SNAPSHOT = PAGE.take("Snapshot, then stream", "python")
 VIEW = PAGE.take("Views: less for some", "python")
 PUBLISHER = PAGE.take("From outside of a worker", "python")
@@ -73,7 +73,7 @@ class Shop(NamedTuple):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The app, and the cookie of Ann who has logged in."""
-    files = {"app": APP + SHOP, "gunicorn.conf": HOOKS.text}
+    files = {"app": APP + SHOP, "gunicorn.conf": OWN_CONFIG.text}
     with app_reader(tmp_path_factory.mktemp("guide"), **files) as reader, reader.serving(SERVE) as server:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         status, headers, _ = server.request("POST", "/login", f"user={quote('ann')}".encode(), form)
@@ -164,12 +164,11 @@ def is_ended(log: str, listener: str) -> bool:
     return any(json.loads(line).get("stream") == listener for line in lines)
 
 
-def test_with_the_hooks_a_server_that_stops_says_goodbye(tmp_path: Path) -> None:
-    """Friction 9: the page did not mention them."""
-    files = {"app": FIRST.text, "gunicorn.conf": HOOKS.text}
-    with app_reader(tmp_path, **files) as reader, reader.serving(SERVE) as server:
-        with SSEClient(server.port, "/orders/stream") as client:
-            client.until("connected")
-            server.signal(signal.SIGTERM)
-            assert client.until("closed").json["reason"] == "draining"
-        wait_until(lambda: server.process.poll() is not None, 20, "gunicorn to end")
+def test_config_of_ones_own_goes_before_the_extensions(shop: Shop) -> None:
+    assert "Ready for orders." in shop.server.log
+
+
+def test_in_production_a_server_that_stops_says_goodbye(tmp_path: Path) -> None:
+    """Friction 9: the page did not mention the hooks."""
+    with app_reader(tmp_path, app=FIRST.text) as reader, reader.serving(IN_PRODUCTION) as server:
+        assert_stopping_server_says_goodbye(server)

@@ -15,7 +15,7 @@ RUN = PAGE.take("Two commands", "sh")
 TEST = PAGE.take_untried("Two commands", "sh")
 WATCH = PAGE.take("Two commands", "sh")
 TEN_LINES = PAGE.take("Ten lines in your own app", "python")
-SERVE = "gunicorn -k gevent -w 2 app:app"  # stands in a sentence of the page
+SERVE = "gunicorn -c python:flask_simulcast.gunicorn -w 2 app:app"  # stands in a sentence of the page
 
 
 def test_the_first_command_serves_and_curl_shows_this_machine(tmp_path: Path) -> None:

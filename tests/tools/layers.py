@@ -38,7 +38,7 @@ PARTS = {
     ],
     "transports": [
         {"address", "app_json", "client_socket", "json_rows"},
-        {"client_watch"},
+        {"client_watch", "server_hooks"},
         {"stream", "preflight"},
         {"sse"},
         {"ndjson", "refusal"},

@@ -152,7 +152,7 @@ def serve(
     port: int = 0,
     through: Sequence[str] = (),
     app: str = "wsgi:app",
-    config: Path | None = ROOT / "gunicorn.conf.py",
+    config: Path | str | None = ROOT / "gunicorn.conf.py",
     constants: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Iterator[Server]:
@@ -166,7 +166,7 @@ def serve(
         port: By default a free one.
         through: A command that runs the one after it: ``ip netns exec name``.
         app: Another WSGI app than the service, importable from ``folder`` or the repository.
-        config: For gunicorn; None for plain ``gunicorn -k gevent``, without our hooks.
+        config: For gunicorn, as its option `-c` takes it; None for plain ``gunicorn -k gevent``, without our hooks.
         constants: Values for constants that are no settings, by module and name.
         settings: SIMULCAST_* without the prefix in lower case; other names, in capitals, are handed on as they are.
     """

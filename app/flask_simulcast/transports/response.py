@@ -19,7 +19,7 @@ from ..hub.hub import Hub
 from ..listen_request import ListenRequest
 from ..loop import is_patched
 from ..settings import Settings
-from . import ndjson, sse
+from . import ndjson, server_hooks, sse
 from .address import limited_address
 from .app_json import default_of
 from .stream import Stream
@@ -92,6 +92,7 @@ def prepare(
         BrokerUnavailableError: The log can't be read.
     """
     settings = hub.settings
+    server_hooks.warn_if_missing(request.environ)
     address = check_capacity(hub, request, grant)
     resume = options["resume"] if "resume" in options else sse.resume_of(request)
     start, prelude = _start(hub, encoding, channels, resume, options)

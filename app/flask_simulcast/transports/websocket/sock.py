@@ -34,6 +34,7 @@ from ...errors import (
     WebSocketError,
 )
 from ...listener import CloseReason
+from .. import server_hooks
 from ..address import limited_address
 from . import handshake
 from .close_codes import BUG, CLOSE_CODES, REFUSED, CloseCode
@@ -181,6 +182,7 @@ class GuardedSock(Sock):  # type: ignore[misc]
             breather=connections.breather,
         )
         connections.add(connection, address)
+        server_hooks.warn_if_missing(environ)
         connection.open(handshake.accepted(key, deflate, subprotocol))
         return connection
 

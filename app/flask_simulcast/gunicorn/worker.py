@@ -1,20 +1,6 @@
-"""Server hooks for gunicorn's gevent worker. In your gunicorn.conf.py::
+"""What the hooks do in a worker, where the app is loaded and gevent has patched.
 
-    def post_worker_init(worker):
-        from flask_simulcast.gunicorn import post_worker_init
-        post_worker_init(worker)
-
-    def worker_int(worker):
-        from flask_simulcast.gunicorn import worker_int
-        worker_int(worker)
-
-Import inside the hooks, because gunicorn reads its configuration before the worker is patched.
-
-Without these hooks a stopping worker cuts its streams after ``graceful_timeout``, without a ``closed`` event; a client
-that vanished from the network is noticed only after fifteen minutes; a second worker on a memory log is refused only at
-its first use; and gunicorn's log quotes a request line that gunicorn refuses, with the ticket in it.
-
-The hooks find the apps in the process, not in what the server was given: that can be a middleware.
+They find the apps in the process, not in what the server was given: that can be a middleware.
 """
 
 from __future__ import annotations
@@ -24,22 +10,24 @@ from typing import Any
 
 import gevent
 
-from . import server_log
-from .app_state import settings_of_this_process
-from .errors import SettingError
-from .hub.hub import drain_process
-from .keepalive import Keepalive, keepalive_for
-from .settings import INSTEAD_OF_MEMORY, Settings
-from .transports.websocket import drain_websockets
+from .. import server_log
+from ..app_state import settings_of_this_process
+from ..errors import SettingError
+from ..hub.hub import drain_process
+from ..keepalive import Keepalive, keepalive_for
+from ..settings import INSTEAD_OF_MEMORY, Settings
+from ..transports import server_hooks
+from ..transports.websocket import drain_websockets
 
 _WATCH_SECONDS = 0.05
 
 
-def post_worker_init(worker: Any) -> None:
+def start(worker: Any) -> None:
     """Refuse a memory log with several workers; guard gunicorn's own log; set socket options; drain the worker when it stops.
 
     TERM, HUP and ``max_requests`` all set ``worker.alive`` to False, which a greenlet watches.
     """
+    server_hooks.are_there()
     server_log.guard(worker.log)
     settings = settings_of_this_process() or [Settings()]
     _refuse_memory_of_many(worker, settings)
@@ -49,9 +37,9 @@ def post_worker_init(worker: Any) -> None:
     gevent.spawn(_drain_at_end, worker)
 
 
-def worker_int(worker: Any) -> None:
-    """Drain the worker on INT and QUIT. It exits right after this hook, so only here can it still send ``closed``."""
-    _drain()
+def drain() -> None:
+    """Drain streams and WebSockets at the same time. Each has its own deadline."""
+    gevent.joinall([gevent.spawn(drain_process), gevent.spawn(drain_websockets)])
 
 
 def _set_options(listening: Any, keepalive: Keepalive) -> None:
@@ -67,12 +55,7 @@ def _set_options(listening: Any, keepalive: Keepalive) -> None:
 def _drain_at_end(worker: Any) -> None:
     while worker.alive:
         gevent.sleep(_WATCH_SECONDS)
-    _drain()
-
-
-def _drain() -> None:
-    """Drain streams and WebSockets at the same time. Each has its own deadline."""
-    gevent.joinall([gevent.spawn(drain_process), gevent.spawn(drain_websockets)])
+    drain()
 
 
 def _refuse_memory_of_many(worker: Any, settings: list[Settings]) -> None:
