@@ -22,6 +22,7 @@ from .listener import Listener
 from .transports import json_rows, preflight, sse
 from .transports.app_json import default_of
 from .transports.client_watch import Flag, client_gone
+from .transports.mirror import reflect
 from .transports.preflight import ViewFunction
 from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond
 from .transports.websocket import Connection, OnlyThese, Subscription, closes_if_refused
@@ -196,6 +197,8 @@ class Streaming(Access):
 
     def _stream(self, encoding: Encoding, channels: str | Iterable[str], options: StreamOptions) -> Response:
         names, grant = self._admitted(channels, options)
+        if (mirrored := reflect(self.hub, request)) is not None:  # for the doctor; costs no ticket, and no place
+            return mirrored
         if not sse.is_over(sse.resume_of(request)):
             self.check_capacity(grant)  # first, so that a full worker does not cost the ticket
             grant = self._spent(grant)

@@ -15,10 +15,11 @@ LAYERS = [
     {"channel", "metrics"},
     {"hub"},
     {"transports"},
-    {"publisher", "revoking", "tickets", "on_commit", "app_state", "channel_names"},
+    {"publisher", "tickets", "on_commit", "app_state", "channel_names"},
     {"redemption", "error_responses"},
     {"access"},
     {"streaming"},
+    {"doctor"},
     {"cli"},
     {"extension"},
     {"gunicorn", "testing"},
@@ -26,6 +27,14 @@ LAYERS = [
 ]
 # The order of the parts of a package, where it matters. A part may hold those that stand before it.
 PARTS = {
+    "doctor": [
+        {"finding", "errors"},
+        {"answer", "beside", "gunicorn_facts", "faults"},
+        {"client", "server", "sqlite_log", "redis_log"},
+        {"visit"},
+        {"answers", "passing", "living", "websocket"},
+        {"examination", "report"},
+    ],
     "hub": [
         {"announcer", "ring", "ttl_cache", "history", "streams_log", "listeners", "place_reporter", "maintenance"},
         {"pump", "dropped_streams"},
@@ -37,7 +46,7 @@ PARTS = {
         {"gateway"},
     ],
     "transports": [
-        {"address", "app_json", "client_socket", "json_rows"},
+        {"address", "app_json", "client_socket", "json_rows", "mirror"},
         {"client_watch", "server_hooks"},
         {"stream", "preflight"},
         {"sse"},

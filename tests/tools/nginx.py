@@ -102,6 +102,34 @@ def serve_nginx(
         text = _replaced(text, {"# https://app.example": allowed_origin})
     text = _replaced(text, changes)
     config.write_text(text)
+    with _running(binary, config, port, plain_port) as nginx:
+        yield nginx
+
+
+@contextlib.contextmanager
+def serve_config(folder: Path, servers: str) -> Iterator[Nginx]:
+    """Start nginx with another configuration than the deployed one.
+
+    Args:
+        servers: The inside of ``http { }``. ``PORT`` stands for the port of the first server, which serves TLS if it says so.
+    """
+    binary = require("nginx", shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"))
+    tls = folder / "tls"
+    tls.mkdir(parents=True)
+    _make_certificate(tls)
+    port = free_port()
+    config = folder / "nginx.conf"
+    config.write_text(
+        f"user {getpass.getuser()};\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nworker_processes 1;\n"
+        f"events {{}}\nhttp {{{_scratch(folder)}\n    access_log off;\n{servers.replace('PORT', str(port))}\n}}\n"
+    )
+    with _running(binary, config, port, port) as nginx:
+        yield nginx
+
+
+@contextlib.contextmanager
+def _running(binary: str, config: Path, port: int, plain_port: int) -> Iterator[Nginx]:
+    folder = config.parent
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(
             [binary, "-c", str(config), "-e", str(folder / "start.log"), "-g", "daemon off;"],
@@ -118,11 +146,15 @@ def serve_nginx(
             nginx.stop()
 
 
-def _own_places(folder: Path, port: int, plain_port: int) -> dict[str, str]:
-    """What is another one in a test."""
-    scratch = "".join(
+def _scratch(folder: Path) -> str:
+    """Where it keeps bodies that it collects."""
+    return "".join(
         f"\n    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+
+
+def _own_places(folder: Path, port: int, plain_port: int) -> dict[str, str]:
+    """What is another one in a test."""
     return {
         "user www-data;": f"user {getpass.getuser()};",
         "/run/nginx.pid": f"{folder}/nginx.pid",
@@ -130,7 +162,7 @@ def _own_places(folder: Path, port: int, plain_port: int) -> dict[str, str]:
         "/etc/nginx/tls/": f"{folder}/tls/",
         "listen 80;": f"listen 127.0.0.1:{plain_port};",
         "listen 443 ": f"listen 127.0.0.1:{port} ",
-        "http {\n": f"http {{{scratch}\n",
+        "http {\n": f"http {{{_scratch(folder)}\n",
     }
 
 

@@ -5,8 +5,8 @@ Nothing here imports pytest: `BrokerContract` is a plain class that pytest colle
 
 from __future__ import annotations
 
+from ..encoding.sse_reader import SSEEvent, SSEReader, read_sse
 from .clock import FakeClock
 from .contract import BrokerContract
-from .sse import SSEEvent, SSEReader, read_sse
 
 __all__ = ["BrokerContract", "FakeClock", "SSEEvent", "SSEReader", "read_sse"]

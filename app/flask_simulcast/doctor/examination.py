@@ -1,0 +1,131 @@
+"""The examination: what is on this machine, and then, with a URL, the stream as a client gets it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+from ..brokers import connect
+from ..brokers.base import Broker
+from ..errors import BrokerError
+from ..settings import Settings
+from ..url import sqlite_path
+from . import answers, living, passing, redis_log, server, sqlite_log, websocket
+from .beside import Beside
+from .errors import BadInputError, SilentError
+from .faults import fault
+from .finding import Finding, note, sound, unseen
+from .visit import Visit
+
+# A log with a fault of these is not opened: that would tell the same again.
+_LOG_CHECKS = frozenset({"log", "redis", "redis memory"})
+
+
+def examine(
+    settings: Settings, arguments: Sequence[str] | None, visit: Visit | None = None, websocket_url: str = ""
+) -> list[Finding]:
+    """Look at gunicorn's configuration and at the log, and at a stream as its client does.
+
+    Args:
+        settings: The app's.
+        arguments: Words behind ``gunicorn`` in its command; None for what it finds in this folder.
+        visit: The stream, if a URL was given. It gets the log. All of its streams are closed at the end.
+        websocket_url: URL of a WebSocket; empty to ask the stream's own URL for one, which must be refused.
+
+    Raises:
+        BadInputError: gunicorn does not accept its configuration; or there is no stream at the URL, or none for this client.
+    """
+    found = [*_of_gunicorn(settings, arguments), *_of_log(settings)]
+    broker = None
+    if not settings.has_memory_log and not any(finding.check in _LOG_CHECKS and finding.fault for finding in found):
+        broker, more = _opened(settings)
+        found += more
+    try:
+        if visit is not None:
+            visit.beside = None if broker is None else Beside(broker)
+            found += _of_url(visit, websocket_url)
+        return found
+    finally:
+        if visit is not None:
+            visit.close()
+        if broker is not None:
+            broker.close()
+
+
+def _of_gunicorn(settings: Settings, arguments: Sequence[str] | None) -> list[Finding]:
+    facts = server.read_facts(arguments)
+    return [server.not_read()] if facts is None else server.check(facts, settings)
+
+
+def _of_log(settings: Settings) -> list[Finding]:
+    path = sqlite_path(settings.broker_url)
+    if path is not None:
+        return sqlite_log.check(path, settings)
+    if settings.has_memory_log:
+        return [sound("log", "The log is in memory: it ends with the process, and no other process reads it.")]
+    return redis_log.check(settings)
+
+
+def _opened(settings: Settings) -> tuple[Broker | None, list[Finding]]:
+    """Open the log as a worker does. None if there is no log yet, or it can't be opened."""
+    path = sqlite_path(settings.broker_url)
+    if path is not None and not os.path.exists(path):
+        return None, []
+    try:
+        broker = connect(settings, create=False)
+        return broker, [] if path is None else [sqlite_log.clock(broker)]
+    except BrokerError as error:
+        return None, [fault("log_broken", f"The log can't be opened: {error}", (path or "Redis",))]
+
+
+def _of_url(visit: Visit, websocket_url: str) -> Iterator[Finding]:
+    visit.begin()
+    if not visit.is_away:
+        visit.look_into_mirror()
+    yield (reached := answers.status(visit))
+    yield from worker_findings(visit)
+    if reached.fault:
+        return
+    yield answers.buffering(visit)
+    yield answers.http_version(visit)
+    for check in (passing.resume, passing.query_string, passing.cookies, passing.host, passing.client_address):
+        yield _tried(check, visit)
+    if websocket_url:
+        yield websocket.frames(visit.target, websocket_url)
+    else:
+        yield _tried(websocket.upgrade, visit)
+    if visit.answer is None:
+        return
+    for look in (answers.compression, answers.content_type, answers.clock):
+        yield look(visit, visit.answer)
+    if visit.connected is None:
+        return
+    for check in (answers.caching, living.order, living.leaving, living.patience):
+        yield _tried(check, visit)
+
+
+def worker_findings(visit: Visit) -> Iterator[Finding]:
+    """Look at what a worker told of itself; nothing if none did."""
+    seen = visit.reflection
+    if seen is None:
+        return
+    if seen["is_patched"]:
+        yield sound("worker", f"Process {seen['pid']} ({seen['server']}) is patched by gevent.")
+    else:
+        yield note("worker", f"Process {seen['pid']} ({seen['server']}) is not patched: each stream takes a thread.")
+    if seen["is_patched"] and seen["has_hooks"] is False:
+        names = ("post_worker_init",)
+        yield fault(
+            "hooks", "The worker runs without our hooks: a stop cuts its streams without `closed`.", names, names
+        )
+    yield server.descriptors(seen["descriptors"], seen["max_listeners"], "in the worker")
+
+
+def _tried(check: Callable[[Visit], Finding], visit: Visit) -> Finding:
+    """Run a check. A server that stops answering in the middle is no fault of what the check looks at."""
+    try:
+        return check(visit)
+    except SilentError:
+        return unseen(check.__name__.replace("_", " "), "The server did not answer in time.")
+    except BadInputError as error:
+        return unseen(check.__name__.replace("_", " "), str(error))
