@@ -1,4 +1,4 @@
-"""Access: the grant of each request. The part of the extension for grants, tickets and revocations."""
+"""Access: the grant of each request. The part of the extension for grants and tickets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import current_app, g
 
 from . import redemption
 from .errors import ForbiddenError, GrantError, UnauthorizedError, client_input
-from .event import check_channel, check_user
+from .event import check_channel
 from .grant import Grant
 from .hub.hub import Hub
 from .tickets import MAX_SECONDS, Tickets
@@ -24,7 +24,7 @@ _NOBODY = Grant()
 
 
 class Access(ABC):
-    """The methods for grants, tickets and revocations. `Simulcast` inherits them."""
+    """The methods for grants and tickets. `Simulcast` inherits them."""
 
     #: Channel prefixes that the app reserves. A grant's pattern must spell them out.
     reserved: tuple[str, ...] = ()
@@ -141,20 +141,6 @@ class Access(ABC):
             self.hub.control.displace(grant)
             self.hub.read_on()
         return grant
-
-    def revoke(self, *, user: str | None = None, token_id: str | None = None) -> None:
-        """Revoke all grants that a user was given until now, or those of one token. May switch.
-
-        Their streams end, in every worker, with ``closed`` and the reason ``revoked``, and receive nothing that is published
-        later. The same tokens are refused from now on, for ``SIMULCAST_MAX_GRANT_SECONDS``.
-        """
-        hub = self.hub
-        seconds = hub.settings.max_grant_seconds
-        if user is not None:
-            hub.control.revoke_user(check_user(user), time.time_ns() // 1_000_000, seconds)
-        if token_id is not None:
-            hub.control.revoke_token(token_id, seconds)
-        hub.read_on()
 
     def _grant_for(self, channels: tuple[str, ...], given: Grant | None) -> Grant:
         """Return the grant of a listener: the one that its view gave, or else the request's."""

@@ -16,7 +16,7 @@ from .channel_names import checked_channel, checked_channels
 from .cli.group import Commands
 from .data import Default
 from .error_responses import as_response
-from .errors import NoSuchListenerError, SimulcastError
+from .errors import SimulcastError
 from .event import Draft, IdempotencyKey, check_key, check_publishable, check_type
 from .hub.history import History
 from .hub.hub import Hub
@@ -24,6 +24,7 @@ from .metrics import Metrics
 from .on_commit import publish_on_commit, session_of_app
 from .presence import Member, Place
 from .publisher import Publishing, checked_drafts
+from .revoking import Revoking
 from .settings import Settings, misspelt
 from .streaming import Streaming
 from .transports import preflight
@@ -34,7 +35,7 @@ from .transports.writer.writer import keep_start_response
 _log = logging.getLogger("flask_simulcast")
 
 
-class Simulcast(Publishing, Streaming):
+class Simulcast(Publishing, Streaming, Revoking):
     """Publishes an event once, to every listener of the fleet.
 
     ::
@@ -98,7 +99,7 @@ class Simulcast(Publishing, Streaming):
             app.after_request_funcs.setdefault(None, []).insert(0, last)  # these run backwards
         app.wsgi_app = keep_start_response(app.wsgi_app)  # type: ignore[assignment,method-assign]
 
-    # Publishing and streaming: the other methods are in `Publishing` and `Streaming`
+    # Publishing and streaming: the other methods are in `Publishing`, `Streaming` and `Revoking`
 
     @property
     def _default(self) -> Default:
@@ -168,24 +169,6 @@ class Simulcast(Publishing, Streaming):
             limit: Maximum number of members.
         """
         return self.hub.broker.members(checked_channel(channel), after, limit)
-
-    def kick(self, listener: str, *, reconnect: bool = True) -> None:
-        """Close one connection, in any worker. May switch.
-
-        Args:
-            reconnect: Whether the client may reconnect; if not, its token is revoked.
-
-        Raises:
-            NoSuchListenerError: No listener is connected under this id.
-        """
-        hub = self.hub
-        place = hub.find_place(listener)
-        if place is None:
-            raise NoSuchListenerError(f"No listener is connected as {listener[:64]!a}. Perhaps it has left already.")
-        if not reconnect and place.token_id:
-            hub.control.revoke_token(place.token_id, hub.settings.max_grant_seconds)
-        hub.control.kick(place.listener, reconnect=reconnect)
-        hub.read_on()
 
     # History
 

@@ -6,7 +6,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .brokers import check_log, check_url, connect, located
 from .data import Default, byte_length, encode_data
@@ -233,7 +233,7 @@ class Publisher(Publishing):
         if hub is not None and hub.pid == os.getpid():
             hub.close()
 
-    def __enter__(self) -> Publisher:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from flask import Flask
 
+from app import create_app
 from app.flask_simulcast import Simulcast
+from tests.tools.serving import ROOT
 
 simulcast = Simulcast()
 
@@ -104,3 +109,145 @@ def test_redis_that_is_away_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_command_is_refused(app: Flask) -> None:
     assert "No such command 'token'" in refused(app, "token")
+
+
+# Looking into the log
+
+
+def objects(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def publish(app: Flask, channel: str, *data: object, **options: Any) -> list[str]:
+    with app.app_context():
+        return [str(simulcast.publish(channel, value, **options).position) for value in data]
+
+
+def test_channels_are_listed_with_what_they_hold(app: Flask) -> None:
+    publish(app, "chat.b", 1, 2)
+    publish(app, "chat.a", 1)
+    publish(app, "news", 1)
+    head, *rows = said(app, "channels").splitlines()
+    assert head.split() == ["CHANNEL", "EVENTS", "RATE", "OLDEST", "NEWEST", "LISTENERS"]
+    assert [row.split()[:2] for row in rows] == [["chat.a", "1"], ["chat.b", "2"], ["news", "1"]]
+    found = objects(said(app, "channels", "chat.*", "--json"))
+    assert [(one["channel"], one["events"], one["listeners"]) for one in found] == [("chat.a", 1, 0), ("chat.b", 2, 0)]
+    assert all(one["first_ms"] <= one["last_ms"] and 0 < one["rate"] <= 2 for one in found)
+    assert [one["channel"] for one in objects(said(app, "channels", "news", "--json"))] == ["news"]
+    assert said(app, "channels", "new", "--json") == ""
+    assert "star before its end" in refused(app, "channels", "*.a")
+
+
+def test_channels_come_in_parts(app: Flask) -> None:
+    with app.app_context():
+        simulcast.publish_to_channels([f"c{n:03}" for n in range(250)], 1)
+    done = run(app, "channels", "--json", "--limit", "120")
+    assert len(done.stdout.splitlines()) == 120
+    assert done.stderr == "There are more. Go on with --after 'c119'\n"
+    rest = objects(said(app, "channels", "--json", "--after", "c119"))
+    assert [one["channel"] for one in rest] == [f"c{n:03}" for n in range(120, 250)]
+
+
+def test_history_prints_events_for_people_and_for_programs(app: Flask) -> None:
+    first, second = publish(app, "orders", {"id": 7}, "\x1b[31m\u202e", type="created")
+    publish(app, "orders", "<b>\n</b>", raw=True)
+    lines = said(app, "history", "orders").splitlines()
+    assert [line.split("  ", 1)[1] for line in lines] == [
+        'orders  created  {"id":7}',
+        r'orders  created  "\u001b[31m\u202e"',
+        r"orders  message  <b>\n</b>",
+    ]
+    done = run(app, "history", "orders", "--json", "--from", first, "--count", "1")
+    (event,) = objects(done.stdout)
+    assert (event["id"], event["channel"], event["type"], event["data"]) == (
+        second,
+        "orders",
+        "created",
+        "\x1b[31m\u202e",
+    )
+    assert done.stderr == f"There are more. Go on with --from {second}\n"
+
+
+def test_history_tells_a_gap(app: Flask) -> None:
+    publish(app, "orders", 1)
+    gap, event = objects(said(app, "history", "orders", "--json", "--from", "1-0-00000000"))
+    assert (gap["type"], gap["data"]["reason"], gap["data"]["channels"]) == ("gap", "lost", ["orders"])
+    assert event["data"] == 1
+    assert "Events of orders are missing" in run(app, "history", "orders", "--from", "1-0-00000000").stderr
+
+
+def test_listen_begins_where_it_is_told_and_ends_after_a_number(app: Flask) -> None:
+    first, second, third = publish(app, "orders", 1, 2, 3)
+    publish(app, "others", 4)
+    done = run(app, "listen", "orders", "--json", "--from", first, "--count", "1")
+    assert [event["data"] for event in objects(done.stdout)] == [2]
+    assert done.stderr == f"Go on with --from {second}\n"
+    done = run(app, "listen", "orders", "others", "--last", "2", "--count", "2")
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["3", "4"]
+    done = run(app, "listen", "orders", "--from", third, "--seconds", "0.05")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"Go on with --from {third}\n")
+
+
+def test_listen_tells_a_gap_once(app: Flask) -> None:
+    publish(app, "orders", 1, 2)
+    done = run(app, "listen", "orders", "--json", "--from", "1-0-00000000", "--count", "2")
+    assert [event["type"] for event in objects(done.stdout)] == ["gap", "message", "message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["listen", "or ders"], "not a channel name"),
+        (["listen", "orders", "--from", "x"], "not a position"),
+        (["listen", "orders", "--from", "1-0-00000000", "--last", "1"], "not both"),
+        (["listen", "orders", "--seconds", "0"], "range"),
+        (["listen"], "Missing argument"),
+        (["history", "simulcast:control"], "not a channel name"),
+        (["history", "user:" + "x" * 129], "not a user"),
+        (["listeners", "--channel", "a b"], "not a channel name"),
+        (["listeners", "--limit", "0"], "range"),
+        (["members", ""], "not a channel name"),
+        (["kick", "1"], "No listener is connected"),
+        (["revoke"], "--user"),
+        (["revoke", "--user", "a\nb"], "not a user"),
+    ],
+)
+def test_a_wrong_argument_is_refused(app: Flask, arguments: list[str], why: str) -> None:
+    publish(app, "orders", 1)
+    assert why in refused(app, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["channels"], ["history", "a"], ["listen", "a"], ["listeners"], ["members", "a"], ["revoke", "--user", "a"]],
+)
+def test_what_reads_makes_no_log(app: Flask, tmp_path: Path, arguments: list[str]) -> None:
+    assert f"There is no log at {tmp_path}/log.db" in refused(app, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_app_makes_no_log_publish_makes_none_either(tmp_path: Path) -> None:
+    app = Flask(__name__, instance_path=str(tmp_path))
+    Simulcast().init_app(app, create=False)
+    assert "There is no log at" in refused(app, "publish", "orders", "1")
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    app = app_on("sqlite:///log.db", tmp_path, history_bytes=1 << 20, max_event_bytes=8 << 20)
+    text = json.dumps("x" * (3 << 20)).encode()
+    assert "disk is full" in refused(app, "publish", "orders", "-", given=text)
+
+
+def test_the_service_has_its_token_in_the_same_group(tmp_path: Path) -> None:
+    app = create_app({"SIMULCAST_BROKER_URL": f"sqlite:///{tmp_path}/log.db", "SIMULCAST_DATABASE_URL": "sqlite://"})
+    listed = said(app, "--help")
+    assert all(f"\n  {name} " in listed for name in ("channels", "listen", "publish", "token"))
+
+
+def test_no_command_is_imported_at_the_start_of_an_app() -> None:
+    code = (
+        "import sys; from flask import Flask; from app.flask_simulcast import Simulcast; Simulcast(Flask('shop'));"
+        "print([name for name in sys.modules if '.cli.' in name and 'flask_simulcast' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "['app.flask_simulcast.cli.group']\n"

@@ -15,7 +15,7 @@ LAYERS = [
     {"channel", "metrics"},
     {"hub"},
     {"transports"},
-    {"publisher", "tickets", "on_commit", "app_state", "channel_names"},
+    {"publisher", "revoking", "tickets", "on_commit", "app_state", "channel_names"},
     {"redemption", "error_responses"},
     {"access"},
     {"streaming"},

@@ -12,7 +12,7 @@ from flask.cli import ScriptInfo
 from ..errors import SimulcastError
 
 # Each is a module beside this one, with a command of the same name in it.
-_COMMANDS = ("doctor", "publish")
+_COMMANDS = ("channels", "doctor", "history", "kick", "listen", "listeners", "members", "publish", "revoke")
 
 
 class RefusedError(click.ClickException):

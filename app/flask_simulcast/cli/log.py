@@ -1,18 +1,29 @@
-"""Open the log of the current app, for one command."""
+"""The log of the current app, opened for one command."""
 
 from __future__ import annotations
 
 import os
 
 from ..app_state import current_state
+from ..brokers.base import Broker
 from ..publisher import Publisher
+from ..revoking import Revoking
 from ..settings import INSTEAD_OF_MEMORY
 from ..url import sqlite_path
 from .group import RefusedError
 
 
-def open_log(*, create: bool = False) -> Publisher:
-    """Return a publisher on the app's log. The caller closes it.
+class Log(Publisher, Revoking):
+    """What a command does to the log. It has no listeners, and takes no place in the register."""
+
+    @property
+    def broker(self) -> Broker:
+        """The broker, for reading."""
+        return self.hub.broker
+
+
+def open_log(*, create: bool = False) -> Log:
+    """Return the app's log. The caller closes it.
 
     Args:
         create: Whether a missing SQLite log may be made, if the app allows that.
@@ -33,4 +44,4 @@ def open_log(*, create: bool = False) -> Publisher:
             f"There is no log at {path}. Run this where the server runs, with its SIMULCAST_BROKER_URL; a new server makes "
             "its log at the first stream or publish."
         )
-    return Publisher(state.settings, create=may_create)
+    return Log(state.settings, create=may_create)
