@@ -68,6 +68,13 @@ def check_metrics_query(text: str) -> None:
         assert expression.count('"') % 2 == 0, line
 
 
+def check_nginx(text: str) -> None:
+    """Each line is a statement, opens a block or closes one; whether nginx takes it, the page's test finds out."""
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    assert all(line.endswith((";", "{", "}")) for line in lines if line), text
+    assert text.count("{") == text.count("}"), text
+
+
 def check_output(text: str) -> None:
     """What a program has printed; the page's test compares it with what the program prints."""
     assert text.strip()
@@ -83,6 +90,7 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "yaml": check_yaml,
     "html": check_html,
     "promql": check_metrics_query,
+    "nginx": check_nginx,
     "text": check_output,
 }
 

@@ -31,12 +31,6 @@ BLANK = """
 def blank():
     return "<!doctype html><title>orders</title><div id=root></div>"
 """
-# As in the guide: without it a reload cuts the streams after half a minute only.
-HOOKS = """
-def post_worker_init(worker):
-    from flask_simulcast.gunicorn import post_worker_init
-    post_worker_init(worker)
-"""
 # What the reader's own page does with the events.
 SHOWS = "window.shown = []; const show = (all) => { shown = all; }; const add = (one) => { shown = [...shown, one]; };"
 PRINTS = """
@@ -48,14 +42,14 @@ for event in listen(sys.argv[1], wait_seconds=0.2):
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    files = {"app": APP.text + BLANK, "client": program(PYTHON) + PRINTS, "gunicorn.conf": HOOKS}
+    files = {"app": APP.text + BLANK, "client": program(PYTHON) + PRINTS}
     with app_reader(tmp_path_factory.mktemp("clients"), **files) as reader:
         yield reader
 
 
 @pytest.fixture(scope="module")
 def server(reader: Reader) -> Iterator[Server]:
-    with reader.serving("gunicorn -k gevent app:app") as server:
+    with reader.serving("gunicorn -c python:flask_simulcast.gunicorn app:app") as server:
         yield server
 
 

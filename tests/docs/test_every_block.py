@@ -48,6 +48,7 @@ def test_every_row_of_untried_is_a_block() -> None:
         ("yaml", "a: [1\n"),
         ("html", "<ul><li></ul>\n"),
         ("promql", "rate(simulcast_gaps_total[5m]\n"),
+        ("nginx", "location / {\n    proxy_pass http://127.0.0.1:8000\n}\n"),
         ("text", "\n"),
     ],
 )

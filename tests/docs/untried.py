@@ -18,6 +18,10 @@ UNTRIED = {
         "python3 -m venv",
     ): "no package index is asked: checked is that the extra is in pyproject.toml",
     (
+        "docs/existing-app.md",
+        "import psycopg2",
+    ): "the driver is not installed: scripts/neighbours runs it, with a real PostgreSQL (tests/neighbours/test_drivers.py)",
+    (
         "docs/operations.md",
         "docker build",
     ): "there is no container engine: checked are the options, against the Dockerfile"
