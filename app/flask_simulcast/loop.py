@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
+import gevent
 from gevent import get_hub, monkey
 from gevent.threadpool import ThreadPool
 
@@ -49,7 +50,7 @@ def has_loop() -> bool:
 
 
 def has_loop_from_now_on() -> None:
-    """Note that the caller's thread runs a loop."""
+    """Note that the caller's thread runs a loop, in a process that is not patched."""
     _here.has_loop = True
 
 
@@ -68,6 +69,51 @@ class Breather:
         if time.monotonic() - self._last >= self._seconds:
             let_others_in()
             self._last = time.monotonic()
+
+
+class Threads:
+    """Native threads for the calls of a library that waits by itself, so that they don't block the loop.
+
+    In a patched process such a library waits by gevent's sockets, and a thread without a loop may block: there the call runs
+    at once. The loop thread of an unpatched process leaves it to native threads.
+
+    Args:
+        most: Number of threads.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pool: ThreadPool | None = None
+
+    @property
+    def are_needed(self) -> bool:
+        """Whether a call of the library would hold the caller's loop."""
+        return _here.has_loop
+
+    def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call the function in a thread; return what it returns, or raise what it raises. Switches."""
+        if self._pool is None:
+            self._pool = ThreadPool(self._most, idle_task_timeout=_IDLE_SECONDS)
+        answer: Any
+        error: Exception | None
+        answer, error = self._pool.apply(_outcome, (function, *arguments))
+        if error is not None:
+            raise error
+        return cast(T, answer)
+
+    def close(self) -> None:
+        """End the threads that are idle. The others end after their call."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            gevent.spawn(pool.kill)
+
+
+def _outcome(function: Callable[..., T], *arguments: object) -> tuple[T | None, Exception | None]:
+    """Return what a function returns or raises. The pool would print what it raises."""
+    try:
+        return function(*arguments), None
+    except Exception as error:
+        return None, error
 
 
 class Offload:

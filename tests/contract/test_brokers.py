@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,7 +11,9 @@ from app.flask_simulcast.brokers.base import Broker, Clock
 from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
+from app.flask_simulcast.hub.gateway import Gateway
 from app.flask_simulcast.loop import is_patched
+from app.flask_simulcast.loop_thread import in_loop
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import BrokerContract
 from tests.tools.redis_server import Redis
@@ -52,3 +55,30 @@ class TestRedis(BrokerContract):
 
     def make_broker(self, settings: Settings, clock: Clock) -> Broker:
         return RedisBroker(self.url, settings, clock)
+
+
+class InLoopThread(BrokerContract):
+    """The broker lives in the loop thread, where the hub of an unpatched process has it."""
+
+    tickets = 1_000
+
+    def make_broker(self, settings: Settings, clock: Clock) -> Broker:
+        return cast(Broker, Gateway(in_loop(super().make_broker, settings, clock)))
+
+
+unpatched = pytest.mark.skipif(is_patched(), reason="a patched process has no loop thread")
+
+
+@unpatched
+class TestMemoryInLoopThread(InLoopThread, TestMemory):
+    pass
+
+
+@unpatched
+class TestSQLiteInLoopThread(InLoopThread, TestSQLite):
+    tickets = 1_000
+
+
+@unpatched
+class TestRedisInLoopThread(InLoopThread, TestRedis):
+    tickets = 1_000

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial, wraps
 from pathlib import Path
 
 import gevent
@@ -18,6 +19,7 @@ from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError, PublishUncertainError
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.loop import is_patched
+from app.flask_simulcast.loop_thread import in_loop
 from app.flask_simulcast.testing import FakeClock
 from tests.contract.logs import BEFORE_ALL, draft, read_all, reconnect, together
 from tests.tools.living import living_greenlets
@@ -26,7 +28,10 @@ from tests.tools.serving import wait_until
 
 Open = Callable[..., RedisBroker]
 
-needs_loop = pytest.mark.skipif(not is_patched(), reason="greenlets need a loop")
+
+def needs_loop(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test with greenlets where there is a loop: in an unpatched process in the loop thread."""
+    return wraps(test)(partial(in_loop, test))
 
 
 @pytest.fixture

@@ -14,14 +14,21 @@ import pytest
 from tests.tools.clients import SSEClient
 from tests.tools.servers import KINDS, serve_by
 from tests.tools.serving import Server, wait_until
+from tests.tools.tiers import open_store
+
+# Each kind of server on a log in a file, and one of those with threads on the other logs.
+SERVERS = [*((kind, "sqlite") for kind in KINDS), ("werkzeug", "redis"), ("gthread", "memory")]
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+@pytest.fixture(scope="module", params=SERVERS, ids="-".join)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One of each kind, with a log in a file."""
-    folder = tmp_path_factory.mktemp(request.param)
-    settings = {"broker_url": f"sqlite:///{folder}/log.db", "presence_lease_seconds": 2, "heartbeat_seconds": 1}
-    with serve_by(request.param, folder, **settings) as server:
+    """One of each."""
+    kind, tier = request.param
+    folder = tmp_path_factory.mktemp(kind)
+    with (
+        open_store(tier, folder) as store,
+        serve_by(kind, folder, broker_url=store.url, presence_lease_seconds=2, heartbeat_seconds=1) as server,
+    ):
         yield server
         wait_until(lambda: not inspect(server)["listeners"], what="all listeners to be gone")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import BrokerUnavailableError, PublishUncertainError
 from ...event import Draft, Event, Position
+from ...loop import Threads
 from ...presence import Member, Place
 from ...settings import Settings
 from .. import base
@@ -21,7 +22,7 @@ from ..check_in import CheckIn
 from ..lease import MAX_LEASE_SECONDS
 from . import scripts
 from .committer import Committer
-from .link import AnswerLostError, Link, Links, NoLogError
+from .link import MOST_THREADS, AnswerLostError, Link, Links, NoLogError
 from .maintenance import Maintenance
 from .rows import after as marks_after
 from .rows import key_of, marks_of, parts_of, position_of
@@ -57,11 +58,12 @@ class RedisBroker(Broker):
         self._clock = clock
         self._prefix = f"{{{settings.redis_prefix}}}:"
         self._server = ""
-        self._links = Links(pool, self._meet, seconds)
+        self._threads = threads = Threads(MOST_THREADS)
+        self._links = Links(pool, self._meet, self._threads, seconds)
         # Two separate connections, so that neither publishers nor the pump wait behind reads of history.
-        self._append_link, self._read_link = Link(pool, self._meet), Link(pool, self._meet)
+        self._append_link, self._read_link = (Link(pool, self._meet, threads) for _ in range(2))
         self._committer = Committer(lambda arguments: self._on(self._append_link, scripts.APPEND, *arguments))
-        self._tail = Tail(Link(patient, self._meet), self._prefix + "tail", self._read_on, seconds)
+        self._tail = Tail(Link(patient, self._meet, threads), self._prefix + "tail", self._read_on, seconds)
         self._maintenance = Maintenance(self._ask, settings, clock or Clock())
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
@@ -200,6 +202,7 @@ class RedisBroker(Broker):
         self._append_link.close()
         self._read_link.close()
         self._links.close()
+        self._threads.close()
 
     # Asking Redis
 

@@ -17,7 +17,7 @@ from gevent.event import Event as Flag
 
 from ...errors import BrokerError, BrokerUnavailableError, IdempotencyConflictError, PublishUncertainError
 from ...event import Draft, Position
-from ...loop import is_patched
+from ...loop import has_loop
 from .link import AnswerLostError, has_timed_out
 from .rows import key_of, position_of
 
@@ -57,7 +57,7 @@ class Committer:
         self._send = send
         self._line: deque[_Pending] = deque()
         self._is_busy = False
-        self._mutex = threading.Lock()  # between the threads of a process without a loop
+        self._mutex = threading.Lock()  # between threads without a loop
         self._timed_out_at = 0.0
 
     def append(self, drafts: Sequence[Draft]) -> list[Position]:
@@ -68,7 +68,7 @@ class Committer:
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """
-        if not is_patched():
+        if not has_loop():
             return self._append_in_thread(drafts)
         turn = _Pending(drafts)
         self._line.append(turn)

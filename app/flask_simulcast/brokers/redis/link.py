@@ -13,12 +13,14 @@ import redis
 from gevent import lock
 
 from ...errors import BrokerUnavailableError
-from ...loop import is_patched
+from ...loop import Threads, has_loop
 from .scripts import Script
 
 # A connection that was idle for this time is checked before it is used: its server might have restarted.
 _IDLE_SECONDS = 0.25
 _MOST = 16
+#: Threads for all connections of a worker: these, one to append, one to read on, and one that waits for events.
+MOST_THREADS = _MOST + 3
 _OLDEST_VERSION = (6, 2)
 # The server did not run the command. Another server might run it, or the same server later.
 _ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.BusyLoadingError, redis.exceptions.MasterDownError)
@@ -36,19 +38,18 @@ class NoLogError(Exception):
     """The server has no log. Nothing was done."""
 
 
-class Link:
-    """One connection, for one command at a time.
+class Wire:
+    """The connection of a link. It may block.
 
     Args:
-        pool: Makes connections to the server.
-        meet: Called with the id of the server after each connect, before the first command. A new id means another server,
-            or a restart of the same one.
+        pool, meet: See `Link`.
     """
 
     def __init__(self, pool: redis.ConnectionPool, meet: Meet) -> None:
-        self._connection: Any = pool.make_connection()
+        self._connection: Any = pool.connection_class(**pool.connection_kwargs)
         self._meet = meet
         self._used_at = 0.0  # 0 while it is not connected
+        self._is_dropped = False
 
     def open(self) -> None:
         """Connect, unless the connection is open.
@@ -71,13 +72,7 @@ class Link:
         self._used_at = time.monotonic()
 
     def call(self, *command: Any) -> Any:
-        """Send a command and wait for its answer. Switches.
-
-        Raises:
-            BrokerUnavailableError: The command certainly did not run.
-            AnswerLostError: The command might have run.
-            NoLogError: A script found no log.
-        """
+        """Send a command and wait for its answer. Raises as `Link.call`."""
         connection = self._connection
         self.open()
         try:
@@ -106,20 +101,20 @@ class Link:
             self.close()
             raise
         self._used_at = time.monotonic()
+        if self._is_dropped:
+            self.close()
         return answer
-
-    def run(self, script: Script, *arguments: Any) -> Any:
-        """Run a script. Raises the same errors as `call`."""
-        try:
-            return self.call("EVALSHA", script.sha, 1, *arguments)
-        except redis.exceptions.NoScriptError:
-            return self.call("EVAL", script.text, 1, *arguments)
 
     def close(self) -> None:
         """Close the connection. The next call connects again."""
         with suppress(Exception):
             self._connection.disconnect()
         self._used_at = 0.0
+
+    def drop(self) -> None:
+        """Close the connection while a thread uses it, which wakes the thread; or once it has connected."""
+        self._is_dropped = True
+        self.close()
 
     def _look(self) -> None:
         try:
@@ -151,21 +146,69 @@ class Link:
         self._meet(facts.get("run_id", ""))
 
 
+class Link:
+    """One connection, for one command at a time.
+
+    Args:
+        pool: Makes connections to the server.
+        meet: Called with the id of the server after each connect, before the first command. A new id means another server,
+            or a restart of the same one.
+        threads: Use the connection where it would hold the loop.
+    """
+
+    def __init__(self, pool: redis.ConnectionPool, meet: Meet, threads: Threads) -> None:
+        self._pool = pool
+        self._meet = meet
+        self._threads = threads
+        self._wire = Wire(pool, meet)
+
+    def call(self, *command: Any) -> Any:
+        """Send a command and wait for its answer. Switches.
+
+        Raises:
+            BrokerUnavailableError: The command certainly did not run.
+            AnswerLostError: The command might have run.
+            NoLogError: A script found no log.
+        """
+        if not self._threads.are_needed:
+            return self._wire.call(*command)
+        try:
+            return self._threads.run(self._wire.call, *command)
+        except Exception:
+            raise
+        except BaseException:  # killed during the wait, and a thread still uses the wire
+            self._wire.drop()
+            self._wire = Wire(self._pool, self._meet)
+            raise
+
+    def run(self, script: Script, *arguments: Any) -> Any:
+        """Run a script. Raises the same errors as `call`."""
+        try:
+            return self.call("EVALSHA", script.sha, 1, *arguments)
+        except redis.exceptions.NoScriptError:
+            return self.call("EVAL", script.text, 1, *arguments)
+
+    def close(self) -> None:
+        """Close the connection. The next call connects again."""
+        self._wire.close()
+
+
 class Links:
     """A small pool of connections for short use.
 
     Args:
         pool: Makes the connections.
-        meet: Called after each connect; see `Link`.
+        meet, threads: See `Link`.
         seconds: Seconds to wait for a free connection.
     """
 
-    def __init__(self, pool: redis.ConnectionPool, meet: Meet, seconds: float) -> None:
+    def __init__(self, pool: redis.ConnectionPool, meet: Meet, threads: Threads, seconds: float) -> None:
         self._pool = pool
         self._meet = meet
+        self._threads = threads
         self._seconds = seconds
         # The patched semaphore of threading loses a slot for ever if a greenlet is killed while it takes or releases one.
-        self._room = (lock if is_patched() else threading).BoundedSemaphore(_MOST)
+        self._room = (lock if has_loop() else threading).BoundedSemaphore(_MOST)
         self._idle: list[Link] = []  # appending and popping are atomic
         self._is_closed = False
 
@@ -184,7 +227,7 @@ class Links:
             try:
                 link = self._idle.pop()
             except IndexError:
-                link = Link(self._pool, self._meet)
+                link = Link(self._pool, self._meet, self._threads)
             try:
                 yield link
             finally:
