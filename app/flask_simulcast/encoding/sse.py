@@ -31,7 +31,7 @@ def encode(event: Event) -> bytes:
     """
     channel = event.channel
     is_foreign = channel == ALL or channel.startswith(_TO_ANY_STREAM)
-    return encode_named(event) if is_foreign else _block(event.type, event.text, f"id: {event.position!s}\n")
+    return encode_named(event) if is_foreign else _block(event.type, text_of(event.data), f"id: {event.position!s}\n")
 
 
 def encode_named(event: Event) -> bytes:
@@ -39,7 +39,7 @@ def encode_named(event: Event) -> bytes:
     that every client shows."""
     channel = label_of(event.channel)
     _check_line(channel)  # a view might have made the event
-    return _block(event.type, event.text, f"id: {event.position!s}/{channel}\n")
+    return _block(event.type, text_of(event.data), f"id: {event.position!s}/{channel}\n")
 
 
 def encode_notice(type: str, data: str, id: str) -> bytes:
