@@ -84,6 +84,11 @@ def current_state() -> AppState:
     return state
 
 
+def states_of_this_process() -> list[AppState]:
+    """Return the state of every app in this process."""
+    return list(_states)
+
+
 def settings_of_this_process() -> list[Settings]:
     """Return the settings of every app in this process, for the server's hooks."""
     return [state.settings for state in _states]

@@ -64,12 +64,14 @@ def test_the_app_of_the_readme_works_in_an_empty_environment(tmp_path: Path, als
         server.communicate(timeout=40)
 
 
-def test_the_wheel_says_its_licence_and_has_known_classifiers(tmp_path: Path) -> None:
+def test_the_wheel_says_its_licence_and_has_known_classifiers_and_the_plugin(tmp_path: Path) -> None:
     with zipfile.ZipFile(build(tmp_path)) as archive:
         (path,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         told = email.message_from_bytes(archive.read(path))
         licence = archive.read(path.replace("METADATA", "licenses/LICENSE"))
+        entry_points = archive.read(path.replace("METADATA", "entry_points.txt")).decode()
     assert told["License-Expression"] == "MIT"
+    assert "[pytest11]\nflask-simulcast = flask_simulcast.testing.plugin" in entry_points
     assert licence == (ROOT / "LICENSE").read_bytes()
     assert set(told.get_all("Classifier", [])) <= classifiers
     assert not [name for name in told.get_all("Classifier", []) if name.startswith("License ::")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import json
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class SSEEvent(NamedTuple):
@@ -19,6 +20,11 @@ class SSEEvent(NamedTuple):
     type: str
     data: str
     id: str
+
+    @property
+    def json(self) -> Any:
+        """What JSON makes of the data."""
+        return json.loads(self.data)
 
 
 class SSEReader:
