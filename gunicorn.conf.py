@@ -2,6 +2,7 @@
 
 import os
 
+from app import first_steps
 from app.flask_simulcast.gunicorn import *  # noqa: F403 - its settings and hooks, for gunicorn
 
 
@@ -34,6 +35,21 @@ if os.environ.get("CONTROL_SOCKET"):
 
 loglevel = os.environ.get("LOG_LEVEL", "info")
 accesslog = os.environ.get("ACCESS_LOG") or None
+# Set by scripts/run: the file of this instance's publish key; empty if a key was set before.
+_key_file = os.environ.get("FIRST_STEPS_KEY_FILE")
+
+
+def on_starting(server):
+    """Say at once that a port is taken, to a person at a terminal."""
+    hooks.on_starting(server)  # noqa: F405
+    if _key_file is not None:
+        first_steps.refuse_taken_ports(server.cfg.address)
+
+
+def when_ready(server):
+    """Show the first steps: from here on the port answers."""
+    if _key_file is not None:
+        first_steps.show(str(server.LISTENERS[0]), _key_file)
 
 
 def post_worker_init(worker):

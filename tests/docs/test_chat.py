@@ -12,7 +12,7 @@ from app.identity.tokens import mint
 from tests.docs.likeness import assert_alike
 from tests.docs.page import Page
 from tests.docs.reader import Reader, service_reader
-from tests.docs.test_start import RUN_WITH_KEY
+from tests.docs.test_start import RUN_WITH_TOKENS
 from tests.tools.serving import Server
 from tests.tools.sockets import JSONSocket
 
@@ -31,7 +31,7 @@ class Service(NamedTuple):
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Started as docs/start.md says, to which the page sends its reader."""
-    with service_reader(tmp_path_factory.mktemp("chat")) as reader, reader.serving(RUN_WITH_KEY) as server:
+    with service_reader(tmp_path_factory.mktemp("chat")) as reader, reader.serving(RUN_WITH_TOKENS) as server:
         yield Service(reader, server)
 
 

@@ -1,4 +1,4 @@
-"""README.md: ten lines, two commands, and a second terminal (newcomer friction 25)."""
+"""README.md: ten lines, and one command a terminal (newcomer frictions 3, 4 and 25)."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from tests.tools.clients import SSEClient
 from tests.tools.serving import ROOT
 
 PAGE = Page("README.md")
-RUN = PAGE.take("Two commands", "sh")
-TEST = PAGE.take_untried("Two commands", "sh")
-WATCH = PAGE.take("Two commands", "sh")
+RUN = PAGE.take("One command a terminal", "sh")
+LISTEN = PAGE.take("One command a terminal", "sh")
+PUBLISH = PAGE.take("One command a terminal", "sh")
 TEN_LINES = PAGE.take("Ten lines in your own app", "python")
+TEXT = (ROOT / PAGE.path).read_text()
 SERVE = "gunicorn -c python:flask_simulcast.gunicorn -w 2 app:app"  # stands in a sentence of the page
+TEST = "./scripts/test"  # the same; it would run this test again
 
 
-def test_the_first_command_serves_and_curl_shows_this_machine(tmp_path: Path) -> None:
-    with service_reader(tmp_path) as reader, reader.serving(RUN), reader.running(WATCH) as curl:
-        curl.wait_for("event: connected")
-        curl.wait_for("event: status")
+def test_second_terminal_shows_what_the_third_publishes(tmp_path: Path) -> None:
+    with service_reader(tmp_path) as reader, reader.serving(RUN), reader.running(LISTEN) as terminal:
+        terminal.wait_for("event: connected")
+        assert '"positions"' in reader.run(PUBLISH)
+        terminal.wait_for('data: {"text":"hello"}')
 
 
-def test_the_second_command_is_there(tmp_path: Path) -> None:
-    command = ROOT / TEST.text.split()[0]
+def test_the_command_that_runs_the_tests_is_there() -> None:
+    assert f"`{TEST}`" in TEXT
+    command = ROOT / TEST
     assert command.stat().st_mode & 0o111
     check_shell(command.read_text())
 
 
 def test_ten_lines_are_an_app(tmp_path: Path) -> None:
-    assert SERVE in (ROOT / PAGE.path).read_text()
+    assert SERVE in TEXT
     with app_reader(tmp_path, app=TEN_LINES.text) as reader, reader.serving(SERVE) as server:
         with SSEClient(server.port, "/orders/stream") as client:
             client.until("connected")
@@ -41,4 +45,4 @@ def test_ten_lines_are_an_app(tmp_path: Path) -> None:
 
 
 def test_it_is_read_in_one_go() -> None:
-    assert len((ROOT / PAGE.path).read_text().splitlines()) <= 80
+    assert len(TEXT.splitlines()) <= 80

@@ -12,7 +12,7 @@ from app.identity.tokens import mint
 from tests.docs.likeness import assert_alike
 from tests.docs.page import Page
 from tests.docs.reader import Reader, service_reader
-from tests.docs.test_start import RUN_WITH_KEY
+from tests.docs.test_start import RUN_WITH_TOKENS
 from tests.tools.serving import Server
 from tests.tools.sockets import JSONSocket
 
@@ -33,7 +33,7 @@ class Watched(NamedTuple):
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """The service, and the agent of web-7 as the page starts it."""
-    with service_reader(tmp_path_factory.mktemp("wukongs")) as reader, reader.serving(RUN_WITH_KEY) as server:
+    with service_reader(tmp_path_factory.mktemp("wukongs")) as reader, reader.serving(RUN_WITH_TOKENS) as server:
         key = (reader.folder / "instance" / "jwt.key").read_text().strip()
         token = reader.run(TOKEN, SIMULCAST_JWT_KEY=key).strip()
         agent = AGENT.replaced({"…": token, "https://simulcast.example": f"http://127.0.0.1:{server.port}"})

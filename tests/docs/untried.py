@@ -6,7 +6,6 @@ A block stands here by its page and its first line. Its page's test module takes
 from __future__ import annotations
 
 UNTRIED = {
-    ("README.md", "./scripts/test"): "would run this test again: checked is that it is there and that bash can read it",
     (
         "app/flask_simulcast/README.md",
         "pip install",
