@@ -20,6 +20,7 @@ from tests.tools.serving import Server, wait_until
 PAGE = Page("docs/guide.md")
 INSTALL = PAGE.take_untried("A first stream", "sh")
 FIRST = PAGE.take("A first stream", "python")
+DEVELOP = PAGE.take("A first stream", "sh")
 SERVE = PAGE.take("A first stream", "sh")
 IN_PRODUCTION = PAGE.take("A first stream", "sh")
 OWN_CONFIG = PAGE.take("A first stream", "python")
@@ -83,6 +84,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 def test_install_names_an_extra_that_there_is() -> None:
     assert_extra_is_there(INSTALL)
+
+
+def test_development_server_streams(tmp_path: Path) -> None:
+    with app_reader(tmp_path, app=FIRST.text) as reader:
+        with reader.serving(DEVELOP, FLASK_RUN_PORT=str(reader.port)) as server:
+            with SSEClient(server.port, "/orders/stream") as client:
+                client.until("connected")
 
 
 def test_order_is_published_after_its_commit_and_a_view_leaves_its_price_out(shop: Shop) -> None:
