@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.docs.page import Block, Page, program
-from tests.docs.reader import app_reader
+from tests.docs.reader import Reader, app_reader
 from tests.tools import chromium
 from tests.tools.clients import SSEClient
 from tests.tools.require import require
@@ -24,6 +24,7 @@ HTMX_4_PAGE = PAGE.take("htmx 4", "html")
 TURBO = PAGE.take("Turbo Streams", "python")
 TURBO_PAGE = PAGE.take("Turbo Streams", "html")
 DATASTAR = PAGE.take("Datastar", "python")
+SHELL = PAGE.take("From a shell", "sh")
 DATASTAR_PAGE = PAGE.take("Datastar", "html")
 
 INSTALLED = ROOT / "tests" / "parsers" / "node_modules"
@@ -42,6 +43,7 @@ SHARP = '<b>bread</b> & "butter"'
 
 
 class Shop(NamedTuple):
+    reader: Reader
     server: Server
     pages: dict[str, chromium.Page]
 
@@ -78,7 +80,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             (static / f"{name}.html").write_text(local(block))
         with reader.serving(SERVE) as server, chromium.open_chromium(folder / "chromium") as browser:
             yield Shop(
-                server, {name: browser.open(f"http://127.0.0.1:{server.port}/static/{name}.html") for name in texts}
+                reader,
+                server,
+                {name: browser.open(f"http://127.0.0.1:{server.port}/static/{name}.html") for name in texts},
             )
 
 
@@ -116,5 +120,5 @@ def test_the_events_are_html_as_it_was_published(shop: Shop) -> None:
     with SSEClient(shop.server.port, "/items/htmx") as client:
         snapshot = client.until("message")
         assert snapshot.data.startswith('<ul id="items" hx-swap-oob="innerHTML"><li>')
-        shop.add("tea")
+        shop.reader.run(SHELL)
         assert client.until("message").data == "<li>tea</li>"

@@ -62,6 +62,16 @@ def test_publish_prints_the_position_of_the_event(app: Flask) -> None:
     assert [(event.type, json.loads(event.data)) for event in events] == [("created", {"id": 7}), ("message", "ö")]
 
 
+def test_publish_sends_text_as_it_is_if_it_is_raw(app: Flask) -> None:
+    said(app, "publish", "orders", "<li>7</li>", "--raw")
+    said(app, "publish", "orders", "-", "--raw", given=b"<li>\n8")
+    assert said(app, "history", "orders", "--json").count('"raw":true') == 2
+    assert "<li>7</li>" in said(app, "history", "orders")
+    with app.app_context():
+        assert [event.text for event in simulcast.history("orders").events] == ["<li>7</li>", "<li>\n8"]
+    assert "not text" in refused(app, "publish", "orders", "\udcff", "--raw")
+
+
 def test_publish_with_a_key_stores_once(app: Flask) -> None:
     once = said(app, "publish", "orders", "1", "--key", "k")
     assert said(app, "publish", "orders", "1", "--key", "k") == once

@@ -23,14 +23,15 @@ _LONGEST_FORM = 6
 @click.option(
     "--key", metavar="TEXT", help="Idempotency key: a second event with it, within 300 s, is not stored again."
 )
-def publish(channel: str, data: str, type: str, key: str | None) -> None:
+@click.option("--raw", is_flag=True, help="JSON is text that browsers get as it is: HTML, for example.")
+def publish(channel: str, data: str, type: str, key: str | None, raw: bool) -> None:
     """Publish JSON to a channel, and print the position of the event.
 
     JSON is a value such as '{"id": 7}' or '"text"', or - to read it from the standard input.
     """
-    value = _parsed(_standard_input() if data == "-" else data)
+    text = _standard_input() if data == "-" else data
     with open_log(create=True) as log:
-        event = log.publish(channel, value, type=type, idempotency_key=key)
+        event = log.publish(channel, text if raw else _parsed(text), type=type, idempotency_key=key, raw=raw)
     click.echo(str(event.position))
 
 
@@ -44,7 +45,7 @@ def _standard_input() -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
-        raise RefusedError("The standard input is not UTF-8. Send JSON.") from None
+        raise RefusedError("The standard input is not UTF-8. Send text in UTF-8.") from None
 
 
 def _parsed(text: str) -> Any:
