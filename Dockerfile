@@ -9,6 +9,19 @@ COPY requirements.txt /
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --only-binary :all: --require-hashes -r /requirements.txt
 
+FROM ${PYTHON_IMAGE} AS docs
+COPY requirements-docs.txt /
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --only-binary :all: --require-hashes -r /requirements-docs.txt
+WORKDIR /src
+COPY README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md ./
+COPY benchmarks/README.md benchmarks/
+COPY deploy deploy
+COPY docs docs
+COPY examples examples
+COPY app app
+RUN NO_MKDOCS_2_WARNING=1 /opt/venv/bin/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
+
 FROM ${PYTHON_IMAGE}
 ARG VERSION=dev
 LABEL org.opencontainers.image.title="Simulcast" \
@@ -23,6 +36,7 @@ COPY --from=builder /opt/venv /opt/venv
 WORKDIR /app
 COPY gunicorn.conf.py wsgi.py ./
 COPY app app
+COPY --from=docs /src/build/docs build/docs
 # All else belongs to root: the service can't change its own code. The log and the database are in instance/.
 RUN python -m compileall -q /app && install -d -o 10001 -g 10001 -m 0700 instance
 USER 10001:10001

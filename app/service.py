@@ -11,7 +11,7 @@ from flask import Flask
 from . import cli, database, log
 from . import config as configuration
 from .extensions import simulcast
-from .features import chat, hub_api, ops, wukongs
+from .features import chat, docs, hub_api, ops, wukongs
 from .identity import requests as auth
 from .web import answers, bodies, cors, errors, hosts, limits, openapi, proxies
 
@@ -26,7 +26,6 @@ class Service(Flask):
         return func
 
 
-@cli.told_at_a_prompt()
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Make the app.
 
@@ -50,7 +49,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     limits.init_app(app)
     bodies.init_app(app)
     database.init_app(app)
-    for feature in (hub_api, wukongs, chat, ops, openapi):
+    for feature in (hub_api, wukongs, chat, ops, docs, openapi):
         feature.init_app(app)
     cli.init_app(app)
     return app

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from flask import Response, make_response, render_template
 
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "Referrer-Policy": "no-referrer",
-}
+_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_DATA_IMAGES = "; img-src 'self' data:"
 
 
-def page(template: str) -> Response:
-    """Return a template as a page that loads nothing from other origins, runs no inline script, and allows no framing."""
-    response = make_response(render_template(template))
-    response.headers.update(_HEADERS)
+def page(template: str, status: int = 200, *, has_data_images: bool = False) -> Response:
+    """Return a template as a page that loads nothing from other origins, runs no inline script, and allows no framing.
+
+    Args:
+        has_data_images: Whether its style sheets hold small images.
+    """
+    return add_headers(make_response(render_template(template), status), has_data_images=has_data_images)
+
+
+def add_headers(response: Response, *, has_data_images: bool = False) -> Response:
+    """Add the headers of a page to a response, and return it."""
+    response.headers["Content-Security-Policy"] = _POLICY + (_DATA_IMAGES if has_data_images else "")
+    response.headers["Referrer-Policy"] = "no-referrer"
     return response

@@ -17,6 +17,7 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
+from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, connect, listen, token, wait_for_listeners
 from tests.tools.serving import BEARER, ROOT, Server, serve
@@ -34,7 +35,7 @@ OPTIONS = [
     "--no-color",
 ]
 # What a browser is shown is no API.
-PAGES = {"/", "/chat", "/static/<path:filename>"}
+PAGES = {"/", "/chat", "/docs/", "/docs/<path:name>", "/docs/openapi/", "/static/<path:filename>"}
 
 
 documented = server_fixture(jwt_key=JWT_KEY, jwt_cookie="token", anonymous_channels="a,wukong:*", presence_channels="a")
@@ -134,6 +135,20 @@ def test_what_succeeds_for_who_is_connected_is_as_documented(documented: Server,
             assert any(answer.values()), "something to look at"
             check(document, method, template, status, answer)
         call(documented, "DELETE", f"/listeners/{id}", status=204)
+
+
+def test_stream_sends_what_the_asyncapi_document_says(documented: Server) -> None:
+    described = documented.get_json("/asyncapi.json")
+    assert described["servers"]["ws"]["host"] == f"127.0.0.1:{documented.port}"
+    messages, components = described["channels"]["stream"]["messages"], described["components"]
+    with SSEClient(
+        documented.port, f"{described['channels']['stream']['address']}?channel=a&last_event_id=x"
+    ) as client:
+        gap, connected = client.take(2)
+        call(documented, "DELETE", f"/listeners/{connected.json['listener']}", status=204)
+        closed = client.until("closed")
+    for block in (gap, connected, closed):
+        jsonschema_rs.validate(messages[block.type]["payload"] | {"components": components}, block.json)
 
 
 def check(document: Any, method: str, path: str, status: int, answer: Any) -> None:

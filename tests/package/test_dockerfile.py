@@ -27,8 +27,8 @@ def test_hadolint_finds_nothing() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_both_stages_come_from_one_image_with_a_full_version() -> None:
-    assert [argument.split()[0] for argument in instructions("FROM")] == ["${PYTHON_IMAGE}"] * 2
+def test_all_stages_come_from_one_image_with_a_full_version() -> None:
+    assert [argument.split()[0] for argument in instructions("FROM")] == ["${PYTHON_IMAGE}"] * 3
     (image,) = [argument for argument in instructions("ARG") if argument.startswith("PYTHON_IMAGE=")]
     assert re.fullmatch(r"PYTHON_IMAGE=python:3\.11\.\d+-slim-bookworm", image)
 
@@ -43,8 +43,22 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
 
 def test_packages_are_checked_against_their_hashes() -> None:
     installs = [command for command in instructions("RUN") if "install" in command and "requirements" in command]
-    assert len(installs) == 1
-    assert "--require-hashes" in installs[0]
+    assert len(installs) == 2
+    assert all("--require-hashes" in install for install in installs)
+
+
+def test_documents_are_built_from_what_is_copied(tmp_path: Path) -> None:
+    text = DOCKERFILE.read_text()
+    stage = text[text.index("AS docs") : text.index("\nFROM", text.index("AS docs"))]
+    for source in re.findall(r"^COPY (.+) \S+$", stage, re.MULTILINE):
+        for name in source.split():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    (command,) = re.findall(r"/opt/venv/bin/mkdocs (.+)$", stage, re.MULTILINE)
+    subprocess.run([Path(sys.executable).with_name("mkdocs"), *command.split()], cwd=tmp_path, check=True, timeout=100)
+    (copied,) = [argument.split()[-2:] for argument in instructions("COPY") if argument.startswith("--from=docs")]
+    assert copied == ["/src/build/docs", "build/docs"]
+    assert (tmp_path / "build" / "docs" / "start" / "index.html").exists()
 
 
 def test_it_runs_as_an_unprivileged_user_and_stops_on_term() -> None:

@@ -60,6 +60,16 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def complaints(self) -> list[str]:
+        """What the browser has found wrong since the page was opened: errors of scripts, of loading, and of its policy."""
+        for domain in ("Log", "Runtime"):  # each tells first what came before
+            self._browser.call(f"{domain}.enable", session=self._session)
+        return [
+            _complaint(told)
+            for told in self._browser.told
+            if told.get("sessionId") == self._session and _is_wrong(told)
+        ]
+
     def show(self) -> None:
         """Bring the tab to the front: some libraries leave their stream while it is hidden."""
         self._browser.call("Page.bringToFront", session=self._session)
@@ -70,13 +80,18 @@ class Page:
 
 
 class Chromium:
-    """One browser with a profile of its own. Use `open_chromium`."""
+    """One browser with a profile of its own. Use `open_chromium`.
+
+    Attributes:
+        told: What it has told unasked.
+    """
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands = commands
         self._answers = answers
         self._numbers = itertools.count(1)
         self._unread = b""
+        self.told: list[dict[str, Any]] = []
 
     def open(self, url: str) -> Page:
         """A new tab; returns when the page and its modules have been loaded."""
@@ -87,7 +102,7 @@ class Chromium:
         return page
 
     def call(self, method: str, parameters: dict[str, Any] | None = None, session: str | None = None) -> dict[str, Any]:
-        """Send a command and wait for its answer. What the browser tells unasked is passed over."""
+        """Send a command and wait for its answer."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters or {}}
         if session is not None:
@@ -99,6 +114,7 @@ class Chromium:
             if answer.get("id") == number:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return dict(answer["result"])
+            self.told.append(answer)
 
     def _next_message(self, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._unread:
@@ -138,6 +154,17 @@ def open_chromium(folder: Path, *flags: str) -> Iterator[Chromium]:
         os.close(commands)
         os.close(answers)
         _stop(process)
+
+
+def _is_wrong(told: dict[str, Any]) -> bool:
+    parameters = told["params"]
+    level = parameters.get("entry", {}).get("level") or parameters.get("type")
+    return told["method"] == "Runtime.exceptionThrown" or level == "error"
+
+
+def _complaint(told: dict[str, Any]) -> str:
+    parameters = told["params"]
+    return str(parameters.get("entry") or parameters.get("exceptionDetails") or parameters.get("args"))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

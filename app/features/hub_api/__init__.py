@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import ws
+from . import asyncapi, ws
 from .routes import api
 
 
@@ -12,3 +12,4 @@ def init_app(app: Flask) -> None:
     """Add the routes."""
     app.register_blueprint(api.blueprint, url_prefix="/api/v1")
     app.register_blueprint(ws.api.blueprint)
+    app.register_blueprint(asyncapi.api.blueprint)

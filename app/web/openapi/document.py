@@ -67,7 +67,7 @@ def build(app: Flask, *, version: str, cookie: str) -> dict[str, Any]:
     """
     routes = list(_routes(app))
     schemas = _Schemas(route for _, _, route, _ in routes)
-    schemes = _security_schemes(cookie)
+    schemes = security_schemes(cookie)
     paths: dict[str, Any] = {}
     for rule, method, route, view in routes:
         path = _VARIABLE.sub(r"{\1}", rule.rule)
@@ -188,7 +188,12 @@ def _error(status: int, schemas: _Schemas) -> dict[str, Any]:
     return answer
 
 
-def _security_schemes(cookie: str) -> dict[str, Any]:
+def security_schemes(cookie: str) -> dict[str, Any]:
+    """Return the ways to send a credential.
+
+    Args:
+        cookie: The name of the cookie that carries a token; empty where none does.
+    """
     schemes = {
         "bearer": {
             "type": "http",
