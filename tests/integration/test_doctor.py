@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socketserver
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,14 +20,20 @@ from werkzeug.serving import make_server
 
 from app.flask_simulcast import Settings
 from app.flask_simulcast.brokers import connect, located
+from app.flask_simulcast.doctor.answers import clock
 from app.flask_simulcast.doctor.beside import Beside
 from app.flask_simulcast.doctor.client import Target
+from app.flask_simulcast.doctor.errors import BadInputError
 from app.flask_simulcast.doctor.examination import examine, worker_findings
+from app.flask_simulcast.doctor.faults import FAULTS
 from app.flask_simulcast.doctor.finding import Finding
+from app.flask_simulcast.doctor.living import patience
 from app.flask_simulcast.doctor.visit import Visit
+from app.flask_simulcast.doctor.websocket import frames
 from app.flask_simulcast.transports.mirror import HEADER
 from tests.tools.nginx import Nginx, serve_config
 from tests.tools.redis_server import Redis, serve_redis
+from tests.tools.relay import Relay
 from tests.tools.serving import Server, free_port, serve
 
 CONFIG = """
@@ -185,7 +192,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         starting = [
             serve(folder / "a", workers=2, config=config, port=free_port(), **own),
             serve(folder / "b", config=config, port=free_port(), **own),
-            serve(folder / "c", config=None, port=free_port(), GUNICORN_CMD_ARGS="--worker-connections 1", **own),
+            serve(
+                folder / "c",
+                config=None,
+                port=free_port(),
+                GUNICORN_CMD_ARGS="--worker-connections 1",
+                through=["prlimit", "--nofile=1024:1024"],
+                **own,
+            ),
         ]
         with ThreadPoolExecutor() as pool:
             server, second, narrow = pool.map(stack.enter_context, starting)
@@ -280,7 +294,7 @@ def test_worker_that_holds_one_client_is_named(place: Place) -> None:
     assert faults(findings) == ["one_at_a_time"], shown(findings)
 
 
-def test_worker_without_hooks_is_named(place: Place) -> None:
+def test_worker_without_hooks_and_with_few_files_is_named(place: Place) -> None:
     broker = connect(place.settings())
     visit = Visit(Target(f"http://127.0.0.1:{place.narrow.port}/main/stream"), Beside(broker))
     try:
@@ -288,7 +302,7 @@ def test_worker_without_hooks_is_named(place: Place) -> None:
     finally:
         visit.close()
         broker.close()
-    assert faults(list(worker_findings(visit))) == ["hooks"]
+    assert faults(list(worker_findings(visit))) == ["hooks", "descriptors"]
 
 
 def test_mirror_tells_nothing_without_a_key_of_the_log(place: Place) -> None:
@@ -318,6 +332,72 @@ def test_server_of_flask_run(place: Place, monkeypatch: pytest.MonkeyPatch, thre
         app.extensions["simulcast"].close()
     assert faults(findings) == named, shown(findings)
     assert "is not patched" in shown(findings)
+
+
+def answering(answer: bytes) -> contextlib.AbstractContextManager[int]:
+    """A server that answers every request with these bytes, and then says nothing; its port."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(answer)
+            self.rfile.read()  # until the client leaves
+
+    @contextlib.contextmanager
+    def serving() -> Iterator[int]:
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            try:
+                yield server.server_address[1]
+            finally:
+                server.shutdown()
+                thread.join()
+
+    return serving()
+
+
+def test_websocket_without_frames_is_named() -> None:
+    with answering(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n") as port:
+        url = f"http://127.0.0.1:{port}/echo"
+        assert frames(Target(url, seconds=0.2), url).fault == "websocket"
+
+
+def test_server_with_another_time_is_named() -> None:
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n"
+    )
+    with answering(head + b'\r\nevent: connected\ndata: {"listener":"1"}\nid: 1\n\n') as port:
+        visit = Visit(Target(f"http://127.0.0.1:{port}/stream"))
+        visit.begin()
+        assert visit.answer is not None
+        assert clock(visit, visit.answer).fault == "client_clock"
+        visit.close()
+
+
+def test_patience_finds_what_cuts_a_stream_after_a_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A balancer that ends each connection after a time, whatever passes. 65 s are 6 here."""
+    monkeypatch.setattr("app.flask_simulcast.doctor.living._PATIENT_SECONDS", 6.0)
+
+    def examined(*, is_patient: bool) -> list[str]:
+        with Relay(place.server.port) as relay:
+            visit = Visit(Target(f"http://127.0.0.1:{relay.port}/main/stream"), is_patient=is_patient)
+            timer = threading.Timer(4, relay.block)
+            timer.start()
+            visit.begin()
+            finding = patience(visit)
+            visit.close()
+            timer.cancel()
+        return faults([finding])
+
+    assert examined(is_patient=False) == []
+    assert examined(is_patient=True) == ["cut"]
+
+
+def test_every_fault_of_the_table_is_planted() -> None:
+    planted = "".join(path.read_text() for path in Path(__file__).parent.glob("test_doctor*.py"))
+    assert [name for name in FAULTS if f'"{name}"' not in planted] == []
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -393,6 +473,32 @@ def test_server_that_can_not_be_reached_is_bad_input(run: Run, place: Place) -> 
     assert_refused(run(place.secure_url("plain").replace("https:", "http:")), "answers 400")
     assert_refused(run(place.secure_url("plain"), "--ca", "/nothing"), "--ca /nothing can't be read")
     assert_refused(run(f"http://127.0.0.1:{place.redis.port}/stream"), "gives no HTTP answer")
+
+
+def test_server_that_says_nothing_is_bad_input() -> None:
+    with answering(b"") as port:
+        visit = Visit(Target(f"http://127.0.0.1:{port}/stream", seconds=0.2))
+        with pytest.raises(BadInputError, match=r"answers nothing within 0\.2 s"):
+            visit.begin()
+
+
+def test_redirect_to_another_host_is_not_followed_with_the_token(run: Run) -> None:
+    with answering(
+        b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.invalid/stream\r\nContent-Length: 0\r\n\r\n"
+    ) as port:
+        assert_refused(run(f"http://127.0.0.1:{port}/stream", "--token", "t"), "redirects to another host")
+
+
+def test_no_secret_stands_in_a_message(run: Run, place: Place) -> None:
+    for arguments in (
+        (place.url("plain", "page"), "--ticket", "secret"),
+        (place.url("plain"), "--token", "secret\n"),
+        (place.url("plain"), "--header", "secret"),
+        ("http://x:y/?ticket=secret",),
+    ):
+        code, out, err = run(*arguments)
+        assert code == 2
+        assert "secret" not in out + err, err
 
 
 def test_options_that_can_not_be_read_are_bad_input(run: Run, place: Place) -> None:

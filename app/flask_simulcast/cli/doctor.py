@@ -60,6 +60,8 @@ def doctor(
 def _target(url: str, token: str | None, ticket: str | None, headers: tuple[str, ...], ca: str) -> Target:
     given = dict(map(_header, headers))
     if token is not None:
+        if not token.isascii() or not token.isprintable():
+            raise RefusedError("--token has a character that a header can't hold.")
         given["Authorization"] = f"Bearer {token}"
     if ticket is not None:
         url += f"{'&' if '?' in url else '?'}ticket={quote(ticket)}"
@@ -77,7 +79,7 @@ def _of_http(websocket: str) -> str:
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not name.strip() or not line.isascii() or not line.isprintable():
-        raise RefusedError(f"--header {line[:64]!a} is no header. Use for example --header 'X-Api-Key: …'.")
+        raise RefusedError("A --header is no header. Use for example --header 'X-Api-Key: 7'.")
     return name.strip(), value.strip()
 
 

@@ -10,12 +10,15 @@ import zlib
 from collections.abc import Collection
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from queue import Empty, SimpleQueue
+from queue import Empty, Full, Queue
 from typing import Any
 
 from ..encoding.sse_reader import SSEEvent, SSEReader
 
 _MAX_HEARD = 65536
+# Chunks of up to 64 KiB that wait to be looked at. Beyond that the server waits.
+_MAX_CHUNKS = 64
+_FULL_SECONDS = 0.1
 _END_SECONDS = 3.0
 
 
@@ -42,7 +45,8 @@ class Answer:
         self._socket: socket.socket = sock
         self._response = response
         self._reader = SSEReader()
-        self._chunks: SimpleQueue[tuple[float, bytes]] = SimpleQueue()  # filled by a thread; no bytes are the end
+        self._chunks: Queue[tuple[float, bytes]] = Queue(_MAX_CHUNKS)  # filled by a thread; no bytes are the end
+        self._is_closed = False
         self._thread: threading.Thread | None = None
         self._waiting: list[SSEEvent] = []
         self._inflater = zlib.decompressobj(wbits=47) if self.header("Content-Encoding") == "gzip" else None
@@ -121,7 +125,8 @@ class Answer:
         return None
 
     def close(self) -> None:
-        """End the connection at once, whatever is unread."""
+        """End the connection at once, whatever is unread. May be called twice."""
+        self._is_closed = True
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         if self._thread is not None:
@@ -136,7 +141,16 @@ class Answer:
                 chunk = self._response.read1(65536)
             except (OSError, ValueError, http.client.HTTPException):
                 chunk = b""
-            self._chunks.put((time.monotonic(), chunk))
+            self._put(chunk)
+
+    def _put(self, chunk: bytes) -> None:
+        came_at = time.monotonic()
+        while not self._is_closed:
+            try:
+                return self._chunks.put((came_at, chunk), timeout=_FULL_SECONDS)
+            except Full:
+                continue
+        return None
 
     def _take(self, came_at: float, chunk: bytes) -> None:
         self.is_over = not chunk

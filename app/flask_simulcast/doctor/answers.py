@@ -9,7 +9,7 @@ from .answer import Answer
 from .errors import SilentError
 from .faults import fault
 from .finding import Finding, sound, unseen
-from .visit import Visit
+from .visit import CONNECTED, Visit
 
 _MAX_AGE = re.compile(r"(?:s-)?max-?age\s*=\s*[1-9]|immutable|public", re.ASCII | re.IGNORECASE)
 _HIT = re.compile(r"\b(?:hit|stale|updating|revalidated)\b", re.ASCII | re.IGNORECASE)
@@ -22,12 +22,14 @@ def status(visit: Visit) -> Finding:
     """Look at the status of the first answer."""
     answer = visit.answer
     if answer is None:
-        return sound("answer", f"The server is up, but the stream at {visit.target.url} does not begin: see buffering.")
+        return sound(
+            "answer", f"The server is up, but the stream at {visit.target.shown} does not begin: see buffering."
+        )
     if visit.is_away:
         return fault("away", f"A proxy answers {answer.status}: it can't reach the app.", (answer.status,))
     if answer.status != 200:
         return fault("failing", f"The stream answers {answer.status}.", (answer.status,))
-    return sound("answer", f"{visit.target.url} answers 200{f' ({answer.server})' if answer.server else ''}.")
+    return sound("answer", f"{visit.target.shown} answers 200{f' ({answer.server})' if answer.server else ''}.")
 
 
 def buffering(visit: Visit) -> Finding:
@@ -96,7 +98,8 @@ def caching(visit: Visit) -> Finding:
         return fault("one_at_a_time", "A second client gets nothing while the first one listens.")
     if second.status == 204 or (second.status == 200 and second.media_type != answer.media_type):
         return fault("cached", "A new stream got the answer of another request.", ("proxy_cache_valid any …",))
-    event = second.event_of({"connected"}, visit.target.seconds)
+    event = second.event_of({CONNECTED}, visit.target.seconds)
+    second.close()
     if event is None:
         return fault("one_at_a_time", "A second client gets no event while the first one listens.")
     if visit.connected is not None and event.data == visit.connected.data:

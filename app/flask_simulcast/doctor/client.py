@@ -50,6 +50,11 @@ class Target:
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
 
+    @property
+    def shown(self) -> str:
+        """The URL without its query, which might have a ticket, and without a password."""
+        return self.origin + urlsplit(self.url).path
+
     def open(
         self, *, url: str = "", query: dict[str, str] | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
@@ -76,7 +81,7 @@ class Target:
             raise SilentError from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             connection.close()
-            raise BadInputError(f"{self.url} gives no HTTP answer: {told(error)}.") from None
+            raise BadInputError(f"{self.shown} gives no HTTP answer: {told(error)}.") from None
         self._keep_cookies(response)
         return Answer(connection, sock, response, started)
 
@@ -92,9 +97,16 @@ class Target:
             if answer.status not in _REDIRECTS or not place:
                 return answer
             answer.close()
-            last, self.url = self.url, urljoin(self.url, place)
-            check_url(self.url)
-        raise BadInputError(f"{last} redirects more than {_MAX_REDIRECTS} times. Give the URL of the stream itself.")
+            self._go_to(urljoin(self.url, place))
+        raise BadInputError(
+            f"{self.shown} redirects more than {_MAX_REDIRECTS} times. Give the URL of the stream itself."
+        )
+
+    def _go_to(self, url: str) -> None:
+        check_url(url)
+        if urlsplit(url).hostname != urlsplit(self.url).hostname:  # which must not get this host's token
+            raise BadInputError(f"{self.shown} redirects to another host. Give the URL there.")
+        self.url = url
 
     def connect(self, url: str) -> http.client.HTTPConnection:
         """Connect to the server of a URL.
@@ -156,7 +168,9 @@ def check_url(url: str) -> None:
     except ValueError:
         is_right = False
     if not is_right or not url.isascii() or not url.isprintable() or " " in url:
-        raise BadInputError(f"{url[:120]!a} is no URL of a stream. Use for example https://live.example/orders.")
+        raise BadInputError(
+            f"{url.partition('?')[0][:120]!a} is no URL of a stream. Use for example https://live.example/orders."
+        )
 
 
 def told(error: BaseException) -> str:

@@ -42,7 +42,8 @@ def examine(
         found += more
     try:
         if visit is not None:
-            visit.beside = None if broker is None else Beside(broker)
+            visit.beside, more = _beside(broker)
+            found += more
             found += _of_url(visit, websocket_url)
         return found
     finally:
@@ -76,6 +77,14 @@ def _opened(settings: Settings) -> tuple[Broker | None, list[Finding]]:
         return broker, [] if path is None else [sqlite_log.clock(broker)]
     except BrokerError as error:
         return None, [fault("log_broken", f"The log can't be opened: {error}", (path or "Redis",))]
+
+
+def _beside(broker: Broker | None) -> tuple[Beside | None, list[Finding]]:
+    """Make the doctor known to the workers of the log. None if it can't be."""
+    try:
+        return None if broker is None else Beside(broker), []
+    except BrokerError as error:
+        return None, [fault("log_broken", f"The log takes nothing: {error}", ("SIMULCAST_BROKER_URL",))]
 
 
 def _of_url(visit: Visit, websocket_url: str) -> Iterator[Finding]:
@@ -118,7 +127,7 @@ def worker_findings(visit: Visit) -> Iterator[Finding]:
         yield fault(
             "hooks", "The worker runs without our hooks: a stop cuts its streams without `closed`.", names, names
         )
-    yield server.descriptors(seen["descriptors"], seen["max_listeners"], "in the worker")
+    yield server.descriptors_of_worker(seen["descriptors"], seen["max_listeners"])
 
 
 def _tried(check: Callable[[Visit], Finding], visit: Visit) -> Finding:

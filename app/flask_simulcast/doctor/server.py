@@ -93,7 +93,7 @@ def check(facts: Facts, settings: Settings) -> list[Finding]:
         connections(facts, settings),
         max_requests(facts),
         memory(facts, settings),
-        descriptors(hard if facts["raises_descriptors"] else soft, settings.max_listeners, "here"),
+        descriptors_here(hard if facts["raises_descriptors"] else soft, settings.max_listeners),
     ]
 
 
@@ -172,20 +172,35 @@ def memory(facts: Facts, settings: Settings) -> Finding:
     return fault("memory_of_many", f"Each of {workers} workers would have a log of its own.", (workers,))
 
 
-def descriptors(allowed: int, listeners: int, where: str) -> Finding:
+def descriptors_here(allowed: int, listeners: int) -> Finding:
+    """Look at the limit of open files of this process, which a worker that is started from here inherits."""
+    if _are_enough(allowed, listeners):
+        return sound("descriptors", f"{_counted(allowed)} open files are allowed here.")
+    told = f"{allowed} open files are allowed here, too few for SIMULCAST_MAX_LISTENERS = {listeners}. A unit has its own LimitNOFILE."
+    return note("descriptors", told)
+
+
+def descriptors_of_worker(allowed: int, listeners: int) -> Finding:
     """Look whether a worker may open as many files as it may have listeners.
 
     Args:
-        allowed: The limit, which is negative for none.
-        where: Whose limit it is.
+        allowed: Its limit, negative for none.
+        listeners: Largest number of its listeners.
     """
-    needed = listeners + _SPARE_DESCRIPTORS
-    if allowed < 0 or allowed >= needed:
-        return sound("descriptors", f"{'Any number of' if allowed < 0 else allowed} open files are allowed {where}.")
+    if _are_enough(allowed, listeners):
+        return sound("descriptors", f"The worker may open {_counted(allowed)} files.")
     told = (
-        f"{allowed} open files are allowed {where}, and SIMULCAST_MAX_LISTENERS = {listeners}: the worker fails before."
+        f"The worker may open {allowed} files, and SIMULCAST_MAX_LISTENERS = {listeners}: it fails before it is full."
     )
     return fault("descriptors", told, (allowed,))
+
+
+def _are_enough(allowed: int, listeners: int) -> bool:
+    return allowed < 0 or allowed >= listeners + _SPARE_DESCRIPTORS
+
+
+def _counted(allowed: int) -> str:
+    return "any number of" if allowed < 0 else str(allowed)
 
 
 def not_read() -> Finding:

@@ -56,14 +56,25 @@ def access(path: str) -> Finding:
     """Look whether this user can write the log and its folder, which has the -wal beside it."""
     folder = os.path.dirname(path)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        return fault("log_unusable", f"This user can't write to the folder {folder}.", (_mode_of(folder),), (folder,))
+        return _unusable(folder, folder)
     if not os.path.exists(path):
         return note("log", f"There is no {path} yet. The first worker makes it.")
     names = [name for name in (path, path + "-wal", path + "-shm", path + ".lock") if os.path.exists(name)]
     closed = [name for name in names if not os.access(name, os.R_OK | os.W_OK)]
     if closed:
-        return fault("log_unusable", f"This user can't write {closed[0]}.", (_mode_of(closed[0]),), (folder,))
+        return _unusable(closed[0], folder)
     return sound("log", f"The log is {path}.")
+
+
+def _unusable(name: str, folder: str) -> Finding:
+    """Tell a doctor that runs as another user than the server from a server that can't use its log."""
+    owner = os.stat(folder).st_uid
+    if owner not in (0, os.geteuid()):
+        told = (
+            f"{folder} belongs to user {owner}, and this is user {os.geteuid()}. Run the doctor as the server's user."
+        )
+        return unseen("log", told)
+    return fault("log_unusable", f"This user can't write to {name}.", (_mode_of(name),), (folder,))
 
 
 def permissions(path: str) -> Finding | None:

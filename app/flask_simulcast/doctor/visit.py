@@ -118,11 +118,11 @@ class Visit:
             self.ended_status(by_header=True, by_query=True)
         except SilentError:
             raise BadInputError(
-                f"{self.target.url} answers nothing within {self.target.seconds:g} s. Is the server up?"
+                f"{self.target.shown} answers nothing within {self.target.seconds:g} s. Is the server up?"
             ) from None
 
     def _check_status(self, answer: Answer) -> None:
-        status, url = answer.status, self.target.url
+        status, url = answer.status, self.target.shown
         if status in _NOT_LET_IN:
             raise BadInputError(f"{url} {_NOT_LET_IN[status]} ({status}). Use --token, --ticket or --header.")
         if status != 200 and status < 500:
@@ -137,12 +137,12 @@ class Visit:
             return
         if begins.startswith((b"<!doctype html", b"<html")) or answer.media_type == "text/html":
             raise BadInputError(
-                f"{self.target.url} is an HTML page, not a stream. Give the URL of the stream that it opens."
+                f"{self.target.shown} is an HTML page, not a stream. Give the URL of the stream that it opens."
             )
         if answer.media_type != "text/event-stream":
-            raise BadInputError(f"{self.target.url} answers {answer.media_type or 'no type'}, not an event stream.")
+            raise BadInputError(f"{self.target.shown} answers {answer.media_type or 'no type'}, not an event stream.")
         raise BadInputError(
-            f"{self.target.url} is an event stream without `connected`, so it is not one of simulcast.sse()."
+            f"{self.target.shown} is an event stream without `connected`, so it is not one of simulcast.sse()."
         )
 
     @property

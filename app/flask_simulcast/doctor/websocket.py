@@ -8,7 +8,7 @@ import struct
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from .client import ANSWER_SECONDS, Target, told
+from .client import Target, told
 from .errors import BadInputError, SilentError
 from .faults import fault
 from .finding import Finding, sound, unseen
@@ -51,12 +51,12 @@ def frames(target: Target, url: str) -> Finding:
     connection = target.connect(url)
     try:
         connection.request("GET", _path(url), headers=target.all_headers(_handshake()))
-        connection.sock.settimeout(ANSWER_SECONDS)
+        connection.sock.settimeout(target.seconds)
         return _judged(connection.sock, url)
     except TimeoutError:
-        return fault("websocket", "The WebSocket opens, but no frame comes back.", (url,))
+        return fault("websocket", "The WebSocket opens, but no frame comes back.", (url.partition("?")[0],))
     except OSError as error:
-        return fault("websocket", f"The WebSocket breaks: {told(error)}.", (url,))
+        return fault("websocket", f"The WebSocket breaks: {told(error)}.", (url.partition("?")[0],))
     finally:
         connection.close()
 
@@ -74,7 +74,7 @@ def _judged(sock: Any, url: str) -> Finding:
     if status in (200, 400, 426):
         return fault("upgrade_lost", f"The request for a WebSocket is answered {status}: it does not arrive as one.")
     raise BadInputError(
-        f"{url} answers {status} to a request for a WebSocket. Is it the URL of one, and are you let in?"
+        f"{url.partition('?')[0]} answers {status} to a request for a WebSocket. Is it the URL of one, and are you let in?"
     )
 
 
