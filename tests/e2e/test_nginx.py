@@ -9,6 +9,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from tests.tools.nginx import Nginx, serve_nginx
 from tests.tools.require import require
-from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
 
 ORDERS = "/api/v1/stream?channel=orders"
 ROWS_A_BATCH = 64
@@ -136,6 +137,30 @@ def next_event(lines: Iterator[str]) -> ServerSentEvent | None:
         name, _, value = line.partition(": ")
         fields[name] = value
     return None
+
+
+def test_the_doctor_finds_nothing_wrong(tmp_path: Path) -> None:
+    """The whole command, as an operator runs it beside the service, through TLS and a unix socket."""
+    socket = tmp_path / "gunicorn.sock"
+    settings = {"proxy_hops": 1, "heartbeat_seconds": 1, "trusted_hosts": "localhost"}
+    with (
+        serve(tmp_path / "service", bind=f"unix:{socket}", **settings) as gunicorn,
+        serve_nginx(tmp_path / "nginx", socket) as nginx,
+    ):
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", "simulcast", "doctor", nginx.url + ORDERS]
+        command += ["--ca", str(nginx.certificate), "--gunicorn", f"-c {ROOT}/gunicorn.conf.py"]
+        given = {f"SIMULCAST_{name.upper()}": str(value) for name, value in settings.items()}
+        done = subprocess.run(
+            [*command, "--websocket", nginx.url.replace("https:", "wss:") + "/ws"],
+            cwd=gunicorn.folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert "not looked at" not in done.stdout, done.stdout
 
 
 both = pytest.mark.parametrize("listen", [over_http1, over_http2])

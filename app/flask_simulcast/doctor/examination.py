@@ -37,14 +37,15 @@ def examine(
     """
     found = [*_of_gunicorn(settings, arguments), *_of_log(settings)]
     broker = None
-    if not settings.has_memory_log and not any(finding.check in _LOG_CHECKS and finding.fault for finding in found):
-        broker, more = _opened(settings)
-        found += more
     try:
         if visit is not None:
-            visit.beside, more = _beside(broker)
+            visit.begin()  # before the log is opened: a new server makes its log at the first stream
+        if not settings.has_memory_log and not any(one.check in _LOG_CHECKS and one.fault for one in found):
+            broker, more = _opened(settings)
             found += more
-            found += _of_url(visit, websocket_url)
+        if visit is not None:
+            visit.beside, more = _beside(broker)
+            found += [*more, *_of_url(visit, websocket_url)]
         return found
     finally:
         if visit is not None:
@@ -88,7 +89,6 @@ def _beside(broker: Broker | None) -> tuple[Beside | None, list[Finding]]:
 
 
 def _of_url(visit: Visit, websocket_url: str) -> Iterator[Finding]:
-    visit.begin()
     if not visit.is_away:
         visit.look_into_mirror()
     yield (reached := answers.status(visit))
