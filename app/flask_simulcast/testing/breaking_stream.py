@@ -66,6 +66,7 @@ class BreakingStream:
         self.begins: list[int] = []
         self._app = Flask("breaking_stream")
         self._app.config.update(SIMULCAST_BROKER_URL="memory://", SIMULCAST_RETRY_MS=_RETRY_MS)
+        self._app.after_request(_for_any_page)
         self._app.add_url_rule(f"/{_CHANNEL}", view_func=self._stream)
         self._simulcast = Simulcast(self._app)
         self._numbers: dict[str, int] = {}
@@ -95,6 +96,12 @@ class BreakingStream:
         plan = PLAN[min(len(self.begins), len(PLAN) - 1)]
         self.begins.append(self._numbers.get(id, 0) + 1)
         return Response(_Breaking(response.response, plan), headers=response.headers)
+
+
+def _for_any_page(response: Response) -> Response:
+    """Let a page of any origin read it: a client may run in a browser, in a page of another test server."""
+    response.headers["Access-Control-Allow-Origin"] = response.headers["Access-Control-Allow-Headers"] = "*"
+    return response
 
 
 class _Breaking:
