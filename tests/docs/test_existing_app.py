@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.docs.page import Page, program
 from tests.docs.reader import app_reader
@@ -33,6 +34,22 @@ import os, sys
 def say(response):
     response.headers["Worker"] = "gevent" if "gevent.monkey" in sys.modules and sys.modules["gevent.monkey"].is_module_patched("socket") else "threads"
     return response
+"""
+
+# A stream with a snapshot; there is one connection for all of them.
+ROWS = """
+from flask_sqlalchemy import SQLAlchemy
+
+app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///shop.db"
+db = SQLAlchemy(app)
+
+def all_rows():
+    return [db.session.scalar(db.text("SELECT 7"))]
+
+@app.get("/rows")
+def rows():
+    db.session.execute(db.text("SELECT 1")).all()
+    return simulcast.sse("rows", snapshot=all_rows)
 """
 
 
@@ -75,6 +92,19 @@ def test_app_under_threads_publishes_to_streams_of_the_other_process(tmp_path: P
             assert (answer.status_code, answer.headers["worker"]) == (201, "threads")
             assert client.until("created").json == {"id": 7}
             assert client.headers["worker"] == "gevent"
+
+
+@pytest.mark.parametrize("server", ["gthread", "gevent"])
+def test_streams_hold_no_connection_of_the_pool(server: str, tmp_path: Path) -> None:
+    one = POOL.replaced({'"pool_size": 20': '"pool_size": 1', '"pool_timeout": 5': '"pool_timeout": 1'})
+    command = SERVE_APP.replaced({"-k gthread --threads 8": f"-k {server} --threads 8"})
+    with (
+        app_reader(tmp_path, app=program(APP, one) + ROWS) as reader,
+        reader.serving(command) as app,
+        contextlib.ExitStack() as streams,
+    ):
+        clients = [streams.enter_context(SSEClient(app.port, "/rows")) for _ in range(4)]
+        assert [client.until("snapshot").json for client in clients] == [[7]] * 4
 
 
 def test_function_for_psycopg2_is_the_one_that_the_driver_is_tried_with() -> None:
