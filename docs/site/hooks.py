@@ -26,6 +26,13 @@ OUTSIDE = {
     "benchmarks/README.md": "benchmarks-how.md",
     "app/static/favicon.svg": "logo.svg",
 }
+# Pages of the service itself, seen from its documents.
+_SERVED = [
+    {"Status": "../"},
+    {"Routes, to try": "openapi/"},
+    {"openapi.json": "../openapi.json"},
+    {"asyncapi.json": "../asyncapi.json"},
+]
 _INSIDE = {name: source for source, name in OUTSIDE.items()}
 _LINK = re.compile(r"\]\(([^)\s:#]+)(#[^)\s]*)?\)")
 _ROW = re.compile(r"^\| \[([^\]]+)\]\(([^)]+)\)", re.MULTILINE)
@@ -39,7 +46,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     listed = [
         {group.partition("\n")[0]: [{title: _page_of(path)} for title, path in _ROW.findall(group)]} for group in groups
     ]
-    config.nav = [{"All pages": "index.md"}, *listed, {"API": [{"HTTP: try it": "openapi/"}]}]
+    config.nav = [{"All pages": "index.md"}, *listed, {"This service": _SERVED}]
     return config
 
 

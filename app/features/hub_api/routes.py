@@ -43,7 +43,7 @@ EVENTS = Body(
     parse=_events,
 )
 DRAFT = Body(
-    content={JSON: schemas.Draft},
+    content={JSON: schemas.DraftBody},
     most_bytes=lambda: 2 * simulcast.settings.max_event_bytes + _MAX_HEAD_BYTES,
     parse=lambda text: reading.read_draft(text, _key(), simulcast.settings.max_event_bytes),
 )

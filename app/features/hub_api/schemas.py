@@ -101,9 +101,11 @@ _EITHER = {"oneOf": [{"required": ["channel"]}, {"required": ["channels"]}]}
 Events = Annotated[
     Event | list[Event],
     Meta(
-        extra_json_schema={"allOf": [{"anyOf": [{"type": "object", **_EITHER}, {"type": "array", "items": _EITHER}]}]}
+        examples=[{"channel": "news", "data": {"text": "hello"}}],
+        extra_json_schema={"allOf": [{"anyOf": [{"type": "object", **_EITHER}, {"type": "array", "items": _EITHER}]}]},
     ),
 ]
+DraftBody = Annotated[Draft, Meta(examples=[{"data": {"text": "hello"}}])]
 
 
 class TicketRequest(Struct, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
 
@@ -83,6 +84,7 @@ def build(app: Flask, *, version: str, cookie: str) -> dict[str, Any]:
             "version": version,
             "description": "Publish once; every listener gets it, in order, and what it missed when it comes back.",
         },
+        "tags": [_tag(app, name) for name in dict.fromkeys(_tag_of(rule) for rule, *_ in routes)],
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": schemes},
     }
@@ -119,6 +121,17 @@ def _routes(app: Flask) -> Iterator[tuple[Rule, str, Route, Callable[..., Any]]]
             yield rule, method.lower(), route, view
 
 
+def _tag_of(rule: Rule) -> str:
+    """Return the name of the blueprint."""
+    name: str = rule.endpoint.partition(".")[0]
+    return name
+
+
+def _tag(app: Flask, name: str) -> dict[str, str]:
+    """Describe a tag by the docstring of the module of its routes."""
+    return {"name": name, "description": _text(sys.modules[app.blueprints[name].import_name].__doc__ or "")}
+
+
 def _types(route: Route) -> Iterator[Any]:
     if route.body is not None:
         yield from route.body.content.values()
@@ -131,7 +144,7 @@ def _operation(rule: Rule, route: Route, view: Callable[..., Any], schemas: _Sch
     needs = f"Needs {route.needs.text}." if route.needs else ""
     described: dict[str, Any] = {
         "operationId": rule.endpoint.replace(".", "_"),
-        "tags": [rule.endpoint.partition(".")[0]],
+        "tags": [_tag_of(rule)],
         "summary": summary.replace("\n", " "),
         "responses": {
             **{str(status): _success(status, route.content(status), schemas) for status in route.answers},

@@ -98,6 +98,10 @@ def test_components_are_the_types_themselves(app: Flask) -> None:
     assert components["Thing"]["description"] == "A `thing`.\n\nOf its own."
 
 
+def test_a_tag_is_described_by_the_module_of_its_routes(app: Flask) -> None:
+    assert build(app)["tags"] == [{"name": "api", "description": "The OpenAPI document, of a small app."}]
+
+
 def test_a_cookie_is_named_only_where_it_is_taken(app: Flask) -> None:
     without, with_one = build(app), build(app, "token")
     path = "/things/stream"
