@@ -10,6 +10,9 @@ import pytest
 
 from app.flask_simulcast.cli.doctor import doctor
 from app.flask_simulcast.doctor.faults import FAULTS
+from app.flask_simulcast.doctor.faults import fault as planted
+from app.flask_simulcast.doctor.finding import sound
+from app.flask_simulcast.doctor.report import as_text
 from tests.docs.page import Page
 from tests.docs.reader import Reader, app_reader
 from tests.tools.serving import ROOT
@@ -49,11 +52,11 @@ def test_commands_find_nothing_wrong_beside_a_sound_server(reader: Reader) -> No
 
 
 def test_lines_are_as_the_doctor_writes_them() -> None:
-    (marked,) = [line for line in SHOWN.lines if line.startswith("FAULT")]
-    wrong, right = (line.partition(":")[2].strip() for line in SHOWN.lines if re.match(" +(wrong|right):", line))
-    fault = FAULTS["resume_lost"]
-    assert (wrong, right) == (fault.wrong, fault.right)
-    assert marked.split()[1] == fault.check
+    first, *fault, last = SHOWN.lines[1:]
+    told = fault[0].split(maxsplit=2)[2]
+    assert "\n".join(fault) == as_text(planted("resume_lost", told))
+    for line in (SHOWN.lines[0], first, last):
+        assert line == as_text(sound(*re.split("  +", line.removeprefix("ok    "), maxsplit=1)))
 
 
 def test_table_is_that_of_the_doctor() -> None:

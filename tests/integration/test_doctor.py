@@ -231,7 +231,8 @@ def cases(place: Place) -> Iterator[tuple[str, Case]]:
     for name in HARMLESS:
         log = "redis" if name == "redis" else "slow" if name in OF_SLOW else "main"
         yield name, Case(place.url(name), place.settings(log))
-    yield "defaults", Case(place.url("defaults"), main, {"seconds": 1.0})
+    yield "defaults", Case(place.url("defaults"), main, {"seconds": 2.0})
+    yield "narrow", Case(f"http://127.0.0.1:{place.narrow.port}/main/stream", main, {"seconds": 1.0})
     yield "direct", Case(f"http://127.0.0.1:{place.server.port}/main/stream", main)
     yield "direct redis", Case(f"http://127.0.0.1:{place.server.port}/redis/stream", place.settings("redis"))
     yield "tls", Case(place.secure_url("plain"), main, ca)
@@ -250,11 +251,15 @@ Found = Callable[[str], list[Finding]]
 def found(place: Place) -> Iterator[Found]:
     def examined(case: Case) -> list[Finding]:
         visit = Visit(Target(case.url, **case.target))
-        return examine(case.settings, None, visit, case.websocket)
+        return findings_of(case.settings, None, visit, case.websocket)
 
     with ThreadPoolExecutor(12) as pool:
         futures: dict[str, Future[list[Finding]]] = {name: pool.submit(examined, case) for name, case in cases(place)}
         yield lambda name: futures[name].result(30)
+
+
+def findings_of(settings: Settings, arguments: list[str] | None, *others: Any) -> list[Finding]:
+    return list(examine(settings, arguments, *others))
 
 
 def faults(findings: list[Finding]) -> list[str]:
@@ -274,6 +279,7 @@ MORE = {
     "defaults": ["address_lost", "buffered", "http_1_0", "upgrade_lost"],
     "websocket over 1.0": ["http_1_0"],
     "websocket lost": ["upgrade_lost"],
+    "narrow": ["one_at_a_time"],
 }
 
 
@@ -287,14 +293,8 @@ def test_nothing_is_named_where_all_is_sound(found: Found, name: str) -> None:
     assert faults(found(name)) == [], shown(found(name))
 
 
-def test_worker_that_holds_one_client_is_named(place: Place) -> None:
-    findings = examine(
-        place.settings(), None, Visit(Target(f"http://127.0.0.1:{place.narrow.port}/main/stream", seconds=0.3))
-    )
-    assert faults(findings) == ["one_at_a_time"], shown(findings)
-
-
-def test_worker_without_hooks_and_with_few_files_is_named(place: Place) -> None:
+def test_worker_without_hooks_and_with_few_files_is_named(place: Place, found: Found) -> None:
+    found("narrow")  # which takes the only connection meanwhile
     broker = connect(place.settings())
     visit = Visit(Target(f"http://127.0.0.1:{place.narrow.port}/main/stream"), Beside(broker))
     try:
@@ -324,7 +324,7 @@ def test_server_of_flask_run(place: Place, monkeypatch: pytest.MonkeyPatch, thre
     thread.start()
     try:
         visit = Visit(Target(f"http://127.0.0.1:{server.server_port}/stream"))
-        findings = examine(place.settings(), None, visit)
+        findings = findings_of(place.settings(), None, visit)
     finally:
         server.shutdown()
         thread.join()

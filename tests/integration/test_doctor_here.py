@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,10 @@ def post_worker_init(worker):
 def worker_int(worker):
     post_worker_init(worker)
 """
+
+
+def findings_of(settings: Settings, arguments: list[str] | None, *others: Any) -> list[Finding]:
+    return list(examine(settings, arguments, *others))
 
 
 def faults(findings: list[Finding]) -> list[str]:
@@ -110,7 +115,7 @@ def test_configuration_is_found_as_gunicorn_finds_it(folder: Path, monkeypatch: 
 
 def test_every_worker_with_a_memory_log_of_its_own_is_named(folder: Path) -> None:
     (folder / "gunicorn.conf.py").write_text(f"{SOUND}workers = 2\n")
-    assert faults(examine(Settings(broker_url="memory://"), None)) == ["memory_of_many"]
+    assert faults(findings_of(Settings(broker_url="memory://"), None)) == ["memory_of_many"]
 
 
 def test_limit_of_open_files_is_that_of_the_hook_that_raises_it(folder: Path) -> None:
@@ -140,7 +145,7 @@ def log(folder: Path) -> str:
 
 
 def test_log_that_a_worker_made_is_sound(settings: Settings) -> None:
-    findings = examine(settings, None)
+    findings = findings_of(settings, None)
     assert faults(findings) == []
     assert {"log", "permissions", "file system", "disk", "write-ahead log", "clock"} <= {
         each.check for each in findings
@@ -148,7 +153,7 @@ def test_log_that_a_worker_made_is_sound(settings: Settings) -> None:
 
 
 def test_log_that_is_not_there_yet_is_not_made(folder: Path) -> None:
-    findings = examine(located(Settings(), str(folder / "instance")), None)
+    findings = findings_of(located(Settings(), str(folder / "instance")), None)
     assert faults(findings) == []
     assert not (folder / "instance").exists()
     assert "There is no" in next(finding for finding in findings if finding.check == "log").told
@@ -157,12 +162,12 @@ def test_log_that_is_not_there_yet_is_not_made(folder: Path) -> None:
 def test_folder_that_can_not_be_made_is_named(folder: Path) -> None:
     (folder / "file").touch()
     settings = Settings(broker_url=f"sqlite:///{folder}/file/below/simulcast.db")
-    assert faults(examine(settings, None)) == ["log_missing_folder"]
+    assert faults(findings_of(settings, None)) == ["log_missing_folder"]
 
 
 def test_log_that_others_can_read_is_named(settings: Settings, log: str) -> None:
     os.chmod(log, 0o644)
-    (finding,) = [each for each in examine(settings, None) if each.fault]
+    (finding,) = [each for each in findings_of(settings, None) if each.fault]
     assert (finding.fault, finding.wrong, finding.right) == ("log_readable", f"mode 0644 of {log}", f"chmod 600 {log}*")
 
 
@@ -203,7 +208,7 @@ def test_file_that_is_no_log_is_named(settings: Settings, log: str) -> None:
     Path(log).write_bytes(b"not a database" * 100)
     for rest in ("-wal", "-shm"):
         Path(log + rest).unlink(missing_ok=True)
-    assert faults(examine(settings, None)) == ["log_broken"]
+    assert faults(findings_of(settings, None)) == ["log_broken"]
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])
@@ -220,7 +225,7 @@ def test_file_systems_of_this_machine_are_listed() -> None:
 def test_disk_on_which_the_log_can_not_grow_is_named(settings: Settings, log: str) -> None:
     disk = os.statvfs(log)
     more = Settings(broker_url=settings.broker_url, history_bytes=2 * disk.f_bavail * disk.f_frsize)
-    assert faults(examine(more, None)) == ["disk"]
+    assert faults(findings_of(more, None)) == ["disk"]
 
 
 def test_write_ahead_log_that_grows_is_named(log: str, settings: Settings) -> None:
@@ -233,7 +238,7 @@ def test_write_ahead_log_that_grows_is_named(log: str, settings: Settings) -> No
 def test_clock_behind_the_log_is_named(settings: Settings) -> None:
     with closing(connect(settings, FakeClock(time.time_ns() // 1_000_000 + 3_600_000, time.monotonic()))) as broker:
         broker.append([Draft("orders", "message", "8")])
-    (finding,) = [each for each in examine(settings, None) if each.fault]
+    (finding,) = [each for each in findings_of(settings, None) if each.fault]
     assert finding.fault == "log_ahead"
     assert " s in the future" in finding.told
 
@@ -252,7 +257,7 @@ def in_redis(redis: Redis) -> Settings:
 
 
 def test_redis_for_the_log_is_sound(redis: Redis, folder: Path) -> None:
-    assert faults(examine(in_redis(redis), None)) == []
+    assert faults(findings_of(in_redis(redis), None)) == []
 
 
 @pytest.mark.parametrize(
@@ -266,7 +271,7 @@ def test_redis_for_the_log_is_sound(redis: Redis, folder: Path) -> None:
 def test_setting_of_redis_is_named(redis: Redis, folder: Path, name: str, value: str, usual: str, fault: str) -> None:
     redis.command("CONFIG", "SET", name, value)
     try:
-        assert faults(examine(in_redis(redis), None)) == [fault]
+        assert faults(findings_of(in_redis(redis), None)) == [fault]
     finally:
         redis.command("CONFIG", "SET", name, usual)
 
@@ -286,7 +291,7 @@ def test_replica_is_named(redis: Redis, tmp_path: Path) -> None:
 
 
 def test_redis_that_is_away_is_named(folder: Path) -> None:
-    assert faults(examine(Settings(broker_url=f"redis://127.0.0.1:{free_port()}/0"), None)) == ["redis_away"]
+    assert faults(findings_of(Settings(broker_url=f"redis://127.0.0.1:{free_port()}/0"), None)) == ["redis_away"]
 
 
 def test_clock_and_version_of_redis_are_judged() -> None:

@@ -12,7 +12,7 @@ from ..doctor.client import Target, check_url
 from ..doctor.errors import BadInputError
 from ..doctor.examination import examine
 from ..doctor.finding import Verdict
-from ..doctor.report import as_json, as_text
+from ..doctor.report import as_json, as_text, summary
 from ..doctor.visit import Visit
 from .group import RefusedError
 
@@ -47,12 +47,16 @@ def doctor(
     Each fault is named with its wrong line and the right one. Ends with 0 if all is sound, 1 if there is a fault, and 2 if what
     you gave can't be looked at.
     """
+    found = []
     try:
         visit = None if url is None else Visit(_target(url, token, ticket, headers, ca), is_patient=patient)
-        found = examine(current_state().settings, _words(arguments), visit, _of_http(websocket))
+        for finding in examine(current_state().settings, _words(arguments), visit, _of_http(websocket)):
+            found.append(finding)
+            if not json:
+                click.echo(as_text(finding))
     except BadInputError as error:
         raise RefusedError(str(error)) from None
-    click.echo(as_json(found) if json else as_text(found))
+    click.echo(as_json(found) if json else summary(found))
     if any(finding.verdict is Verdict.FAULT for finding in found):
         click.get_current_context().exit(_FAULTS_FOUND)
 

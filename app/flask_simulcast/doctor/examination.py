@@ -23,8 +23,10 @@ _LOG_CHECKS = frozenset({"log", "redis", "redis memory"})
 
 def examine(
     settings: Settings, arguments: Sequence[str] | None, visit: Visit | None = None, websocket_url: str = ""
-) -> list[Finding]:
-    """Look at gunicorn's configuration and at the log, and at a stream as its client does.
+) -> Iterator[Finding]:
+    """Look at gunicorn's configuration and at the log, and at a stream as its client does. Yields each finding at once.
+
+    Close the iterator if you leave it early: that closes the streams and the log.
 
     Args:
         settings: The app's.
@@ -35,18 +37,29 @@ def examine(
     Raises:
         BadInputError: gunicorn does not accept its configuration; or there is no stream at the URL, or none for this client.
     """
-    found = [*_of_gunicorn(settings, arguments), *_of_log(settings)]
+    named: set[str] = set()
+    for finding in _examined(settings, arguments, visit, websocket_url):
+        if finding.fault not in named:  # the configuration and a worker can tell the same
+            yield finding
+        named |= {finding.fault} - {""}
+
+
+def _examined(
+    settings: Settings, arguments: Sequence[str] | None, visit: Visit | None, websocket_url: str
+) -> Iterator[Finding]:
     broker = None
     try:
         if visit is not None:
-            visit.begin()  # before the log is opened: a new server makes its log at the first stream
+            visit.begin()  # before the log is looked at: a new server makes its log at the first stream
+        yield from _of_gunicorn(settings, arguments)
+        yield from (found := _of_log(settings))
         if not settings.has_memory_log and not any(one.check in _LOG_CHECKS and one.fault for one in found):
             broker, more = _opened(settings)
-            found += more
+            yield from more
         if visit is not None:
             visit.beside, more = _beside(broker)
-            found += [*more, *_of_url(visit, websocket_url)]
-        return found
+            yield from more
+            yield from _of_url(visit, websocket_url)
     finally:
         if visit is not None:
             visit.close()

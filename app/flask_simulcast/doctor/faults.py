@@ -31,8 +31,9 @@ FAULTS = {
     ),
     "hooks": Fault(
         "hooks",
-        "{} is missing",
-        "from flask_simulcast.gunicorn import *  (first line of gunicorn.conf.py), and hooks.{}(worker) in a hook of your own",
+        "{} of the extension: not called",
+        "gunicorn -c python:flask_simulcast.gunicorn app:app, or from flask_simulcast.gunicorn import *  (first line of "
+        "gunicorn.conf.py)",
     ),
     "connections": Fault(
         "connections",

@@ -115,7 +115,8 @@ def patience(visit: Visit) -> Finding:
             )
     if heartbeats:
         return sound(
-            "patience", f"The stream lives: {heartbeats} heartbeats within {time.monotonic() - started:.0f} s."
+            "patience",
+            f"The stream lives: {heartbeats} heartbeat{'' if heartbeats == 1 else 's'} within {time.monotonic() - started:.0f} s.",
         )
     return unseen(
         "patience", f"No heartbeat came within {wait:.0f} s. Use --patient if SIMULCAST_HEARTBEAT_SECONDS is longer."

@@ -127,7 +127,7 @@ def hooks(facts: Facts) -> Finding:
         return sound("hooks", f"{' and '.join(facts['hooks'])} call flask_simulcast.gunicorn.")
     names = " and ".join(missing)
     told = f"gunicorn does not call our {names}: a stop takes {facts['graceful_timeout']} s, and cuts streams without `closed`."
-    return fault("hooks", told, (names,), (missing[0],))
+    return fault("hooks", told, (names,))
 
 
 def connections(facts: Facts, settings: Settings) -> Finding:
