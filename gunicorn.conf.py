@@ -50,11 +50,3 @@ def when_ready(server):
     """Show the first steps: from here on the port answers."""
     if _key_file is not None:
         first_steps.show(str(server.LISTENERS[0]), _key_file)
-
-
-def post_worker_init(worker):
-    """Share the worker's figures from the start, not from its first scrape on."""
-    from app.features.ops.reporter import start_reporters
-
-    hooks.post_worker_init(worker)  # noqa: F405
-    start_reporters()

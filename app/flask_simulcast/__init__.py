@@ -26,16 +26,15 @@ from .hub.history import History
 from .presence import Member, Place
 from .publisher import Publisher
 from .settings import Settings
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import signals
+    from . import ops, signals
     from .extension import Simulcast
     from .listener import CloseReason, Listener
     from .transports.address import address_of
     from .transports.websocket import CloseCode, Connection, GuardedSock, Subscription
     from .transports.writer.writer import Writer, WriterEvent
-
-__version__ = "0.1.0"
 
 __all__ = [
     "NDJSON",
@@ -71,6 +70,7 @@ __all__ = [
     "cors",
     "errors",
     "metrics",
+    "ops",
     "rows",
     "server_log",
     "signals",
@@ -89,6 +89,7 @@ _LATER = {
     "Writer": ".transports.writer.writer",
     "WriterEvent": ".transports.writer.writer",
     "address_of": ".transports.address",
+    "ops": "",
     "signals": "",
 }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from .app_state import KEY, AppState, current_state
@@ -22,6 +23,8 @@ from .hub.history import History
 from .hub.hub import Hub
 from .metrics import Metrics
 from .on_commit import publish_on_commit, session_of_app
+from .ops.blueprint import make_blueprint
+from .ops.readers import MayRead
 from .presence import Member, Place
 from .publisher import Publishing, checked_drafts
 from .revoking import Revoking
@@ -169,6 +172,28 @@ class Simulcast(Publishing, Streaming, Revoking):
             limit: Maximum number of members.
         """
         return self.hub.broker.members(checked_channel(channel), after, limit)
+
+    # What operators ask
+
+    def ops(self, *, token: str = "", may_read: MayRead | None = None, folder: str | Path | None = None) -> Blueprint:
+        """Make a blueprint with ``/metrics`` (Prometheus, added up over all workers of the machine), ``/healthz`` (200 if a
+        worker answers) and ``/readyz`` (200 if the log can be read and the worker is not about to stop)::
+
+            app.register_blueprint(simulcast.ops())
+
+        Register it after `init_app`, with an ``url_prefix`` if you like. Without arguments only a client on this machine can
+        read the metrics, through no proxy. Health answers to all clients; it tells no figures.
+
+        Args:
+            token: Bearer token that a reader of the metrics must send.
+            may_read: A function that tells whether the current request may read the metrics, instead of a token.
+            folder: Folder in which the workers share their figures. A relative path begins in the app's instance folder;
+                ``metrics`` there is the default.
+
+        Raises:
+            ValueError: There is both a token and ``may_read``.
+        """
+        return make_blueprint(token=token, may_read=may_read, folder=folder)
 
     # History
 

@@ -21,7 +21,6 @@ PAGE = Page("docs/guide.md")
 INSTALL = PAGE.take_untried("A first stream", "sh")
 FIRST = PAGE.take("A first stream", "python")
 DEVELOP = PAGE.take("A first stream", "sh")
-SERVE = PAGE.take("A first stream", "sh")
 IN_PRODUCTION = PAGE.take("A first stream", "sh")
 OWN_CONFIG = PAGE.take("A first stream", "python")
 SNAPSHOT = PAGE.take("Snapshot, then stream", "python")
@@ -75,7 +74,7 @@ class Shop(NamedTuple):
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The app, and the cookie of Ann who has logged in."""
     files = {"app": APP + SHOP, "gunicorn.conf": OWN_CONFIG.text}
-    with app_reader(tmp_path_factory.mktemp("guide"), **files) as reader, reader.serving(SERVE) as server:
+    with app_reader(tmp_path_factory.mktemp("guide"), **files) as reader, reader.serving("gunicorn app:app") as server:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         status, headers, _ = server.request("POST", "/login", f"user={quote('ann')}".encode(), form)
         assert status == 204, server.log

@@ -56,7 +56,7 @@ class Shop(NamedTuple):
 
     def upgrade(self, version: str) -> None:
         """Install another version of the package."""
-        path = self.folder / "flask_simulcast" / "__init__.py"
+        path = self.folder / "flask_simulcast" / "version.py"
         path.write_text(re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', path.read_text()))
 
     def settings(self, *arguments: str, environment: str = "") -> dict[str, str]:

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.features.ops.figures import Figures
-from app.features.ops.folder import Folder
+from app.flask_simulcast.ops.figures import Figures
+from app.flask_simulcast.ops.folder import Folder
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.serving import ROOT, Server, free_port, serve, wait_until
@@ -213,8 +213,8 @@ def test_nothing_is_written_where_nothing_has_changed(tmp_path: Path) -> None:
 WORKERS = """
 import os, signal, sys
 from pathlib import Path
-from app.features.ops.figures import Figures
-from app.features.ops.folder import Folder
+from app.flask_simulcast.ops.figures import Figures
+from app.flask_simulcast.ops.folder import Folder
 path, rounds, at_once, to = Path(sys.argv[1]), *map(int, sys.argv[2:])
 
 def work(is_killed):

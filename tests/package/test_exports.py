@@ -20,7 +20,7 @@ EXTENSION = ROOT / "app" / "flask_simulcast"
 SERVICE = ROOT / "app" / "features"
 GUIDE = (ROOT / "docs" / "guide.md").read_text()
 OWN = {"TYPE_CHECKING", "annotations", "import_module"}  # what the module itself works with
-PUBLIC_MODULES = {"cors", "errors", "metrics", "rows", "server_log", "signals"}
+PUBLIC_MODULES = {"cors", "errors", "metrics", "ops", "rows", "server_log", "signals"}
 
 
 def test_all_is_what_is_there_and_sorted() -> None:
@@ -47,6 +47,7 @@ def test_no_message_of_the_extension_names_a_route_or_a_setting_of_the_service()
     settings = {PREFIX + field.name.upper() for field in fields(flask_simulcast.Settings)}
     routes = set(re.findall(r'"(/[\w./-]{3,})', "".join(file.read_text() for file in SERVICE.rglob("*.py"))))
     assert "/api/v1" in routes
+    routes -= {"/healthz", "/readyz", "/metrics"}  # those of `Simulcast.ops`
     for file in EXTENSION.rglob("*.py"):
         for text in messages_of(file):
             foreign = set(re.findall(r"SIMULCAST_[A-Z_]*[A-Z]", text)) - settings

@@ -8,7 +8,7 @@ EXTENSION = ROOT / "app" / "flask_simulcast"
 
 # From the ground up. A module may import those of lower layers and, where it is a package, its own parts.
 LAYERS = [
-    {"event", "data", "settings", "rows", "errors", "loop", "url", "server_log", "keepalive"},
+    {"event", "data", "settings", "rows", "errors", "loop", "url", "server_log", "keepalive", "version"},
     {"encoding", "grant", "presence", "cors"},
     {"listen_request", "listener", "audience", "signals", "loop_thread"},
     {"brokers"},
@@ -17,6 +17,7 @@ LAYERS = [
     {"transports"},
     {"publisher", "revoking", "tickets", "on_commit", "app_state", "channel_names"},
     {"redemption", "error_responses"},
+    {"ops"},
     {"access"},
     {"streaming"},
     {"doctor"},

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app import flask_simulcast
-from app.features.ops import figures
 from app.features.ops.health import ERRORS
 from app.flask_simulcast.metrics import BUCKETS, COUNTERS, GAUGES, HISTOGRAMS, Metrics, label_of
+from app.flask_simulcast.ops import figures
 
 EXTENSION = Path(flask_simulcast.__file__).parent
 NAMES = {row.partition("{")[0] for row in COUNTERS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .folder import Machine
+from ...flask_simulcast.ops import Machine
 
 #: Counters of errors inside the service. A client that is refused, or that sends an invalid request, is not an error.
 ERRORS = (

@@ -7,12 +7,11 @@ import time
 from flask import Response, current_app, jsonify, request
 
 from ...extensions import simulcast
+from ...flask_simulcast.ops import Reporter, exposition
 from ...web.api import Api
 from ...web.errors import ApiError
 from . import schemas
-from .exposition import exposition
 from .health import health
-from .reporter import Reporter
 
 api = Api("ops", __name__)
 

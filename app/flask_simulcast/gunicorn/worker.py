@@ -6,6 +6,8 @@ They find the apps in the process, not in what the server was given: that can be
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from typing import Any
 
 import gevent
@@ -15,6 +17,8 @@ from ..app_state import settings_of_this_process
 from ..errors import SettingError
 from ..hub.hub import drain_process
 from ..keepalive import Keepalive, keepalive_for
+from ..loop_thread import in_loop
+from ..ops.reporter import start_reporters
 from ..settings import INSTEAD_OF_MEMORY, Settings
 from ..transports import server_hooks
 from ..transports.websocket import drain_websockets
@@ -23,9 +27,10 @@ _WATCH_SECONDS = 0.05
 
 
 def start(worker: Any) -> None:
-    """Refuse a memory log with several workers; guard gunicorn's own log; set socket options; drain the worker when it stops.
+    """Refuse a memory log with several workers; guard gunicorn's own log; set socket options; share the worker's figures;
+    drain the worker when it stops.
 
-    TERM, HUP and ``max_requests`` all set ``worker.alive`` to False, which a greenlet watches.
+    TERM, HUP and ``max_requests`` all set ``worker.alive`` to False, which a thread watches; in a patched worker, a greenlet.
     """
     server_hooks.are_there()
     server_log.guard(worker.log)
@@ -34,11 +39,16 @@ def start(worker: Any) -> None:
     keepalive = keepalive_for(min(each.heartbeat_seconds for each in settings))
     for listening in worker.sockets:
         _set_options(listening, keepalive)
-    gevent.spawn(_drain_at_end, worker)
+    start_reporters()
+    threading.Thread(target=_drain_at_end, args=(worker,), daemon=True).start()
 
 
 def drain() -> None:
     """Drain streams and WebSockets at the same time. Each has its own deadline."""
+    in_loop(_drain_both)
+
+
+def _drain_both() -> None:
     gevent.joinall([gevent.spawn(drain_process), gevent.spawn(drain_websockets)])
 
 
@@ -54,7 +64,7 @@ def _set_options(listening: Any, keepalive: Keepalive) -> None:
 
 def _drain_at_end(worker: Any) -> None:
     while worker.alive:
-        gevent.sleep(_WATCH_SECONDS)
+        time.sleep(_WATCH_SECONDS)
     drain()
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.features.ops.figures import Figures, of_worker
-from app.features.ops.folder import Machine
 from app.features.ops.health import health
 from app.flask_simulcast.metrics import Metrics, label_of
+from app.flask_simulcast.ops.figures import Figures, of_worker
+from app.flask_simulcast.ops.folder import Machine
 
 
 def test_health_has_the_names_of_the_seed() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-import msgspec
+from .. import metrics as extension
 
-from ...flask_simulcast import metrics as extension
-
-#: Counters of the service, besides those of the extension.
+#: Counters of the app's requests, besides those of the extension.
 COUNTERS = {
     "answers_total{status}": "Answers to requests, by status; a stream's when it begins.",
     "request_errors_total": "Requests that ended in an unexpected error.",
@@ -18,7 +19,8 @@ COUNTERS = {
 LARGEST = frozenset({"lag_seconds", "write_ahead_bytes"})
 
 
-class Figures(msgspec.Struct):
+@dataclass
+class Figures:
     """Numbers of one worker, or of several.
 
     Attributes:
@@ -27,14 +29,42 @@ class Figures(msgspec.Struct):
         histograms: Histograms by name: one count for each bucket and one beyond, not cumulated; and the sum, in seconds.
     """
 
-    counts: dict[str, dict[str, int]] = {}
-    gauges: dict[str, float] = {}
-    histograms: dict[str, tuple[list[int], float]] = {}
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    gauges: dict[str, float] = field(default_factory=dict)
+    histograms: dict[str, tuple[list[int], float]] = field(default_factory=dict)
 
     def count(self, name: str, label: str | None = None) -> int:
         """Return the value of a counter; without a label, the sum over all label values."""
         by_label = self.counts.get(name, {})
         return sum(by_label.values()) if label is None else by_label.get(label, 0)
+
+    def as_json(self) -> str:
+        """Return the text from which `of_json` makes the same figures."""
+        return json.dumps(vars(self), separators=(",", ":"))
+
+    @classmethod
+    def of_json(cls, text: str | bytes) -> Figures:
+        """Return the figures of a text.
+
+        Raises:
+            ValueError: The text has another shape.
+        """
+        try:
+            return cls.of_plain(json.loads(text))
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"Figures can't be read: {error}") from None
+
+    @classmethod
+    def of_plain(cls, given: Mapping[str, Any]) -> Figures:
+        """Return the figures of parsed JSON. Raises TypeError, ValueError, KeyError or AttributeError for another shape."""
+        counts = {
+            name: {label: int(value) for label, value in by_label.items()} for name, by_label in given["counts"].items()
+        }
+        gauges = {name: float(value) for name, value in given["gauges"].items()}
+        histograms = {
+            name: (list(map(int, counts)), float(total)) for name, (counts, total) in given["histograms"].items()
+        }
+        return cls(counts, gauges, histograms)
 
 
 def of_worker(metrics: extension.Metrics, answers: Mapping[int, int], request_errors: int) -> Figures:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as text_string_to_open_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.features.ops import figures
-from app.features.ops.exposition import exposition
-from app.features.ops.figures import of_worker
-from app.features.ops.folder import Machine
 from app.flask_simulcast.metrics import COUNTERS, GAUGES, HISTOGRAMS, Metrics
+from app.flask_simulcast.ops import figures
+from app.flask_simulcast.ops.exposition import exposition
+from app.flask_simulcast.ops.figures import of_worker
+from app.flask_simulcast.ops.folder import Machine
 
 
 def test_what_is_exposed_is_what_was_counted() -> None:
@@ -41,3 +45,17 @@ def test_what_is_exposed_is_what_was_counted() -> None:
     for row, help in (COUNTERS | figures.COUNTERS | GAUGES | HISTOGRAMS).items():
         name = row.partition("{")[0].removesuffix("_total")
         assert families[f"simulcast_{name}"].documentation.startswith(help)
+
+
+def test_openmetrics_tells_the_same_by_its_own_grammar() -> None:
+    metrics = Metrics()
+    metrics.count("publish_failed_total", 1, 'odd "code"\\\n')
+    machine = Machine(2, 1000.5, of_worker(metrics, {200: 9}, request_errors=3))
+    text, content_type = exposition(machine, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    plain = text_string_to_metric_families(exposition(machine)[0].decode())
+    assert samples_of(text_string_to_open_families(text.decode())) == samples_of(plain)
+
+
+def samples_of(families: Iterable[Metric]) -> dict[tuple[str, ...], float]:
+    return {(name, *labels.values()): value for f in families for name, labels, value, *_ in f.samples}

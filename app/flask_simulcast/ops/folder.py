@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
-
-import msgspec
-import psutil
 
 from .figures import Figures, added_up
 
@@ -39,13 +38,22 @@ class Machine(NamedTuple):
     figures: Figures
 
 
-class _Ended(msgspec.Struct):
+@dataclass
+class _Ended:
     """Workers that have ended: their server, the Unix time at which counting began, their ids, and their figures."""
 
     parent: str
     began: float
-    ids: list[str] = []
-    figures: Figures = msgspec.field(default_factory=Figures)
+    ids: list[str] = field(default_factory=list)
+    figures: Figures = field(default_factory=Figures)
+
+    def as_json(self) -> str:
+        return json.dumps(vars(self) | {"figures": vars(self.figures)}, separators=(",", ":"))
+
+    @classmethod
+    def of_json(cls, text: bytes) -> _Ended:
+        given = json.loads(text)
+        return cls(**given | {"figures": Figures.of_plain(given["figures"])})
 
 
 class Folder:
@@ -59,7 +67,7 @@ class Folder:
         self._path = path
         self._id = ""
         self._lock = -1
-        self._written = b""
+        self._written = ""
 
     def write(self, figures: Figures) -> None:
         """Store the figures of this worker, if they have changed.
@@ -69,7 +77,7 @@ class Folder:
         """
         if not self._id or not self._lock_file(self._id).exists():  # the first time, or the files were deleted
             self._join()
-        text = msgspec.json.encode(figures)
+        text = figures.as_json()
         if text != self._written:
             self._replace(f"{self._id}.json", text)
             self._written = text
@@ -100,7 +108,7 @@ class Folder:
         """End this worker's part. Its counters stay."""
         if self._lock >= 0:
             os.close(self._lock)
-        self._id, self._lock, self._written = "", -1, b""
+        self._id, self._lock, self._written = "", -1, ""
 
     def _join(self) -> None:
         """Clear the folder if this is the first worker of a server. Then create this worker's two files."""
@@ -114,7 +122,7 @@ class Folder:
                 for name in os.listdir(self._path):
                     if _OURS.fullmatch(name) and name[:16] not in living:
                         (self._path / name).unlink(missing_ok=True)
-                self._replace("ended.json", msgspec.json.encode(_Ended(parent, time.time())))
+                self._replace("ended.json", _Ended(parent, time.time()).as_json())
             id = token_hex(8)
             # Under another name until it is locked, so that no worker takes this one for one that has ended.
             lock = os.open(self._path / f"{id}.new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -135,7 +143,7 @@ class Folder:
                 figures = [self._figures(id) or Figures() for id in new]
                 past.figures = added_up((), (*figures, past.figures))
                 past.ids = [*past.ids, *new][-_REMEMBERED:]
-                self._replace("ended.json", msgspec.json.encode(past))
+                self._replace("ended.json", past.as_json())
             for id in gone:
                 for file in (f"{id}.json", f"{id}.lock", f"{id}.json.new"):
                     (self._path / file).unlink(missing_ok=True)
@@ -161,25 +169,25 @@ class Folder:
 
     def _figures(self, id: str) -> Figures | None:
         try:
-            return msgspec.json.decode((self._path / f"{id}.json").read_bytes(), type=Figures)
+            return Figures.of_json((self._path / f"{id}.json").read_bytes())
         except FileNotFoundError:
             return None  # the worker has just started, or was folded a moment ago
-        except msgspec.DecodeError:
+        except ValueError:
             return None  # incomplete: the machine lost its power
 
     def _ended(self) -> _Ended | None:
         try:
-            return msgspec.json.decode((self._path / "ended.json").read_bytes(), type=_Ended)
-        except (FileNotFoundError, msgspec.DecodeError):
-            return None
+            return _Ended.of_json((self._path / "ended.json").read_bytes())
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+            return None  # not there, or incomplete, or of another version
 
     def _lock_file(self, id: str) -> Path:
         return self._path / f"{id}.lock"
 
-    def _replace(self, name: str, text: bytes) -> None:
+    def _replace(self, name: str, text: str) -> None:
         """Replace a file, which readers see as a whole. A power cut may break it, but then counting starts again anyway."""
         new = self._path / f"{name}.new"
-        with open(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        with open(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
             file.write(text)
         os.rename(new, self._path / name)
 
@@ -199,9 +207,12 @@ class Folder:
 
 
 def _parent() -> str:
-    """Name the server that started this process by its pid and start time: another server may get the same pid."""
+    """Name the server that started this process by its pid and, on Linux, its start time: another server may get the same
+    pid."""
     pid = os.getppid()
     try:
-        return f"{pid}-{psutil.Process(pid).create_time()}"
-    except psutil.Error:
+        # proc(5): the name of the command, in parentheses, may hold spaces; field 22 is the 20th after it
+        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
         return str(pid)
+    return f"{pid}-{start}"

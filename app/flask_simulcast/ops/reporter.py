@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,11 +14,11 @@ from typing import TypeVar
 from weakref import WeakSet
 
 import gevent
-from flask import Flask, Response, got_request_exception
-from gevent import monkey
+from flask import Flask, Response, got_request_exception, request
 from gevent.threadpool import ThreadPool
 
-from ...flask_simulcast import metrics as extension
+from .. import metrics as extension
+from ..loop import is_patched
 from . import figures
 from .folder import Folder, Machine
 
@@ -26,28 +27,31 @@ _PERIOD_SECONDS = 1.0
 _PATIENCE_SECONDS = 0.5
 _KEEP_SECONDS = 1.0
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("flask_simulcast")
 T = TypeVar("T")
 _reporters: WeakSet[Reporter] = WeakSet()
 
 
 class Reporter:
-    """The reporter of one app in one process.
+    """The reporter of one app in one process. It counts the app's answers, too.
 
     Args:
         metrics: The extension's counters in this process.
         path: Path of the folder that the workers of this machine share.
+        setting: What an operator changes to get another folder: named in a warning.
     """
 
-    def __init__(self, app: Flask, metrics: extension.Metrics, path: Path) -> None:
+    def __init__(self, app: Flask, metrics: extension.Metrics, path: Path, *, setting: str) -> None:
         self._metrics = metrics
         self._folder = Folder(path)
+        self._setting = setting
         self._pid = 0
         self._began = time.time()
         self._answers: Counter[int] = Counter()
         self._request_errors = 0
         self._pool: ThreadPool | None = None
-        self._greenlet: gevent.Greenlet[[], None] | None = None
+        self._mutex = threading.Lock()  # between the threads of an unpatched process
+        self._started = 0
         self._looks = 0
         self._last_look = 0
         self._is_broken = False
@@ -58,8 +62,9 @@ class Reporter:
 
     def start(self) -> None:
         """Start to store the figures: once a second if they have changed, and once more at the end of the process."""
-        if self._greenlet is None and monkey.is_module_patched("socket"):
-            self._greenlet = gevent.spawn(self._run)
+        if self._started != os.getpid():
+            self._started = os.getpid()
+            threading.Thread(target=self._run, name="simulcast-figures", daemon=True).start()  # patched: a greenlet
 
     def machine(self) -> Machine:
         """Return the figures of all workers of this machine; those of this one are current. May switch.
@@ -67,9 +72,8 @@ class Reporter:
         Raises:
             OSError: The folder can't be read, or not within half a second.
         """
-        look, now = self._look()
         try:
-            machine = self._off_the_loop(lambda: self._write_and_read(look, now))
+            machine = self._off_the_loop(self._write_and_read)
         except OSError as error:
             self._complain(error)
             raise
@@ -90,18 +94,26 @@ class Reporter:
     def _run(self) -> None:
         while True:
             try:
-                self._write_off_the_loop()
+                self._off_the_loop(self._write)
                 self._is_broken = False
             except OSError as error:
                 self._complain(error)
-            gevent.sleep(_PERIOD_SECONDS)
+            time.sleep(_PERIOD_SECONDS)
 
-    def _write_off_the_loop(self) -> None:
-        look, now = self._look()
-        self._off_the_loop(lambda: self._write(look, now))
+    def _off_the_loop(self, function: Callable[[int, figures.Figures], T]) -> T:
+        """Call a function with a number and this worker's figures. The number keeps older figures from replacing newer ones.
+
+        In a patched process a thread calls it, and the loop goes on; in any other, the caller's own thread.
+        """
+        if not is_patched():
+            with self._mutex:
+                return function(*self._look())
+        if self._pool is None:
+            self._pool = ThreadPool(1)
+        with gevent.Timeout(_PATIENCE_SECONDS, TimeoutError(f"no answer within {_PATIENCE_SECONDS} s")):
+            return self._pool.apply(function, self._look())
 
     def _look(self) -> tuple[int, figures.Figures]:
-        """Return a sequence number and this worker's figures. The number keeps older figures from replacing newer ones."""
         self._looks += 1
         return self._looks, self._figures()
 
@@ -133,22 +145,16 @@ class Reporter:
     def _figures(self) -> figures.Figures:
         return figures.of_worker(self._metrics, self._answers, self._request_errors)
 
-    def _off_the_loop(self, function: Callable[[], T]) -> T:
-        if not monkey.is_module_patched("socket"):
-            return function()
-        if self._pool is None:
-            self._pool = ThreadPool(1)
-        with gevent.Timeout(_PATIENCE_SECONDS, TimeoutError(f"no answer within {_PATIENCE_SECONDS} s")):
-            return self._pool.apply(function)
-
     def _complain(self, error: OSError) -> None:
         """Log an error, once until it works again."""
         if not self._is_broken:
             self._is_broken = True
-            _log.warning("Figures can't be shared with other workers: %s. Look at SIMULCAST_METRICS_FOLDER.", error)
+            _log.warning("Figures can't be shared with other workers: %s. Look at %s.", error, self._setting)
 
     def _count_answer(self, response: Response) -> Response:
         self._answers[response.status_code] += 1
+        if self._started != os.getpid() and "SERVER_SOFTWARE" in request.environ:  # a test client is no server
+            self.start()
         return response
 
     def _count_error(self, app: Flask, **facts: object) -> None:

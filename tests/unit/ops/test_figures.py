@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.features.ops.figures import Figures, added_up
+from app.flask_simulcast.ops.figures import Figures, added_up
 
 numbers = st.builds(
     Figures,
@@ -33,7 +35,7 @@ def test_the_order_in_which_workers_end_changes_no_sum(one: Figures, two: Figure
 
 @given(numbers)
 def test_figures_survive_being_written_down(one: Figures) -> None:
-    assert msgspec.json.decode(msgspec.json.encode(one), type=Figures) == one
+    assert Figures.of_json(one.as_json()) == one
 
 
 def test_gauges_are_those_of_the_living_listeners_added_up_lag_the_largest() -> None:
@@ -52,3 +54,9 @@ def test_a_worker_with_other_buckets_spoils_nothing() -> None:
     """Of an older version, while a reload replaces it."""
     row = added_up([Figures({}, {}, {"h": ([1, 2], 0.5)}), Figures({}, {}, {"h": ([1, 2, 3], 0.5)})]).histograms["h"]
     assert row == ([1, 2], 0.5)
+
+
+@given(st.one_of(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)))
+def test_what_another_version_wrote_is_refused_and_nothing_else_is_raised(text: str) -> None:
+    with pytest.raises(ValueError):
+        Figures.of_json(text)
