@@ -87,7 +87,7 @@ def opened(server: Server) -> SSEClient:
     return client
 
 
-@pytest.mark.parametrize("arguments", ["", "--preload"])
+@pytest.mark.parametrize("arguments", ["", "--preload", "-k gthread --threads 8"])
 def test_workers_say_goodbye_on_hup_and_term_and_are_soon_gone(shop: Shop, arguments: str) -> None:
     with shop.serving(arguments=arguments) as server:
         (old,) = server.workers
@@ -101,7 +101,9 @@ def test_workers_say_goodbye_on_hup_and_term_and_are_soon_gone(shop: Shop, argum
             )
             print(f"HUP: {time.monotonic() - began:.2f} s")
         is_new = server.request("GET", "/version")[2] == b"99.0"
-        assert is_new == (not arguments), "gunicorn's master keeps what it has imported; with --preload the app, too"
+        assert is_new == ("--preload" not in arguments), (
+            "gunicorn's master keeps what it has imported; with --preload the app, too"
+        )
         with opened(server) as client:
             began = time.monotonic()
             server.signal(signal.SIGTERM)
@@ -112,9 +114,10 @@ def test_workers_say_goodbye_on_hup_and_term_and_are_soon_gone(shop: Shop, argum
         assert "Warning" not in server.log, "of gevent, about what was imported before it patched"
 
 
-def test_without_the_hooks_the_first_stream_warns_and_names_the_line(shop: Shop) -> None:
+@pytest.mark.parametrize("arguments", ["", "-k gthread --threads 8 --graceful-timeout 1"])
+def test_without_the_hooks_the_first_stream_warns_and_names_the_line(shop: Shop, arguments: str) -> None:
     """Friction 9: it took 31.7 s, and no word of it."""
-    with shop.serving(config=None) as server:
+    with shop.serving(config=None, arguments=arguments) as server:
         server.request("GET", "/version")
         assert WARNING not in server.log
         for _ in range(2):

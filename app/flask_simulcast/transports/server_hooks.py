@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ..loop import is_patched
-
 _ONE_LINE = "gunicorn -c python:flask_simulcast.gunicorn app:app"
 
 _log = logging.getLogger("flask_simulcast")
@@ -20,9 +18,9 @@ def are_there() -> None:
 
 
 def warn_if_missing(environ: dict[str, Any]) -> None:
-    """Log a warning, once in a process, if a stream is opened under gunicorn's gevent worker without the hooks."""
+    """Log a warning, once in a process, if a stream is opened under gunicorn without the hooks."""
     global _is_settled  # noqa: PLW0603 - the same
-    if _is_settled or "gunicorn.socket" not in environ or not is_patched():
+    if _is_settled or "gunicorn.socket" not in environ:
         return
     _is_settled = True
     _log.warning(
