@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import sentry_sdk
-from flask import Flask, Response, request
+from flask import Flask, Response, request, session
 from flask_compress import Compress
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user, logout_user
 from flask_talisman import Talisman
@@ -41,8 +41,7 @@ if NEIGHBOUR == "sentry":
     sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", traces_sample_rate=1.0, transport=PrintedToo)
 app = Flask(__name__)
 app.secret_key = os.urandom(16)
-if "SIMULCAST_BROKER_URL" in os.environ:
-    app.config["SIMULCAST_BROKER_URL"] = os.environ["SIMULCAST_BROKER_URL"]
+app.config["SIMULCAST_BROKER_URL"] = os.environ["SIMULCAST_BROKER_URL"]
 app.config["COMPRESS_STREAMS"] = NEIGHBOUR != "compress rows only"
 if NEIGHBOUR == "opentelemetry":
     provider = TracerProvider()
@@ -70,6 +69,7 @@ login.user_loader(User)
 @app.post("/login")
 def log_in() -> tuple[str, int]:
     login_user(User("ann"))
+    session["logged_in_at"] = time.time()
     return "", 204
 
 
@@ -83,7 +83,8 @@ def log_out() -> tuple[str, int]:
 @app.get("/mine")
 @login_required
 def mine() -> Response:
-    return simulcast.sse("orders", grant=Grant(user=current_user.get_id(), subscribe=["orders"]))
+    grant = Grant(user=current_user.get_id(), subscribe=["orders"], issued_at=session["logged_in_at"])
+    return simulcast.sse("orders", grant=grant)
 
 
 @app.get("/sse")

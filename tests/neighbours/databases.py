@@ -1,4 +1,4 @@
-"""PostgreSQL and MariaDB from the distribution, on a free port, with their files in a folder of the test."""
+"""PostgreSQL and MariaDB from the distribution, on a free port, each with its files in a folder that is gone at the end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,43 +19,43 @@ _START_SECONDS = 60
 
 
 @contextlib.contextmanager
-def serve_postgresql(folder: Path) -> Iterator[int]:
+def serve_postgresql() -> Iterator[int]:
     """Start PostgreSQL with a role `shop`, and yield its port."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     binaries = Path(require("postgresql", str(programs[-1]) if programs else None))
-    port, data = free_port(), folder / "data"
-    user = _make_folder(folder, "postgres")
-    _run([binaries / "initdb", "-D", data, "-A", "trust", "-U", "shop"], user, folder)
-    settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": folder, "fsync": "off"}
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with _served([binaries / "postgres", "-D", data, "-p", port, *options], user, folder, port, signal.SIGINT):
-        yield port
+    with _folder_of("postgres") as (user, folder):
+        port, data = free_port(), folder / "data"
+        _run([binaries / "initdb", "-D", data, "-A", "trust", "-U", "shop"], user, folder)
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": folder, "fsync": "off"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with _served([binaries / "postgres", "-D", data, "-p", port, *options], user, folder, port, signal.SIGINT):
+            yield port
 
 
 @contextlib.contextmanager
-def serve_mariadb(folder: Path) -> Iterator[int]:
+def serve_mariadb() -> Iterator[int]:
     """Start MariaDB with a database and a user `shop`, and yield its port."""
     server = require("mariadb-server", shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin"))
-    port, data = free_port(), folder / "data"
-    user = _make_folder(folder, "mysql")
-    _run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"], user, folder)
-    statements = ["create database shop", "create user shop@127.0.0.1", "grant all on *.* to shop@127.0.0.1"]
-    (folder / "init.sql").write_text("".join(f"{statement};\n" for statement in statements))
-    options = [f"--datadir={data}", f"--socket={folder}/socket", f"--port={port}", "--bind-address=127.0.0.1"]
-    command = [server, "--no-defaults", *options, f"--pid-file={folder}/pid", f"--init-file={folder}/init.sql"]
-    with _served(command, user, folder, port, signal.SIGTERM):
-        yield port
+    with _folder_of("mysql") as (user, folder):
+        port, data = free_port(), folder / "data"
+        _run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"], user, folder)
+        statements = ["create database shop", "create user shop@127.0.0.1", "grant all on *.* to shop@127.0.0.1"]
+        (folder / "init.sql").write_text("".join(f"{statement};\n" for statement in statements))
+        options = [f"--datadir={data}", f"--socket={folder}/socket", f"--port={port}", "--bind-address=127.0.0.1"]
+        command = [server, "--no-defaults", *options, f"--pid-file={folder}/pid", f"--init-file={folder}/init.sql"]
+        with _served(command, user, folder, port, signal.SIGTERM):
+            yield port
 
 
-def _make_folder(folder: Path, user: str) -> str | None:
-    """Neither server runs as root: then its own user has the folder, and must be able to reach it."""
-    folder.mkdir(parents=True)
-    if os.geteuid() != 0:
-        return None
-    shutil.chown(folder, user)
-    for parent in [folder, *folder.parents][: len(folder.parts) - 2]:
-        parent.chmod(0o755)
-    return user
+@contextlib.contextmanager
+def _folder_of(user: str) -> Iterator[tuple[str | None, Path]]:
+    """Make a folder for a server. Neither server runs as root: then it runs as its own user, which a folder of pytest refuses."""
+    with tempfile.TemporaryDirectory(prefix=f"{user}-") as name:
+        if os.geteuid() != 0:
+            yield None, Path(name)
+        else:
+            shutil.chown(name, user)
+            yield user, Path(name)
 
 
 def _run(command: list[object], user: str | None, folder: Path) -> None:

@@ -27,9 +27,8 @@ DRIVERS = {
 
 
 @pytest.fixture(scope="module")
-def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    folder = tmp_path_factory.mktemp("databases")
-    with serve_postgresql(folder / "postgresql") as postgresql, serve_mariadb(folder / "mariadb") as mariadb:
+def ports() -> Iterator[dict[str, int]]:
+    with serve_postgresql() as postgresql, serve_mariadb() as mariadb:
         yield {"postgresql": postgresql, "mysql": mariadb}
 
 

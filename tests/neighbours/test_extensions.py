@@ -21,9 +21,14 @@ CODINGS = {"Accept-Encoding": "gzip, br, zstd"}
 
 
 @contextlib.contextmanager
-def app_with(neighbour: str, folder: Path, **settings: object) -> Iterator[Server]:
-    with serve(folder, app="tests.neighbours.app:app", NEIGHBOUR=neighbour, config=None, **settings) as server:
+def app_with(neighbour: str, folder: Path) -> Iterator[Server]:
+    app = "tests.neighbours.app:app"
+    with serve(folder, app=app, NEIGHBOUR=neighbour, config=None, broker_url=log_in(folder)) as server:
         yield server
+
+
+def log_in(folder: Path) -> str:
+    return f"sqlite:///{folder}/simulcast.db"
 
 
 def url(server: Server, path: str) -> str:
@@ -34,16 +39,16 @@ def order(server: Server, data: object) -> None:
     assert httpx.post(url(server, "/orders"), json=data, timeout=10).status_code == 201
 
 
-def test_flask_login_lets_in_and_its_logout_ends_the_stream(tmp_path: Path) -> None:
-    with app_with("login", tmp_path) as server:
-        assert httpx.get(url(server, "/mine"), timeout=10).status_code == 401
-        with httpx.Client(base_url=url(server, ""), timeout=10) as browser:
+def test_flask_login_lets_in_and_its_logout_ends_the_streams_until_the_next_login(tmp_path: Path) -> None:
+    with app_with("login", tmp_path) as server, httpx.Client(base_url=url(server, ""), timeout=10) as browser:
+        assert browser.get("/mine").status_code == 401
+        for number in range(2):
             browser.post("/login").raise_for_status()
             cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
             with SSEClient(server.port, "/mine", headers=cookie) as client:
                 client.until("connected")
-                order(server, 7)
-                assert client.until("message").json == 7
+                order(server, number)
+                assert client.until("message").json == number
                 browser.post("/logout").raise_for_status()
                 assert client.until("closed").json == {"reason": "revoked", "reconnect": False}
 
@@ -92,16 +97,15 @@ def test_tracing_tells_of_bugs_and_not_of_clients_that_leave(tool: str, bug: str
 def test_celery_task_publishes_in_every_pool(pool: str, tmp_path: Path) -> None:
     redis = Redis(tmp_path / "redis", keeps=False)
     redis.start()
-    log = f"sqlite:///{tmp_path}/simulcast.db"
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "CELERY_BROKER_URL": f"redis://127.0.0.1:{redis.port}/0",
-        "SIMULCAST_BROKER_URL": log,
+        "SIMULCAST_BROKER_URL": log_in(tmp_path),
     }
     celery = [sys.executable, "-m", "celery", "-A", "tests.neighbours.tasks", "worker", "-c", "2", "-P", pool]
     ship = "from tests.neighbours.tasks import ship; [ship.delay(number) for number in range(6)]"
     try:
-        with app_with("celery", tmp_path / "app", broker_url=log) as server, SSEClient(server.port, "/sse") as client:
+        with app_with("celery", tmp_path) as server, SSEClient(server.port, "/sse") as client:
             client.until("connected")
             with (tmp_path / "celery.log").open("wb") as output:
                 worker = subprocess.Popen(celery, env=environment, cwd=tmp_path, stdout=output, stderr=output)
