@@ -19,7 +19,7 @@ Publish key  {key}
 Listen, in a second terminal:
   curl -N '{url}/api/v1/stream?channel=news' -H "Authorization: Bearer {sent}"
 Publish, in a third:
-  curl {url}/api/v1/events -H "Authorization: Bearer {sent}" -H 'Content-Type: application/json' \\
+  curl '{url}/api/v1/events' -H "Authorization: Bearer {sent}" -H 'Content-Type: application/json' \\
     -d '{{"channel": "news", "data": {{"text": "hello"}}}}'
 """
 

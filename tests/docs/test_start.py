@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 from pathlib import Path
 
 from tests.docs.page import Page
 from tests.docs.reader import Reader, service_reader
+from tests.tools.serving import wait_until
 
 PAGE = Page("docs/start.md")
 RUN = PAGE.take("Look at this machine", "sh")
@@ -21,6 +23,7 @@ PUBLISH = PAGE.take("Publish an event", "sh")
 COME_BACK = PAGE.take("Lose a connection", "sh")
 RUN_WITH_TOKENS = PAGE.take("A token for a user", "sh")
 PUBLISH_WITH_TOKEN = PAGE.take("A token for a user", "sh")
+HEALTH = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8000/healthz"
 # The commands that the server prints: below the lines that say what each is for.
 PRINTED = re.compile(r"listen, .*:\n  (curl .*)\n.*publish, .*:\n  (curl .*\n .*)\n", re.IGNORECASE)
 
@@ -85,6 +88,16 @@ def test_another_port_is_one_variable_and_an_empty_key_is_no_key(tmp_path: Path)
             assert "/docs/" in output
             assert "Publish key" not in output
             assert not (tmp_path / "instance" / "publish.key").exists()
+
+
+def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    """A terminal sends INT to all processes, and the master then tells its workers once more."""
+    with service_reader(tmp_path) as reader, reader.running(RUN) as running:
+        running.wait_for("Booting worker", 40)
+        wait_until(lambda: reader.run(HEALTH) == "200" and running.output.count("Booting worker") == 2, 20)
+        os.killpg(running.shell.pid, signal.SIGINT)
+        wait_until(lambda: running.has_ended, 20, "the server to end")
+        assert "Traceback" not in running.output
 
 
 def started(reader: Reader, command: str) -> subprocess.CompletedProcess[str]:

@@ -44,6 +44,6 @@ def post_worker_init(worker: Any) -> None:
 
 def worker_int(worker: Any) -> None:
     """Drain the worker on INT and QUIT. It exits right after this hook, so only here can it still send ``closed``."""
-    from .worker import drain
+    from .worker import drain_at_quit
 
-    drain()
+    drain_at_quit(worker)

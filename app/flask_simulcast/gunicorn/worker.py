@@ -24,6 +24,7 @@ from ..transports import server_hooks
 from ..transports.websocket import drain_websockets
 
 _WATCH_SECONDS = 0.05
+_IS_LEAVING = "simulcast_is_leaving"
 
 
 def start(worker: Any) -> None:
@@ -50,6 +51,18 @@ def drain() -> None:
 
 def _drain_both() -> None:
     gevent.joinall([gevent.spawn(drain_process), gevent.spawn(drain_websockets)])
+
+
+def drain_at_quit(worker: Any) -> None:
+    """Drain, for a signal after which the worker exits.
+
+    Ctrl-C reaches a worker twice, from the terminal and from the master. Each time gunicorn starts a greenlet that calls this
+    and exits. The second one ends here: it would exit while Python shuts down, which prints a traceback.
+    """
+    if getattr(worker, _IS_LEAVING, False) and isinstance(gevent.getcurrent(), gevent.Greenlet):
+        raise gevent.GreenletExit
+    setattr(worker, _IS_LEAVING, True)
+    drain()
 
 
 def _set_options(listening: Any, keepalive: Keepalive) -> None:
