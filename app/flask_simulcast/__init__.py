@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import cors, errors, metrics, rows, server_log
+from .brokers.base import ChannelSummary
 from .encoding import Encoding
 from .encoding.ndjson import NDJSON
 from .encoding.websocket import text_frame
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NDJSON",
     "BrokerUnavailableError",
+    "ChannelSummary",
     "CloseCode",
     "CloseReason",
     "Connection",

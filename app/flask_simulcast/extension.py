@@ -13,6 +13,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 
 from .app_state import KEY, AppState, current_state
 from .brokers import check_url, located
+from .brokers.base import ChannelSummary
 from .channel_names import checked_channel, checked_channels
 from .cli.group import Commands
 from .data import Default
@@ -196,6 +197,20 @@ class Simulcast(Publishing, Streaming, Revoking):
         return make_blueprint(token=token, may_read=may_read, folder=folder)
 
     # History
+
+    def channels(self, *, after: str = "", limit: int = 100, prefix: str = "") -> list[ChannelSummary]:
+        """Return the channels that have events or listeners, in the order of their names. The cost is that of the page, whatever
+        the histories hold.
+
+        Args:
+            after: Name of the last channel of the previous page.
+            limit: Maximum number of channels.
+            prefix: Return only channels that begin with it.
+
+        Raises:
+            BrokerUnavailableError: The log can't be read.
+        """
+        return self.hub.broker.channels(after, limit, prefix=prefix)
 
     def history(self, channels: str | Iterable[str], *, after: str | None = None, limit: int = 100) -> History:
         """Return a page of the history of some channels.

@@ -130,6 +130,15 @@ def test_a_stream_with_a_snapshot_goes_on_after_it(app: Flask) -> None:
         body.close()  # type: ignore[attr-defined]
 
 
+def test_channels_are_listed_with_their_events(app: Flask) -> None:
+    with app.app_context():
+        for channel in ("chat.a", "chat.b", "chat.b", "news"):
+            simulcast.publish(channel, 1)
+        found = simulcast.channels(prefix="chat.")
+        assert [(one.channel, one.events, one.listeners) for one in found] == [("chat.a", 1, 0), ("chat.b", 2, 0)]
+        assert [one.channel for one in simulcast.channels(after="chat.a", limit=1)] == ["chat.b"]
+
+
 def test_html_reaches_each_stream_and_history_as_it_was_published(app: Flask) -> None:
     """A raw event looks the same live, after a resume, in a snapshot, and through a view."""
     rows = Markup("<ul>\n<li>milk</li>\n</ul>")
