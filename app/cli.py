@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -26,6 +28,21 @@ def is_command() -> bool:
     the wrong folder it would publish to a log without listeners."""
     context = click.get_current_context(silent=True)
     return context is not None and context.find_object(ScriptInfo) is not None and context.info_name != "run"
+
+
+class _RefusedError(click.ClickException):
+    exit_code = 2  # as a wrong option
+
+
+@contextmanager
+def told_at_a_prompt() -> Iterator[None]:
+    """End a command with one sentence and exit code 2 where a setting of the service is wrong."""
+    try:
+        yield
+    except SettingError as error:
+        if not is_command():
+            raise
+        raise _RefusedError(str(error)) from None
 
 
 @click.command()

@@ -26,6 +26,7 @@ class Service(Flask):
         return func
 
 
+@cli.told_at_a_prompt()
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Make the app.
 

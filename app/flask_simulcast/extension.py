@@ -15,7 +15,7 @@ from .app_state import KEY, AppState, current_state
 from .brokers import check_url, located
 from .brokers.base import ChannelSummary
 from .channel_names import checked_channel, checked_channels
-from .cli.group import Commands
+from .cli.group import Commands, told_at_a_prompt
 from .data import Default
 from .error_responses import as_response
 from .errors import SimulcastError
@@ -70,6 +70,7 @@ class Simulcast(Publishing, Streaming, Revoking):
         if app is not None:
             self.init_app(app)
 
+    @told_at_a_prompt()
     def init_app(self, app: Flask, *, own_settings: Collection[str] = (), create: bool = True) -> None:
         """Read and check the SIMULCAST_* settings. Later changes of ``app.config`` have no effect.
 

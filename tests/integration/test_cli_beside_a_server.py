@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ from flask import Flask
 from app.flask_simulcast import Simulcast
 from tests.tools.clients import SSEClient
 from tests.tools.fleet import JWT_KEY, token
-from tests.tools.serving import ROOT, Server, serve, wait_until
+from tests.tools.serving import ROOT, Server, free_port, serve, wait_until
 from tests.tools.tiers import open_store
 
 
@@ -43,14 +45,20 @@ class Site(NamedTuple):
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """The command as an operator types it, in the server's folder."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")} | {
-            "PYTHONPATH": str(ROOT),
-            "SIMULCAST_BROKER_URL": self.url,
-        }
-        command = [sys.executable, "-m", "flask", "--app", f"{ROOT}/wsgi.py", "simulcast", *arguments]
-        return subprocess.Popen(
-            command, cwd=self.server.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        return start(self.server.folder, f"{ROOT}/wsgi.py", *arguments, SIMULCAST_BROKER_URL=self.url)
+
+
+def start(folder: Path, app: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """``flask --app … simulcast …`` as a process."""
+    given = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")} | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", app, "simulcast", *arguments],
+        cwd=folder,
+        env=given | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
@@ -113,3 +121,68 @@ def test_publish_reaches_a_client_of_the_server(site: Site) -> None:
         position = site.start("publish", "news", '{"id": 7}', "--type", "created").communicate(timeout=20)[0].strip()
         event = client.until("created")
         assert (event.position, event.json) == (position, {"id": 7})
+
+
+# Without a server
+
+
+OWN = """
+from flask import Flask
+from app.flask_simulcast import Simulcast
+
+app = Flask(__name__)
+app.config.from_prefixed_env("TRIED")
+simulcast = Simulcast(app)
+
+@app.get("/orders/stream")
+def orders():
+    return simulcast.sse("orders")
+
+@app.get("/plain")
+def plain():
+    return "plain"
+"""
+
+
+def test_run_is_flasks_own_server_and_says_what_to_paste(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(OWN)
+    port = free_port()
+    running = start(tmp_path, "shop", "run", "--port", str(port))
+    assert running.stdout is not None
+    try:
+        lines = [running.stdout.readline().strip() for _ in range(4)]
+        assert lines[1] == f"curl -N 'http://127.0.0.1:{port}/orders/stream'"
+        assert lines[3] == """flask --app shop simulcast publish CHANNEL '{"hello": "world"}'"""
+        wait_until(lambda: is_open(port))
+        with SSEClient(port, "/orders/stream") as client:
+            client.until("connected")
+            done = start(tmp_path, "shop", *shlex.split(lines[3].replace("CHANNEL", "orders"))[4:])
+            assert done.communicate(timeout=20)[1] == ""
+            assert client.until("message").json == {"hello": "world"}
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "why"),
+    [
+        (["run", "--port", "x"], {}, "'x' is not a valid integer"),
+        (["channels"], {"TRIED_SIMULCAST_BROKER_URL": "bogus://x"}, "names no broker"),
+        (["run"], {"TRIED_SIMULCAST_BROKER_URL": "bogus://x"}, "names no broker"),
+    ],
+)
+def test_what_flask_itself_would_refuse_is_told_without_a_traceback(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], why: str
+) -> None:
+    (tmp_path / "shop.py").write_text(OWN)
+    done = start(tmp_path, "shop", *arguments, **environment)
+    printed, told = done.communicate(timeout=20)
+    assert (done.returncode, printed) == (2, "")
+    assert why in told
+    assert "Traceback" not in told
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0

@@ -322,7 +322,8 @@ def test_the_command_line_says_what_to_do(
     tmp_path: Path, arguments: list[str], settings: dict[str, str], said: str
 ) -> None:
     done = cli(tmp_path, *arguments, **settings)
-    assert done.returncode != 0
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert said in done.stderr
     assert JWT_KEY not in done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -9,16 +11,31 @@ import click
 from flask import current_app
 from flask.cli import ScriptInfo
 
-from ..errors import SimulcastError
+from ..errors import SettingError, SimulcastError
 
 # Each is a module beside this one, with a command of the same name in it.
-_COMMANDS = ("channels", "doctor", "history", "kick", "listen", "listeners", "members", "publish", "revoke")
+_COMMANDS = ("channels", "doctor", "history", "kick", "listen", "listeners", "members", "publish", "revoke", "run")
 
 
 class RefusedError(click.ClickException):
     """A command can't do what it was asked to. Its one sentence goes to the standard error."""
 
     exit_code = 2  # as click's own errors about options
+
+
+class SettingRefusedError(RefusedError, SettingError):
+    """A wrong setting, found while a command loads the app."""
+
+
+@contextmanager
+def told_at_a_prompt() -> Iterator[None]:
+    """Tell a wrong setting in one sentence, without a traceback, if a ``flask`` command loads the app."""
+    try:
+        yield
+    except SettingError as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        raise SettingRefusedError(str(error)) from None
 
 
 class Commands(click.Group):
