@@ -10,7 +10,7 @@ from flask import Flask, current_app, has_request_context, request
 
 from .brokers import check_alone, connect
 from .errors import SettingError
-from .hub.gateway import make_hub
+from .hub.gateway import made_in_loop
 from .hub.hub import Hub
 from .metrics import Metrics
 from .settings import INSTEAD_OF_MEMORY, Settings
@@ -58,7 +58,7 @@ class AppState:
             with self._making:
                 hub = self._hub  # another request may have made one meanwhile
                 if hub is None or hub.pid != os.getpid():
-                    hub = self._hub = make_hub(lambda: self._make(app))
+                    hub = self._hub = made_in_loop(lambda: self._make(app))
         return hub
 
     def _make(self, app: Flask) -> Hub:

@@ -53,11 +53,12 @@ class LoopThread:
         return done.result()
 
     def end(self) -> None:
-        """End the loop, and wait for that. A thread with greenlets in it must not meet the end of the interpreter."""
+        """Call what `before_end` has, then end the loop, and wait for that. Threads of the server still run, and write what
+        streams have to say. A thread with greenlets in it must not meet the end of the interpreter."""
+        self.call(_call_all, _before_end)
         loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.run_callback_threadsafe(self._end.set)
-            self._thread.join(_END_SECONDS)
+        loop.run_callback_threadsafe(self._end.set)
+        self._thread.join(_END_SECONDS)
 
     def _run(self, is_ready: threading.Event) -> None:
         has_loop_from_now_on()
@@ -73,6 +74,15 @@ class LoopThread:
 def in_loop(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
     """Call a function where a loop is: here if this thread has one, else in the process's own loop thread. May switch."""
     return function(*arguments, **options) if has_loop() else _loop_thread().call(function, *arguments, **options)
+
+
+def before_end(function: Callable[[], object]) -> None:
+    """Call a function in the loop when the process ends, beside the others, if it has a loop thread."""
+    _before_end.append(function)
+
+
+def _call_all(functions: list[Callable[[], object]]) -> None:
+    gevent.joinall([gevent.spawn(function) for function in functions])
 
 
 def _loop_thread() -> LoopThread:
@@ -107,5 +117,6 @@ def _forget() -> None:
 
 
 _thread: LoopThread | None = None
+_before_end: list[Callable[[], object]] = []
 _mutex = threading.Lock()
 os.register_at_fork(after_in_child=_forget)

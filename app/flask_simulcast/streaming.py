@@ -18,6 +18,7 @@ from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
 from .errors import NoRequestError
 from .grant import Grant
+from .hub.gateway import made_in_loop
 from .listener import Listener
 from .transports import json_rows, preflight, sse
 from .transports.app_json import default_of
@@ -110,11 +111,13 @@ class Streaming(Access):
         hub = self.hub
         names, grant = self._admitted(channels, options)
         with closes_if_refused(ws):
-            subscription = Subscription(
-                hub, ws, prepare(hub, request, encoding, names, self._spent(grant), options), send
-            )
-        with subscription as listener:
-            yield listener
+            asked = prepare(hub, request, encoding, names, self._spent(grant), options)
+            subscription = made_in_loop(lambda: Subscription(hub, ws, asked, send))
+        try:
+            subscription.start()
+            yield subscription.listener
+        finally:
+            subscription.stop()
 
     def subscribe(
         self,
@@ -138,7 +141,8 @@ class Streaming(Access):
         names, grant = self._admitted(channels, options)
         if is_beside:
             options["view"] = OnlyThese(frozenset(names))
-        return Subscription(hub, ws, prepare(hub, request, MESSAGES, names, self._spent(grant), options))
+        asked = prepare(hub, request, MESSAGES, names, self._spent(grant), options)
+        return made_in_loop(lambda: Subscription(hub, ws, asked))
 
     def check_capacity(self, grant: Grant) -> None:
         """Check that this worker has room for one more listener, before a WebSocket is opened.

@@ -5,16 +5,18 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from app.flask_simulcast import Grant, Simulcast, signals
+from app.flask_simulcast import Connection, Grant, GuardedSock, Simulcast, signals
 
 app = Flask(__name__)
 app.config.from_mapping({name: value for name, value in os.environ.items() if name.startswith("SIMULCAST_")})
 simulcast = Simulcast(app)
+sock = GuardedSock(simulcast, app)
 heard: list[Any] = []
 
 
@@ -35,6 +37,32 @@ def stream(channel: str) -> Response:
     """One channel, for the user in ``?user=``."""
     user = request.args.get("user", "")
     return simulcast.stream(channel, grant=Grant(user=user), present=bool(user))
+
+
+@sock.route("/ws/<channel>")
+def socket(ws: Connection, channel: str) -> None:
+    """One channel as JSON messages, and an echo in between."""
+    subscription = simulcast.subscribe(ws, channel)
+    subscription.start()
+    ws.send("connected")
+    while True:
+        ws.send(ws.receive())
+
+
+@app.get("/written")
+def written() -> Response:
+    """A stream that the view writes itself: three numbers, then silence until the client leaves."""
+    try:
+        with simulcast.writer() as stream:
+            stream.start_heartbeat(0.1)
+            stream.stream(range(3))
+            while "stays" in request.args:
+                stream.write_event("more")
+                time.sleep(0.05)
+            stream.write_done()
+    finally:
+        heard.append("written")
+    return stream.response
 
 
 @app.post("/publish/<channel>")
@@ -85,6 +113,7 @@ def inspect() -> Response:
         threads=threading.active_count(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         listeners=len(simulcast.hub.listeners),
+        websockets=len(simulcast.connections.open),
         places=len(simulcast.listeners()),
         heard=heard,
         metrics=simulcast.metrics.snapshot(),

@@ -7,15 +7,24 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.tools.clients import SSEClient
-from tests.tools.servers import KINDS, serve_by
+from tests.tools.servers import KINDS, answers, serve_by
 from tests.tools.serving import Server, wait_until
 from tests.tools.tiers import open_store
 
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "x3JJHMbDL1EzLkh9GBhXDw==",
+}
 # Each kind of server on a log in a file, and one of those with threads on the other logs.
 SERVERS = [*((kind, "sqlite") for kind in KINDS), ("werkzeug", "redis"), ("gthread", "memory")]
 
@@ -95,6 +104,33 @@ def test_a_client_that_leaves_is_noticed(server: Server, request: pytest.Fixture
     wait_until(lambda: not inspect(server)["listeners"], seconds, "the listener to be gone")
 
 
+def test_a_websocket_gets_events_and_answers(server: Server, request: pytest.FixtureRequest) -> None:
+    if "waitress" in request.node.name:
+        assert server.request("GET", "/ws/chat", headers=UPGRADE)[0] == 500
+        assert "This server does not show its socket" in server.log
+        return
+    with connect(f"ws://127.0.0.1:{server.port}/ws/chat", compression=None) as ws:
+        assert ws.recv(5) == "connected"
+        for number in range(50):
+            ws.send(f"echo {number}")
+            publish(server, "chat", number)
+        got = [ws.recv(5) for _ in range(100)]
+        assert [text for text in got if str(text).startswith("echo")] == [f"echo {number}" for number in range(50)]
+        assert [json.loads(text)["data"] for text in got if not str(text).startswith("echo")] == list(range(50))
+        assert inspect(server)["websockets"] == 1
+    wait_until(lambda: not inspect(server)["websockets"] and not inspect(server)["listeners"], 3)
+
+
+def test_a_view_writes_its_own_stream_and_ends_when_its_client_leaves(server: Server) -> None:
+    with SSEClient(server.port, "/written") as client:
+        assert [block.data for block in client.rest()] == ["0", "1", "2", "[DONE]"]
+    client = SSEClient(server.port, "/written?stays")
+    client.until("message")
+    before = inspect(server)["heard"].count("written")
+    client.reset()
+    wait_until(lambda: inspect(server)["heard"].count("written") == before + 1, 5)
+
+
 def test_a_kick_a_revocation_and_presence_reach_the_stream(server: Server) -> None:
     with listen(server, "room", "?user=ann") as ann, listen(server, "room", "?user=bob") as bob:
         id = ann.until("connected").json["listener"]
@@ -116,16 +152,63 @@ def test_an_error_of_a_view_is_answered(server: Server) -> None:
     assert "RuntimeError: on purpose" in server.log
 
 
-@pytest.mark.parametrize("kind", ["werkzeug"])
-def test_streams_end_politely_when_the_server_stops(kind: str, tmp_path: Any) -> None:
-    with serve_by(kind, tmp_path) as server, contextlib.ExitStack() as stack:
+ENDS = {
+    "werkzeug": (signal.SIGINT, ()),
+    "gthread": (signal.SIGTERM, ("-c", "python:app.flask_simulcast.gunicorn", "-k", "gthread")),
+}
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_streams_end_politely_when_the_server_stops(kind: str, tmp_path: Path) -> None:
+    number, options = ENDS[kind]
+    with serve_by(kind, tmp_path, *options, broker_url="memory://") as server, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(listen(server, "end")) for _ in range(5)]
         for client in clients:
             client.until("connected")
-        began = time.monotonic()
-        server.signal(signal.SIGINT)
+        with connect(f"ws://127.0.0.1:{server.port}/ws/end", compression=None) as ws:
+            assert ws.recv(5) == "connected"
+            began = time.monotonic()
+            server.signal(number)
+            with pytest.raises(ConnectionClosed):
+                ws.recv(5)
+            assert ws.close_code == 1012
         for client in clients:
             assert client.until("closed").json == {"reason": "draining", "reconnect": True}
             assert client.rest() == []
-        assert server.process.wait(5) == 0
-        assert time.monotonic() - began < 3, "well under a second, on a machine that does nothing else"
+        assert server.process.wait(10) == 0
+        # About 0.3 s, and for gunicorn up to `keepalive` (2 s) more, on a machine that does nothing else.
+        assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize("word", ["--without-threads", "-ksync"])
+def test_a_server_with_one_thread_refuses_streams_and_goes_on(word: str, tmp_path: Path) -> None:
+    kind = "werkzeug" if word.startswith("--") else "gevent"
+    with serve_by(kind, tmp_path, word, broker_url=f"sqlite:///{tmp_path}/log.db") as server:
+        assert server.request("GET", "/stream/a")[0] == 500
+        assert "This server answers one request at a time" in server.log
+        publish(server, "a", 1)
+        assert server.get_json("/history/a") == ["1"]
+        with SSEClient(server.port, "/written") as client:
+            assert len(client.rest()) == 4
+
+
+def reloading(app: str, port: int) -> list[str]:
+    return ["tests.apps.reloading", app, str(port)]
+
+
+def test_a_reload_closes_streams_and_they_resume_on_the_new_code(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text("from tests.apps.plain import app\n")
+    with serve_by(reloading, tmp_path, app="module", broker_url=f"sqlite:///{tmp_path}/log.db") as server:
+        with listen(server, "reload") as client:
+            client.until("connected")
+            publish(server, "reload", 1)
+            client.until("message")
+            before = inspect(server)["pid"]
+            (tmp_path / "module.py").write_text("from tests.apps.plain import app  # changed\n")
+            assert client.until("closed").json == {"reason": "draining", "reconnect": True}
+        wait_until(lambda: answers(server) and inspect(server)["pid"] != before, 10, "the new code")
+        publish(server, "reload", 2)
+        with listen(server, "reload", last_event_id=client.last_id) as client:
+            assert client.until("message").json == 2
+        status, _, page = server.request("GET", "/fails")
+        assert status == 500 and b"on purpose" in page and b"Werkzeug" in page, "the debugger's page"

@@ -21,18 +21,16 @@ KINDS: dict[str, Command] = {
     "waitress": lambda app, port: ["waitress", "--threads=40", f"--listen=127.0.0.1:{port}", app],
     "gevent": lambda app, port: [*GUNICORN, app, "-k", "gevent", f"--bind=127.0.0.1:{port}"],
 }
-#: Those that are not patched.
-THREADED = ("werkzeug", "gthread", "waitress")
 
 
 @contextlib.contextmanager
 def serve_by(
-    kind: str, folder: Path, *options: str, app: str = "tests.apps.plain:app", **settings: object
+    kind: str | Command, folder: Path, *options: str, app: str = "tests.apps.plain:app", **settings: object
 ) -> Iterator[Server]:
     """Start a server in ``folder``, and stop it at the end.
 
     Args:
-        kind: One of `KINDS`.
+        kind: One of `KINDS`, or another command line.
         options: More words for its command line.
         app: What it serves.
         settings: SIMULCAST_* without the prefix, in lower case.
@@ -40,11 +38,11 @@ def serve_by(
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
-    environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    environment |= {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
     environment |= {f"SIMULCAST_{name.upper()}": str(value) for name, value in settings.items()}
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *KINDS[kind](app, port), *options],
+            [sys.executable, "-m", *(KINDS[kind] if isinstance(kind, str) else kind)(app, port), *options],
             cwd=folder,
             env=environment,
             stdout=log,
@@ -52,14 +50,15 @@ def serve_by(
         )
     server = Server(folder, port, process)
     try:
-        wait_until(lambda: process.poll() is not None or _answers(server), 30, f"{kind} to start")
+        wait_until(lambda: process.poll() is not None or answers(server), 30, f"{kind} to start")
         assert process.poll() is None, server.log
         yield server
     finally:
         _stop(server)
 
 
-def _answers(server: Server) -> bool:
+def answers(server: Server) -> bool:
+    """Whether it serves the app now."""
     try:
         return server.request("GET", "/ping")[0] == 200
     except OSError:

@@ -1,23 +1,25 @@
-"""Gateway: a hub that lives in the loop thread, as the threads of requests see it.
+"""Gateway: an object that lives in the loop thread, as the threads of requests see it.
 
-A hub and all that it holds belong to one loop. In a patched process that is the loop of the requests, and they call the hub
-itself. In any other process the hub is made in the thread of `loop_thread`, and a gateway carries each call there.
+A hub and all that it holds belong to one loop, and so does a WebSocket. In a patched process that is the loop of the requests,
+and they call the object itself. In any other process it is made in the thread of `loop_thread`, and a gateway carries each
+call there.
 """
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable
 from functools import partial
 from inspect import ismethod
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ..brokers.base import Broker
 from ..loop import is_patched
-from ..loop_thread import in_loop
+from ..loop_thread import before_end, in_loop
 from .control import Control
-from .hub import Hub, drain_process
+from .hub import drain_process
 from .replay import Replay
+
+T = TypeVar("T")
 
 _PARTS = (Broker, Control, Replay)
 # These need no loop: any thread may call them.
@@ -28,11 +30,16 @@ class Gateway:
     """The face of an object in the loop thread: its methods and properties run there, its values are read at once.
 
     Args:
-        target: The hub, or a part of it.
+        target: A hub, a part of it, or a WebSocket.
     """
 
+    _target: object
+
     def __init__(self, target: object) -> None:
-        self._target = target
+        self.__dict__["_target"] = target
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._target, name, value)
 
     def __getattr__(self, name: str) -> Any:
         target = self._target
@@ -49,16 +56,9 @@ class Gateway:
         return face
 
 
-def make_hub(make: Callable[[], Hub]) -> Hub:
-    """Make a hub where its loop is, and return it, or its gateway. May switch."""
-    if is_patched():
-        return make()
-    hub = in_loop(make)
-    atexit.unregister(_drain)
-    atexit.register(_drain)  # after the loop thread's own, so that it runs before
-    return cast(Hub, Gateway(hub))
+def made_in_loop(make: Callable[[], T]) -> T:
+    """Make an object where its loop is, and return it, or its gateway. May switch."""
+    return make() if is_patched() else cast(T, Gateway(in_loop(make)))
 
 
-def _drain() -> None:
-    """Drain at the end of the process: the server's own threads still write, but no hook of the server has told the hub."""
-    in_loop(drain_process)
+before_end(drain_process)

@@ -13,6 +13,7 @@ import gevent
 from ...errors import DrainingError, ListenerLimitError, TooManyListenersError
 from ...listener import CloseReason
 from ...loop import Breather, let_others_in
+from ...loop_thread import before_end
 from ...metrics import Metrics
 from ...settings import Settings
 from .connection import Connection
@@ -121,3 +122,6 @@ class Connections:
 def drain_websockets() -> None:
     """Drain the WebSockets of all apps in this process, for the server's hooks. Switches."""
     gevent.joinall([gevent.spawn(each.drain) for each in _all])
+
+
+before_end(drain_websockets)

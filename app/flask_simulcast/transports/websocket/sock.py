@@ -33,9 +33,12 @@ from ...errors import (
     UpgradeRequiredError,
     WebSocketError,
 )
+from ...hub.gateway import made_in_loop
 from ...listener import CloseReason
+from ...loop_thread import in_loop
 from .. import server_hooks
 from ..address import limited_address
+from ..client_socket import socket_of
 from . import handshake
 from .close_codes import BUG, CLOSE_CODES, REFUSED, CloseCode
 from .connection import Connection
@@ -173,15 +176,17 @@ class GuardedSock(Sock):  # type: ignore[misc]
         limits = Limits.of(connections.settings, **{**configured.limits, **route.limits})
         deflate = agreed(handshake.offers(environ)) if limits.compression else None
         subprotocol = handshake.subprotocol_of(environ, route.subprotocols or configured.subprotocols)
-        connection = Connection(
-            client,
-            limits,
-            text_only=route.text_only,
-            deflate=deflate,
-            subprotocol=subprotocol,
-            breather=connections.breather,
+        connection = made_in_loop(
+            lambda: Connection(
+                client,
+                limits,
+                text_only=route.text_only,
+                deflate=deflate,
+                subprotocol=subprotocol,
+                breather=connections.breather,
+            )
         )
-        connections.add(connection, address)
+        in_loop(connections.add, connection, address)
         server_hooks.warn_if_missing(environ)
         connection.open(handshake.accepted(key, deflate, subprotocol))
         return connection
@@ -205,7 +210,7 @@ class GuardedSock(Sock):  # type: ignore[misc]
                 try:
                     ws.finish(ending)
                 finally:
-                    connections.remove(ws, request.path)
+                    in_loop(connections.remove, ws, request.path)
 
         return run
 
@@ -236,10 +241,10 @@ def _check_origin(allowed: tuple[str, ...]) -> None:
 
 
 def _client_of(environ: dict[str, Any]) -> Any:
-    client = environ.get("gunicorn.socket")
-    if not hasattr(client, "_sock"):
+    client = socket_of(environ)
+    if client is None:
         raise StreamingNotSupportedError(
-            "This server shows no socket of gevent's, so there is no WebSocket. Run under `gunicorn -k gevent`."
+            "This server does not show its socket, so there is no WebSocket. Use `flask run` or gunicorn."
         )
     return client
 

@@ -19,7 +19,7 @@ _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Wire:
-    """A gevent socket of a WSGI server, plain or with TLS. The server keeps owning it.
+    """A socket of a WSGI server, plain or with TLS; gevent's, in a patched process. The server keeps owning it.
 
     Args:
         client: The socket in the request's environ.
@@ -29,7 +29,11 @@ class Wire:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._plain: socket.socket = client._sock  # the socket below gevent's; its descriptor is non-blocking
+        if not hasattr(client, "_sock"):
+            client.setblocking(False)
+        self._plain: socket.socket = getattr(
+            client, "_sock", client
+        )  # below gevent's, whose descriptor is non-blocking
         self._tls = getattr(client, "_sslobj", None)
         self._read = self._tls.read if self._tls is not None else self._plain.recv
         self._write = self._tls.write if self._tls is not None else self._plain.send
@@ -76,7 +80,7 @@ class Wire:
         """Break the connection. The server keeps the descriptor; its later writes fail with EPIPE, like those to a client that
         has gone.
 
-        This uses gevent's ``shutdown``, which also drops TLS, and not that of the plain socket: gunicorn would take TLS's own
+        This uses the client's own ``shutdown``, which also drops TLS, and not that of the plain socket below gevent's: gunicorn would take TLS's own
         error for a write on an ended connection for a bad request.
         """
         with suppress(OSError):

@@ -10,6 +10,7 @@ from gevent import get_hub, getcurrent
 
 from ...errors import ListenerGoneError
 from ...loop import Breather, is_patched
+from ...loop_thread import in_loop
 from ..client_socket import cut, socket_of
 from ..client_watch import ClientWatch, PeekWatch, watch_client
 from .start_response import Write
@@ -42,32 +43,37 @@ class Client:
 
     Attributes:
         is_gone: True once the client has left, or was cut off.
+        has_server: False for a test client, to which nothing can be sent beside the view.
     """
 
     def __init__(self, environ: dict[str, Any], stall_seconds: float) -> None:
-        self._socket: Any = environ.get("gunicorn.socket")
-        self._client = socket_of(environ) if is_patched() else None
-        self._stall_seconds = stall_seconds if is_patched() and self._socket is not None else None
+        self.has_server = "SERVER_SOFTWARE" in environ
+        self._client = socket_of(environ)
+        self._socket: Any = environ.get("gunicorn.socket") or self._client
+        self._stall_seconds = stall_seconds if self._socket is not None else None
         self._watch: ClientWatch | PeekWatch | None = None
         self._greenlet: Any = None  # the greenlet to throw into; None when nothing must be thrown
         self._breather = Breather(_BREATHE_SECONDS) if is_patched() else None
         self.is_gone = False
 
     def watch(self) -> None:
-        """Watch the client: when it leaves, throw `ClientLeft` once into the calling greenlet."""
-        self._greenlet = getcurrent()
+        """Watch the client. When it leaves, the next write fails; in a patched process `ClientLeft` is also thrown, once, into
+        the calling greenlet."""
+        self._greenlet = getcurrent() if is_patched() else None
         if self._stall_seconds is not None:
             with suppress(OSError, AttributeError):  # a unix socket, or a system without this option
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+            if not is_patched():
+                self._socket.settimeout(self._stall_seconds)
         if self._client is not None:
-            self._watch = watch_client(self._client, self._leave)
+            self._watch = in_loop(watch_client, self._client, self._leave)
 
     def stop(self) -> None:
         """Stop watching. Nothing is thrown after this, even if it was scheduled before."""
         self._greenlet = None
-        if self._watch is not None:
-            self._watch.stop()
-            self._watch = None
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            in_loop(watch.stop)
 
     def send(self, write: Write, data: bytes) -> None:
         """Write, and return when the socket has taken the bytes: a view is never faster than its client. Switches.
@@ -96,7 +102,8 @@ class Client:
         cut(self._socket)
 
     def _send_piece(self, write: Write, piece: bytes) -> None:
-        timer = get_hub().loop.timer(self._stall_seconds) if self._stall_seconds is not None else None
+        seconds = self._stall_seconds if is_patched() else None  # elsewhere the socket itself has a time limit
+        timer = get_hub().loop.timer(seconds) if seconds is not None else None
         try:
             if timer is not None:
                 timer.start(self.cut, update=True)

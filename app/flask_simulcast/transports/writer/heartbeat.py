@@ -1,7 +1,8 @@
-"""Keep a silent stream alive with a greenlet that writes comments."""
+"""Keep a silent stream alive with a greenlet that writes comments; in an unpatched process, with a thread."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from gevent import getcurrent
 from gevent.event import Event as Flag
 
 from ...errors import WriterError
+from ...loop import is_patched
 
 
 class Heartbeat:
@@ -26,8 +28,15 @@ class Heartbeat:
         self._on_silence = on_silence
         self._seconds = seconds
         self._written_at = time.monotonic()
-        self._stopped = Flag()
-        self._greenlet = gevent.spawn(self._run)
+        self._stopped: Flag | threading.Event
+        self._own: gevent.Greenlet[[], None] | threading.Thread
+        if is_patched():
+            self._stopped = Flag()
+            self._own = gevent.spawn(self._run)
+        else:
+            self._stopped = threading.Event()
+            self._own = threading.Thread(target=self._run, daemon=True)
+            self._own.start()
 
     def wrote(self) -> None:
         """Note that something was written just now."""
@@ -36,8 +45,8 @@ class Heartbeat:
     def stop(self) -> None:
         """End the heartbeat, and wait for a beat that is under way. A second call does nothing. May switch."""
         self._stopped.set()
-        if self._greenlet is not getcurrent():
-            self._greenlet.join()
+        if self._own not in (getcurrent(), threading.current_thread()):
+            self._own.join()
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -11,8 +11,9 @@ import gevent.queue
 from gevent import get_hub, getcurrent
 
 from ...loop import is_patched
+from .client import Client
 
-# Interval between looks at the errors in a process without a loop, where a thread can't wait for two queues at once.
+# Interval between looks at the errors and the client in an unpatched process: a thread can't wait for two things at once.
 _LOOK_SECONDS = 0.05
 _NOTHING = object()
 # The standard library's queues can be shut down from Python 3.13 on, gevent's from 25.4 on.
@@ -61,18 +62,20 @@ class Sources:
     Args:
         items: The queue of items. This object must be its only reader.
         errors: The queue of errors. The first error ends the iteration; None is not an error.
+        client: Asked from time to time, while this waits in a process without a loop, whether it is still there.
 
     Attributes:
         error: The error that ended the iteration.
     """
 
-    def __init__(self, items: ItemQueue, errors: ItemQueue | None) -> None:
+    def __init__(self, items: ItemQueue, errors: ItemQueue | None, client: Client) -> None:
         self._items = items
         self._errors = errors
         self._is_waiting = False
         self._greenlet: Any = getcurrent()
         self._doorkeeper = gevent.spawn(self._wait_for_error) if errors is not None and is_patched() else None
-        self._timeout = None if is_patched() or errors is None else _LOOK_SECONDS
+        self._timeout = None if is_patched() else _LOOK_SECONDS
+        self._client = client
         self.error: object = None
 
     def __iter__(self) -> Iterator[object]:
@@ -99,7 +102,10 @@ class Sources:
         self._is_waiting = True
         try:
             return self._items.get(timeout=self._timeout)
-        except (_Knock, queue.Empty):
+        except _Knock:
+            return _NOTHING
+        except queue.Empty:
+            self._client.check()
             return _NOTHING
         finally:
             self._is_waiting = False

@@ -17,6 +17,7 @@ when the socket has taken the bytes, and it waits for a slow client, so that not
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -79,7 +80,8 @@ class Writer:
         self._connection = connection
         self._metrics = metrics
         self._is_head = is_head
-        self._turn = BoundedSemaphore(1)  # a write might switch halfway through its bytes
+        # A write might switch halfway through its bytes.
+        self._turn = BoundedSemaphore(1) if is_patched() else threading.Lock()
         self._write: Write | None = None
         self._heartbeat: Heartbeat | None = None
         self._is_open = False
@@ -227,7 +229,7 @@ class Writer:
             items: A queue of gevent or of the standard library. It must have no other reader.
             errors: A second queue, of exceptions or texts. None in it is not an error.
         """
-        arrivals = Sources(items, errors)
+        arrivals = Sources(items, errors, self._connection)
         try:
             for item in arrivals:
                 self.write_event(item)
@@ -244,8 +246,8 @@ class Writer:
     def start_heartbeat(self, seconds: float) -> Callable[[], None]:
         """From now on, send a comment after each ``seconds`` of silence. The first comment answers 200 if nothing else has.
 
-        The heartbeat ends with the block, or when the client is gone. A new heartbeat ends the old one. In a process that
-        is not patched (a test with Flask's client) nothing is sent, because nothing can run beside the view.
+        The heartbeat ends with the block, or when the client is gone. A new heartbeat ends the old one. In an unpatched
+        process it takes a thread, and a test with Flask's client gets none.
 
         Returns:
             A function that ends the heartbeat. May switch.
@@ -257,7 +259,7 @@ class Writer:
             raise ValueError(f"A heartbeat every {seconds!r} s is not possible. Use for example 15.")
         self._check_open()
         self._stop_heartbeat()
-        if not is_patched():
+        if not (is_patched() or self._connection.has_server):
             return _nothing
         # Unlike write_comment, this sends no empty line after the comment: httpx-sse dispatches an event for that.
         heartbeat = self._heartbeat = Heartbeat(lambda: self._send(SSE.comment()), seconds)
