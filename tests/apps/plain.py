@@ -67,8 +67,12 @@ def written() -> Response:
 
 @app.post("/publish/<channel>")
 def publish(channel: str) -> Response:
-    """Publish each item of a JSON array."""
-    drafts = [{"channel": channel, "data": data} for data in request.get_json()]
+    """Publish each item of a JSON array; with ``?once`` an item that is sent again is stored once."""
+    once = "once" in request.args
+    drafts = [
+        {"channel": channel, "data": data, "idempotency_key": str(data) if once else None}
+        for data in request.get_json()
+    ]
     return jsonify([str(event.position) for event in simulcast.publish_many(drafts)])
 
 

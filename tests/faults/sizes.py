@@ -31,6 +31,7 @@ class Sizes:
         lossy_listeners: How many, with each heartbeat.
         clock_jumps: Of an hour or two.
         leaks: Connections cut before it is counted what is left.
+        thread_connects: To a server with threads, before it is counted what is left.
         replays: With a token that is narrower, or was revoked.
         seconds: That one test may take.
     """
@@ -55,6 +56,7 @@ class Sizes:
     lossy_listeners: int = 20
     clock_jumps: int = 3
     leaks: int = 500
+    thread_connects: int = 1_500
     replays: int = 100
     seconds: int = 120
 
@@ -81,6 +83,7 @@ LONG = Sizes(
     lossy_listeners=100,
     clock_jumps=60,
     leaks=10_000,
+    thread_connects=10_000,
     replays=10_000,
     seconds=3_600,
 )
