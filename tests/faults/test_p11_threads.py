@@ -121,7 +121,7 @@ def test_p11_nothing_is_left_of_clients_that_come_and_go(kind: str, tmp_path: Pa
         assert "Traceback" not in server.log, server.log[-3000:]
 
 
-def test_p01_no_event_is_lost_or_doubled_when_workers_with_threads_are_killed(tmp_path: Path) -> None:
+def test_p1_no_event_is_lost_or_doubled_when_workers_with_threads_are_killed(tmp_path: Path) -> None:
     settings = {"broker_url": f"sqlite:///{tmp_path}/log.db", "presence_lease_seconds": 2}
     with serve_by("gthread", tmp_path, "--workers=2", **settings) as server:
         got: list[int] = []

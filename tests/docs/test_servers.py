@@ -1,0 +1,31 @@
+"""docs/servers.md: its matrix has the servers and the streams that are tried, and says no where they are refused."""
+
+from __future__ import annotations
+
+import re
+
+from tests.tools.servers import KINDS
+from tests.tools.serving import ROOT
+
+PAGE = (ROOT / "docs" / "servers.md").read_text()
+TRIED = (ROOT / "tests" / "integration" / "test_servers.py").read_text()
+TESTS = {
+    "sse": "test_listeners_get_what_is_published_in_order_and_only_once",
+    "ndjson": "test_lines_come_as_well",
+    "writer": "test_a_view_writes_its_own_stream_and_ends_when_its_client_leaves",
+    "websocket": "test_a_websocket_gets_events_and_answers",
+}
+
+
+def test_the_matrix_is_what_is_tried() -> None:
+    head, _, *rows = [
+        line.strip("| ").split(" | ") for line in re.findall(r"^\|.*\|$", PAGE.split("##")[0], re.MULTILINE)
+    ]
+    assert [name.strip("`") for name in head[1:]] == list(TESTS)
+    assert all(f"def {name}(server: Server" in TRIED for name in TESTS.values())
+    cells = {kind: row[1:] for row in rows for kind in KINDS if kind in row[0]}
+    assert cells.keys() == KINDS.keys()
+    refused = {
+        (kind, name) for kind, row in cells.items() for name, cell in zip(TESTS, row, strict=True) if cell != "yes"
+    }
+    assert refused == {("waitress", "websocket")}, "the test of WebSockets expects an error there"
