@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -23,7 +24,9 @@ from .loop import has_loop, has_loop_from_now_on
 T = TypeVar("T")
 
 _NAME = "simulcast"
-# The loop ends in a few milliseconds. At the end of the process nothing waits longer for a callback that holds it.
+# At the end of the process: for streams to end, which a broker that does not answer can delay, and for the loop itself, which
+# takes a few milliseconds. A callback that holds the loop must not keep the process.
+_LAST_CALLS_SECONDS = 10.0
 _END_SECONDS = 0.5
 
 
@@ -44,18 +47,24 @@ class LoopThread:
         Raises:
             DrainingError: The process ends.
         """
+        return self._begin(function, arguments, options).result()
+
+    def _begin(
+        self, function: Callable[..., T], arguments: tuple[Any, ...], options: dict[str, Any] | None = None
+    ) -> Future[T]:
         if self._loop is None:
             raise DrainingError("This process is about to stop. Reconnect, and another one answers.")
         done: Future[T] = Future()
         self._loop.run_callback_threadsafe(
-            gevent.spawn, copy_context().run, _settle, done, function, arguments, options
+            gevent.spawn, copy_context().run, _settle, done, function, arguments, options or {}
         )
-        return done.result()
+        return done
 
     def end(self) -> None:
         """Call what `before_end` has, then end the loop, and wait for that. Threads of the server still run, and write what
         streams have to say. A thread with greenlets in it must not meet the end of the interpreter."""
-        self.call(_call_all, _before_end)
+        with suppress(TimeoutError):
+            self._begin(_call_all, (_before_end,)).result(_LAST_CALLS_SECONDS)
         loop, self._loop = self._loop, None
         loop.run_callback_threadsafe(self._end.set)
         self._thread.join(_END_SECONDS)
