@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from app import flask_simulcast
@@ -14,7 +14,8 @@ from tests.tools.serving import ROOT
 LOADED = (
     "import json, sys; print(json.dumps([name for name in ('flask', 'werkzeug', 'gevent') if name in sys.modules]))"
 )
-# The goal is 80 ms, and 70 were measured on a quiet machine, with 15 of Python itself.
+# The goal is 80 ms, and 70 were measured on a quiet machine, with 15 of Python itself. Of the processor: the tests beside
+# this one make a process wait.
 DEADLINE_SECONDS = 5 * 0.08
 
 
@@ -26,14 +27,16 @@ def loaded_after(code: str) -> list[str]:
     return loaded
 
 
+def cpu_seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_importing_the_publisher_loads_neither_flask_nor_gevent_in_time() -> None:
     loaded_after("from flask_simulcast import Publisher")  # writes the bytecode
-    seconds = []
-    for _ in range(3):
-        began = time.monotonic()
-        assert loaded_after("from flask_simulcast import Publisher") == []
-        seconds.append(time.monotonic() - began)
-    assert min(seconds) < DEADLINE_SECONDS
+    before = cpu_seconds_of_children()
+    assert loaded_after("from flask_simulcast import Publisher") == []
+    assert cpu_seconds_of_children() - before < DEADLINE_SECONDS
 
 
 def test_publishing_plain_data_loads_no_flask_and_a_date_does(tmp_path: Path) -> None:
