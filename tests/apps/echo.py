@@ -17,7 +17,7 @@ from flask import Blueprint, Flask, Response, jsonify, request
 
 from app.flask_simulcast import CloseReason, Connection, GuardedSock, Simulcast, UnauthorizedError, text_frame
 from app.flask_simulcast.encoding.websocket import BINARY, COMPRESSED, TEXT, frame
-from tests.tools.living import living, living_greenlets
+from tests.tools.living import living, living_greenlets, take_as_given
 
 logging.basicConfig(level=logging.INFO)
 app = Flask(__name__)
@@ -33,6 +33,7 @@ for name in (
     app.config[name] = os.environ.get(name)
 simulcast = Simulcast(app)
 sock = GuardedSock(simulcast, app)
+take_as_given()
 rooms = Blueprint("rooms", __name__, url_prefix="/rooms")
 crowd: set[Connection] = set()
 handled: list[str] = []

@@ -17,9 +17,10 @@ from flask import Response, jsonify, request
 
 from app import create_app
 from app.extensions import simulcast
-from tests.tools.living import living_greenlets
+from tests.tools.living import living_greenlets, take_as_given
 
 app = create_app()
+take_as_given()
 
 
 @app.get("/inspect")

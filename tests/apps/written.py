@@ -21,13 +21,14 @@ import gevent.queue
 from flask import Flask, Response, abort, jsonify, request
 
 from app.flask_simulcast import Simulcast
-from tests.tools.living import living_greenlets
+from tests.tools.living import living_greenlets, take_as_given
 
 logging.basicConfig(level=logging.INFO)
 app = Flask(__name__)
 app.config["SIMULCAST_BROKER_URL"] = "memory://"
 app.config["SIMULCAST_STALL_SECONDS"] = os.environ.get("SIMULCAST_STALL_SECONDS")
 simulcast = Simulcast(app)
+take_as_given()
 queues: defaultdict[str, gevent.queue.Queue[Any]] = defaultdict(gevent.queue.Queue)
 closed_at: dict[str, float] = {}  # when a view's `finally` ran, on the clock that all processes share
 
