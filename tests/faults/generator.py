@@ -155,7 +155,7 @@ class Publisher(threading.Thread):
             self._connection = None
 
 
-class CloseCode(NamedTuple):
+class Ending(NamedTuple):
     """The end of one connection of a listener."""
 
     at: float
@@ -173,7 +173,7 @@ class Client:
     status: int = 0  # of the last response
     connected: list[float] = field(default_factory=list)  # when it was told `connected`
     heard: list[float] = field(default_factory=list)  # when it was told `heartbeat`
-    endings: list[CloseCode] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
     socket: socket.socket | None = None
     _raw: bytes = b""
     _text: bytes = b""
@@ -221,13 +221,13 @@ class Client:
                 self._take_block(block)
         return bool(piece) and not self._is_clean
 
-    def close(self, now: float) -> CloseCode:
+    def close(self, now: float) -> Ending:
         """Note that its connection has ended."""
         assert self.socket is not None
         self.socket.close()
         self.socket = None
         how = "refused" if not self.status else "clean" if self._is_clean else "cut"
-        self.endings.append(CloseCode(now, how, *self._closed))
+        self.endings.append(Ending(now, how, *self._closed))
         return self.endings[-1]
 
     def _take_head(self) -> bool:

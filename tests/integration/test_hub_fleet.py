@@ -50,7 +50,7 @@ def test_a_retry_for_several_channels_answers_all_their_positions(workers: Fleet
     assert call(workers.two, "POST", "/events", event, status=201) == first
 
 
-# CloseCode connections
+# Close connections
 
 
 def test_one_that_is_kicked_may_come_back(workers: Fleet) -> None:
