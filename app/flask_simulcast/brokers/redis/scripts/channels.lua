@@ -7,6 +7,6 @@ for _, channel in ipairs(redis.call('SRANDMEMBER', GROWN, step)) do
   some[#some + 1] = channel
 end
 for _, channel in ipairs(some) do
-  redis.call('ZADD', NAMES, 0, channel) -- an older version did not keep the names
+  redis.pcall('ZADD', NAMES, 0, channel) -- an older version did not keep the names; a full Redis refuses, and must be trimmed
 end
 return {following_place, some}
