@@ -42,7 +42,7 @@ def imports_of(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py"))
+    return sorted(file for file in folder.rglob("*.py") if "node_modules" not in file.parts)
 
 
 def noun_of(file: Path) -> str:
