@@ -26,7 +26,7 @@ def test_install_names_an_extra_that_there_is() -> None:
 
 
 def test_curl_shows_the_event(tmp_path: Path) -> None:
-    with app_reader(tmp_path, app=APP.text) as reader, reader.serving(SERVE):
+    with app_reader(tmp_path, app=APP.text) as reader, reader.serving(SERVE.replaced({"8000": str(reader.port)})):
         with reader.running(LISTEN) as terminal:
             terminal.wait_for("event: connected")
             reader.run(PUBLISH)
