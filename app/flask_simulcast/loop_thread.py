@@ -52,12 +52,11 @@ class LoopThread:
     def _begin(
         self, function: Callable[..., T], arguments: tuple[Any, ...], options: dict[str, Any] | None = None
     ) -> Future[T]:
-        if self._loop is None:
+        loop = self._loop  # `end` may take it away in another thread
+        if loop is None:
             raise DrainingError("This process is about to stop. Reconnect, and another one answers.")
         done: Future[T] = Future()
-        self._loop.run_callback_threadsafe(
-            gevent.spawn, copy_context().run, _settle, done, function, arguments, options or {}
-        )
+        loop.run_callback_threadsafe(gevent.spawn, copy_context().run, _settle, done, function, arguments, options or {})
         return done
 
     def end(self) -> None:
@@ -120,8 +119,10 @@ def _nothing() -> None:
 
 
 def _forget() -> None:
-    """Forget the parent's thread, which a forked child does not have."""
+    """Forget the parent's thread, which a forked child does not have, and must not wait for when it exits."""
     global _thread, _mutex
+    if _thread is not None:
+        atexit.unregister(_thread.end)
     _thread, _mutex = None, threading.Lock()
 
 

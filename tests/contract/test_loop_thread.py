@@ -66,6 +66,21 @@ def test_a_forked_child_makes_a_thread_of_its_own() -> None:
     assert in_loop(os.getpid) == parent
 
 
+def test_a_forked_child_does_not_wait_for_the_thread_of_its_parent_when_it_exits() -> None:
+    script = (
+        "import gevent, os, sys\n"
+        "from app.flask_simulcast import loop_thread\n"
+        "loop_thread._LAST_CALLS_SECONDS = 60\n"
+        "loop_thread.in_loop(gevent.sleep, 0)\n"
+        "child = os.fork()\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if child else 7)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (run.returncode, run.stderr) == (7, "")
+
+
 @pytest.mark.parametrize(
     "work",
     ["lambda: print('last')", "lambda: gevent.sleep(60)", "lambda: time.sleep(60)"],
