@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,9 +154,18 @@ def test_channels_come_in_parts(app: Flask) -> None:
         simulcast.publish_to_channels([f"c{n:03}" for n in range(250)], 1)
     done = run(app, "channels", "--json", "--limit", "120")
     assert len(done.stdout.splitlines()) == 120
-    assert done.stderr == "There are more. Go on with --after 'c119'\n"
+    assert done.stderr == "There are more. Go on with --after c119\n"
     rest = objects(said(app, "channels", "--json", "--after", "c119"))
     assert [one["channel"] for one in rest] == [f"c{n:03}" for n in range(120, 250)]
+
+
+def test_name_in_the_hint_to_go_on_steers_neither_the_terminal_nor_the_shell(app: Flask) -> None:
+    with app.app_context():
+        for user in ("$(reboot) o'brien\x1b[2J", "zoe"):
+            simulcast.publish_to_user(user, 1)
+    told = run(app, "channels", "user:*", "--limit", "1").stderr
+    assert told.isascii() and "\x1b" not in told
+    assert shlex.split(told)[-1] == r"user:$(reboot) o'brien\x1b[2J"
 
 
 def test_history_prints_events_for_people_and_for_programs(app: Flask) -> None:

@@ -10,7 +10,7 @@ import click
 from ..brokers.base import MOST_COUNTED, Broker, ChannelSummary
 from .log import open_log
 from .names import split_pattern
-from .output import age, as_json, print_objects, print_table, say
+from .output import age, as_json, print_objects, print_table, say_more
 
 _AT_ONCE = 100
 
@@ -36,7 +36,7 @@ def channels(pattern: str, limit: int, after: str, as_json: bool) -> None:
     else:
         print_table(("CHANNEL", "EVENTS", "RATE", "OLDEST", "NEWEST", "LISTENERS"), map(_row, shown))
     if len(found) > limit:
-        say(f"There are more. Go on with --after '{shown[-1].channel}'")
+        say_more("--after", shown[-1].channel)
 
 
 def _all(broker: Broker, after: str, limit: int, prefix: str) -> Iterator[ChannelSummary]:

@@ -7,7 +7,7 @@ import click
 from ..hub.history import read_history
 from .log import open_log
 from .names import readable
-from .output import as_json, print_event, print_gap, say
+from .output import as_json, print_event, print_gap, say_more
 
 
 @click.command()
@@ -29,4 +29,4 @@ def history(channels: tuple[str, ...], start: str | None, count: int, as_json: b
     for event in page.events:
         print_event(event, as_json)
     if page.has_more:
-        say(f"There are more. Go on with --from {page.position}")
+        say_more("--from", page.position)

@@ -10,7 +10,7 @@ import click
 from ..presence import Place
 from .log import open_log
 from .names import readable
-from .output import age, as_json, print_objects, print_table, say
+from .output import age, as_json, print_objects, print_table, say_more
 
 
 @click.command()
@@ -32,7 +32,7 @@ def listeners(channel: str, user: str, limit: int, after: str, as_json: bool) ->
     else:
         print_table(("LISTENER", "USER", "CHANNELS", "ENCODING", "SINCE", "WORKER"), map(_row, shown))
     if len(found) > limit:
-        say(f"There are more. Go on with --after {shown[-1].listener}")
+        say_more("--after", shown[-1].listener)
 
 
 def _object(place: Place) -> dict[str, Any]:

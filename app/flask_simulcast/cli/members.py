@@ -8,7 +8,7 @@ import click
 
 from .log import open_log
 from .names import readable
-from .output import age, as_json, print_objects, print_table, say
+from .output import age, as_json, print_objects, print_table, say_more
 
 
 @click.command()
@@ -30,4 +30,4 @@ def members(channel: str, limit: int, after: str, as_json: bool) -> None:
         rows = ((one.member, one.listeners, age(one.since_ms), one.meta) for one in shown)
         print_table(("MEMBER", "LISTENERS", "SINCE", "META"), rows)
     if len(found) > limit:
-        say(f"There are more. Go on with --after '{shown[-1].member}'")
+        say_more("--after", shown[-1].member)

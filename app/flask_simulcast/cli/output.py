@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -64,6 +65,11 @@ def print_gap(gap: dict[str, Any], as_json: bool) -> None:
         click.echo(NDJSON.notice("gap", json.dumps(gap), ""), nl=False)
     else:
         say(f"Events of {', '.join(gap['channels'])} are missing up to {gap['to']}: {gap['reason']}.")
+
+
+def say_more(option: str, place: object) -> None:
+    """Tell that there is more than was printed, and the option with which the next call goes on."""
+    say(f"There are more. Go on with {option} {shlex.quote(printable(str(place)))}")
 
 
 def say(text: str) -> None:
