@@ -56,7 +56,9 @@ class LoopThread:
         if loop is None:
             raise DrainingError("This process is about to stop. Reconnect, and another one answers.")
         done: Future[T] = Future()
-        loop.run_callback_threadsafe(gevent.spawn, copy_context().run, _settle, done, function, arguments, options or {})
+        loop.run_callback_threadsafe(
+            gevent.spawn, copy_context().run, _settle, done, function, arguments, options or {}
+        )
         return done
 
     def end(self) -> None:

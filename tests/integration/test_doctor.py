@@ -6,6 +6,7 @@ All URLs are examined at the same time, because an examination mostly waits for 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socketserver
 import threading
@@ -480,6 +481,23 @@ def test_server_that_says_nothing_is_bad_input() -> None:
         visit = Visit(Target(f"http://127.0.0.1:{port}/stream", seconds=0.2))
         with pytest.raises(BadInputError, match=r"answers nothing within 0\.2 s"):
             visit.begin()
+
+
+@pytest.mark.parametrize(
+    ("body", "read"), [(gzip.compress(b'{"pid": 1}'), b'{"pid": 1}'), (b"no gzip", b"")], ids=["whole", "broken"]
+)
+def test_answer_that_a_proxy_has_compressed_can_be_read(body: bytes, read: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with answering(head + body) as port:
+        answer = Target(f"http://127.0.0.1:{port}/stream").open()
+        assert answer.body() == read
+        answer.close()
+
+
+def test_redirect_without_encryption_is_not_followed_with_the_token() -> None:
+    target = Target("https://live.example/stream", {"Authorization": "Bearer t"})
+    with pytest.raises(BadInputError, match="from https to http"):
+        target._go_to("http://live.example/stream")
 
 
 def test_redirect_to_another_host_is_not_followed_with_the_token(run: Run) -> None:

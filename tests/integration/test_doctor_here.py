@@ -218,6 +218,11 @@ def test_file_system_of_the_network_is_named(log: str, kind: str) -> None:
     assert sqlite_log.file_system("/var/lib/a.db", sqlite_log.parse_mounts(table)).verdict is Verdict.SOUND
 
 
+def test_name_of_a_mounted_folder_can_have_spaces_and_any_letters() -> None:
+    table = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n36 22 0:31 / /srv/d\\040é東 rw - nfs4 server:/x rw\n"
+    assert sqlite_log.parse_mounts(table)[1].point == "/srv/d é東"
+
+
 def test_file_systems_of_this_machine_are_listed() -> None:
     assert "/proc" in {mount.point for mount in sqlite_log.mounts()}
 

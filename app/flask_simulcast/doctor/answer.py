@@ -95,9 +95,9 @@ class Answer:
         return self.header("Server")
 
     def body(self, most: int = 65536) -> bytes:
-        """Return the beginning of the body, as far as it comes in time."""
+        """Return the beginning of the body, as far as it comes in time and can be decompressed."""
         try:
-            return self._response.read(most)
+            return self._inflated(self._response.read(most))
         except (OSError, http.client.HTTPException):
             return b""
 
@@ -155,9 +155,17 @@ class Answer:
     def _take(self, came_at: float, chunk: bytes) -> None:
         self.is_over = not chunk
         self.last_at = came_at
-        if self._inflater is not None and chunk:
-            chunk = self._inflater.decompress(chunk)
+        chunk = self._inflated(chunk)
         self.heard += chunk[: _MAX_HEARD - len(self.heard)]
         self._waiting += self._reader.feed(chunk)
         if any(line.startswith(b":") for line in chunk.splitlines()):
             self._waiting.append(SSEEvent(":", "", ""))
+
+    def _inflated(self, data: bytes) -> bytes:
+        """Return what compressed bytes hold; nothing if a proxy calls other bytes so."""
+        if self._inflater is None or not data:
+            return data
+        try:
+            return self._inflater.decompress(data)
+        except zlib.error:
+            return b""

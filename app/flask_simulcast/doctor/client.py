@@ -104,8 +104,11 @@ class Target:
 
     def _go_to(self, url: str) -> None:
         check_url(url)
-        if urlsplit(url).hostname != urlsplit(self.url).hostname:  # which must not get this host's token
+        there, here = urlsplit(url), urlsplit(self.url)
+        if there.hostname != here.hostname:  # which must not get this host's token
             raise BadInputError(f"{self.shown} redirects to another host. Give the URL there.")
+        if (here.scheme, there.scheme) == ("https", "http"):  # and neither must a listener on the line
+            raise BadInputError(f"{self.shown} redirects from https to http. Give the URL there.")
         self.url = url
 
     def connect(self, url: str) -> http.client.HTTPConnection:

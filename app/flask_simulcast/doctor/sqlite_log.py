@@ -157,8 +157,13 @@ def parse_mounts(text: str) -> list[Mount]:
         before, _, after = line.partition(" - ")
         words, kind = before.split(), after.partition(" ")[0]
         if len(words) > 4 and kind:
-            found.append(Mount(words[4].encode().decode("unicode_escape"), kind))
+            found.append(Mount(_unescaped(words[4]), kind))
     return found
+
+
+def _unescaped(point: str) -> str:
+    """Return a path whose spaces are octal escapes, and whose other characters stand as they are."""
+    return point.encode("latin-1", "backslashreplace").decode("unicode_escape")
 
 
 def _mode_of(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -101,7 +102,8 @@ class Visit:
             return
         self.server = answer.server
         if answer.status == 200 and answer.media_type == CONTENT_TYPE:
-            self.reflection = json.loads(answer.body())
+            with suppress(ValueError):  # a proxy broke it
+                self.reflection = json.loads(answer.body())
         answer.close()
 
     def close(self) -> None:
