@@ -38,9 +38,10 @@ def refuse_taken_ports(addresses: Iterable[Any]) -> None:
                 trial.bind((host, port))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
+                    shown = f"[{host}]" if ":" in host else host
                     print(
                         f"Port {port} is already in use. Stop the program that has it (ss -ltnp 'sport = :{port}' shows it), "
-                        f"or use another port: BIND={host}:{port + 1} ./scripts/run",
+                        f"or use another port: BIND={shown}:{port + 1} ./scripts/run",
                         file=sys.stderr,
                     )
                     sys.exit(2)
