@@ -42,8 +42,8 @@ class AppState:
         _states.add(self)
 
     def hub(self, app: Flask) -> Hub:
-        """Return the hub of this process, or its gateway, and make it at the first use. After a fork the child makes its own, because sockets
-        and database files must not cross a fork. May switch while it makes one.
+        """Return the hub of this process, or its gateway, and make it at the first use. After a fork the child makes its own,
+        because sockets and database files must not cross a fork. May switch while it makes one.
 
         Args:
             app: The sender of the hub's signals.

@@ -74,8 +74,8 @@ class Simulcast(Publishing, Streaming, Revoking):
     def init_app(self, app: Flask, *, own_settings: Collection[str] = (), create: bool = True) -> None:
         """Read and check the SIMULCAST_* settings. Later changes of ``app.config`` have no effect.
 
-        Opens nothing: each process opens the log at its first use. Adds the commands ``flask simulcast …``. An unknown SIMULCAST_* key is named in a warning, with the
-        setting that is probably meant.
+        Opens nothing: each process opens the log at its first use. Adds the commands ``flask simulcast …``. An unknown
+        SIMULCAST_* key is named in a warning, with the setting that is probably meant.
 
         Args:
             own_settings: SIMULCAST_* keys of ``app.config`` that belong to the app. There is no warning about them.

@@ -17,7 +17,8 @@ def socket_of(environ: dict[str, Any]) -> Any:
 
 def cut(client: Any) -> None:
     """Break the connection. May be called twice, and with None."""
-    # If it is gevent's, the plain socket below it: gevent's shutdown raises EBADF in the greenlet that writes, which looks like a fault.
+    # If it is gevent's, the plain socket below it: gevent's shutdown raises EBADF in the greenlet that writes, which looks like
+    # a fault.
     plain = getattr(client, "_sock", client)
     if plain is not None:
         with suppress(OSError):

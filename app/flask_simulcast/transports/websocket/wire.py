@@ -80,8 +80,8 @@ class Wire:
         """Break the connection. The server keeps the descriptor; its later writes fail with EPIPE, like those to a client that
         has gone.
 
-        This uses the client's own ``shutdown``, which also drops TLS, and not that of the plain socket below gevent's: gunicorn would take TLS's own
-        error for a write on an ended connection for a bad request.
+        This uses the client's own ``shutdown``, which also drops TLS, and not that of the plain socket below gevent's: gunicorn
+        would take TLS's own error for a write on an ended connection for a bad request.
         """
         with suppress(OSError):
             self._client.shutdown(socket.SHUT_RDWR)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
-from ...data import Default, encode_data, text_of
+from ...data import Default, encode_data, is_unicode, text_of
 from ...encoding.sse import encode_fields
 from ...errors import EventDataError, EventTypeError, InvalidEventError, SimulcastError
 
@@ -48,7 +48,7 @@ def raw_frame(text: str, name: str = "", id: str = "") -> bytes:
     """
     _check_line("event name", name, EventTypeError)
     _check_line("event id", id, InvalidEventError)
-    if not _is_unicode(text):
+    if not _is_text(text):
         raise EventDataError(
             "The raw data is not text that UTF-8 can encode. Use write_event for data that is not str."
         )
@@ -65,7 +65,7 @@ def comment_frame(text: str) -> bytes:
     Raises:
         EventDataError: As `raw_frame`.
     """
-    if not _is_unicode(text):
+    if not _is_text(text):
         raise EventDataError("The comment is not text that UTF-8 can encode. Use str.")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return ("".join(f": {line}\n" for line in lines) + "\n").encode()
@@ -99,15 +99,9 @@ def failure_frame(error: Exception) -> bytes:
 def _check_line(what: str, text: object, error: type[InvalidEventError]) -> None:
     if text == "":
         return
-    if not _is_unicode(text) or any(end in text for end in "\r\n\0"):  # type: ignore[operator]
+    if not _is_text(text) or any(end in text for end in "\r\n\0"):
         raise error(f"{text!a:.140} is not an {what}. Use text without CR, LF or NUL.")
 
 
-def _is_unicode(text: object) -> bool:
-    if not isinstance(text, str):
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and is_unicode(value)
