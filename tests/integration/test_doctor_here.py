@@ -17,6 +17,7 @@ import pytest
 from app.flask_simulcast import Settings
 from app.flask_simulcast.brokers import connect, located
 from app.flask_simulcast.doctor import redis_log, server, sqlite_log
+from app.flask_simulcast.doctor.errors import BadInputError
 from app.flask_simulcast.doctor.examination import examine
 from app.flask_simulcast.doctor.finding import Finding, Verdict
 from app.flask_simulcast.event import Draft
@@ -98,6 +99,13 @@ def test_lines_of_gunicorn_are_named(folder: Path, text: str, arguments: list[st
     facts = server.read_facts(arguments)
     assert facts is not None
     assert faults(server.check(facts, Settings())) == named
+
+
+@pytest.mark.parametrize(("text", "arguments"), [(SOUND, ["--version"]), ("import sys\nsys.exit(0)\n", [])])
+def test_gunicorn_that_ends_before_it_is_read_is_bad_input(folder: Path, text: str, arguments: list[str]) -> None:
+    (folder / "gunicorn.conf.py").write_text(text)
+    with pytest.raises(BadInputError, match="ends before its configuration is read"):
+        server.read_facts(arguments)
 
 
 def test_configuration_is_found_as_gunicorn_finds_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

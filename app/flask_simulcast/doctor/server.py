@@ -75,12 +75,21 @@ def read_facts(arguments: Sequence[str] | None) -> Facts | None:
             f"gunicorn's configuration was not read within {_SECONDS} s. Does it wait for something?"
         ) from None
     if done.returncode == 0:
-        facts: Facts = json.loads(done.stdout.splitlines()[-1])
-        return facts
+        return _facts_of(done.stdout)
     lines = done.stderr.strip().splitlines() or ["it gives no reason"]
     if "No module named 'gunicorn'" in lines[-1]:
         return None
     raise BadInputError(f"gunicorn does not accept its configuration: {lines[-1].removeprefix('Error: ').rstrip('.')}.")
+
+
+def _facts_of(output: str) -> Facts:
+    try:
+        facts: Facts = json.loads(output.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise BadInputError(
+            "gunicorn ends before its configuration is read. Leave out --version and --help; does a line of it exit?"
+        ) from None
+    return facts
 
 
 def check(facts: Facts, settings: Settings) -> list[Finding]:
