@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
 from weakref import WeakSet
 
 from flask import Flask, current_app, has_request_context, request
+from gevent.lock import BoundedSemaphore
 
 from .brokers import check_alone, connect
 from .errors import SettingError
 from .hub.gateway import made_in_loop
 from .hub.hub import Hub
+from .loop_thread import in_loop
 from .metrics import Metrics
 from .settings import INSTEAD_OF_MEMORY, Settings
 from .transports.websocket import Connections
@@ -38,7 +39,7 @@ class AppState:
         self.connections = Connections(settings, self.metrics)
         self.create = create
         self._hub: Hub | None = None
-        self._making = threading.Lock()
+        self._making = BoundedSemaphore(1)
         _states.add(self)
 
     def hub(self, app: Flask) -> Hub:
@@ -55,11 +56,17 @@ class AppState:
         if hub is None or hub.pid != os.getpid():
             _check_multiprocess(self.settings)
             check_alone(self.settings)
-            with self._making:
-                hub = self._hub  # another request may have made one meanwhile
-                if hub is None or hub.pid != os.getpid():
-                    hub = self._hub = made_in_loop(lambda: self._make(app))
+            hub = in_loop(self._made, app)
         return hub
+
+    def _made(self, app: Flask) -> Hub:
+        """Make the hub, unless another request has made one meanwhile. Called where the loop is, and requests wait for each
+        other there: a lock of threads would stop the loop if code in it asked for a hub that a thread is making."""
+        with self._making:
+            hub = self._hub
+            if hub is None or hub.pid != os.getpid():
+                hub = self._hub = made_in_loop(lambda: self._make(app))
+            return hub
 
     def _make(self, app: Flask) -> Hub:
         return Hub(connect(self.settings, create=self.create), self.settings, self.metrics, app)

@@ -11,7 +11,11 @@ from contextvars import ContextVar
 
 import gevent
 import pytest
+from flask import Flask
 
+from app.flask_simulcast import Simulcast
+from app.flask_simulcast.app_state import AppState
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.loop import has_loop, is_patched
 from app.flask_simulcast.loop_thread import in_loop
 from tests.tools.serving import ROOT
@@ -79,6 +83,33 @@ def test_a_forked_child_does_not_wait_for_the_thread_of_its_parent_when_it_exits
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
     )
     assert (run.returncode, run.stderr) == (7, "")
+
+
+def test_code_in_the_loop_can_ask_for_a_hub_that_a_thread_is_making(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, make, hubs = threading.Event(), AppState._make, []
+
+    def make_slowly(state: AppState, app: Flask) -> Hub:
+        begun.set()
+        gevent.sleep(0.1)
+        return make(state, app)
+
+    def ask() -> None:
+        with app.app_context():
+            hubs.append(simulcast.hub)
+
+    monkeypatch.setattr(AppState, "_make", make_slowly)
+    app = Flask(__name__)
+    app.config["SIMULCAST_BROKER_URL"] = "memory://"
+    simulcast = Simulcast(app)
+    threads = [threading.Thread(target=ask, daemon=True)]
+    threads[0].start()
+    assert begun.wait(5)
+    threads.append(threading.Thread(target=in_loop, args=(ask,), daemon=True))
+    threads[1].start()
+    for thread in threads:
+        thread.join(5)
+    assert len(hubs) == 2 and hubs[0] is hubs[1]
+    simulcast.close(app)
 
 
 @pytest.mark.parametrize(
