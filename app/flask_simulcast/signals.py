@@ -1,7 +1,8 @@
 """Blinker signals for application code. The sender is the Flask app.
 
-Receivers run in the greenlet where the signal is sent. A receiver that raises is logged and counted,
-and the others still run. Keep receivers short.
+Receivers run in the greenlet where the signal is sent; in a process that is not patched, in the loop's thread, and all
+listeners of the process wait meanwhile. A receiver that raises is logged and counted, and the others still run. Keep
+receivers short.
 
 - ``event_published(app, event=Event)``: a caller in this worker published an event, and the log has it.
 - ``listener_added(app, listener=Listener)``: a listener has joined its channels.
