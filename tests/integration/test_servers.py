@@ -7,11 +7,12 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.tools.clients import SSEClient
@@ -178,6 +179,24 @@ def test_streams_end_politely_when_the_server_stops(kind: str, tmp_path: Path) -
         assert server.process.wait(10) == 0
         # About 0.3 s, and for gunicorn up to `keepalive` (2 s) more, on a machine that does nothing else.
         assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize("kind", ["werkzeug", "gthread", "gevent"])
+def test_the_last_place_for_a_websocket_goes_to_one_of_many_that_come_at_once(kind: str, tmp_path: Path) -> None:
+    with (
+        serve_by(kind, tmp_path, broker_url="memory://", max_listeners=1) as server,
+        contextlib.ExitStack() as stack,
+        ThreadPoolExecutor(12) as threads,
+    ):
+
+        def status(_: int) -> int:
+            try:
+                stack.enter_context(connect(f"ws://127.0.0.1:{server.port}/ws/last", compression=None))
+            except InvalidStatus as error:
+                return error.response.status_code
+            return 101
+
+        assert sorted(threads.map(status, range(12))) == [101] + [503] * 11
 
 
 @pytest.mark.parametrize("word", ["--without-threads", "-ksync"])

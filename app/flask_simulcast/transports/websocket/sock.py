@@ -166,27 +166,31 @@ class GuardedSock(Sock):  # type: ignore[misc]
             if route.before is not None:
                 route.before(**request.view_args or {})
             address = limited_address(request, connections.settings)
-            connections.check_capacity(
-                address
-            )  # after all code that might switch, so that none is added during a drain
             client = _client_of(environ)
+            limits = Limits.of(connections.settings, **{**configured.limits, **route.limits})
+            deflate = agreed(handshake.offers(environ)) if limits.compression else None
+            subprotocol = handshake.subprotocol_of(environ, route.subprotocols or configured.subprotocols)
+
+            def accept() -> Connection:
+                """Take a place, in the loop and without a switch: no other request takes it meanwhile, and no drain begins."""
+                connections.check_capacity(address)
+                connection = made_in_loop(
+                    lambda: Connection(
+                        client,
+                        limits,
+                        text_only=route.text_only,
+                        deflate=deflate,
+                        subprotocol=subprotocol,
+                        breather=connections.breather,
+                    )
+                )
+                connections.add(connection, address)
+                return connection
+
+            connection = in_loop(accept)
         except SimulcastError as error:
             connections.metrics.count("websocket_refused_total", label=error.code)
             raise
-        limits = Limits.of(connections.settings, **{**configured.limits, **route.limits})
-        deflate = agreed(handshake.offers(environ)) if limits.compression else None
-        subprotocol = handshake.subprotocol_of(environ, route.subprotocols or configured.subprotocols)
-        connection = made_in_loop(
-            lambda: Connection(
-                client,
-                limits,
-                text_only=route.text_only,
-                deflate=deflate,
-                subprotocol=subprotocol,
-                breather=connections.breather,
-            )
-        )
-        in_loop(connections.add, connection, address)
         server_hooks.warn_if_missing(environ)
         connection.open(handshake.accepted(key, deflate, subprotocol))
         return connection
