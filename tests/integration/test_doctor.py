@@ -476,6 +476,16 @@ def test_server_that_can_not_be_reached_is_bad_input(run: Run, place: Place) -> 
     assert_refused(run(f"http://127.0.0.1:{place.redis.port}/stream"), "gives no HTTP answer")
 
 
+@pytest.mark.parametrize("data", [b"ok", b"7", b"{}"])
+def test_stream_with_a_connected_of_another_kind_is_bad_input(data: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    with answering(head + b"event: connected\ndata: " + data + b"\n\n") as port:
+        visit = Visit(Target(f"http://127.0.0.1:{port}/stream"))
+        with pytest.raises(BadInputError, match="is not one of"):
+            visit.begin()
+        visit.close()
+
+
 def test_server_that_says_nothing_is_bad_input() -> None:
     with answering(b"") as port:
         visit = Visit(Target(f"http://127.0.0.1:{port}/stream", seconds=0.2))

@@ -132,7 +132,8 @@ class Visit:
 
     def _check_kind(self, answer: Answer) -> None:
         """Check that the body is an event stream, whatever its type says."""
-        self.connected = answer.event_of({CONNECTED}, self.target.seconds)
+        event = answer.event_of({CONNECTED}, self.target.seconds)
+        self.connected = event if event is not None and _names_listener(event) else None
         begins = answer.heard[:200].lstrip().lower()
         is_encoded = bool(answer.header("Content-Encoding"))
         if self.connected is not None or is_encoded or (not begins and answer.media_type == "text/event-stream"):
@@ -156,3 +157,11 @@ class Visit:
     def is_away(self) -> bool:
         """Whether a proxy answers that it can't reach the app."""
         return self.answer is not None and self.answer.status in _AWAY
+
+
+def _names_listener(event: SSEEvent) -> bool:
+    """Tell whether an event is our `connected`: other servers have events of this name, too."""
+    try:
+        return "listener" in json.loads(event.data)
+    except (ValueError, TypeError):
+        return False
