@@ -17,7 +17,7 @@ from .output import age, as_json, print_objects, print_table, say_more
 @click.option("--channel", default="", metavar="NAME", help="Only those of this channel.")
 @click.option("--user", default="", metavar="NAME", help="Only those of this user.")
 @click.option(
-    "--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Largest number of listeners."
+    "--limit", default=100, show_default=True, type=click.IntRange(1, 1000), help="Largest number of listeners."
 )
 @click.option("--after", default="", metavar="ID", help="Go on after this listener.")
 @as_json

@@ -14,7 +14,7 @@ from .output import age, as_json, print_objects, print_table, say_more
 @click.command()
 @click.argument("channel")
 @click.option(
-    "--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Largest number of members."
+    "--limit", default=100, show_default=True, type=click.IntRange(1, 1000), help="Largest number of members."
 )
 @click.option("--after", default="", metavar="NAME", help="Go on after this member.")
 @as_json
