@@ -228,3 +228,4 @@ def test_no_figures_at_all_are_told_from_few(tmp_path: Path) -> None:
         health = server.get_json("/healthz")
         assert (health["status"], health["workers"]) == ("ok", 1)
         assert server.log.count("Figures can't be shared") <= 2, "once for each worker"
+        assert "Traceback" not in server.log

@@ -15,10 +15,9 @@ from weakref import WeakSet
 
 import gevent
 from flask import Flask, Response, got_request_exception, request
-from gevent.threadpool import ThreadPool
 
 from .. import metrics as extension
-from ..loop import is_patched
+from ..loop import Threads, is_patched
 from . import figures
 from .folder import Folder, Machine
 
@@ -49,7 +48,7 @@ class Reporter:
         self._began = time.time()
         self._answers: Counter[int] = Counter()
         self._request_errors = 0
-        self._pool: ThreadPool | None = None
+        self._threads = Threads(1)
         self._mutex = threading.Lock()  # between the threads of an unpatched process
         self._started = 0
         self._looks = 0
@@ -108,10 +107,8 @@ class Reporter:
         if not is_patched():
             with self._mutex:
                 return function(*self._look())
-        if self._pool is None:
-            self._pool = ThreadPool(1)
         with gevent.Timeout(_PATIENCE_SECONDS, TimeoutError(f"no answer within {_PATIENCE_SECONDS} s")):
-            return self._pool.apply(function, self._look())
+            return self._threads.run(function, *self._look())
 
     def _look(self) -> tuple[int, figures.Figures]:
         self._looks += 1
