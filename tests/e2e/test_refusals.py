@@ -11,7 +11,7 @@ import pytest
 from app.identity.tokens import mint
 from tests.e2e.test_cors import serve_site
 from tests.tools.chromium import Chromium, Page, open_chromium
-from tests.tools.serving import Server, serve
+from tests.tools.serving import Server, serve, wait_until
 
 JWT_KEY = "j" * 32
 LISTEN = """
@@ -53,7 +53,8 @@ def listen(page: Page, url: str, *, credentials: bool = False) -> None:
 
 
 def answers(server: Server) -> list[str]:
-    """The statuses of all requests for the stream."""
+    """The statuses of all requests for the stream: at least two, for a worker logs a request after its client has the answer."""
+    wait_until(lambda: server.log.count(STREAM) >= 2, what="two requests for the stream in the log")
     return [line.partition(STREAM)[2][:3] for line in server.log.splitlines() if STREAM in line]
 
 
