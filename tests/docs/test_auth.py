@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,10 @@ from app.identity.tokens import mint
 from tests.apps.beside_npm import FOLDER
 from tests.docs.page import Page, program
 from tests.docs.reader import app_reader, service_reader
-from tests.tools.chromium import Chromium, open_chromium
+from tests.tools.chromium import Chromium
 from tests.tools.chromium import Page as Tab
 from tests.tools.clients import SSEClient
-from tests.tools.fixtures import server_fixture
+from tests.tools.fixtures import chromium_fixture, server_fixture
 from tests.tools.require import require
 from tests.tools.serving import BEARER, Server, wait_until
 
@@ -48,10 +47,7 @@ def listen(channel):
 service = server_fixture(app="tests.apps.beside_npm:app", jwt_key=JWT_KEY, anonymous_channels="", retry_ms=200)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with open_chromium(tmp_path_factory.mktemp("chromium")) as chromium:
-        yield chromium
+browser = chromium_fixture()
 
 
 @pytest.fixture

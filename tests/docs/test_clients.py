@@ -12,8 +12,9 @@ import pytest
 from tests.apps.beside_npm import FOLDER
 from tests.docs.page import Page, program
 from tests.docs.reader import Reader, app_reader
-from tests.tools.chromium import Chromium, open_chromium
+from tests.tools.chromium import Chromium
 from tests.tools.chromium import Page as Tab
+from tests.tools.fixtures import chromium_fixture
 from tests.tools.require import require
 from tests.tools.serving import Server, wait_until
 
@@ -53,10 +54,7 @@ def server(reader: Reader) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with open_chromium(tmp_path_factory.mktemp("chromium")) as chromium:
-        yield chromium
+browser = chromium_fixture()
 
 
 @pytest.fixture

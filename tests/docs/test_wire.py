@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import httpx
-import pytest
 
 from app.identity.tokens import mint
 from tests.docs.likeness import settled
 from tests.docs.page import Block, Page
-from tests.tools.chromium import Chromium, open_chromium
+from tests.tools.chromium import Chromium
 from tests.tools.chromium import Page as Tab
 from tests.tools.clients import SSEClient
-from tests.tools.fixtures import server_fixture
+from tests.tools.fixtures import chromium_fixture, server_fixture
 from tests.tools.serving import BEARER, Server, wait_until
 
 PAGE = Page("docs/wire.md")
@@ -43,10 +41,7 @@ def test_stream_is_the_one_that_is_shown(service: Server) -> None:
     assert [settled(block) for block in blocks] == [settled(block.text) for block in (connected, created)]
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with open_chromium(tmp_path_factory.mktemp("chromium")) as chromium:
-        yield chromium
+browser = chromium_fixture()
 
 
 def paste(server: Server, browser: Chromium, channels: str, block: Block) -> Tab:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.chromium import Chromium, Page
+from tests.tools.fixtures import chromium_fixture
 from tests.tools.nginx import serve_nginx
 from tests.tools.serving import KEY, Server, serve
 
@@ -61,10 +62,7 @@ def serve_site() -> Iterator[int]:
         site.server_close()
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with open_chromium(tmp_path_factory.mktemp("chromium"), "--ignore-certificate-errors") as chromium:
-        yield chromium
+chromium = chromium_fixture("--ignore-certificate-errors")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import pytest
 
 from app.identity.tokens import mint
 from tests.e2e.test_cors import serve_site
-from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.chromium import Chromium, Page
+from tests.tools.fixtures import chromium_fixture
 from tests.tools.serving import Server, serve, wait_until
 
 JWT_KEY = "j" * 32
@@ -28,10 +29,7 @@ LISTEN = """
 STREAM = '"GET /api/v1/stream HTTP/1.1" '
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with open_chromium(tmp_path_factory.mktemp("chromium")) as chromium:
-        yield chromium
+chromium = chromium_fixture()
 
 
 @pytest.fixture

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.test_cors import serve_site
-from tests.tools.chromium import Chromium, Page, open_chromium
-from tests.tools.fixtures import server_fixture
+from tests.tools.chromium import Chromium, Page
+from tests.tools.fixtures import chromium_fixture, server_fixture
 from tests.tools.inspection import count
 from tests.tools.nginx import serve_nginx
 from tests.tools.serving import Server, serve, wait_until
@@ -34,10 +33,7 @@ OPEN = """
 """
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with open_chromium(tmp_path_factory.mktemp("chromium"), "--ignore-certificate-errors") as chromium:
-        yield chromium
+chromium = chromium_fixture("--ignore-certificate-errors")
 
 
 CLIENT_CLOSED = 'websocket_closed_total{reason="client_closed"}'

@@ -1,4 +1,4 @@
-"""Fixtures for running servers, one statement each: ``server = server_fixture(workers=2, jwt_key=JWT_KEY)``."""
+"""Fixtures for running servers and browsers, one statement each: ``server = server_fixture(workers=2, jwt_key=JWT_KEY)``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.tools.chromium import Chromium, open_chromium
 from tests.tools.fleet import Fleet, fleet
 from tests.tools.serving import Server, serve
 from tests.tools.tiers import open_store
@@ -31,6 +32,17 @@ def server_fixture(
 def fleet_fixture(*, on: tuple[str, ...] = (), **settings: object) -> Callable[..., Iterator[Fleet]]:
     """Make a fixture: two workers of one log, for a module. As `server_fixture`, with the settings of `fleet`."""
     return _fixture(fleet, on, "module", settings)
+
+
+def chromium_fixture(*options: str) -> Callable[..., Iterator[Chromium]]:
+    """Make a fixture: one browser for a module, with these options of its command line."""
+
+    @pytest.fixture(scope="module")
+    def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+        with open_chromium(tmp_path_factory.mktemp("chromium"), *options) as chromium:
+            yield chromium
+
+    return running
 
 
 def _fixture(serve: Serve, on: tuple[str, ...], scope: Literal["function", "module"], settings: dict[str, Any]) -> Any:
