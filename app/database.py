@@ -1,17 +1,19 @@
-"""The service's own database: its place, and a file that only this user can read."""
+"""The service's own database: its place, how SQLite is used, and a file that only this user can read."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from flask import Flask
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from .cli import is_command
 from .extensions import db
 from .flask_simulcast import SettingError
 
+_WAL_LIMIT_BYTES = 4 << 20
 _EXAMPLE = (
     "Use for example SIMULCAST_DATABASE_URL=sqlite:///service.db or postgresql+psycopg://user:password@host/name."
 )
@@ -25,16 +27,30 @@ def init_app(app: Flask) -> None:
         SettingError: The URL can't be used, or its file can't be opened. Shows no password.
     """
     url = _read(app.config["SQLALCHEMY_DATABASE_URI"])
-    file = _file_of(url, app.instance_path)
+    file = file_of(url)
     if file is not None:
+        file = os.path.join(app.instance_path, file)
         # With an absolute path Flask-SQLAlchemy does not make the instance folder.
         app.config["SQLALCHEMY_DATABASE_URI"] = url.set(database=file)
         if not is_command():
             _make_private(file)
+    elif not url.drivername.startswith("sqlite"):
+        # A connection that a restart of the database has closed is replaced.
+        app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", {}).setdefault("pool_pre_ping", True)
     try:
         db.init_app(app)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise SettingError(f"SIMULCAST_DATABASE_URL={url.drivername}://… can't be used: {error}. {_EXAMPLE}") from None
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _tune_sqlite)
+
+
+def file_of(url: URL) -> str | None:
+    """Return the path of an SQLite database; None for another database or one in memory."""
+    if not url.drivername.startswith("sqlite") or url.database in (None, "", ":memory:") or "uri" in url.query:
+        return None
+    return url.database
 
 
 def _read(text: str) -> URL:
@@ -50,13 +66,6 @@ def _read(text: str) -> URL:
     return url
 
 
-def _file_of(url: URL, folder: str) -> str | None:
-    """Return the path of an SQLite database, resolved from the instance folder; None for another database or one in memory."""
-    if not url.drivername.startswith("sqlite") or url.database in (None, "", ":memory:") or "uri" in url.query:
-        return None
-    return os.path.join(folder, str(url.database))
-
-
 def _make_private(file: str) -> None:
     try:
         os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
@@ -66,3 +75,11 @@ def _make_private(file: str) -> None:
             f"The database {file} can't be opened: {error.strerror}. Check the folder of SIMULCAST_DATABASE_URL and its "
             "permissions, or name another one: sqlite:////srv/data/service.db."
         ) from error
+
+
+def _tune_sqlite(connection: Any, _: Any) -> None:
+    """Set up a connection: readers beside a writer, commits that do not wait for the disk, and a write-ahead log that shrinks
+    again after a long read."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")

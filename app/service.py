@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask
 
-from . import cli, database, log
+from . import cli, database, log, migrations
 from . import config as configuration
 from .extensions import simulcast
 from .features import chat, docs, hub_api, ops, wukongs
@@ -50,6 +50,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     limits.init_app(app)
     bodies.init_app(app)
     database.init_app(app)
+    migrations.init_app(app)
     for feature in (hub_api, wukongs, chat, ops, docs, openapi):
         feature.init_app(app)
     cli.init_app(app)

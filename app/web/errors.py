@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Flask, Response, jsonify
+from sqlalchemy.exc import OperationalError, TimeoutError
 from werkzeug.exceptions import HTTPException
+
+_log = logging.getLogger(__name__)
 
 
 class ApiError(Exception):
@@ -20,12 +25,23 @@ def init_app(app: Flask) -> None:
     """Answer every error as JSON."""
     app.register_error_handler(ApiError, _api_error)
     app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(OperationalError, _database_error)
+    app.register_error_handler(TimeoutError, _database_error)  # of the pool: no connection became free
 
 
 def _api_error(error: ApiError) -> Response:
     response = _answer(error.status, error.code, str(error))
     response.headers.update(error.headers)
     return response
+
+
+def _database_error(error: OperationalError | TimeoutError) -> Response:
+    _log.error("The database can't be used: %s", error.orig if isinstance(error, OperationalError) else error)
+    return _api_error(
+        ApiError(
+            503, "database_unavailable", "The database can't be used now. Try again in a second.", {"Retry-After": "1"}
+        )
+    )
 
 
 def _http_exception(error: HTTPException) -> Response:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import cli, sampler, socket, store, waits
+from . import cli, sampler, socket, waits
 from .routes import api, page
 
 
 def init_app(app: Flask) -> None:
-    """Create the table, add the routes and the ``flask`` commands, and start to watch for listeners."""
-    store.init_app(app)
+    """Add the routes and the ``flask`` commands, and start to watch for listeners."""
     waits.init_app(app)
     cli.init_app(app)
     app.register_blueprint(page)

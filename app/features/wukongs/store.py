@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flask import Flask
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -15,24 +14,17 @@ from sqlalchemy import (
     String,
     Text,
     delete,
-    event,
     func,
-    inspect,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.schema import CreateTable
 
-from ...cli import is_command
 from ...extensions import db
 
 _ROWS_A_TIME = 500
-_WAL_LIMIT_BYTES = 4 << 20
 # An agent whose reports are late by one or two intervals is not offline yet.
 _SILENT_INTERVALS = 3
 
@@ -45,20 +37,6 @@ class Wukong(db.Model):  # type: ignore[name-defined, misc]
     reported_ms: Mapped[int] = mapped_column(BigInteger, index=True)
     is_offline: Mapped[bool] = mapped_column(Boolean)  # its listeners were sent this state
     interval_ms: Mapped[int] = mapped_column(Integer, server_default="0")  # between its reports; 0 if unknown
-
-
-def init_app(app: Flask) -> None:
-    """Create the table if it is missing, and add the columns that an older one lacks. Several workers may do so at once. A
-    command at a prompt creates nothing."""
-    with app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            event.listen(db.engine, "connect", _tune_sqlite)
-        if is_command():
-            return
-        with db.engine.begin() as connection:
-            connection.execute(CreateTable(Wukong.__table__, if_not_exists=True))
-        if not _has_interval(db.engine):
-            _add_interval(db.engine)
 
 
 def is_stale(reported_ms: Any, interval_ms: Any, stale_ms: int, now_ms: int) -> Any:
@@ -163,25 +141,3 @@ def _insert() -> Any:
     from sqlalchemy.dialects.postgresql import insert  # a service without it starts 50 ms sooner
 
     return insert
-
-
-def _has_interval(engine: Engine) -> bool:
-    return any(column["name"] == "interval_ms" for column in inspect(engine).get_columns(Wukong.__tablename__))
-
-
-def _add_interval(engine: Engine) -> None:
-    """Add the column to a table of an older version."""
-    try:
-        with engine.begin() as connection:
-            connection.execute(text("ALTER TABLE wukong ADD COLUMN interval_ms INTEGER NOT NULL DEFAULT 0"))
-    except DBAPIError:
-        if not _has_interval(engine):  # else another worker was faster
-            raise
-
-
-def _tune_sqlite(connection: Any, _: Any) -> None:
-    """Set up a connection: readers beside a writer, commits that do not wait for the disk, and a write-ahead log that shrinks
-    again after a long read."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
