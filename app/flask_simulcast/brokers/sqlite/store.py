@@ -35,8 +35,6 @@ Keys = dict[str, tuple[Position, str]]
 Outcome = list[Position] | IdempotencyConflictError
 """The result for one caller's drafts."""
 
-#: A larger write-ahead log is cut to this size when it starts over. Usually it stays below: see `Maintenance`.
-WAL_LIMIT_BYTES = 16 << 20
 _READ_EVENTS = 1024
 _READ_BYTES = 1 << 20
 _SHRINK_PAGES = 1024
@@ -77,10 +75,6 @@ class Store(Tables):
         self._page_bytes: int = self._one("PRAGMA page_size")[0]
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")
-        if (
-            busy_ms
-        ):  # this connection works off the loop, so its commits cut the file, and commits on the loop don't have to
-            self._db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         if max_bytes:
             self._db.execute(f"PRAGMA max_page_count = {max_bytes // self._page_bytes}")
         self._db.execute(f"PRAGMA busy_timeout = {busy_ms}")
@@ -306,7 +300,7 @@ class Store(Tables):
         pages = self._one("PRAGMA page_count")[0] - self._one("PRAGMA freelist_count")[0]
         return int(pages * self._page_bytes)
 
-    def checkpoint(self, mode: str) -> bool:
+    def checkpoint(self, mode: str) -> int | None:
         """Move the content of the write-ahead log into the file. Never waits for a reader: a frozen one would stop every
         publisher.
 
@@ -315,14 +309,15 @@ class Store(Tables):
                 at the start of the write-ahead log, which would otherwise grow without end. TRUNCATE gives its space back.
 
         Returns:
-            Whether everything was moved. If not, some process still reads the old content.
+            Bytes of the write-ahead log that were written since it last started over, if all of them have moved. None if
+            some process still reads the old content.
         """
         self._db.execute("PRAGMA busy_timeout = 0")
         try:
             is_busy, frames, moved = self._one(f"PRAGMA wal_checkpoint({mode})")
         finally:
             self._db.execute(f"PRAGMA busy_timeout = {self._busy_ms}")
-        return not is_busy and moved == frames
+        return None if is_busy or moved < frames else int(frames * self._page_bytes)
 
     def shrink(self) -> None:
         """Give some free pages back to the disk. The caller must hold the write lock."""
