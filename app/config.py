@@ -189,6 +189,12 @@ TABLE = (
         "(chat.*).",
     ),
     rows.Row(
+        "system_status",
+        rows.boolean,
+        False,
+        "Whether every listener gets `system-status` (processor, memory, time) of each machine, every 5 seconds.",
+    ),
+    rows.Row(
         "metrics_folder",
         rows.text,
         "instance/metrics",

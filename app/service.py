@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import Flask
 
-from . import cli, database, log, migrations
+from . import cli, database, figures, log, migrations
 from . import config as configuration
 from .extensions import simulcast
-from .features import chat, docs, hub_api, ops, wukongs
+from .features import chat, docs, hub_api, monitor, ops, wukongs
 from .identity import requests as auth
 from .web import answers, bodies, cors, errors, hosts, limits, openapi, proxies
 
@@ -51,7 +51,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     bodies.init_app(app)
     database.init_app(app)
     migrations.init_app(app)
-    for feature in (hub_api, wukongs, chat, ops, docs, openapi):
+    figures.init_app(app)
+    for feature in (hub_api, wukongs, chat, monitor, ops, docs, openapi):
         feature.init_app(app)
     cli.init_app(app)
     return app

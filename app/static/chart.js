@@ -3,7 +3,7 @@
 import { figure } from "./format.js";
 import { parts, say } from "./parts.js";
 
-const MAX_VALUES = 60;
+export const MAX_VALUES = 60;
 const HEIGHT = 20;
 /** The smallest scale of each figure: on a smaller one, noise looks like a change. */
 const FLOORS = { cpu_percent: 25, memory_percent: 25, memory_bytes: 2 ** 20 };

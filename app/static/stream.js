@@ -1,6 +1,6 @@
 /** One live connection to one SSE route: EventSource, and a retry for the cases in which it gives up or hangs. */
 
-const EVENT_TYPES = ["connected", "status", "heartbeat", "gap", "closed"];
+const EVENT_TYPES = ["connected", "status", "metrics", "heartbeat", "gap", "closed"];
 const HEARTBEAT_MS = 15_000;
 const STALE_MS = 1.5 * HEARTBEAT_MS;
 const SILENCE_MS = 2.5 * HEARTBEAT_MS;
@@ -69,7 +69,9 @@ export class Stream {
 
   /** A page can't set the Last-Event-ID header of a new EventSource, so the position is in the query. */
   #address() {
-    return this.#lastId ? `${this.#url}?last_event_id=${encodeURIComponent(this.#lastId)}` : this.#url;
+    const url = new URL(this.#url);
+    if (this.#lastId) url.searchParams.set("last_event_id", this.#lastId);
+    return url.href;
   }
 
   #receive(event) {

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.nginx import serve_nginx
 from tests.tools.serving import Server, serve, wait_until
@@ -60,6 +61,21 @@ def holder_of_the_only_stream(server: Server) -> int:
 
     wait_until(lambda: len(holders()) == 1, 10, "the page to have its stream alone")
     return holders()[0]
+
+
+def test_the_dashboard_draws_the_samples_and_those_before_it(server: Server, chromium: Chromium) -> None:
+    with SSEClient(server.port, "/api/v1/dashboard/stream") as client:
+        host = client.take(2, "metrics")[0].json["host"]
+        page = chromium.open(f"http://127.0.0.1:{server.port}/dashboard")
+        page.wait_for(
+            "document.querySelector('[data-chart=processor] [data-part=line]').getAttribute('d')?.includes('L')", 1.5
+        )
+    page.wait_for("document.getElementById('status').dataset.connection === 'live'")
+    assert text_of(page, "name") == host
+    assert page.evaluate("document.querySelector('#list [aria-current=true]').title") == host
+    assert "requests" in str(page.evaluate("document.querySelector('[data-part=facts]').textContent")).lower()
+    wait_for_updates(page)
+    assert page.complaints() == []
 
 
 def test_the_status_shows_and_updates(server: Server, chromium: Chromium) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, jsonify, request
 
 from ...extensions import simulcast
-from ...flask_simulcast.ops import Reporter, exposition
+from ...figures import reporter
+from ...flask_simulcast.ops import exposition
 from ...web.api import Api
 from ...web.errors import ApiError
 from . import schemas
@@ -19,7 +20,7 @@ api = Api("ops", __name__)
 @api.get("/healthz", needs=None, answers={200: schemas.Health})
 def healthz() -> Response:
     """Answer that the process is alive, with the figures of all workers of the machine."""
-    return jsonify(health(_reporter().machine_or_worker(), time.time()))
+    return jsonify(health(reporter().machine_or_worker(), time.time()))
 
 
 @api.get("/readyz", needs=None, answers={200: schemas.Ready}, errors=(503,))
@@ -41,7 +42,7 @@ def metrics() -> Response:
     """Return the metrics of all workers of the machine, for Prometheus. 503 if only this worker's can be read: its counters
     alone would look as if all counters had fallen."""
     try:
-        machine = _reporter().machine()
+        machine = reporter().machine()
     except OSError:
         raise ApiError(
             503,
@@ -51,8 +52,3 @@ def metrics() -> Response:
         ) from None
     text, content_type = exposition(machine, request.headers.get("Accept", ""))
     return Response(text, content_type=content_type)
-
-
-def _reporter() -> Reporter:
-    reporter: Reporter = current_app.extensions["reporter"]
-    return reporter

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import cli, sampler, socket, waits
+from . import cli, socket, waits
 from .routes import api, page
+from .sampler import WukongSampler
 
 
 def init_app(app: Flask) -> None:
@@ -15,4 +16,4 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(page)
     app.register_blueprint(api.blueprint, url_prefix="/api/v1/wukongs")
     app.register_blueprint(socket.api.blueprint)
-    sampler.init_app(app)
+    WukongSampler(app)

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import gevent
 import psutil
 
+from ...host import HOST
 from . import machine
 from .command_set import CommandError
 
@@ -21,7 +22,7 @@ class BuiltIn:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._pid = None if name == machine.HOST else machine.pid_of(name)
+        self._pid = None if name == HOST else machine.pid_of(name)
 
     def status(self) -> dict[str, Any]:
         """Return the figures, at most half a second old."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import time
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import psutil
 
-#: Name of this machine's wukong.
-HOST = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:48] or "localhost"
+from ...host import HOST, worker_pids
+
 _WORKER = f"{HOST}-worker-"
 _WORKER_NAME = re.compile(re.escape(_WORKER) + "[0-9]{1,10}", re.ASCII)
 
@@ -120,13 +118,8 @@ def _used(times: Any) -> float:
 
 
 def worker_names() -> list[str]:
-    """Return the names of this server's workers: this process, and the others that its gunicorn master has started."""
-    pids = {os.getpid()}
-    if os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
-        with suppress(psutil.Error):
-            children = psutil.Process(os.getppid()).children()
-            pids |= {child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE}
-    return [f"{_WORKER}{pid}" for pid in sorted(pids)]
+    """Return the names of this server's workers."""
+    return [f"{_WORKER}{pid}" for pid in worker_pids()]
 
 
 def pid_of(name: str) -> int:

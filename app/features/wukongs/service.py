@@ -14,6 +14,7 @@ from sqlalchemy import Engine, Row
 from ...extensions import db, simulcast
 from ...flask_simulcast import BrokerUnavailableError
 from ...flask_simulcast.errors import BrokerError
+from ...host import HOST
 from ...web.errors import ApiError
 from . import machine, store
 
@@ -51,7 +52,7 @@ def find(name: str) -> dict[str, Any] | None:
         return None
     name = machine.canonical(name)
     if is_built_in(name):
-        return _built_in(name) if name == machine.HOST or name in machine.worker_names() else None
+        return _built_in(name) if name == HOST or name in machine.worker_names() else None
     row = store.find(name)
     return None if row is None else _agent(row, _stale_ms())
 
@@ -122,7 +123,7 @@ def remove(name: str) -> bool:
 def sample() -> None:
     """Publish the status of this machine, its workers, and agents that have just gone offline. Remove wukongs that have been
     silent for a month. May switch."""
-    built_in = map(_built_in, [machine.HOST, *machine.worker_names()])
+    built_in = map(_built_in, [HOST, *machine.worker_names()])
     _publish(status for status in built_in if status is not None)
     _tell_silent()
     _forget()
@@ -176,7 +177,7 @@ def _publish(statuses: Iterable[dict[str, Any]]) -> None:
 
 
 def _every(engine: Engine, stale_ms: int) -> Iterator[dict[str, Any]]:
-    for name in [machine.HOST, *machine.worker_names()]:
+    for name in [HOST, *machine.worker_names()]:
         status = _built_in(name)
         if status is not None:
             yield status
@@ -187,7 +188,7 @@ def _every(engine: Engine, stale_ms: int) -> Iterator[dict[str, Any]]:
 def _built_in(name: str) -> dict[str, Any] | None:
     """Return the status of this machine or one of its workers; None for a worker that has ended."""
     data = machine.figures(name)
-    kind = "host" if name == machine.HOST else "worker"
+    kind = "host" if name == HOST else "worker"
     return None if data is None else _status(name, kind, "online", _now_ms(), data)
 
 

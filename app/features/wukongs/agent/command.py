@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from .. import machine
+from ....host import HOST
 from ..command_set import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS
 from .connection import Address, Connection
 from .errors import RefusedError
@@ -20,9 +20,7 @@ _TOKEN = re.compile(r"[!-~]{1,8192}")  # goes into a header
 
 
 @click.command("agent")
-@click.option(
-    "--name", default=machine.HOST, show_default="this machine's", help="Name of the wukong that it reports as."
-)
+@click.option("--name", default=HOST, show_default="this machine's", help="Name of the wukong that it reports as.")
 @click.option("--url", required=True, help="URL of the service: https://simulcast.example")
 @click.option(
     "--interval",
