@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from . import url
+from .event import RUN_PREFIX
 from .rows import PREFIX, Integer, Number, Row, Shelf, boolean, matching, names, nearest, patterns, text
 
 # One address gets half of a worker's listeners by default. A school or an office has one address, and all clients of a proxy
@@ -32,6 +33,10 @@ class Retention(NamedTuple):
     events: int
     seconds: float
     replay: int = 0
+
+
+#: Of the channels of runs, unless ``history_channels`` has a prefix for them.
+_OF_RUNS = Retention(10_000, 3600)
 
 
 def setting(read: Callable[[Any], Any], default: Any, help: str, **others: Any) -> Any:
@@ -272,6 +277,8 @@ class Settings:
         for prefix, found in self.history_channels.items():
             if channel.startswith(prefix):
                 return found
+        if channel.startswith(RUN_PREFIX):
+            return _OF_RUNS
         return Retention(self.history_events, self.history_seconds, self.replay_events)
 
     @property
@@ -283,7 +290,7 @@ class Settings:
     def longest_history_seconds(self) -> float:
         """Return the greatest age that the history of any channel may have."""
         others: list[float] = [retention.seconds for retention in self.history_channels.values()]
-        return max([self.history_seconds, *others])
+        return max([self.history_seconds, self.retention(RUN_PREFIX).seconds, *others])
 
     @property
     def most_history_bytes(self) -> int:

@@ -26,11 +26,11 @@ def test_log_that_was_taken_back_keeps_its_events_and_is_upgraded_again(tmp_path
     url = f"sqlite:///{file}"
     with Publisher.from_url(url, create=True) as publisher:
         first = publisher.publish("orders", 1, idempotency_key="order-1")
-    assert version_of(file) == SCHEMA_VERSION == 3
+    assert version_of(file) == SCHEMA_VERSION == 4
     Reader(tmp_path).run(BACK)
     assert version_of(file) == 2
     with Publisher.from_url(url) as publisher:
         assert publisher.publish("orders", 1, idempotency_key="order-1").position == first.position
         publisher.publish("orders", 2)
         assert [event.data for event in publisher.hub.history(("orders",), None, 10).events] == ["1", "2"]
-    assert version_of(file) == 3
+    assert version_of(file) == SCHEMA_VERSION

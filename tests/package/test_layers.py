@@ -20,6 +20,7 @@ WITHIN = {
     ("data", "errors"),
     ("event", "data"),
     ("event", "errors"),
+    ("settings", "event"),
     ("settings", "rows"),
     ("rows", "errors"),
     ("settings", "url"),

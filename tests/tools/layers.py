@@ -9,7 +9,7 @@ EXTENSION = ROOT / "app" / "flask_simulcast"
 # From the ground up. A module may import those of lower layers and, where it is a package, its own parts.
 LAYERS = [
     {"event", "data", "settings", "rows", "errors", "loop", "url", "server_log", "keepalive", "version"},
-    {"encoding", "grant", "presence", "cors"},
+    {"encoding", "grant", "presence", "run_record", "cors"},
     {"listen_request", "listener", "audience", "signals", "loop_thread"},
     {"brokers"},
     {"channel", "metrics"},

@@ -12,7 +12,7 @@ told that events are missing because some other channel was forgotten. For the s
 forgotten.
 
 Beside the log a broker keeps the facts that the workers of one app share: leases, the register of places (see `presence`),
-short-lived texts, and revocations. Where such a fact has an event, the broker stores both in one transaction.
+runs (see `run_record`), short-lived texts, and revocations. Where such a fact has an event, the broker stores both in one transaction.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from ..event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from ..presence import Member, Place
+from ..run_record import RunAppend, RunRecord
 from .check_in import CheckIn
 
 #: Younger events are never trimmed, so trimming never passes a pump that reads at least this often.
@@ -279,6 +280,42 @@ class Broker(ABC):
         ``maintain`` removes places that have ended. In the same transaction it appends a ``leave`` event for each
         (channel, member) that lost its last place.
         """
+
+    # Runs
+
+    @abstractmethod
+    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunRecord, bool]:
+        """Store the record of a new run; return it, and whether it is new. A run that is known is returned as it is. May switch.
+
+        Args:
+            run: Its id.
+            user: Its user; empty for none.
+            meta: JSON text of the app.
+            worker: Id of the worker that produces.
+            seconds: Length of the worker's lease on it, at most 60.
+        """
+
+    @abstractmethod
+    def append_to_runs(self, appends: Sequence[RunAppend]) -> list[bool]:
+        """Append events to runs, in one transaction: for each run all of its events, or none if the run has ended or is unknown.
+        May switch.
+
+        Returns:
+            For each, whether the run has these events now; also if an earlier try has stored them.
+        """
+
+    @abstractmethod
+    def hold_runs(self, worker: str, seconds: float) -> set[str]:
+        """Renew a worker's lease on its runs, and return the ids of those that have not ended. ``maintain`` ends the runs of a
+        worker whose lease has ended, as `lost_draft` says. May switch."""
+
+    @abstractmethod
+    def run(self, id: str) -> RunRecord | None:
+        """Return a run. None if it is unknown, or if it ended longer ago than the history of its channel reaches."""
+
+    @abstractmethod
+    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunRecord]:
+        """Return runs after an id, in the order of ids; of one user, if named."""
 
     # Small texts
 

@@ -9,6 +9,7 @@ from .promises.log import LogPromises
 from .promises.newest import NewestPromises
 from .promises.places import PlacePromises
 from .promises.presence import PresencePromises
+from .promises.runs import RunPromises
 from .promises.summaries import SummaryPromises
 from .promises.verdicts import VerdictPromises
 from .promises.workers import WorkerPromises
@@ -22,6 +23,7 @@ class BrokerContract(
     NewestPromises,
     PlacePromises,
     PresencePromises,
+    RunPromises,
     SummaryPromises,
     WorkerPromises,
     AgreementPromises,

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from gevent.event import Event as Flag
 
-from ...event import CONTROL, Draft, Position
+from ...event import CONTROL, RUN_PREFIX, Draft, Position
 from ...presence import Member, Place
+from ...run_record import RunAppend, RunRecord
 from ...settings import Settings
 from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Verdict
 from ..check_in import CheckIn, take_in
@@ -17,6 +18,7 @@ from ..lease import lease_end
 from .agreements import Agreements
 from .log import Log
 from .register import Register
+from .runs import Runs
 
 
 class MemoryBroker(Broker):
@@ -31,6 +33,8 @@ class MemoryBroker(Broker):
         self._clock = clock
         self._log = Log(settings, clock)
         self._register = Register()
+        self._runs = Runs(self._append)
+        self._run_seconds = settings.retention(RUN_PREFIX).seconds
         self._agreements = Agreements()
         self._bell = Flag()
         self._mutex = threading.Lock()  # between the threads of a process without a loop
@@ -110,6 +114,27 @@ class MemoryBroker(Broker):
         with self._mutex:
             return self._register.members(channel, after, limit)
 
+    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunRecord, bool]:
+        with self._mutex:
+            record = RunRecord(run, user, meta, worker, self._clock.time_ms(), self._log.head)
+            return self._runs.begin(record, lease_end(self._clock.monotonic(), seconds))
+
+    def append_to_runs(self, appends: Sequence[RunAppend]) -> list[bool]:
+        with self._mutex:
+            return [self._runs.append(append) for append in appends]
+
+    def hold_runs(self, worker: str, seconds: float) -> set[str]:
+        with self._mutex:
+            return self._runs.hold(worker, lease_end(self._clock.monotonic(), seconds))
+
+    def run(self, id: str) -> RunRecord | None:
+        with self._mutex:
+            return self._runs.find(id)
+
+    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunRecord]:
+        with self._mutex:
+            return self._runs.page(after, limit, user)
+
     def put_text(self, name: str, value: str, seconds: float) -> None:
         with self._mutex:
             self._agreements.put_text(name, value, self._clock.monotonic() + seconds)
@@ -135,6 +160,7 @@ class MemoryBroker(Broker):
         with self._mutex:
             now, now_ms = self._clock.monotonic(), self._clock.time_ms()
             self._append(self._register.sweep(now, now_ms))
+            self._runs.sweep(now, now_ms - self._run_seconds * 1000)
             self._agreements.expire(now, now_ms)
             self._log.maintain(now, now_ms)
 

@@ -15,6 +15,7 @@ from ...errors import BrokerUnavailableError, PublishUncertainError
 from ...event import Draft, Event, Position
 from ...loop import Threads
 from ...presence import Member, Place
+from ...run_record import RunAppend, RunRecord
 from ...settings import Settings
 from .. import base
 from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Verdict
@@ -36,6 +37,7 @@ _OPENINGS = 5
 _TICK_SECONDS = 0.2
 # Channels that one script sums up, which takes about a millisecond.
 _SUMMARIES_AT_ONCE = 200
+_RUNS_AT_ONCE = 500
 # Wait for a connection, and for an answer, unless the settings give another. With a frozen Redis a publish must fail within 3 s
 # (promise P10); measured with this value: 2.0 s.
 _SECONDS = 2.0
@@ -168,6 +170,37 @@ class RedisBroker(Broker):
         rows = zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True)
         return [Member(name, meta, int(since_ms), count) for name, meta, since_ms, count in rows]
 
+    # Runs
+
+    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunRecord, bool]:
+        is_new, facts = self._change(scripts.BEGIN_RUN, run, user, meta, worker, _ms(seconds))
+        return _run(run, facts), bool(is_new)
+
+    def append_to_runs(self, appends: Sequence[RunAppend]) -> list[bool]:
+        arguments: list[Any] = []
+        for run, drafts, after, ending in appends:
+            arguments += (run, "" if after is None else after, ending, len(drafts))
+            arguments += [text for draft in drafts for text in draft[:3]]
+        return [bool(stored) for stored in self._change(scripts.APPEND_TO_RUNS, base.new_tag(), *arguments)]
+
+    def hold_runs(self, worker: str, seconds: float) -> set[str]:
+        return set(self._change(scripts.HOLD_RUNS, worker, _ms(seconds)))
+
+    def run(self, id: str) -> RunRecord | None:
+        facts = self._ask(scripts.RUN, id)
+        return None if facts[0] is None else _run(id, facts)
+
+    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunRecord]:
+        records: list[RunRecord] = []
+        while len(records) < limit:  # other commands can run between two scripts
+            most = min(limit - len(records), _RUNS_AT_ONCE)
+            found = self._ask(scripts.LIST_RUNS, after, most, user)
+            records += [_run(id, facts) for id, facts in zip(found[::2], found[1::2], strict=True)]
+            if len(found) < 2 * most:
+                break
+            after = found[-2]
+        return records
+
     # Small texts
 
     def put_text(self, name: str, value: str, seconds: float) -> None:
@@ -269,3 +302,9 @@ def _record(worker: str, place: Place) -> str:
 def _place(listener: str, text: str) -> Place:
     worker, user, member, channels, present_on, *rest, _ = json.loads(text)
     return Place._make((listener, user, member, tuple(channels), tuple(present_on), *rest, worker))
+
+
+def _run(id: str, facts: list[str]) -> RunRecord:
+    user, meta, worker, started_ms, begin, events, ending, end = facts
+    last = position_of(end) if end else None
+    return RunRecord(id, user, meta, worker, int(started_ms), position_of(begin), int(events), ending, last)

@@ -7,16 +7,18 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from ...event import first_key_of
+from ...event import RUN_PREFIX, first_key_of
+from ...run_record import lost_draft
 from ...settings import Settings
 from ..base import SETTLE_SECONDS, Clock, PastHead, new_tag
 from .rows import key_of, parts_of
-from .scripts import AGE, CHANNELS, FORGET, LOOK, ROOM, SWEEP, TRIM, Script
+from .scripts import AGE, CHANNELS, FORGET, LOOK, ROOM, SWEEP, SWEEP_RUNS, TRIM, Script
 
 # Bounds of one script, so that it delays other clients by a few milliseconds at most.
 _EVENTS = 500
 _GROUPS = 2000
 _PLACES = 100
+_RUNS = 100
 _CHANNELS = 64
 _BATCHES_A_ROUND = 100
 _LEASE_SECONDS = 5
@@ -48,7 +50,9 @@ class Maintenance:
 
     def work(self) -> None:
         """Do one round, in one worker at a time. Switches."""
-        is_ours, head, size, has_ended, grown = self._run(LOOK, self._holder, _LEASE_SECONDS * 1000)
+        forgotten_ms = parts_of(self._oldest_key(self._settings.retention(RUN_PREFIX).seconds))[0]
+        facts = self._run(LOOK, self._holder, _LEASE_SECONDS * 1000, forgotten_ms)
+        is_ours, head, size, has_ended, grown, has_runs = facts
         now = self._clock.monotonic()
         ceiling = self._settled.look(now, key_of(head))
         passed = self._passed.look(now, key_of(head))
@@ -57,6 +61,8 @@ class Maintenance:
         self._batches_left = _BATCHES_A_ROUND
         if has_ended:
             self._repeat(SWEEP, new_tag(), _PLACES)
+        if has_runs:
+            self._repeat(SWEEP_RUNS, new_tag(), _RUNS, forgotten_ms, RUN_PREFIX, *lost_draft("")[1:3])
         if not ceiling:
             return  # no event is old enough
         self._trim(ceiling, grown)

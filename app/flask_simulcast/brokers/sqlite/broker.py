@@ -6,6 +6,7 @@ An acknowledged event survives the kill of any worker. A power failure might los
 
 from __future__ import annotations
 
+import math
 import secrets
 import sqlite3
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from ...errors import BrokerUnavailableError
 from ...event import Draft, Position
 from ...loop import has_loop
 from ...presence import Member, Place
+from ...run_record import RunAppend, RunRecord
 from ...settings import Settings
 from ..base import Batch, Broker, ChannelSummary, Clock, Page, Verdict
 from ..check_in import CheckIn, take_in
@@ -146,6 +148,47 @@ class SQLiteBroker(Broker):
     def members(self, channel: str, after: str, limit: int) -> list[Member]:
         with self._log.reading() as store:
             return store.register.members(channel, after, limit)
+
+    # Runs
+
+    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunRecord, bool]:
+        self._log.check_space(len(meta))
+
+        def work(store: Store) -> tuple[RunRecord, bool]:
+            known = store.runs.find(run)
+            if known is not None:
+                return known, False
+            record = RunRecord(run, user, meta, worker, self._clock.time_ms(), store.head())
+            store.runs.add(record, lease_end(self._clock.monotonic(), seconds))
+            return record, True
+
+        return self._log.change(work)
+
+    def append_to_runs(self, appends: Sequence[RunAppend]) -> list[bool]:
+        self._log.check_space(sum([len(draft.data) for append in appends for draft in append.drafts]))
+        stored = self._log.change(lambda store: store.append_to_runs(appends, self._clock.time_ms()))
+        self._log.doorbell.ring(everybody=True)
+        return stored
+
+    def hold_runs(self, worker: str, seconds: float) -> set[str]:
+        with self._log.reading() as store:
+            leases = store.runs.open_of(worker)
+        if min(leases.values(), default=math.inf) - self._clock.monotonic() < seconds / 2:
+
+            def work(store: Store) -> dict[str, float]:
+                store.runs.hold(worker, lease_end(self._clock.monotonic(), seconds))
+                return store.runs.open_of(worker)
+
+            leases = self._log.change(work)
+        return set(leases)
+
+    def run(self, id: str) -> RunRecord | None:
+        with self._log.reading() as store:
+            return store.runs.find(id)
+
+    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunRecord]:
+        with self._log.reading() as store:
+            return store.runs.page(after, limit, user)
 
     # Small texts
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from ...event import Draft, first_key_of
+from ...event import RUN_PREFIX, Draft, first_key_of
+from ...run_record import FAILED, RunAppend, lost_draft
 from ...settings import Settings
 from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Clock, PastHead
 from .committer import Appender
@@ -73,6 +74,7 @@ class Maintenance:
         now_ms = self._clock.time_ms()
         self._batches_left = _BATCHES_A_ROUND
         has_told = self._sweep_places()
+        has_told = self._sweep_runs(now_ms) or has_told
         self._make_room(ceiling)
         for channel in self._channels_to_trim(ceiling):
             self._trim(channel, now_ms, ceiling)
@@ -106,6 +108,24 @@ class Maintenance:
         if self._store.register.has_ended(self._clock.monotonic()):
             self._repeat(sweep, _PLACES)
         return bool(told)
+
+    def _sweep_runs(self, now_ms: int) -> bool:
+        """End the runs that were lost, and forget the old ones; return whether it appended events."""
+        runs = self._store.runs
+        oldest_ms = now_ms - round(self._settings.retention(RUN_PREFIX).seconds * 1000)
+        ended: list[str] = []
+
+        def end() -> int:
+            lost = runs.lost(self._clock.monotonic(), _ROWS)
+            appends = [RunAppend(run, [lost_draft(run)], ending=FAILED) for run in lost]
+            self._store.append_to_runs(appends, self._clock.time_ms())
+            ended.extend(lost)
+            return len(lost)
+
+        if runs.has_ended(self._clock.monotonic(), oldest_ms):
+            self._repeat(end)
+            self._repeat(partial(runs.forget, oldest_ms, _ROWS))
+        return bool(ended)
 
     def _channels_to_trim(self, ceiling: int) -> list[str]:
         """Return the channels with events that just became old enough to trim, and the next few of all channels, whose

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from ...errors import BrokerUnavailableError
 from ...event import ALL, Position
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _LOG = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, key INTEGER NOT NULL, tag INTEGER NOT NULL) WITHOUT ROWID;
@@ -44,6 +44,16 @@ CREATE INDEX revoked_until ON revoked (until_ms);
 # version that has the file open goes on writing rows of `known` in the old shape, without a fingerprint.
 _FINGERPRINTS = "CREATE TABLE fingerprints (key INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL);"
 
+# Version 4.
+_RUNS = """
+CREATE TABLE runs (id TEXT PRIMARY KEY, user TEXT NOT NULL, meta TEXT NOT NULL, worker TEXT NOT NULL, until REAL NOT NULL,
+    started_ms INTEGER NOT NULL, begin_key INTEGER NOT NULL, begin_tag INTEGER NOT NULL, events INTEGER NOT NULL,
+    ending TEXT NOT NULL, end_key INTEGER, end_tag INTEGER) WITHOUT ROWID;
+CREATE INDEX runs_of_user ON runs (user) WHERE user <> '';
+CREATE INDEX runs_open ON runs (worker) WHERE ending = '';
+CREATE INDEX runs_ended ON runs (end_key) WHERE end_key IS NOT NULL;
+"""
+
 # A file of version 1 has one common mark for all channels. It is copied to every mark that might have been folded into it.
 _UPGRADE = f"""
 INSERT INTO meta SELECT 'forgotten_personal', key, tag FROM meta WHERE name = 'forgotten';
@@ -62,7 +72,7 @@ def create(path: str, birth: Position) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         is_empty = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if version not in (1, 2, SCHEMA_VERSION) and not (version == 0 and is_empty):
+        if version not in (1, 2, 3, SCHEMA_VERSION) and not (version == 0 and is_empty):
             raise BrokerUnavailableError(
                 f"{path} is not a log of this version (schema {version}, expected {SCHEMA_VERSION}). "
                 "Move the file away, or point SIMULCAST_BROKER_URL at another one."
@@ -76,11 +86,13 @@ def create(path: str, birth: Position) -> None:
                 f"INSERT INTO meta VALUES ('birth', {birth.key}, {birth.tag}), ('floor', {birth.key}, {birth.tag}),"
                 " ('forgotten', 0, 0), ('forgotten_personal', 0, 0);"
             )
-            _run(db, _LOG + _REGISTER + _FINGERPRINTS + births)
+            _run(db, _LOG + _REGISTER + _FINGERPRINTS + _RUNS + births)
         elif version == 1:
-            _run(db, _REGISTER + _FINGERPRINTS + _UPGRADE)
+            _run(db, _REGISTER + _FINGERPRINTS + _RUNS + _UPGRADE)
         elif version == 2:
-            _run(db, _FINGERPRINTS)
+            _run(db, _FINGERPRINTS + _RUNS)
+        elif version == 3:
+            _run(db, _RUNS)
 
 
 def use_wal(db: sqlite3.Connection, path: str) -> None:

@@ -21,9 +21,11 @@ from operator import itemgetter
 from ...data import byte_length
 from ...errors import IdempotencyConflictError
 from ...event import Draft, Event, Position, next_key
+from ...run_record import RunAppend
 from ..base import Batch, Page, Verdict, common_mark_of, is_other, judge
 from .agreements import Agreements
 from .register import Register
+from .runs import Runs
 from .summaries import Summaries
 from .tables import Tables
 from .trimming import Trimming
@@ -54,6 +56,7 @@ class Store(Tables):
     Attributes:
         trimming: The statements that trim, on the same connection.
         register: The places, on the same connection.
+        runs: The records of runs, on the same connection.
         summaries: What there is of each channel, on the same connection.
         agreements: The leases, kept texts and revocations, on the same connection.
 
@@ -80,6 +83,7 @@ class Store(Tables):
         self._db.execute(f"PRAGMA busy_timeout = {busy_ms}")
         self.trimming = Trimming(self._db)
         self.register = Register(self._db)
+        self.runs = Runs(self._db)
         self.summaries = Summaries(self._db)
         self.agreements = Agreements(self._db)
 
@@ -117,6 +121,16 @@ class Store(Tables):
         positions = self._place(drafts, self.head().key, now_ms, rows, keys)
         self._insert(rows, keys, in_thread)
         return positions
+
+    def append_to_runs(self, appends: Sequence[RunAppend], now_ms: int) -> list[bool]:
+        """Append events to runs, for each run all or none; return for each whether it has them now."""
+        stored: list[bool] = []
+        for append in appends:
+            answer = self.runs.takes(append)
+            if answer is None:
+                self.runs.took(append, self.append(append.drafts, now_ms, in_thread=True)[-1])
+            stored.append(answer is not False)
+        return stored
 
     def append_each(self, batches: Sequence[Sequence[Draft]], now_ms: int, *, in_thread: bool) -> list[Outcome]:
         """Store the drafts of several callers, each batch completely or not at all. A conflict is the outcome of its own

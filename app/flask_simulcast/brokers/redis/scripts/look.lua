@@ -1,5 +1,6 @@
--- Look what there is to maintain, and take the maintenance lease. ARGV: worker, ms of the lease. Returns whether the worker has
--- the lease now, the id of the head, the bytes of all histories, whether places have ended, how many channels have grown.
+-- Look what there is to maintain, and take the maintenance lease. ARGV: worker, ms of the lease, ms before which a run that has
+-- ended is forgotten. Returns whether the worker has the lease now, the id of the head, the bytes of all histories, whether
+-- places have ended, how many channels have grown, whether there are runs to sweep.
 local name = prefix .. 'lease:simulcast:upkeep'
 local is_ours = 0
 local lease = redis.call('GET', name)
@@ -14,10 +15,13 @@ if not lease or holder == ARGV[3] or ends <= mono or ends > mono + LEASE_MS then
   redis.call('SET', name, string.format('%.0f ', mono + ARGV[4]) .. ARGV[3], 'PX', LEASE_MS)
 end
 local ms, n = head()
-local has_ended = 0
-for _, key in ipairs({prefix .. 'workers', prefix .. 'ending'}) do
-  if redis.call('ZCOUNT', key, '-inf', mono) > 0 or redis.call('ZCOUNT', key, '(' .. string.format('%.0f', mono + LEASE_MS), '+inf') > 0 then
-    has_ended = 1
-  end
+local function is_over(key)
+  local never = '(' .. string.format('%.0f', mono + LEASE_MS)
+  return redis.call('ZCOUNT', key, '-inf', mono) > 0 or redis.call('ZCOUNT', key, never, '+inf') > 0
 end
-return {is_ours, id_of(ms, n), tonumber(redis.call('HGET', LOG, 'bytes')), has_ended, redis.call('SCARD', GROWN)}
+local has_ended = is_over(prefix .. 'workers') or is_over(prefix .. 'ending')
+local has_runs = is_over(RUNS_OPEN) or redis.call('ZCOUNT', RUNS_ENDED, '-inf', '(' .. ARGV[5]) > 0
+return {
+  is_ours, id_of(ms, n), tonumber(redis.call('HGET', LOG, 'bytes')), has_ended and 1 or 0, redis.call('SCARD', GROWN),
+  has_runs and 1 or 0,
+}

@@ -1,0 +1,2 @@
+-- Return the facts of a run. ARGV: id.
+return facts_of(ARGV[3])
