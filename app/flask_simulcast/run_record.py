@@ -57,8 +57,8 @@ class RunAppend(NamedTuple):
     Attributes:
         run: Id of the run.
         drafts: At least one event.
-        after: For the producer: the number of events that it has stored before. So a second try stores nothing twice. None for
-            anybody else.
+        after: For the producer: the number of events that it has stored before. So a second try stores nothing twice. None if the
+            producer does not send them.
         ending: The ending, if the last of the events is one.
     """
 

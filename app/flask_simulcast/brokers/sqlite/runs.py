@@ -27,8 +27,8 @@ class Runs(Tables):
         )
 
     def takes(self, append: RunAppend) -> bool | None:
-        """Tell what becomes of events for a run: None if they are to be appended; else whether an earlier try has stored
-        them."""
+        """Tell what becomes of events for a run: None if the caller must append them; else whether an earlier try has
+        stored them."""
         row = self._one("SELECT events, ending FROM runs WHERE id = ?", append.run)
         if row is None:
             return False

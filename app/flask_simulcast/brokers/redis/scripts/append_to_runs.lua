@@ -1,5 +1,6 @@
--- Append events to runs. ARGV: tag, then for each run: id, the number of events that its producer stored before (empty for
--- anybody else), ending (empty for none), number of events, and channel, type, data of each. Returns for each whether it has them.
+-- Append events to runs. ARGV: tag, then for each run: id, number of events that its producer stored before (empty if they are
+-- not the producer's), ending (empty for none), number of events, and channel, type, data of each. Returns for each whether it
+-- has them now.
 local answer, at = {}, 4
 while at <= #ARGV do
   local id, after, ending, count = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
