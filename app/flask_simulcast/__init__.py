@@ -16,6 +16,8 @@ from .errors import (
     ForbiddenError,
     ListenerGoneError,
     PublishUncertainError,
+    RunEndedError,
+    RunFailedError,
     SettingError,
     SimulcastError,
     UnauthorizedError,
@@ -26,6 +28,7 @@ from .grant import Grant
 from .hub.history import History
 from .presence import Member, Place
 from .publisher import Publisher
+from .run_state import RunState
 from .settings import Settings
 from .version import __version__ as __version__
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from . import ops, signals
     from .extension import Simulcast
     from .listener import CloseReason, Listener
+    from .run import Run
     from .transports.address import address_of
     from .transports.websocket import CloseCode, Connection, GuardedSock, Subscription
     from .transports.writer.writer import Writer, WriterEvent
@@ -59,6 +63,10 @@ __all__ = [
     "Position",
     "PublishUncertainError",
     "Publisher",
+    "Run",
+    "RunEndedError",
+    "RunFailedError",
+    "RunState",
     "SettingError",
     "Settings",
     "Simulcast",
@@ -86,6 +94,7 @@ _LATER = {
     "Connection": ".transports.websocket",
     "GuardedSock": ".transports.websocket",
     "Listener": ".listener",
+    "Run": ".run",
     "Simulcast": ".extension",
     "Subscription": ".transports.websocket",
     "Writer": ".transports.writer.writer",

@@ -19,6 +19,13 @@ SimulcastError
 │   ├── TooManyListenersError     one user or address has too many
 │   └── DrainingError
 ├── NoSuchListenerError       no listener with this id is connected
+├── RunError
+│   ├── RunIdError                the id of a run has a character that is not allowed
+│   ├── RunExistsError            another run has this id
+│   ├── NoSuchRunError            no run has this id, or it is another user's
+│   ├── TooManyRunsError          the worker or the user has too many
+│   ├── RunEndedError             for the producer: its run has ended, so it must stop
+│   └── RunFailedError            raised by the producer, with a text for the people who watch
 ├── WriterError               a stream that a view writes itself can't begin or go on
 │   ├── NoRequestError
 │   ├── NotHTTPError
@@ -190,6 +197,70 @@ class NoSuchListenerError(SimulcastError, LookupError):
 
     status = 404
     code = "no_such_listener"
+
+
+class RunError(SimulcastError):
+    """Something about a run."""
+
+    code = "run"
+
+
+class RunIdError(RunError, ValueError):
+    """The id of a run has a character that is not allowed, or it is too long."""
+
+    client_status = 400
+    code = "run_id"
+
+
+class RunExistsError(RunError):
+    """Another run has this id."""
+
+    status = 409
+    code = "run_exists"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"A run has the id {id!a} already. Choose another, or use an idempotency key to join it.")
+
+
+class NoSuchRunError(RunError, LookupError):
+    """No run has this id, it ended longer ago than its history is kept, or it is another user's."""
+
+    status = 404
+    code = "no_such_run"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"No run is known as {id[:64]!a}. Perhaps it ended long ago; start it again.")
+
+
+class TooManyRunsError(RunError):
+    """``SIMULCAST_MAX_RUNS`` run in this worker, or ``SIMULCAST_MAX_RUNS_PER_USER`` of one user."""
+
+    status = 429
+    code = "too_many_runs"
+
+
+class RunEndedError(RunError):
+    """The run has ended: it was cancelled, its time is over, or the worker stops. For the producer, which must stop."""
+
+    status = 409
+    code = "run_ended"
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(f"The run has ended ({why or 'ended'}), and takes nothing further. Stop producing.")
+
+
+class RunFailedError(RunError):
+    """Raised by a producer: ends its run as ``failed``, with this text for the people who watch. Any other exception ends it
+    with a general text, because its own might hold a secret.
+
+    Args:
+        message: What happened, and what to do, for people.
+        code: A name for programs.
+    """
+
+    def __init__(self, message: str, code: str = "failed") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class WriterError(SimulcastError):

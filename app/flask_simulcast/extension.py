@@ -29,8 +29,8 @@ from .ops.readers import MayRead
 from .presence import Member, Place
 from .publisher import Publishing, checked_drafts
 from .revoking import Revoking
+from .running import Running
 from .settings import Settings, misspelt
-from .streaming import Streaming
 from .transports import preflight
 from .transports.app_json import default_of
 from .transports.websocket import Connections, mismatch
@@ -39,7 +39,7 @@ from .transports.writer.writer import keep_start_response
 _log = logging.getLogger("flask_simulcast")
 
 
-class Simulcast(Publishing, Streaming, Revoking):
+class Simulcast(Publishing, Running, Revoking):
     """Publishes an event once, to every listener of the fleet.
 
     ::
@@ -104,7 +104,7 @@ class Simulcast(Publishing, Streaming, Revoking):
             app.after_request_funcs.setdefault(None, []).insert(0, last)  # these run backwards
         app.wsgi_app = keep_start_response(app.wsgi_app)  # type: ignore[assignment,method-assign]
 
-    # Publishing and streaming: the other methods are in `Publishing`, `Streaming` and `Revoking`
+    # Publishing and streaming: the other methods are in `Publishing`, `Streaming`, `Running` and `Revoking`
 
     @property
     def _default(self) -> Default:

@@ -18,7 +18,7 @@ from secrets import token_hex
 
 from gevent.queue import SimpleQueue
 
-from .event import ALL, LISTENER_PREFIX, USER_PREFIX, Position
+from .event import ALL, LISTENER_PREFIX, RUN_PREFIX, USER_PREFIX, Position
 from .listen_request import ListenRequest
 from .presence import Place
 
@@ -77,12 +77,13 @@ class Listener:
         own_after: Position before which its own channel has no event, because no client knew its id.
         is_known: Whether the hub has added it and reports it to others.
         unread_since: Monotonic seconds since which the log can't be read for it; None if the last read succeeded.
+        end: Position of the last event of its run, once that is known; None for a listener that has no end.
         reported: For each channel, the mark of the last trimming that a gap has reported.
     """
 
     __slots__ = (
         "_joined_key", "_on_cut", "_on_woken", "_queue", "_queue_bytes", "_queued", "_straight", "address", "bytes", "came_at",
-        "channels", "close_reason", "encoding", "events", "expires_at", "grant", "heartbeat_as_comment", "id", "is_known",
+        "channels", "close_reason", "encoding", "end", "events", "expires_at", "grant", "heartbeat_as_comment", "id", "is_known",
         "is_live", "is_writing", "member", "meta", "needs_verdict", "own_after", "position", "present_on", "reported", "resume",
         "since", "since_ms", "start", "unread_since", "view",
     )  # fmt: skip
@@ -108,6 +109,7 @@ class Listener:
         self.unread_since: float | None = None
         self.close_reason: CloseReason | None = None
         self.is_writing = False
+        self.end: Position | None = None
         self.since = self.came_at = time.monotonic()
         self.since_ms = time.time_ns() // 1_000_000
         self.expires_at = None if grant.expires_at is None else self.came_at + grant.expires_at - self.since_ms / 1000
@@ -120,6 +122,17 @@ class Listener:
         self._joined_key = 0
         self._straight: Callable[[bytes], bool] | None = None
         self._on_woken: Callable[[], object] | None = None
+
+    @property
+    def run(self) -> str:
+        """Id of its run, if it listens to a run alone; else empty. Its stream ends with the run."""
+        name = self.channels[0] if len(self.channels) == 1 else ""
+        return name.removeprefix(RUN_PREFIX) if name.startswith(RUN_PREFIX) else ""
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether it has the last event of its run."""
+        return self.end is not None and self.position.key >= self.end.key
 
     @property
     def audience_key(self) -> tuple[object, ...]:
@@ -166,8 +179,8 @@ class Listener:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is live and has nothing to take."""
-        return self.is_live and not self._queue.qsize()
+        """Whether it is live, has nothing to take, and waits for more."""
+        return self.is_live and not self._queue.qsize() and not self.is_at_end
 
     def park(self, straight: Callable[[bytes], bool], on_woken: Callable[[], object]) -> bool:
         """Let an idle listener live without a greenlet, which takes ten times the memory of the listener itself.
@@ -324,6 +337,12 @@ class Listener:
         self._wake()
         return True
 
+    def ends_at(self, position: Position) -> None:
+        """Note the position of the last event of its run: once it is there, its owner closes it."""
+        self.end = position
+        if self.is_at_end:
+            self._wake()
+
     def cut(self) -> None:
         """Break the connection, once. For a client that does not take its last message."""
         on_cut, self._on_cut = self._on_cut, None
@@ -339,6 +358,8 @@ class Listener:
         self.events += events
         self.bytes += len(chunk)
         self.waits()
+        if self.is_at_end:
+            self._wake()
         return True
 
     def _clear(self) -> None:

@@ -27,6 +27,9 @@ COUNTERS = {
     "receiver_errors_total": "Signal receivers that raised.",
     "register_failed_total": "Times that the register of places could not be written.",
     "broker_lost_total": "Times that the log could not be read.",
+    "runs_started_total": "Runs that the worker began to produce.",
+    "runs_ended_total{ending}": "Runs of the worker that ended, by ending.",
+    "runs_refused_total{code}": "Runs refused, by error code.",
     "writer_streams_total": "Streams that a view wrote itself, from their first write on.",
     "writer_errors_total": "Views that failed in the middle of such a stream.",
     "writer_gone_total": "Clients that left such a stream, or stopped reading it.",
@@ -40,6 +43,7 @@ COUNTERS = {
 #: All gauges: present values.
 GAUGES = {
     "listeners": "Connected listeners.",
+    "runs": "Runs that the worker produces.",
     "websockets": "Open WebSockets.",
     "lag_seconds": "Age of the newest event when it was read from the log.",
     "write_ahead_bytes": "Size of the SQLite log's -wal on the disk.",

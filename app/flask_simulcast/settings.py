@@ -157,6 +157,18 @@ class Settings:
     max_channels_per_listener: int = setting(
         Integer(1, 10_000), 32, "Largest number of channels that one listener may name.", shelf=Shelf.LIMITS
     )
+    max_runs: int = setting(
+        Integer(),
+        100,
+        "Largest number of runs that one worker produces at once; 0 for none.",
+        shelf=Shelf.LIMITS,
+    )
+    max_runs_per_user: int = setting(
+        Integer(0, 1_000_000),
+        10,
+        "Largest number of runs of one user in one worker at once; 0 for no limit.",
+        shelf=Shelf.LIMITS,
+    )
     max_grant_seconds: float = setting(
         Number(60, 366 * 86400),
         86400,

@@ -12,6 +12,8 @@ receivers short.
 - ``gap_sent(app, listener=Listener, reason=str)``: a listener was told that events are missing.
 - ``broker_lost(app, error=BrokerError)``: this worker can't read the log, and tries again.
 - ``broker_restored(app)``: this worker can read the log again.
+- ``run_started(app, run=RunState)``: this worker has begun to produce a run.
+- ``run_ended(app, run=RunState)``: a run of this worker has ended; ``run.ending`` says how.
 - ``draining(app)``: this worker closes its listeners before it stops.
 """
 
@@ -31,6 +33,8 @@ listener_removed = _namespace.signal("listener-removed")
 gap_sent = _namespace.signal("gap-sent")
 broker_lost = _namespace.signal("broker-lost")
 broker_restored = _namespace.signal("broker-restored")
+run_started = _namespace.signal("run-started")
+run_ended = _namespace.signal("run-ended")
 draining = _namespace.signal("draining")
 
 _log = logging.getLogger("flask_simulcast")

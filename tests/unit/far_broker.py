@@ -12,7 +12,7 @@ from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Position
 from app.flask_simulcast.presence import Member, Place
-from app.flask_simulcast.run_record import RunAppend, RunRecord
+from app.flask_simulcast.run_state import RunAppend, RunState
 from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock
 
@@ -85,7 +85,7 @@ class SwappedBroker(Broker):
     def members(self, channel: str, after: str, limit: int) -> list[Member]:
         return self.log.members(channel, after, limit)
 
-    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunRecord, bool]:
+    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunState, bool]:
         return self.log.begin_run(run, user, meta, worker, seconds)
 
     def append_to_runs(self, appends: Sequence[RunAppend]) -> list[bool]:
@@ -94,10 +94,10 @@ class SwappedBroker(Broker):
     def hold_runs(self, worker: str, seconds: float) -> set[str]:
         return self.log.hold_runs(worker, seconds)
 
-    def run(self, id: str) -> RunRecord | None:
+    def run(self, id: str) -> RunState | None:
         return self.log.run(id)
 
-    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunRecord]:
+    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunState]:
         return self.log.runs(after, limit, user=user)
 
     def channels(self, after: str, limit: int, *, prefix: str = "") -> list[ChannelSummary]:

@@ -18,6 +18,7 @@ from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.hub import pump as pump_module
 from app.flask_simulcast.hub.announcer import Announcer
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.run_state import FAILED, RunState, failed_draft
 from tests.tools.serving import ROOT
 from tests.unit.readers import Reader, publish, settle
 
@@ -29,6 +30,8 @@ PROMISED = {
     "listener_removed": {"listener": Listener},
     "listener_lagging": {"listener": Listener},
     "gap_sent": {"listener": Listener, "reason": str},
+    "run_started": {"run": RunState},
+    "run_ended": {"run": RunState},
     "broker_lost": {"error": BrokerUnavailableError},
     "broker_restored": {},
     "draining": {},
@@ -137,6 +140,12 @@ def test_each_is_sent_with_its_arguments_and_a_receiver_that_raises_is_counted(
     slow.stop()
     assert world.of("listener_closed") == [{"listener": slow.listener, "reason": CloseReason.CLIENT_GONE}]
     assert world.of("listener_removed") == [{"listener": slow.listener}]
+
+    state, run = hub.runner.begin("r", "ann", "{}", 60)
+    assert run is not None
+    assert world.of("run_started") == [{"run": state}]
+    hub.runner.end(run, failed_draft("r", "failed", "on purpose"), FAILED)
+    assert world.of("run_ended") == [{"run": state._replace(ending=FAILED)}]
 
     hub.drain()
     assert world.of("draining") == [{}]

@@ -12,7 +12,7 @@ told that events are missing because some other channel was forgotten. For the s
 forgotten.
 
 Beside the log a broker keeps the facts that the workers of one app share: leases, the register of places (see `presence`),
-runs (see `run_record`), short-lived texts, and revocations. Where such a fact has an event, the broker stores both in one transaction.
+runs (see `run_state`), short-lived texts, and revocations. Where such a fact has an event, the broker stores both in one transaction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from ..event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from ..presence import Member, Place
-from ..run_record import RunAppend, RunRecord
+from ..run_state import RunAppend, RunState
 from .check_in import CheckIn
 
 #: Younger events are never trimmed, so trimming never passes a pump that reads at least this often.
@@ -284,7 +284,7 @@ class Broker(ABC):
     # Runs
 
     @abstractmethod
-    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunRecord, bool]:
+    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunState, bool]:
         """Store the record of a new run; return it, and whether it is new. A run that is known is returned as it is. May switch.
 
         Args:
@@ -310,11 +310,11 @@ class Broker(ABC):
         worker whose lease has ended, as `lost_draft` says. May switch."""
 
     @abstractmethod
-    def run(self, id: str) -> RunRecord | None:
+    def run(self, id: str) -> RunState | None:
         """Return a run. None if it is unknown, or if it ended longer ago than the history of its channel reaches."""
 
     @abstractmethod
-    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunRecord]:
+    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunState]:
         """Return runs after an id, in the order of ids; of one user, if named."""
 
     # Small texts

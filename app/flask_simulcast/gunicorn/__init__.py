@@ -9,7 +9,8 @@ so let it call that one first: ``hooks.post_worker_init(worker)``.
 gunicorn reads this in its master process, before its workers are patched. So nothing here imports Flask, gevent or an app: the
 hooks import what they need when a worker calls them.
 
-Without the hooks a stopping worker cuts its streams after ``graceful_timeout``, without a ``closed`` event; a client
+Without the hooks a stopping worker cuts its streams after ``graceful_timeout``, without a ``closed`` event, and its runs at
+once; a client
 that vanished from the network is noticed only after fifteen minutes; a second worker on a memory log is refused only at
 its first use; and gunicorn's log quotes a request line that gunicorn refuses, with the ticket in it.
 """
@@ -27,7 +28,7 @@ from .defaults import (
     worker_connections,
     worker_tmp_dir,
 )
-from .hooks import on_starting, post_fork, post_worker_init, worker_int
+from .hooks import on_starting, post_fork, post_worker_init, worker_exit, worker_int
 
 __all__ = [
     "access_log_format",
@@ -40,6 +41,7 @@ __all__ = [
     "post_worker_init",
     "worker_class",
     "worker_connections",
+    "worker_exit",
     "worker_int",
     "worker_tmp_dir",
 ]

@@ -47,3 +47,11 @@ def worker_int(worker: Any) -> None:
     from .worker import drain_at_quit
 
     drain_at_quit(worker)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Let the worker's runs go on for what is left of the graceful timeout, and end the others."""
+    if worker.booted:
+        from .worker import stop_runs_in_time
+
+        stop_runs_in_time(worker)

@@ -15,7 +15,7 @@ import gevent
 from .. import server_log
 from ..app_state import settings_of_this_process
 from ..errors import SettingError
-from ..hub.hub import drain_process
+from ..hub.hub import drain_process, stop_runs
 from ..keepalive import Keepalive, keepalive_for
 from ..loop_thread import in_loop
 from ..ops.reporter import start_reporters
@@ -25,6 +25,9 @@ from ..transports.websocket import drain_websockets
 
 _WATCH_SECONDS = 0.05
 _IS_LEAVING = "simulcast_is_leaving"
+_LEFT_AT = "simulcast_left_at"
+# What a worker needs after its last run: to store the ending, and to exit before gunicorn kills it.
+_EXIT_SECONDS = 3.0
 
 
 def start(worker: Any) -> None:
@@ -78,7 +81,19 @@ def _set_options(listening: Any, keepalive: Keepalive) -> None:
 def _drain_at_end(worker: Any) -> None:
     while worker.alive:
         time.sleep(_WATCH_SECONDS)
+    setattr(worker, _LEFT_AT, time.monotonic())
     drain()
+
+
+def stop_runs_in_time(worker: Any) -> None:
+    """Let runs go on until ``graceful_timeout`` is nearly over, or ``timeout``, after which gunicorn kills a worker that does
+    not report; then end them. After INT and QUIT they end at once."""
+    seconds = 0.0
+    if not getattr(worker, _IS_LEAVING, False):
+        now = time.monotonic()
+        graceful = getattr(worker, _LEFT_AT, now) + worker.cfg.graceful_timeout - now
+        seconds = max(min(graceful, worker.cfg.timeout or graceful) - _EXIT_SECONDS, 0)
+    in_loop(stop_runs, seconds)
 
 
 def _refuse_memory_of_many(worker: Any, settings: list[Settings]) -> None:

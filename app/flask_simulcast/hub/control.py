@@ -1,7 +1,7 @@
-"""Control: revocations and kicks, which workers send each other through the log itself.
+"""Control: what closes listeners by order of the log: revocations and kicks, which workers send each other, and endings of runs.
 
-A revocation is an event too, so it is ordered: the listeners that it closes receive nothing published after it. The broker
-also stores it, for a worker that skipped a part of the log, and for a client that connects later.
+Each is an event, so it is ordered: the listeners that it closes receive nothing published after it. The broker also stores it,
+for a worker that skipped a part of the log, and for a client that connects later.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 
 from ..brokers.base import Broker
-from ..event import CONTROL, LISTENER_PREFIX, Draft, Event
+from ..event import CONTROL, LISTENER_PREFIX, RUN_PREFIX, Draft, Event
 from ..grant import Grant
 from ..listener import CloseReason, Listener
+from ..run_state import ENDINGS
 from .listeners import Listeners
 from .single_flight import SingleFlight
 
@@ -74,14 +75,20 @@ class Control:
         return bool(grant.ticket) and self._revoked_before((_TICKET + grant.ticket,)) > round(grant.redeemed_at * 1000)
 
     def check_new(self, listener: Listener) -> None:
-        """Close a new listener that was revoked while it was being added. It can't have been kicked yet. May switch."""
+        """Close a new listener that was revoked while it was being added. It can't have been kicked yet. Tell it where its run
+        ends, if that has ended. May switch."""
         if self.is_revoked(listener.grant):
             listener.close(CloseReason.REVOKED)
         elif self.is_displaced(listener.grant):
             listener.close(CloseReason.FINISHED)
+        elif listener.run:
+            state = self._single_flight.alone(lambda: self._broker.run(listener.run))
+            if state is not None and state.end is not None:
+                listener.ends_at(state.end)
 
     def check(self, listener: Listener) -> None:
-        """Close a listener that was revoked or kicked in a part of the log that this worker skipped. May switch."""
+        """Close a listener that was revoked or kicked in a part of the log that this worker skipped; tell it where its run ends.
+        May switch."""
         self.check_new(listener)
         if self._revoked_before((LISTENER_PREFIX + listener.id,)):
             listener.close(CloseReason.KICKED)
@@ -91,6 +98,11 @@ class Control:
 
     def obey(self, event: Event) -> None:
         """Carry out an order from the log. Called by the pump, in the order of the log. Does not switch."""
+        if event.channel.startswith(RUN_PREFIX):
+            if event.type in ENDINGS:
+                for listener in self._listeners.of_run(event.channel.removeprefix(RUN_PREFIX)):
+                    listener.ends_at(event.position)
+            return
         if event.type != _REVOKE:
             return  # an order of a later version
         order = json.loads(event.data)

@@ -7,13 +7,14 @@ import time
 
 import gevent
 
-from ..event import CONTROL, LISTENER_PREFIX, USER_PREFIX, Event
+from ..event import CONTROL, LISTENER_PREFIX, RUN_PREFIX, USER_PREFIX, Event
 from ..metrics import Metrics
 from .control import Control
 from .listeners import Listeners
 from .switchboard import Switchboard
 
-_RESERVED = (USER_PREFIX, LISTENER_PREFIX, CONTROL)
+_ORDERS = (CONTROL, RUN_PREFIX)
+_RESERVED = (USER_PREFIX, LISTENER_PREFIX, *_ORDERS)
 
 _log = logging.getLogger("flask_simulcast")
 
@@ -53,7 +54,7 @@ class Dispatcher:
 
     def _dispatch_reserved(self, event: Event) -> None:
         """Carry out an order, or hand an event to the listeners that it is for."""
-        if event.channel == CONTROL:
+        if event.channel.startswith(_ORDERS):
             self._control.obey(event)
             return
         for listener in self._listeners.of_channel(event.channel):

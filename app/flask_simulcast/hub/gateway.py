@@ -16,12 +16,13 @@ from ..brokers.base import Broker
 from ..loop import is_patched
 from ..loop_thread import before_end, in_loop
 from .control import Control
-from .hub import drain_process
+from .hub import drain_process, stop_runs
 from .replay import Replay
+from .runner import Runner
 
 T = TypeVar("T")
 
-_PARTS = (Broker, Control, Replay)
+_PARTS = (Broker, Control, Replay, Runner)
 # These need no loop: any thread may call them.
 _ANYWHERE = frozenset({"breathe", "reclaim"})
 
@@ -62,3 +63,4 @@ def made_in_loop(make: Callable[[], T]) -> T:
 
 
 before_end(drain_process)
+before_end(stop_runs)

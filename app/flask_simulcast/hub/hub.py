@@ -40,6 +40,7 @@ from .place_reporter import PlaceReporter
 from .pump import Pump
 from .replay import Replay
 from .ring import Ring
+from .runner import Runner
 from .single_flight import SingleFlight
 from .streams_log import log_end
 from .switchboard import Switchboard
@@ -77,6 +78,7 @@ class Hub:
         listeners: All listeners of this worker.
         control: Revokes and kicks.
         replay: Where a listener starts.
+        runner: The runs of this worker.
         is_draining: Whether it refuses new listeners, because the worker stops.
     """
 
@@ -125,6 +127,7 @@ class Hub:
         self._place_reporter = PlaceReporter(
             broker, self.id, self.listeners, settings, metrics, on_written=self.read_on
         )
+        self.runner = Runner(broker, self.id, settings, metrics, self._announcer)
         self._breather = Breather(_BREATHE_SECONDS)
         self._maintenance = Maintenance(broker, metrics)
         _hubs.add(self)
@@ -276,6 +279,9 @@ class Hub:
         """
         listener.waits()
         while listener.close_reason is None and (waits or not listener.is_idle):
+            if listener.is_at_end:
+                listener.close(CloseReason.FINISHED)
+                break
             chunk = listener.take(PAGE_BYTES) if listener.is_live else self._patience.step(listener)
             if chunk and listener.close_reason is None:
                 listener.writes(chunk)
@@ -328,6 +334,7 @@ class Hub:
         """Close the listeners, stop the greenlets, and close the log. Switches."""
         for listener in list(self.listeners):
             listener.close(CloseReason.DRAINING)
+        self.runner.stop(0)
         self._maintenance.stop()
         self._place_reporter.stop()
         self._pump.stop()
@@ -382,6 +389,11 @@ def drain_process() -> None:
     _draining_pid = os.getpid()
     for hub in hubs_of_this_process():
         hub.drain()
+
+
+def stop_runs(seconds: float = 0) -> None:
+    """Let the runs of this process go on for some seconds, and end those that have not ended then. Switches."""
+    gevent.joinall([gevent.spawn(hub.runner.stop, seconds) for hub in hubs_of_this_process()])
 
 
 def hubs_of_this_process() -> list[Hub]:

@@ -1,4 +1,4 @@
-"""Listeners: the listeners of this worker, indexed by id, user, ticket and address; and the limits on their number."""
+"""Listeners: the listeners of this worker, indexed by id, user, ticket, run and address; and the limits on their number."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Listeners:
         self._by_id: dict[str, Listener] = {}
         self._by_user: dict[str, dict[Listener, None]] = {}
         self._by_ticket: dict[str, dict[Listener, None]] = {}
+        self._by_run: dict[str, dict[Listener, None]] = {}
         self._by_address: Counter[str] = Counter()
 
     def add(self, listener: Listener) -> None:
@@ -37,6 +38,8 @@ class Listeners:
             self._by_user.setdefault(listener.grant.user, {})[listener] = None
         if listener.grant.ticket:
             self._by_ticket.setdefault(listener.grant.ticket, {})[listener] = None
+        if listener.run:
+            self._by_run.setdefault(listener.run, {})[listener] = None
         if listener.address:
             self._by_address[listener.address] += 1
 
@@ -47,6 +50,7 @@ class Listeners:
         address = listener.address
         _drop(self._by_user, listener.grant.user, listener)
         _drop(self._by_ticket, listener.grant.ticket, listener)
+        _drop(self._by_run, listener.run, listener)
         if address:
             self._by_address[address] -= 1
             if not self._by_address[address]:
@@ -63,6 +67,10 @@ class Listeners:
     def of_ticket(self, ticket: str) -> Iterable[Listener]:
         """Return the listeners that one ticket has let in."""
         return list(self._by_ticket.get(ticket, ()))
+
+    def of_run(self, run: str) -> Iterable[Listener]:
+        """Return the listeners of one run alone."""
+        return list(self._by_run.get(run, ()))
 
     def of_channel(self, personal: str) -> Iterable[Listener]:
         """Return the listeners that an event on a personal channel is for, without those that named the channel themselves."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..brokers.base import Broker
-from ..event import Position
+from ..event import RUN_PREFIX, Position
 from ..settings import Settings
 from .catchup import CatchUp
 from .single_flight import SingleFlight
@@ -29,12 +29,15 @@ class Replay:
         """Return the start of a new listener that gets the newest events first; None for the hub's position. May switch.
 
         Args:
-            count: Number of events; None for each channel's default. All channels start at one position, so the listener also
+            count: Number of events; None for each channel's default, and for all events of a run. All channels start at one position, so the listener also
                 gets later events of the other channels. If one of them was trimmed after that position, the replay is shorter.
 
         Raises:
             BrokerUnavailableError: The log can't be read.
         """
+        if count is None and len(channels) == 1 and channels[0].startswith(RUN_PREFIX):
+            state = self._single_flight.alone(lambda: self._broker.run(channels[0].removeprefix(RUN_PREFIX)))
+            return None if state is None else state.begin
         if count is not None:
             return self._newest(channels, count) if count > 0 else None
         wanted = [(name, self._settings.retention(name).replay) for name in channels]

@@ -10,7 +10,7 @@ from gevent.event import Event as Flag
 
 from ...event import CONTROL, RUN_PREFIX, Draft, Position
 from ...presence import Member, Place
-from ...run_record import RunAppend, RunRecord
+from ...run_state import RunAppend, RunState
 from ...settings import Settings
 from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Verdict
 from ..check_in import CheckIn, take_in
@@ -114,9 +114,9 @@ class MemoryBroker(Broker):
         with self._mutex:
             return self._register.members(channel, after, limit)
 
-    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunRecord, bool]:
+    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunState, bool]:
         with self._mutex:
-            record = RunRecord(run, user, meta, worker, self._clock.time_ms(), self._log.head)
+            record = RunState(run, user, meta, worker, self._clock.time_ms(), self._log.head)
             return self._runs.begin(record, lease_end(self._clock.monotonic(), seconds))
 
     def append_to_runs(self, appends: Sequence[RunAppend]) -> list[bool]:
@@ -127,11 +127,11 @@ class MemoryBroker(Broker):
         with self._mutex:
             return self._runs.hold(worker, lease_end(self._clock.monotonic(), seconds))
 
-    def run(self, id: str) -> RunRecord | None:
+    def run(self, id: str) -> RunState | None:
         with self._mutex:
             return self._runs.find(id)
 
-    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunRecord]:
+    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunState]:
         with self._mutex:
             return self._runs.page(after, limit, user)
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Sequence
 
 from ...event import Draft, Position
-from ...run_record import FAILED, RunAppend, RunRecord, lost_draft
+from ...run_state import FAILED, RunAppend, RunState, lost_draft
 
 Append = Callable[[Sequence[Draft]], list[Position]]
 
@@ -20,10 +20,10 @@ class Runs:
 
     def __init__(self, append: Append) -> None:
         self._append_to_log = append
-        self._records: dict[str, RunRecord] = {}
+        self._records: dict[str, RunState] = {}
         self._leases: dict[str, float] = {}  # of the runs that have not ended
 
-    def begin(self, record: RunRecord, until: float) -> tuple[RunRecord, bool]:
+    def begin(self, record: RunState, until: float) -> tuple[RunState, bool]:
         """Add a record, unless the run is known."""
         known = self._records.get(record.id)
         if known is not None:
@@ -56,11 +56,11 @@ class Runs:
         self._leases.update(dict.fromkeys(held, until))
         return held
 
-    def find(self, run: str) -> RunRecord | None:
+    def find(self, run: str) -> RunState | None:
         """Return one record."""
         return self._records.get(run)
 
-    def page(self, after: str, limit: int, user: str) -> list[RunRecord]:
+    def page(self, after: str, limit: int, user: str) -> list[RunState]:
         """Return records in the order of ids."""
         found = (one for one in self._records.values() if one.id > after and user in ("", one.user))
         return heapq.nsmallest(limit, found, key=lambda one: one.id)

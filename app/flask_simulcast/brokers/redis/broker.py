@@ -15,7 +15,7 @@ from ...errors import BrokerUnavailableError, PublishUncertainError
 from ...event import Draft, Event, Position
 from ...loop import Threads
 from ...presence import Member, Place
-from ...run_record import RunAppend, RunRecord
+from ...run_state import RunAppend, RunState
 from ...settings import Settings
 from .. import base
 from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Verdict
@@ -172,7 +172,7 @@ class RedisBroker(Broker):
 
     # Runs
 
-    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunRecord, bool]:
+    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunState, bool]:
         is_new, facts = self._change(scripts.BEGIN_RUN, run, user, meta, worker, _ms(seconds))
         return _run(run, facts), bool(is_new)
 
@@ -186,12 +186,12 @@ class RedisBroker(Broker):
     def hold_runs(self, worker: str, seconds: float) -> set[str]:
         return set(self._change(scripts.HOLD_RUNS, worker, _ms(seconds)))
 
-    def run(self, id: str) -> RunRecord | None:
+    def run(self, id: str) -> RunState | None:
         facts = self._ask(scripts.RUN, id)
         return None if facts[0] is None else _run(id, facts)
 
-    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunRecord]:
-        records: list[RunRecord] = []
+    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunState]:
+        records: list[RunState] = []
         while len(records) < limit:  # other commands can run between two scripts
             most = min(limit - len(records), _RUNS_AT_ONCE)
             found = self._ask(scripts.LIST_RUNS, after, most, user)
@@ -304,7 +304,7 @@ def _place(listener: str, text: str) -> Place:
     return Place._make((listener, user, member, tuple(channels), tuple(present_on), *rest, worker))
 
 
-def _run(id: str, facts: list[str]) -> RunRecord:
+def _run(id: str, facts: list[str]) -> RunState:
     user, meta, worker, started_ms, begin, events, ending, end = facts
     last = position_of(end) if end else None
-    return RunRecord(id, user, meta, worker, int(started_ms), position_of(begin), int(events), ending, last)
+    return RunState(id, user, meta, worker, int(started_ms), position_of(begin), int(events), ending, last)

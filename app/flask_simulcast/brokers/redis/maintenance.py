@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...event import RUN_PREFIX, first_key_of
-from ...run_record import lost_draft
+from ...run_state import lost_draft
 from ...settings import Settings
 from ..base import SETTLE_SECONDS, Clock, PastHead, new_tag
 from .rows import key_of, parts_of

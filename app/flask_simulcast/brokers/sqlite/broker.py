@@ -15,7 +15,7 @@ from ...errors import BrokerUnavailableError
 from ...event import Draft, Position
 from ...loop import has_loop
 from ...presence import Member, Place
-from ...run_record import RunAppend, RunRecord
+from ...run_state import RunAppend, RunState
 from ...settings import Settings
 from ..base import Batch, Broker, ChannelSummary, Clock, Page, Verdict
 from ..check_in import CheckIn, take_in
@@ -151,14 +151,14 @@ class SQLiteBroker(Broker):
 
     # Runs
 
-    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunRecord, bool]:
+    def begin_run(self, run: str, user: str, meta: str, worker: str, seconds: float) -> tuple[RunState, bool]:
         self._log.check_space(len(meta))
 
-        def work(store: Store) -> tuple[RunRecord, bool]:
+        def work(store: Store) -> tuple[RunState, bool]:
             known = store.runs.find(run)
             if known is not None:
                 return known, False
-            record = RunRecord(run, user, meta, worker, self._clock.time_ms(), store.head())
+            record = RunState(run, user, meta, worker, self._clock.time_ms(), store.head())
             store.runs.add(record, lease_end(self._clock.monotonic(), seconds))
             return record, True
 
@@ -182,11 +182,11 @@ class SQLiteBroker(Broker):
             leases = self._log.change(work)
         return set(leases)
 
-    def run(self, id: str) -> RunRecord | None:
+    def run(self, id: str) -> RunState | None:
         with self._log.reading() as store:
             return store.runs.find(id)
 
-    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunRecord]:
+    def runs(self, after: str, limit: int, *, user: str = "") -> list[RunState]:
         with self._log.reading() as store:
             return store.runs.page(after, limit, user)
 

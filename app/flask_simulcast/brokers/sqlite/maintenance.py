@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from ...event import RUN_PREFIX, Draft, first_key_of
-from ...run_record import FAILED, RunAppend, lost_draft
+from ...run_state import FAILED, RunAppend, lost_draft
 from ...settings import Settings
 from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Clock, PastHead
 from .committer import Appender

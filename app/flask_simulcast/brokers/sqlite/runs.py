@@ -6,7 +6,7 @@ Methods that write must be called inside a transaction of the caller.
 from __future__ import annotations
 
 from ...event import Position, first_key_of
-from ...run_record import RunAppend, RunRecord
+from ...run_state import RunAppend, RunState
 from ..lease import MAX_LEASE_SECONDS
 from .tables import Tables
 
@@ -18,7 +18,7 @@ _HAS_AGED = "end_key < :oldest"
 class Runs(Tables):
     """The records of runs, and the workers' leases on them."""
 
-    def add(self, record: RunRecord, until: float) -> None:
+    def add(self, record: RunState, until: float) -> None:
         """Add a record."""
         id, user, meta, worker, started_ms, begin, *_ = record
         self._db.execute(
@@ -54,12 +54,12 @@ class Runs(Tables):
         """Return the runs of a worker that have not ended, and the end of each lease."""
         return dict(self._all("SELECT id, until FROM runs WHERE ending = '' AND worker = ?", worker))
 
-    def find(self, run: str) -> RunRecord | None:
+    def find(self, run: str) -> RunState | None:
         """Return one record."""
         row = self._one(f"SELECT {_RECORD} FROM runs WHERE id = ?", run)
         return None if row is None else _record(row)
 
-    def page(self, after: str, limit: int, user: str) -> list[RunRecord]:
+    def page(self, after: str, limit: int, user: str) -> list[RunState]:
         """Return records in the order of ids."""
         of_user = "user = :user AND user <> '' AND " if user else ""
         rows = self._db.execute(
@@ -95,7 +95,7 @@ def _times(now: float, oldest_ms: int) -> dict[str, float]:
     return {"now": now, "never": now + MAX_LEASE_SECONDS, "oldest": first_key_of(max(oldest_ms, 0))}
 
 
-def _record(row: tuple) -> RunRecord:  # type: ignore[type-arg]
+def _record(row: tuple) -> RunState:  # type: ignore[type-arg]
     id, user, meta, worker, started_ms, begin_key, begin_tag, events, ending, *end = row
     begin = Position(begin_key, begin_tag)
-    return RunRecord(id, user, meta, worker, started_ms, begin, events, ending, Position(*end) if ending else None)
+    return RunState(id, user, meta, worker, started_ms, begin, events, ending, Position(*end) if ending else None)

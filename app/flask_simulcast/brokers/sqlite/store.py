@@ -21,7 +21,7 @@ from operator import itemgetter
 from ...data import byte_length
 from ...errors import IdempotencyConflictError
 from ...event import Draft, Event, Position, next_key
-from ...run_record import RunAppend
+from ...run_state import RunAppend
 from ..base import Batch, Page, Verdict, common_mark_of, is_other, judge
 from .agreements import Agreements
 from .register import Register

@@ -7,7 +7,7 @@ import random
 
 from ...brokers.base import Broker
 from ...event import RUN_PREFIX, Draft
-from ...run_record import CANCELLED, COMPLETE, ENDINGS, FAILED, RunAppend
+from ...run_state import CANCELLED, COMPLETE, ENDINGS, FAILED, RunAppend
 from .broker_case import BEFORE_ALL, BrokerCase
 
 LEASE = 10

@@ -1,4 +1,4 @@
-"""RunRecord: what the workers share about one run.
+"""RunState: what the workers share about one run.
 
 A **run** is a producer that outlives its request. Its events go to a channel of its own, and it ends exactly once. The broker
 keeps a record of it beside the log, with a lease of the worker that produces. An ending is an event and a mark in the record,
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from .event import RUN_PREFIX, Draft, Position
 
+RUNNING = "running"
 #: The endings. Each is the type of the last event.
 COMPLETE = "complete"
 FAILED = "failed"
@@ -20,8 +21,8 @@ CANCELLED = "cancelled"
 ENDINGS = frozenset({COMPLETE, FAILED, CANCELLED})
 
 
-class RunRecord(NamedTuple):
-    """One run.
+class RunState(NamedTuple):
+    """One run, as all workers know it.
 
     Attributes:
         id: Its id.
@@ -44,6 +45,11 @@ class RunRecord(NamedTuple):
     events: int = 0
     ending: str = ""
     end: Position | None = None
+
+    @property
+    def status(self) -> str:
+        """``running``, or the ending."""
+        return self.ending or RUNNING
 
     @property
     def channel(self) -> str:

@@ -1,0 +1,235 @@
+"""Runner: the runs of one worker: stores what their producers publish, and ends each of them once.
+
+One greenlet for all runs of the worker. What is published while it stores something leaves with its next append, so that many
+small pieces cost one transaction. The same greenlet renews the lease on the runs, and so finds out which of them were ended
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+
+import gevent
+from gevent.event import Event as Flag
+
+from .. import signals
+from ..brokers.base import Broker
+from ..errors import BrokerError, DrainingError, RunEndedError, TooManyRunsError
+from ..event import RUN_PREFIX, Draft
+from ..metrics import Metrics
+from ..run_state import CANCELLED, FAILED, RunAppend, RunState, failed_draft
+from ..settings import Settings
+from .announcer import Announcer
+from .live_run import LiveRun
+
+# A run whose worker is killed fails within this time and one round of maintenance: 15 s are promised.
+_LEASE_SECONDS = 10.0
+# A producer learns within this time that its run was cancelled in another worker: 1 s is promised.
+_HOLD_SECONDS = 0.5
+# Between two appends, so that small pieces leave together.
+_PAUSE_SECONDS = 0.005
+_RETRY_SECONDS = 0.5
+# The longest wait of a stopping worker for its last appends.
+_LAST_SECONDS = 2.0
+
+_log = logging.getLogger("flask_simulcast")
+
+
+class Runner:
+    """The runs that this worker produces.
+
+    Args:
+        broker: Stores them.
+        worker: Id of the worker, which has the leases.
+        settings: The limits.
+        metrics: Counters.
+        announcer: Sends the signals.
+    """
+
+    def __init__(self, broker: Broker, worker: str, settings: Settings, metrics: Metrics, announcer: Announcer) -> None:
+        self._broker = broker
+        self._worker = worker
+        self._settings = settings
+        self._metrics = metrics
+        self._announcer = announcer
+        self._runs: dict[str, LiveRun] = {}
+        self._of_user: Counter[str] = Counter()
+        self._beginning = 0
+        self._is_stopping = False
+        self._held_at = float("-inf")
+        self._has_failed = False
+        self._wake = Flag()
+        self._greenlet: gevent.Greenlet[[], None] | None = None
+
+    def begin(self, id: str, user: str, meta: str, seconds: float) -> tuple[RunState, LiveRun | None]:
+        """Begin a run, or join the one that has this id. May switch.
+
+        Returns:
+            Its state; and the run, if this call began it.
+
+        Raises:
+            DrainingError, TooManyRunsError: There is no room for another run.
+            BrokerError: The log can't be reached.
+        """
+        known = self._broker.run(id)
+        if known is not None:
+            return known, None
+        self._check_capacity(user)
+        self._beginning += 1
+        self._of_user[user] += 1
+        try:
+            state, is_new = self._broker.begin_run(id, user, meta, self._worker, _LEASE_SECONDS)
+        except BaseException:
+            self._leave(user)
+            raise
+        finally:
+            self._beginning -= 1
+        if not is_new:
+            self._leave(user)
+            return state, None
+        run = self._runs[id] = LiveRun(state, seconds)
+        self._metrics.count("runs_started_total")
+        self._metrics.set("runs", len(self._runs))
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._keep)
+        self._announcer.send(signals.run_started, run=state)
+        return state, run
+
+    def put(self, run: LiveRun, draft: Draft) -> None:
+        """Store an event of a run soon. Waits while too much waits for the log. Switches.
+
+        Raises:
+            RunEndedError: The run has ended.
+        """
+        run.wait_for_room()
+        if run.ended.is_set():
+            raise RunEndedError(run.ending)
+        run.add(draft)
+        self._wake.set()
+
+    def end(self, run: LiveRun, draft: Draft, ending: str) -> None:
+        """End a run, unless it has ended. Returns once the log has an ending. Switches."""
+        if not run.ended.is_set():
+            run.end(draft, ending)
+            self._wake.set()
+        run.settled.wait()
+
+    def cancel(self, id: str) -> bool:
+        """End a run of any worker as ``cancelled``; return whether this call ended it. May switch.
+
+        Raises:
+            BrokerError: The log can't be reached.
+        """
+        draft = Draft(RUN_PREFIX + id, CANCELLED, "{}")
+        (is_ours,) = self._broker.append_to_runs([RunAppend(id, [draft], ending=CANCELLED)])
+        run = self._runs.get(id)
+        if is_ours and run is not None:
+            self._settle(run, CANCELLED)
+        return is_ours
+
+    def stop(self, seconds: float) -> None:
+        """Take no new runs, let those that are there go on for some seconds, and end the others. Switches."""
+        self._is_stopping = True
+        deadline = time.monotonic() + seconds
+        for run in list(self._runs.values()):
+            if not run.settled.wait(max(deadline - time.monotonic(), 0)) and not run.ended.is_set():
+                message = "The server stopped before this was done. Start it again."
+                run.end(failed_draft(run.id, "worker_stopped", message), FAILED)
+        self._wake.set()
+        gevent.wait([run.settled for run in self._runs.values()], timeout=_LAST_SECONDS)
+        if self._greenlet is not None:
+            self._greenlet.kill()
+            self._greenlet = None
+
+    # Inside
+
+    def _check_capacity(self, user: str) -> None:
+        most, of_user = self._settings.max_runs, self._settings.max_runs_per_user
+        error: DrainingError | TooManyRunsError | None = None
+        if self._is_stopping:
+            error = DrainingError("This worker is about to stop. Try again, and another one answers.")
+        elif len(self._runs) + self._beginning >= most:
+            error = TooManyRunsError(f"This server already works on {most} runs. Try again later.")
+        elif user and 0 < of_user <= self._of_user[user]:
+            error = TooManyRunsError(f"You already have {of_user} runs here. Wait until one has ended, or cancel it.")
+        if error is not None:
+            self._metrics.count("runs_refused_total", label=error.code)
+            raise error
+
+    def _leave(self, user: str) -> None:
+        self._of_user[user] -= 1
+        if not self._of_user[user]:
+            del self._of_user[user]
+
+    def _keep(self) -> None:
+        """Store, hold and end, while there are runs."""
+        try:
+            while self._runs:
+                self._wake.wait(_HOLD_SECONDS)
+                self._wake.clear()
+                try:
+                    self._end_late()
+                    self._store()
+                    self._hold_if_due()
+                    self._has_failed = False
+                    gevent.sleep(_PAUSE_SECONDS)
+                except BrokerError as error:
+                    if not self._has_failed:  # log once per outage
+                        _log.warning("Events of runs could not be stored. The next attempt follows. %s", error)
+                    self._has_failed = True
+                    self._wake.set()
+                    gevent.sleep(_RETRY_SECONDS)
+        finally:
+            self._greenlet = None
+
+    def _end_late(self) -> None:
+        now = time.monotonic()
+        for run in self._runs.values():
+            if now >= run.deadline and not run.ended.is_set():
+                message = "This took longer than it may. Try again with less."
+                run.end(failed_draft(run.id, "time_limit", message), FAILED)
+
+    def _store(self) -> None:
+        """Append what waits, of all runs in one transaction. A second try after an unclear answer stores nothing twice."""
+        waiting = [run for run in self._runs.values() if run.has_waiting]
+        if not waiting:
+            return
+        appends = [run.next_append() for run in waiting]
+        for run, append, is_stored in zip(waiting, appends, self._broker.append_to_runs(appends), strict=True):
+            if run.settled.is_set():
+                continue  # it was cancelled here meanwhile
+            if not is_stored:
+                self._settle_as_known(run)
+                continue
+            run.was_stored(append)
+            if append.ending:
+                self._settle(run, append.ending)
+            elif run.has_waiting:
+                self._wake.set()
+
+    def _hold_if_due(self) -> None:
+        """Renew the leases, and find the runs that were ended elsewhere."""
+        if time.monotonic() - self._held_at < _HOLD_SECONDS:
+            return
+        mine = list(self._runs.values())
+        held = self._broker.hold_runs(self._worker, _LEASE_SECONDS)
+        self._held_at = time.monotonic()
+        for run in mine:
+            if run.id not in held and not run.settled.is_set():
+                self._settle_as_known(run)
+
+    def _settle_as_known(self, run: LiveRun) -> None:
+        """Settle a run that was ended elsewhere, or that the log has lost."""
+        state = self._broker.run(run.id)
+        if not run.settled.is_set():
+            self._settle(run, FAILED if state is None or not state.ending else state.ending)
+
+    def _settle(self, run: LiveRun, ending: str) -> None:
+        run.settle(ending)
+        del self._runs[run.id]
+        self._leave(run.state.user)
+        self._metrics.count("runs_ended_total", label=ending)
+        self._metrics.set("runs", len(self._runs))
+        self._announcer.send(signals.run_ended, run=run.state._replace(ending=ending))
