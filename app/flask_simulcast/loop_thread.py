@@ -101,8 +101,12 @@ def _loop_thread() -> LoopThread:
         with _mutex:
             if _thread is None:
                 _thread = LoopThread()
-                atexit.register(_thread.end)
     return _thread
+
+
+def _end() -> None:
+    if _thread is not None:
+        _thread.end()
 
 
 def _settle(
@@ -123,8 +127,6 @@ def _nothing() -> None:
 def _forget() -> None:
     """Forget the parent's thread, which a forked child does not have, and must not wait for when it exits."""
     global _thread, _mutex
-    if _thread is not None:
-        atexit.unregister(_thread.end)
     _thread, _mutex = None, threading.Lock()
 
 
@@ -132,3 +134,5 @@ _thread: LoopThread | None = None
 _before_end: list[Callable[[], object]] = []
 _mutex = threading.Lock()
 os.register_at_fork(after_in_child=_forget)
+# Now, not when the thread is made: what an app registers later is called earlier, and may still use its hub.
+atexit.register(_end)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextvars import ContextVar
+from pathlib import Path
 
 import gevent
 import pytest
@@ -110,6 +111,29 @@ def test_code_in_the_loop_can_ask_for_a_hub_that_a_thread_is_making(monkeypatch:
         thread.join(5)
     assert len(hubs) == 2 and hubs[0] is hubs[1]
     simulcast.close(app)
+
+
+def test_an_app_can_publish_and_close_its_log_when_the_process_ends(tmp_path: Path) -> None:
+    script = (
+        "import atexit\n"
+        "from flask import Flask\n"
+        "from app.flask_simulcast import Simulcast\n"
+        "app = Flask('app')\n"
+        f"app.config['SIMULCAST_BROKER_URL'] = 'sqlite:///{tmp_path}/log.db'\n"
+        "simulcast = Simulcast(app)\n"
+        "def say_goodbye():\n"
+        "    with app.app_context():\n"
+        "        simulcast.publish('a', 2)\n"
+        "    simulcast.close(app)\n"
+        "atexit.register(say_goodbye)\n"
+        "with app.app_context():\n"
+        "    simulcast.publish('a', 1)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=10, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert not (tmp_path / "log.db-wal").exists(), "SQLite removes it with the last connection"
 
 
 @pytest.mark.parametrize(
