@@ -50,7 +50,7 @@ class Reporter:
         self._request_errors = 0
         self._threads = Threads(1)
         self._mutex = threading.Lock()  # between the threads of an unpatched process
-        self._started = 0
+        self._started: dict[int, object] = {}  # by process, because a forked child starts its own
         self._looks = 0
         self._last_look = 0
         self._is_broken = False
@@ -61,8 +61,8 @@ class Reporter:
 
     def start(self) -> None:
         """Start to store the figures: once a second if they have changed, and once more at the end of the process."""
-        if self._started != os.getpid():
-            self._started = os.getpid()
+        own = object()
+        if self._started.setdefault(os.getpid(), own) is own:  # atomic: of two first requests at once, one starts it
             threading.Thread(target=self._run, name="simulcast-figures", daemon=True).start()  # patched: a greenlet
 
     def machine(self) -> Machine:
@@ -150,7 +150,7 @@ class Reporter:
 
     def _count_answer(self, response: Response) -> Response:
         self._answers[response.status_code] += 1
-        if self._started != os.getpid() and "SERVER_SOFTWARE" in request.environ:  # a test client is no server
+        if os.getpid() not in self._started and "SERVER_SOFTWARE" in request.environ:  # a test client is no server
             self.start()
         return response
 
