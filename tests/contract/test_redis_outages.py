@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import gevent
 import pytest
+import redis
 
 from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.errors import BrokerError, BrokerUnavailableError, PublishUncertainError
@@ -259,6 +261,29 @@ def test_a_reader_that_is_killed_while_it_waits_gets_no_other_answer_later(serve
         waiting.kill()
         assert [event.position for event in broker.read(position).events] == [stored]
         position = stored
+
+
+@needs_loop
+def test_a_log_that_is_closed_while_it_connects_leaves_no_connection(
+    server: Redis, open_redis: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, connect = open_redis(server.url), redis.Connection._connect
+    begun, go = threading.Event(), threading.Event()
+
+    def connect_late(connection: redis.Connection) -> socket.socket:
+        begun.set()
+        assert go.wait(10)
+        return connect(connection)
+
+    monkeypatch.setattr(redis.Connection, "_connect", connect_late)
+    waiting = gevent.spawn(outcome_of, partial(broker.wait, 0.05))
+    with gevent.Timeout(10):
+        while not begun.is_set():
+            gevent.sleep(0.001)
+    broker.close()
+    go.set()
+    waiting.get(timeout=10)
+    wait_until(lambda: clients_of(server) == 0, 10, "no connection")
 
 
 # Full

@@ -112,7 +112,7 @@ class Wire:
         self._used_at = 0.0
 
     def drop(self) -> None:
-        """Close the connection while a thread uses it, which wakes the thread; or once it has connected."""
+        """Close the connection while a call uses it, which ends the call; or once it has connected."""
         self._is_dropped = True
         self.close()
 
@@ -189,8 +189,8 @@ class Link:
             return self.call("EVAL", script.text, 1, *arguments)
 
     def close(self) -> None:
-        """Close the connection. The next call connects again."""
-        self._wire.close()
+        """Close the connection for good: at once, or, if it is just being made, after the call that makes it."""
+        self._wire.drop()
 
 
 class Links:
