@@ -138,6 +138,14 @@ TABLE = (
         shelf=rows.Shelf.LIMITS,
     ),
     rows.Row(
+        "usage_days",
+        rows.Integer(1, 3650),
+        30,
+        "Time for which records of usage are kept, and the longest that a client can ask for.",
+        unit="days",
+        shelf=rows.Shelf.LIMITS,
+    ),
+    rows.Row(
         "anonymous_channels",
         rows.patterns,
         (),

@@ -46,7 +46,8 @@ class Streaming(Access):
                   share their bytes, so make it once, not in each request.
                 - ``snapshot``: A function that returns the data with which the stream starts. It is called now, in the
                   request, after the stream's position is taken, so no event is lost in between. Not called for a client that
-                  can resume.
+                  can resume. A generator makes an event of each value that it yields; keep them few, because they are sent as
+                  one chunk.
                 - ``snapshot_type``: Event type of the snapshot. Defaults to ``snapshot``.
                 - ``replay``: Number of the newest events that a new listener gets first. Defaults to
                   ``SIMULCAST_REPLAY_EVENTS`` and ``SIMULCAST_HISTORY_CHANNELS``. Has no effect with a snapshot.

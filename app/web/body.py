@@ -20,6 +20,17 @@ T = TypeVar("T")
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+#: All that names lines of JSON, one value each.
+LINES = frozenset(
+    {
+        NDJSON,
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonl",
+        "application/jsonlines",
+        "application/x-jsonlines",
+    }
+)
 Content = Mapping[str, Any]
 """Media types, each with the type of its content, which msgspec can make a schema of."""
 

@@ -130,6 +130,15 @@ def test_a_stream_with_a_snapshot_goes_on_after_it(app: Flask) -> None:
         body.close()  # type: ignore[attr-defined]
 
 
+def test_a_snapshot_that_is_a_generator_makes_an_event_of_each_value(app: Flask) -> None:
+    with app.test_request_context():
+        for values in ([[1, 2], [3]], []):
+            response = simulcast.sse("a", snapshot=lambda: iter(values), snapshot_type="rows")  # noqa: B023
+            first, *rows = read_sse(chunks(response, 1)[0])
+            assert [json.loads(event.data) for event in rows] == values
+            assert {event.id for event in rows} <= {first.id}
+
+
 def test_channels_are_listed_with_their_events(app: Flask) -> None:
     with app.app_context():
         for channel in ("chat.a", "chat.b", "chat.b", "news"):

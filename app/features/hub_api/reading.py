@@ -15,21 +15,9 @@ from msgspec import UNSET, UnsetType
 
 from ...flask_simulcast import IdempotencyKey
 from ...web import body
-from ...web.body import NDJSON
 from ...web.errors import ApiError
 from .schemas import Draft, Event, Events, PublishedTo
 
-# All that names lines of JSON, one value each.
-_LINES = frozenset(
-    {
-        NDJSON,
-        "application/ndjson",
-        "application/jsonl",
-        "application/x-jsonl",
-        "application/jsonlines",
-        "application/x-jsonlines",
-    }
-)
 _LINE = re.compile(rb"\S[^\n]*")  # one that is not blank
 # How many times its size an event may have as it was sent: with each letter written as \uXXXX, and spaces between.
 _AS_SENT = 2
@@ -97,7 +85,7 @@ def read_events(
         ApiError: 400, naming the first that is wrong; 413 for too many.
     """
     text = text.removeprefix(BOM_UTF8)  # RFC 8259, 8.1: may be ignored
-    events = _outlines_of_lines(text, bounds.events) if mimetype in _LINES else _outlines(text, bounds.events)
+    events = _outlines_of_lines(text, bounds.events) if mimetype in body.LINES else _outlines(text, bounds.events)
     if not events:
         raise ApiError(400, "no_events", "The body has no event. Send an object, an array of them, or one a line.")
     copied = [event for event in events if event.channels is not UNSET]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypedDict
 
 from flask import Request, Response, current_app
@@ -152,7 +152,9 @@ def _start(
         return None, b""
     start = hub.position
     type = check_type(options.get("snapshot_type", "snapshot"))
-    return start, encoding.notice(type, encode_data(snapshot(), default_of(current_app)), str(start))
+    found, default = snapshot(), default_of(current_app)
+    parts = found if isinstance(found, Iterator) else (found,)
+    return start, b"".join([encoding.notice(type, encode_data(part, default), str(start)) for part in parts])
 
 
 def _present_on(
