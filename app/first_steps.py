@@ -12,7 +12,7 @@ from typing import Any
 
 _PAGES = """
 Simulcast    {url}/
-Documents    {url}/docs/"""
+Documents    {url}/docs/{how}"""
 _FIRST_EVENT = """
 Publish key  {key}
 
@@ -22,6 +22,8 @@ Publish, in a third:
   curl '{url}/api/v1/events' -H "Authorization: Bearer {sent}" -H 'Content-Type: application/json' \\
     -d '{{"channel": "news", "data": {{"text": "hello"}}}}'
 """
+_NOT_BUILT = " (./scripts/docs builds them, once)"
+_BUILT = Path(__file__).resolve().parents[1] / "build" / "docs"
 
 
 def refuse_taken_ports(addresses: Iterable[Any]) -> None:
@@ -58,8 +60,9 @@ def show(listener: str, key_file: str) -> None:
     if not listener.startswith("http"):
         return
     url = listener.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    how = "" if _BUILT.is_dir() else _NOT_BUILT
     if not key_file:
-        print(_PAGES.format(url=url), end="\n\n", flush=True)
+        print(_PAGES.format(url=url, how=how), end="\n\n", flush=True)
         return
     key = f"{Path(key_file).read_text().strip()} (from {key_file})" if sys.stdout.isatty() else f"in {key_file}"
-    print((_PAGES + _FIRST_EVENT).format(url=url, key=key, sent=f"$(cat {shlex.quote(key_file)})"), flush=True)
+    print((_PAGES + _FIRST_EVENT).format(url=url, how=how, key=key, sent=f"$(cat {shlex.quote(key_file)})"), flush=True)

@@ -56,7 +56,7 @@ def test_what_the_server_prints_can_be_pasted_in_any_folder(tmp_path: Path) -> N
                 printed = os.read(ours, 1 << 16).decode().replace("\r\n", "\n")
                 key_file = reader.folder / "instance" / "publish.key"
                 assert key_file.stat().st_mode & 0o777 == 0o600
-                assert f"http://127.0.0.1:{server.port}/docs/" in printed
+                assert f"http://127.0.0.1:{server.port}/docs/ (./scripts/docs builds them, once)\n" in printed
                 assert key_file.read_text().strip() in printed
                 listen, publish = PRINTED.findall(printed)[0]
                 with reader.running(f"cd / && {listen}") as terminal:
@@ -81,11 +81,12 @@ def test_taken_port_is_said_in_one_sentence_with_what_to_do(tmp_path: Path) -> N
 def test_another_port_is_one_variable_and_an_empty_key_is_no_key(tmp_path: Path) -> None:
     """The page names BIND; gunicorn.conf.py reads it, where GUNICORN_CMD_ARGS says nothing."""
     with service_reader(tmp_path) as reader:
+        (tmp_path / "build" / "docs").mkdir(parents=True)
         command = f"BIND=127.0.0.1:{reader.port} SIMULCAST_PUBLISH_KEY= {RUN.text}"
         with reader.serving(command, GUNICORN_CMD_ARGS="") as server:
             assert server.request("POST", "/api/v1/events", {"channel": "news", "data": 1})[0] == 403
             output = (tmp_path / "server.log").read_text()
-            assert "/docs/" in output
+            assert "/docs/\n" in output
             assert "Publish key" not in output
             assert not (tmp_path / "instance" / "publish.key").exists()
 
