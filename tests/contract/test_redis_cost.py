@@ -9,6 +9,7 @@ import pytest
 from app.flask_simulcast.brokers.check_in import CheckIn
 from app.flask_simulcast.brokers.redis.broker import RedisBroker
 from app.flask_simulcast.presence import Place
+from app.flask_simulcast.run_state import RunAppend
 from app.flask_simulcast.testing import FakeClock
 from tests.contract.logs import BEFORE_ALL, calls_of, draft
 from tests.tools.redis_server import Redis
@@ -61,7 +62,7 @@ def test_a_text_a_lease_and_a_key_end_by_the_servers_own_clock(server: Redis, op
 
 
 def test_nothing_is_left_of_what_is_over(server: Redis, open_redis: Open, clock: FakeClock) -> None:
-    broker = open_redis(server.url, clock, history_seconds=60)
+    broker = open_redis(server.url, clock, history_seconds=60, history_channels={"run:": [9, 60]})
     for worker in ("v", "w"):
         places = [
             Place(f"{worker}{n}", f"user {n}", f"user {n}", ("a", f"b{n}"), ("a", f"b{n}"), "{}", "", "json", n)
@@ -70,6 +71,9 @@ def test_nothing_is_left_of_what_is_over(server: Redis, open_redis: Open, clock:
         broker.check_in(CheckIn(worker, places, [], renews=False, lease_seconds=8, grace_seconds=3))
     for n in range(300):
         broker.append([draft(n, f"c{n}"), draft(n, f"user:{n}")])
+    for n in range(20):
+        broker.begin_run(f"r{n}", f"user {n}", "{}", "v", 10)
+    broker.append_to_runs([RunAppend(f"r{n}", [draft(n, f"run:r{n}")], ending="complete") for n in range(10)])
     assert len(keys_of(server)) > 1000
     broker.check_out("v", grace_seconds=3)
     for _ in range(30):

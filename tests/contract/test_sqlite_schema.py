@@ -62,9 +62,10 @@ def test_a_file_of_version_1_is_upgraded_in_place(old: Path, clock: FakeClock, o
     assert broker.check_in(CheckIn("w", [place], [], renews=False, lease_seconds=8, grace_seconds=3))
     broker.put_text("t", "x", 30)
     broker.revoke("user:ann", 1000, 30, Draft("c", "message", "1"))
+    assert broker.begin_run("r", "ann", "{}", "w", 10)[1]
     broker.maintain()
     with closing(sqlite3.connect(old)) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("PRAGMA user_version").fetchone() == (4,)
     again = open_broker()
     assert again.place("1") == place
 
@@ -118,13 +119,25 @@ def test_a_file_of_version_2_is_upgraded_in_place(path: Path, clock: FakeClock, 
     broker.append([Draft("c", "message", "1", "k", "f" * 32)])
     broker.close()
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("DROP TABLE fingerprints; PRAGMA user_version = 2;")
+        db.executescript("DROP TABLE fingerprints; DROP TABLE runs; PRAGMA user_version = 2;")
     broker = open_broker()
     assert broker.append([Draft("c", "message", "2", "k", "e" * 32)]) == [broker.head()]
     (second,) = broker.append([Draft("c", "message", "2", "l", "e" * 32)])
     with pytest.raises(IdempotencyConflictError):
         broker.append([Draft("c", "message", "1", "l", "f" * 32)])
     assert broker.head() == second
+
+
+def test_a_file_of_version_3_is_upgraded_in_place(path: Path, clock: FakeClock, open_broker: Open) -> None:
+    broker = open_broker()
+    broker.append([Draft("c", "message", "1", "k", "f" * 32)])
+    broker.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE runs; PRAGMA user_version = 3;")
+    broker = open_broker()
+    with pytest.raises(IdempotencyConflictError):
+        broker.append([Draft("c", "message", "2", "k", "e" * 32)])
+    assert broker.begin_run("r", "ann", "{}", "w", 10)[1]
 
 
 def test_fingerprints_are_forgotten_with_their_keys(path: Path, clock: FakeClock, open_broker: Open) -> None:
