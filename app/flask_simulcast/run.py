@@ -90,14 +90,20 @@ class Run:
         try:
             produced = producer(self)
             result = self._publish_each(produced) if isinstance(produced, Generator) else produced
-            ending, draft = COMPLETE, self._draft(result, COMPLETE)
+            draft = self._draft(result, COMPLETE)
         except RunFailedError as error:
-            ending, draft = FAILED, failed_draft(self.id, error.code, str(error))
-        except Exception as error:
+            self._runner.end(self._live, failed_draft(self.id, error.code, str(error)), FAILED)
+        except BaseException as error:  # also a Timeout of gevent or an exit: a run must not stay without an end
             if not (self.is_cancelled and isinstance(error, RunEndedError)):
                 _log.exception("The producer of run %s raised. Its listeners are told only that it failed.", self.id)
-            ending, draft = FAILED, failed_draft(self.id, "failed", "This failed on the server. Try again later.")
-        self._runner.end(self._live, draft, ending)
+            self.fail()
+        else:
+            self._runner.end(self._live, draft, COMPLETE)
+
+    def fail(self) -> None:
+        """End the run as ``failed``, with a general text. Switches."""
+        draft = failed_draft(self.id, "failed", "This failed on the server. Try again later.")
+        self._runner.end(self._live, draft, FAILED)
 
     def _publish_each(self, produced: Generator[object, None, object]) -> object:
         """Publish what a generator yields; return what it returns."""

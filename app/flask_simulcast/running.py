@@ -66,15 +66,18 @@ class Running(Streaming):
             meta: JSON data that is kept with it.
             idempotency_key: A second start for the same user with the same key joins the run that is there, while that is
                 known.
-            max_seconds: Time after which it fails.
+            max_seconds: Time after which it fails; above 0.
 
         Raises:
             RunIdError, RunExistsError: The id is invalid, or taken.
             TooManyRunsError, DrainingError: This worker, or this user in it, has as many as allowed; or the worker is about to
                 stop.
             InvalidEventError: User, meta or key is invalid.
+            ValueError: ``max_seconds`` is not above 0.
             BrokerUnavailableError: The log can't be reached.
         """
+        if not max_seconds > 0:  # also what is no number
+            raise ValueError(f"max_seconds={max_seconds} ends a run before it begins. Use a number above 0.")
         if user:
             check_user(user)
         if idempotency_key is not None:
@@ -88,7 +91,12 @@ class Running(Streaming):
         if live is not None:
             run = Run(hub.runner, live, hub.settings, default)
             app = current_app._get_current_object()  # type: ignore[attr-defined]
-            threading.Thread(target=_produce, args=(app, run, producer), name=f"run-{id}", daemon=True).start()
+            thread = threading.Thread(target=_produce, args=(app, run, producer), name=f"run-{id}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no thread left
+                run.fail()
+                raise
         elif idempotency_key is None:
             raise RunExistsError(id)
         return state
@@ -100,7 +108,7 @@ class Running(Streaming):
             NoSuchRunError: It is unknown, or it ended longer ago than its history is kept.
             BrokerUnavailableError: The log can't be read.
         """
-        state = self.hub.broker.run(id)
+        state = self.hub.runner.find(id)
         if state is None:
             raise NoSuchRunError(id)
         return state
@@ -113,7 +121,7 @@ class Running(Streaming):
             after: Id of the last run of the previous page.
             limit: Maximum number of runs.
         """
-        return self.hub.broker.runs(after, limit, user=user)
+        return self.hub.runner.page(after, limit, user)
 
     def cancel_run(self, id: str) -> bool:
         """End a run as ``cancelled``, in any worker. Its producer learns of it within a second. May switch.

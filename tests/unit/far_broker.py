@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from app.flask_simulcast.brokers.base import Batch, Broker, ChannelSummary, Page, Verdict
@@ -91,8 +91,8 @@ class SwappedBroker(Broker):
     def append_to_runs(self, appends: Sequence[RunAppend]) -> list[bool]:
         return self.log.append_to_runs(appends)
 
-    def hold_runs(self, worker: str, seconds: float) -> set[str]:
-        return self.log.hold_runs(worker, seconds)
+    def hold_runs(self, worker: str, runs: Collection[str], seconds: float) -> set[str]:
+        return self.log.hold_runs(worker, runs, seconds)
 
     def run(self, id: str) -> RunState | None:
         return self.log.run(id)

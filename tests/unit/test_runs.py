@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import gevent
 import pytest
 from flask import Flask, current_app, has_request_context
 
@@ -226,6 +227,39 @@ def test_a_run_that_was_ended_in_another_worker_stops_within_a_second(simulcast:
     assert isinstance(steps.error, RunEndedError)
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), gevent.Timeout(1), KeyboardInterrupt()])
+def test_what_is_no_exception_ends_it_as_well(simulcast: Simulcast, error: BaseException) -> None:
+    def produce(run: Run) -> None:
+        raise error
+
+    ((type, data),) = told(events_of(simulcast, simulcast.start_run(produce)))
+    assert (type, data["code"]) == ("failed", "failed")
+
+
+def test_a_producer_for_which_there_is_no_thread_fails(simulcast: Simulcast, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError):
+        simulcast.start_run(Steps(), id="r")
+    monkeypatch.undo()
+    assert simulcast.run_state("r").status == "failed"
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_time_limit_that_is_none(simulcast: Simulcast, seconds: float) -> None:
+    with pytest.raises(ValueError, match="max_seconds"):
+        simulcast.start_run(Steps(), id="r", max_seconds=seconds)
+    with pytest.raises(NoSuchRunError):
+        simulcast.run_state("r")
+
+
+def test_a_run_of_a_lost_worker_ends_for_a_caller_that_only_asks(simulcast: Simulcast) -> None:
+    simulcast.hub.broker.begin_run("r", "", "{}", "a worker that was killed", 0.01)
+    wait_for(lambda: simulcast.run_state("r").status == "failed")
+
+
 def test_time_over(simulcast: Simulcast) -> None:
     steps = Steps()
     run = simulcast.start_run(steps, max_seconds=0.05)
@@ -266,7 +300,38 @@ def test_a_worker_that_stops_lets_a_run_end_by_itself_in_time(simulcast: Simulca
     assert told(events_of(simulcast, run)) == [("complete", None)]
 
 
+def test_a_producer_ends_when_its_worker_stops_while_the_log_is_away(
+    simulcast: Simulcast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps()
+    simulcast.start_run(steps)
+    monkeypatch.setattr(runner, "_LAST_SECONDS", 0.05)
+    monkeypatch.setattr(MemoryBroker, "append_to_runs", lambda *_: raise_away())
+    simulcast.hub.runner.stop(0)
+    assert steps.done.wait(_SECONDS)
+    assert simulcast.metrics.gauges()["runs"] == 0
+
+
+def test_a_run_that_begins_while_its_worker_stops_is_refused(
+    simulcast: Simulcast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = MemoryBroker.begin_run
+
+    def stopping(broker: MemoryBroker, *arguments: Any) -> Any:
+        simulcast.hub.runner.stop(0)
+        return begin(broker, *arguments)
+
+    monkeypatch.setattr(MemoryBroker, "begin_run", stopping)
+    with pytest.raises(DrainingError):
+        simulcast.start_run(Steps())
+    assert not simulcast.metrics.value("runs_started_total")
+
+
 # The log
+
+
+def raise_away() -> Any:
+    raise BrokerUnavailableError("away")
 
 
 @pytest.mark.parametrize("error", [BrokerUnavailableError("away"), PublishUncertainError("perhaps")])
@@ -289,6 +354,51 @@ def test_an_outage_of_the_log_loses_nothing_and_doubles_nothing(
     monkeypatch.setattr(MemoryBroker, "append_to_runs", broken)
     run = simulcast.start_run(lambda run: iter_of(20))
     assert told(events_of(simulcast, run)) == [*(("message", number) for number in range(20)), ("complete", None)]
+
+
+def test_what_is_published_after_an_unclear_append_is_not_lost(
+    simulcast: Simulcast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log had the first event. A second try with more events than that would be taken for stored."""
+    is_unclear = True
+    append = MemoryBroker.append_to_runs
+
+    def broken(broker: MemoryBroker, asked: Any) -> list[bool]:
+        stored = append(broker, asked)
+        if is_unclear:
+            raise PublishUncertainError("perhaps")
+        return stored
+
+    monkeypatch.setattr(MemoryBroker, "append_to_runs", broken)
+    monkeypatch.setattr(runner, "_RETRY_SECONDS", 0.01)
+    steps = Steps()
+    run = simulcast.start_run(steps)
+    steps.go.release()
+    wait_for(lambda: simulcast.run_state(run.id).events == 1)
+    steps.go.release(99)
+    assert steps.done.wait(_SECONDS)
+    is_unclear = False
+    assert told(events_of(simulcast, run)) == [*(("message", number) for number in range(100)), ("complete", "all")]
+
+
+def test_many_busy_runs_take_turns_in_appends_of_bounded_size(
+    simulcast: Simulcast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    append = MemoryBroker.append_to_runs
+
+    def counted(broker: MemoryBroker, asked: Any) -> list[bool]:
+        sizes.append(sum(len(one.drafts) for one in asked))
+        return append(broker, asked)
+
+    monkeypatch.setattr(MemoryBroker, "append_to_runs", counted)
+    monkeypatch.setattr(runner, "_EVENTS", 100)
+    monkeypatch.setattr(live_run, "_EVENTS", 60)
+    runs = [simulcast.start_run(lambda run: iter_of(200)) for _ in range(5)]
+    for run in runs:
+        assert len(told(events_of(simulcast, run))) == 201
+    assert sum(sizes) == 5 * 201
+    assert max(sizes) <= 99 + 60
 
 
 def test_a_producer_waits_while_too_much_waits_for_the_log(

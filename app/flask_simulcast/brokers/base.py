@@ -21,7 +21,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from ..event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
@@ -305,9 +305,9 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    def hold_runs(self, worker: str, seconds: float) -> set[str]:
-        """Renew a worker's lease on its runs, and return the ids of those that have not ended. ``maintain`` ends the runs of a
-        worker whose lease has ended, as `lost_draft` says. May switch."""
+    def hold_runs(self, worker: str, runs: Collection[str], seconds: float) -> set[str]:
+        """Renew a worker's lease on these runs, and return the ids of those that are its own and have not ended. ``maintain``
+        ends a run whose lease has ended, as `lost_draft` says. May switch."""
 
     @abstractmethod
     def run(self, id: str) -> RunState | None:

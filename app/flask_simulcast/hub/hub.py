@@ -127,9 +127,9 @@ class Hub:
         self._place_reporter = PlaceReporter(
             broker, self.id, self.listeners, settings, metrics, on_written=self.read_on
         )
-        self.runner = Runner(broker, self.id, settings, metrics, self._announcer)
         self._breather = Breather(_BREATHE_SECONDS)
         self._maintenance = Maintenance(broker, metrics)
+        self.runner = Runner(broker, self.id, settings, metrics, self._announcer, self._maintenance)
         _hubs.add(self)
 
     def run(self, function: Callable[..., T], *arguments: object) -> T:

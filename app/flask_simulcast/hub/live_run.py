@@ -43,6 +43,7 @@ class LiveRun:
         self._waiting: deque[Draft] = deque()
         self._bytes = 0
         self._stored = 0
+        self._sent: RunAppend | None = None
 
     @property
     def has_waiting(self) -> bool:
@@ -68,7 +69,9 @@ class LiveRun:
         self._room.set()
 
     def next_append(self) -> RunAppend:
-        """Return the events to append now."""
+        """Return the events to append now: after a failure the same ones again, because the log might have them."""
+        if self._sent is not None:
+            return self._sent
         drafts: list[Draft] = []
         size = 0
         for draft in self._waiting:
@@ -77,10 +80,12 @@ class LiveRun:
                 break
             drafts.append(draft)
         is_last = len(drafts) == len(self._waiting)
-        return RunAppend(self.id, drafts, self._stored, self.ending if is_last else "")
+        self._sent = RunAppend(self.id, drafts, self._stored, self.ending if is_last else "")
+        return self._sent
 
     def was_stored(self, append: RunAppend) -> None:
         """Remove events that the log has."""
+        self._sent = None
         for draft in append.drafts:
             self._waiting.popleft()
             self._bytes -= byte_length(draft.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
+from contextlib import suppress
 
 import gevent
 
@@ -14,6 +15,10 @@ from ..loop import has_loop
 from ..metrics import Metrics
 
 _SECONDS = 0.5
+# After a break (the log was away, or this process stood still) the other holders of leases get the time to renew them, before a
+# round ends what has no lease.
+_BREAK_SECONDS = 3.0
+_RENEWAL_SECONDS = 2.0
 
 _log = logging.getLogger("flask_simulcast")
 
@@ -31,6 +36,7 @@ class Maintenance:
         self._metrics = metrics
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._due = 0.0
+        self._done_at = time.monotonic()
         self._has_failed = False
 
     def run_if_due(self) -> None:
@@ -48,12 +54,20 @@ class Maintenance:
         if self._greenlet is not None:
             self._greenlet.kill()
 
+    def wait_after_break(self) -> None:
+        """Wait for other holders of leases, if the last round was long ago. Switches."""
+        if time.monotonic() - self._done_at > _BREAK_SECONDS:
+            with suppress(BrokerError):
+                self._broker.head()
+                gevent.sleep(_RENEWAL_SECONDS)
+
     def maintain(self) -> None:
         """Maintain the log once. An error is logged, not raised. May switch."""
         try:
             self._broker.maintain()
             self._metrics.set("write_ahead_bytes", self._broker.write_ahead_bytes)
             self._has_failed = False
+            self._done_at = time.monotonic()
         except BrokerError as error:
             if not self._has_failed:  # log once per outage
                 _log.warning("%s", error)
@@ -64,6 +78,7 @@ class Maintenance:
 
 def _run(keeper: weakref.ref[Maintenance]) -> None:
     while (here := keeper()) is not None:
+        here.wait_after_break()
         here.maintain()
         del here
         gevent.sleep(_SECONDS)

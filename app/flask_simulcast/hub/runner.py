@@ -23,16 +23,21 @@ from ..run_state import CANCELLED, FAILED, RunAppend, RunState, failed_draft
 from ..settings import Settings
 from .announcer import Announcer
 from .live_run import LiveRun
+from .maintenance import Maintenance
 
 # A run whose worker is killed fails within this time and one round of maintenance: 15 s are promised.
 _LEASE_SECONDS = 10.0
 # A producer learns within this time that its run was cancelled in another worker: 1 s is promised.
 _HOLD_SECONDS = 0.5
+# Of all runs, in one append, which holds the write lock. A run has up to 256 events and 64 KiB in it.
+_EVENTS = 512
 # Between two appends, so that small pieces leave together.
 _PAUSE_SECONDS = 0.005
 _RETRY_SECONDS = 0.5
 # The longest wait of a stopping worker for its last appends.
 _LAST_SECONDS = 2.0
+
+_STOPS = "This worker is about to stop. Try again, and another one answers."
 
 _log = logging.getLogger("flask_simulcast")
 
@@ -46,14 +51,24 @@ class Runner:
         settings: The limits.
         metrics: Counters.
         announcer: Sends the signals.
+        maintenance: Ends the runs of lost workers. It must go on also in a worker that has no listener.
     """
 
-    def __init__(self, broker: Broker, worker: str, settings: Settings, metrics: Metrics, announcer: Announcer) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        worker: str,
+        settings: Settings,
+        metrics: Metrics,
+        announcer: Announcer,
+        maintenance: Maintenance,
+    ) -> None:
         self._broker = broker
         self._worker = worker
         self._settings = settings
         self._metrics = metrics
         self._announcer = announcer
+        self._maintenance = maintenance
         self._runs: dict[str, LiveRun] = {}
         self._of_user: Counter[str] = Counter()
         self._beginning = 0
@@ -73,7 +88,7 @@ class Runner:
             DrainingError, TooManyRunsError: There is no room for another run.
             BrokerError: The log can't be reached.
         """
-        known = self._broker.run(id)
+        known = self.find(id)
         if known is not None:
             return known, None
         self._check_capacity(user)
@@ -86,9 +101,12 @@ class Runner:
             raise
         finally:
             self._beginning -= 1
-        if not is_new:
+        if not is_new or self._is_stopping:
             self._leave(user)
+        if not is_new:
             return state, None
+        if self._is_stopping:  # since a moment ago: no lease is renewed now, so the run that was just stored is lost
+            raise DrainingError(_STOPS)
         run = self._runs[id] = LiveRun(state, seconds)
         self._metrics.count("runs_started_total")
         self._metrics.set("runs", len(self._runs))
@@ -96,6 +114,16 @@ class Runner:
             self._greenlet = gevent.spawn(self._keep)
         self._announcer.send(signals.run_started, run=state)
         return state, run
+
+    def find(self, id: str) -> RunState | None:
+        """Return a run of any worker. May switch."""
+        self._maintenance.run_if_due()
+        return self._broker.run(id)
+
+    def page(self, after: str, limit: int, user: str) -> list[RunState]:
+        """Return a page of runs of all workers. May switch."""
+        self._maintenance.run_if_due()
+        return self._broker.runs(after, limit, user=user)
 
     def put(self, run: LiveRun, draft: Draft) -> None:
         """Store an event of a run soon. Waits while too much waits for the log. Switches.
@@ -142,6 +170,10 @@ class Runner:
         if self._greenlet is not None:
             self._greenlet.kill()
             self._greenlet = None
+        for run in list(
+            self._runs.values()
+        ):  # the log is away: the sweep ends them; the producers must not wait for it
+            self._settle(run, FAILED)
 
     # Inside
 
@@ -149,7 +181,7 @@ class Runner:
         most, of_user = self._settings.max_runs, self._settings.max_runs_per_user
         error: DrainingError | TooManyRunsError | None = None
         if self._is_stopping:
-            error = DrainingError("This worker is about to stop. Try again, and another one answers.")
+            error = DrainingError(_STOPS)
         elif len(self._runs) + self._beginning >= most:
             error = TooManyRunsError(f"This server already works on {most} runs. Try again later.")
         elif user and 0 < of_user <= self._of_user[user]:
@@ -171,8 +203,8 @@ class Runner:
                 self._wake.clear()
                 try:
                     self._end_late()
+                    self._hold_if_due()  # first: on a full disk it is all that succeeds
                     self._store()
-                    self._hold_if_due()
                     self._has_failed = False
                     gevent.sleep(_PAUSE_SECONDS)
                 except BrokerError as error:
@@ -192,29 +224,41 @@ class Runner:
                 run.end(failed_draft(run.id, "time_limit", message), FAILED)
 
     def _store(self) -> None:
-        """Append what waits, of all runs in one transaction. A second try after an unclear answer stores nothing twice."""
-        waiting = [run for run in self._runs.values() if run.has_waiting]
-        if not waiting:
+        """Append what waits, of several runs in one transaction. A second try after an unclear answer stores nothing twice."""
+        appends = self._next_appends()
+        if not appends:
             return
-        appends = [run.next_append() for run in waiting]
-        for run, append, is_stored in zip(waiting, appends, self._broker.append_to_runs(appends), strict=True):
+        for (run, append), is_stored in zip(
+            appends, self._broker.append_to_runs([append for _, append in appends]), strict=True
+        ):
             if run.settled.is_set():
                 continue  # it was cancelled here meanwhile
             if not is_stored:
                 self._settle_as_known(run)
                 continue
             run.was_stored(append)
+            self._runs[run.id] = self._runs.pop(run.id)  # the next append begins with the others
             if append.ending:
                 self._settle(run, append.ending)
-            elif run.has_waiting:
-                self._wake.set()
+        if any(run.has_waiting for run in self._runs.values()):
+            self._wake.set()
+
+    def _next_appends(self) -> list[tuple[LiveRun, RunAppend]]:
+        found = []
+        events = 0
+        for run in self._runs.values():
+            if run.has_waiting and events < _EVENTS:
+                append = run.next_append()
+                found.append((run, append))
+                events += len(append.drafts)
+        return found
 
     def _hold_if_due(self) -> None:
         """Renew the leases, and find the runs that were ended elsewhere."""
         if time.monotonic() - self._held_at < _HOLD_SECONDS:
             return
         mine = list(self._runs.values())
-        held = self._broker.hold_runs(self._worker, _LEASE_SECONDS)
+        held = self._broker.hold_runs(self._worker, [run.id for run in mine], _LEASE_SECONDS)
         self._held_at = time.monotonic()
         for run in mine:
             if run.id not in held and not run.settled.is_set():

@@ -25,6 +25,11 @@ class Log:
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.times = 0
+        self.is_away = False
+
+    def head(self) -> None:
+        if self.is_away:
+            raise BrokerUnavailableError("away")
 
     def maintain(self) -> None:
         self.times += 1
@@ -52,6 +57,24 @@ def test_outage_is_logged_once_and_a_fault_with_its_traceback(caplog: pytest.Log
         ("WARNING", False),
         ("ERROR", True),
     ]
+
+
+def test_after_a_break_other_holders_of_leases_have_time_to_renew_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    slept: list[float] = []
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(module, "gevent", SimpleNamespace(sleep=slept.append))
+    log = Log()
+    maintenance = maintenance_of(log)
+    for seconds, pauses in ((0.5, 0), (10, 1), (0.5, 1)):
+        now[0] += seconds
+        maintenance.wait_after_break()
+        maintenance.maintain()
+        assert len(slept) == pauses
+    now[0] += 10
+    log.is_away = True
+    maintenance.wait_after_break()
+    assert len(slept) == 1, "there is no lease to renew yet"
 
 
 def test_unpatched_process_maintains_where_it_publishes_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:

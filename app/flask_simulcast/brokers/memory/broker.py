@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gevent.event import Event as Flag
 
@@ -123,9 +123,9 @@ class MemoryBroker(Broker):
         with self._mutex:
             return [self._runs.append(append) for append in appends]
 
-    def hold_runs(self, worker: str, seconds: float) -> set[str]:
+    def hold_runs(self, worker: str, runs: Collection[str], seconds: float) -> set[str]:
         with self._mutex:
-            return self._runs.hold(worker, lease_end(self._clock.monotonic(), seconds))
+            return self._runs.hold(worker, runs, lease_end(self._clock.monotonic(), seconds))
 
     def run(self, id: str) -> RunState | None:
         with self._mutex:

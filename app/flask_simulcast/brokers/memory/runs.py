@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ...event import Draft, Position
 from ...run_state import FAILED, RunAppend, RunState, lost_draft
@@ -50,9 +50,9 @@ class Runs:
         self._records[record.id] = record
         return True
 
-    def hold(self, worker: str, until: float) -> set[str]:
-        """Renew the leases of a worker; return the ids of its runs that have not ended."""
-        held = {run for run in self._leases if self._records[run].worker == worker}
+    def hold(self, worker: str, runs: Iterable[str], until: float) -> set[str]:
+        """Renew a worker's leases on these runs; return the ids of those that have not ended."""
+        held = {run for run in runs if run in self._leases and self._records[run].worker == worker}
         self._leases.update(dict.fromkeys(held, until))
         return held
 

@@ -8,7 +8,7 @@ listeners are told.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ...errors import BrokerUnavailableError, PublishUncertainError
@@ -183,8 +183,8 @@ class RedisBroker(Broker):
             arguments += [text for draft in drafts for text in draft[:3]]
         return [bool(stored) for stored in self._change(scripts.APPEND_TO_RUNS, base.new_tag(), *arguments)]
 
-    def hold_runs(self, worker: str, seconds: float) -> set[str]:
-        return set(self._change(scripts.HOLD_RUNS, worker, _ms(seconds)))
+    def hold_runs(self, worker: str, runs: Collection[str], seconds: float) -> set[str]:
+        return set(self._change(scripts.HOLD_RUNS, worker, _ms(seconds), *runs))
 
     def run(self, id: str) -> RunState | None:
         facts = self._ask(scripts.RUN, id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ...errors import BrokerUnavailableError
 from ...event import Draft, Position
@@ -170,14 +170,14 @@ class SQLiteBroker(Broker):
         self._log.doorbell.ring(everybody=True)
         return stored
 
-    def hold_runs(self, worker: str, seconds: float) -> set[str]:
+    def hold_runs(self, worker: str, runs: Collection[str], seconds: float) -> set[str]:
         with self._log.reading() as store:
-            leases = store.runs.open_of(worker)
+            leases = store.runs.open_of(worker, runs)
         if min(leases.values(), default=math.inf) - self._clock.monotonic() < seconds / 2:
 
             def work(store: Store) -> dict[str, float]:
-                store.runs.hold(worker, lease_end(self._clock.monotonic(), seconds))
-                return store.runs.open_of(worker)
+                store.runs.hold(worker, runs, lease_end(self._clock.monotonic(), seconds))
+                return store.runs.open_of(worker, runs)
 
             leases = self._log.change(work)
         return set(leases)

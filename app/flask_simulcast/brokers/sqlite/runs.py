@@ -5,12 +5,16 @@ Methods that write must be called inside a transaction of the caller.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+
 from ...event import Position, first_key_of
 from ...run_state import RunAppend, RunState
 from ..lease import MAX_LEASE_SECONDS
 from .tables import Tables
 
 _RECORD = "id, user, meta, worker, started_ms, begin_key, begin_tag, events, ending, end_key, end_tag"
+_IS_OPEN = "ending = '' AND worker = ? AND id IN (SELECT value FROM json_each(?))"
 _IS_LOST = "ending = '' AND (until <= :now OR until > :never)"
 _HAS_AGED = "end_key < :oldest"
 
@@ -46,13 +50,13 @@ class Runs(Tables):
                 "UPDATE runs SET ending = ?, end_key = ?, end_tag = ? WHERE id = ?", (append.ending, *end, append.run)
             )
 
-    def hold(self, worker: str, until: float) -> None:
-        """Renew a worker's leases on the runs that have not ended."""
-        self._db.execute("UPDATE runs SET until = ? WHERE ending = '' AND worker = ?", (until, worker))
+    def hold(self, worker: str, runs: Iterable[str], until: float) -> None:
+        """Renew a worker's leases on those of these runs that have not ended."""
+        self._db.execute(f"UPDATE runs SET until = ? WHERE {_IS_OPEN}", (until, worker, json.dumps(list(runs))))
 
-    def open_of(self, worker: str) -> dict[str, float]:
-        """Return the runs of a worker that have not ended, and the end of each lease."""
-        return dict(self._all("SELECT id, until FROM runs WHERE ending = '' AND worker = ?", worker))
+    def open_of(self, worker: str, runs: Iterable[str]) -> dict[str, float]:
+        """Return those of these runs that are the worker's and have not ended, and the end of each lease."""
+        return dict(self._all(f"SELECT id, until FROM runs WHERE {_IS_OPEN}", worker, json.dumps(list(runs))))
 
     def find(self, run: str) -> RunState | None:
         """Return one record."""

@@ -164,15 +164,28 @@ class RunPromises(BrokerCase):
 
     # The lease
 
-    def test_a_worker_holds_the_runs_that_have_not_ended(self) -> None:
+    def test_a_worker_holds_those_of_its_runs_that_have_not_ended(self) -> None:
         broker = self.open()
         for run in "abc":
             begin(broker, run)
         begin(broker, "other", worker="w2")
         end(broker, "b", CANCELLED)
-        assert broker.hold_runs("w1", LEASE) == {"a", "c"}
-        assert broker.hold_runs("w2", LEASE) == {"other"}
-        assert broker.hold_runs("w3", LEASE) == set()
+        known = ["a", "b", "c", "other", "unknown"]
+        assert broker.hold_runs("w1", known, LEASE) == {"a", "c"}
+        assert broker.hold_runs("w2", known, LEASE) == {"other"}
+        assert broker.hold_runs("w3", known, LEASE) == set()
+        assert broker.hold_runs("w1", [], LEASE) == set()
+
+    def test_a_run_that_its_worker_does_not_know_is_lost(self) -> None:
+        """Its beginning was stored, but the answer was not heard."""
+        broker = self.open()
+        for run in ("known", "unheard"):
+            begin(broker, run)
+        for _ in range(3):
+            self.clock.advance(LEASE - 1)
+            assert broker.hold_runs("w1", ["known"], LEASE) == {"known"}
+            broker.maintain()
+        assert [self.types_of(broker, run) for run in ("known", "unheard")] == [[], [FAILED]]
 
     def test_a_run_whose_worker_is_lost_fails_and_says_so(self) -> None:
         broker = self.open()
@@ -181,14 +194,14 @@ class RunPromises(BrokerCase):
         publish(broker, "lost", 0, 1)
         for _ in range(3):
             self.clock.advance(LEASE - 1)
-            assert broker.hold_runs("w1", LEASE) == {"held"}
+            assert broker.hold_runs("w1", ["held"], LEASE) == {"held"}
             broker.maintain()
         assert self.types_of(broker, "held") == []
         assert self.types_of(broker, "lost") == ["message", FAILED]
         last = self.events_of(broker, RUN_PREFIX + "lost")[-1]
         assert json.loads(last.data)["code"] == "worker_lost"
         assert not publish(broker, "lost", 1, 2), "a frozen worker wakes up late"
-        assert broker.hold_runs("w2", LEASE) == set()
+        assert broker.hold_runs("w2", ["lost"], LEASE) == set()
 
     def test_the_sweep_tells_readers(self) -> None:
         broker = self.open()
@@ -226,7 +239,7 @@ class RunPromises(BrokerCase):
         for seconds in (590, 20):
             for _ in range(seconds // 5):
                 self.clock.advance(5)
-                broker.hold_runs("w1", LEASE)
+                broker.hold_runs("w1", ["open"], LEASE)
             broker.maintain()
             assert broker.run("open") is not None
             if seconds == 590:

@@ -13,6 +13,5 @@ if is_new then
     redis.call('ZADD', prefix .. 'runs-of:' .. user, 0, id)
   end
   redis.call('ZADD', RUNS_OPEN, mono + ARGV[7], id)
-  redis.call('SADD', prefix .. 'runs-by:' .. worker, id)
 end
 return {is_new and 1 or 0, facts_of(id)}

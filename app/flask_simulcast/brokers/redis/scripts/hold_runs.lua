@@ -1,6 +1,11 @@
--- Renew the lease on a worker's runs. ARGV: worker, ms. Returns the ids of those that have not ended.
-local ids = redis.call('SMEMBERS', prefix .. 'runs-by:' .. ARGV[3])
-for _, id in ipairs(ids) do
-  redis.call('ZADD', RUNS_OPEN, 'XX', mono + ARGV[4], id)
+-- Renew a worker's lease on runs. ARGV: worker, ms, ids of the runs. Returns the ids of those that are its own and have not ended.
+local held = {}
+for i = 5, #ARGV do
+  local id = ARGV[i]
+  local known = redis.call('HMGET', run_of(id), 'worker', 'ending')
+  if known[1] == ARGV[3] and known[2] == '' then
+    redis.call('ZADD', RUNS_OPEN, mono + ARGV[4], id)
+    held[#held + 1] = id
+  end
 end
-return ids
+return held

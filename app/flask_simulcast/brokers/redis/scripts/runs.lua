@@ -2,7 +2,7 @@
 --
 -- run:<id>      HASH  user, meta, worker, started, begin, events, ending, end
 -- runs          ZSET  ids, in their order; runs-of:<user> the same of one user
--- runs-open     ZSET  ids of runs that have not ended, by the end of their lease; runs-by:<worker> SET of a worker's
+-- runs-open     ZSET  ids of runs that have not ended, by the end of their lease
 -- runs-ended    ZSET  ids of the others, by the time they ended
 
 local RUNS, RUNS_OPEN, RUNS_ENDED = prefix .. 'runs', prefix .. 'runs-open', prefix .. 'runs-ended'
@@ -26,7 +26,6 @@ local function append_to_run(id, events, tag, events_now, ending)
   if ending ~= '' then
     redis.call('HSET', name, 'ending', ending, 'end', id_of(ms, n) .. '-' .. tag)
     redis.call('ZREM', RUNS_OPEN, id)
-    redis.call('SREM', prefix .. 'runs-by:' .. redis.call('HGET', name, 'worker'), id)
     redis.call('ZADD', RUNS_ENDED, ms, id)
   end
 end
