@@ -9,5 +9,7 @@ AGENT = "wukong-agent."
 REPLIES = "wukong-replies."
 #: Messages of a chat room.
 ROOM = "chatroom:"
+#: Notifications of one user.
+NOTIFICATIONS = "notifications:"
 
-RESERVED = (AGENT, REPLIES, ROOM)
+RESERVED = (AGENT, REPLIES, ROOM, NOTIFICATIONS)

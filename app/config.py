@@ -197,6 +197,13 @@ TABLE = (
         "(chat.*).",
     ),
     rows.Row(
+        "notification_days",
+        rows.Integer(1),
+        30,
+        "Time after which a notification that its user has read is deleted; unread ones stay.",
+        unit="days",
+    ),
+    rows.Row(
         "system_status",
         rows.boolean,
         False,

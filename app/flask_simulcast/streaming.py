@@ -49,6 +49,8 @@ class Streaming(Access):
                   can resume. A generator makes an event of each value that it yields; keep them few, because they are sent as
                   one chunk.
                 - ``snapshot_type``: Event type of the snapshot. Defaults to ``snapshot``.
+                - ``start``: Position after which the stream goes on behind the snapshot: ``simulcast.hub.position`` of a moment
+                  ago, for a snapshot that leaves out what the stream will have. Defaults to the position of now.
                 - ``replay``: Number of the newest events that a new listener gets first. Defaults to
                   ``SIMULCAST_REPLAY_EVENTS`` and ``SIMULCAST_HISTORY_CHANNELS``. Has no effect with a snapshot.
                 - ``grant``: The listener's grant, for a view that decides itself whether the client may listen. By default

@@ -139,6 +139,17 @@ def test_a_snapshot_that_is_a_generator_makes_an_event_of_each_value(app: Flask)
             assert {event.id for event in rows} <= {first.id}
 
 
+def test_a_snapshot_can_know_where_the_stream_behind_it_starts(app: Flask) -> None:
+    with app.test_request_context():
+        start = simulcast.hub.position
+        simulcast.publish("a", "after it")
+        body = iter(simulcast.sse("a", start=start, snapshot=lambda: [str(start)]).response)
+        _, snapshot, live = read_sse(next(body) + next(body))
+        assert (json.loads(snapshot.data), snapshot.id) == ([str(start)], str(start))
+        assert live.data == '"after it"'
+        body.close()  # type: ignore[attr-defined]
+
+
 def test_channels_are_listed_with_their_events(app: Flask) -> None:
     with app.app_context():
         for channel in ("chat.a", "chat.b", "chat.b", "news"):

@@ -31,6 +31,7 @@ class StreamOptions(TypedDict, total=False):
     view: View | None
     snapshot: Callable[[], object] | None
     snapshot_type: str
+    start: Position | None
     replay: int | None
     grant: Grant | None
     member: str
@@ -150,7 +151,7 @@ def _start(
         return (hub.replay.start(channels, options.get("replay")) if resume is None else None), b""
     if hub.replay.can_resume(resume, channels):
         return None, b""
-    start = hub.position
+    start = options.get("start") or hub.position
     type = check_type(options.get("snapshot_type", "snapshot"))
     found, default = snapshot(), default_of(current_app)
     parts = found if isinstance(found, Iterator) else (found,)
