@@ -21,7 +21,7 @@ from tests.tools.fleet import JWT_KEY
 from tests.tools.nginx import Nginx, serve_nginx
 from tests.tools.redis_server import Redis, serve_redis
 from tests.tools.relay import Relay
-from tests.tools.serving import Server, serve
+from tests.tools.serving import Server, serve, together, wait_until
 
 _PORT = 8000  # within a namespace
 # Four heartbeats, as deployed.
@@ -84,6 +84,15 @@ class Site:
         url = f"{self.nginx.url}/api/v1/stream?{query}"
         return Page(url, trust=self.nginx.certificate, headers=headers)
 
+    def mend(self) -> None:
+        """Let everything through again, and wait until both hosts have Redis, and nginx sends to both."""
+        for host in (self.one, self.two):
+            host.to_redis.mend()
+            host.from_nginx.mend()
+        for host in (self.one, self.two):
+            wait_until(lambda host=host: host.server.request("GET", "/readyz")[0] == 200, 10, "a host to have Redis")
+        self.nginx.reload()  # forgets which host has failed
+
 
 @contextlib.contextmanager
 def serve_site(folder: Path, **settings: object) -> Iterator[Site]:
@@ -113,22 +122,20 @@ def _in_namespaces(
     options = {"bind": f"127.0.0.1 {net.address}", "protected-mode": "no"}
     redis = stack.enter_context(serve_redis(folder / "redis", options=options))
     url = f"redis://{net.address}:{redis.port}/0"
-    hosts = []
-    for namespace in net.hosts:
-        server = stack.enter_context(
-            serve(
-                folder / namespace.name,
-                host=namespace.address,
-                port=_PORT,
-                through=namespace.through,
-                **_settings(url, settings),
-            )
+    servers = (
+        serve(folder / each.name, host=each.address, port=_PORT, through=each.through, **_settings(url, settings))
+        for each in net.hosts
+    )
+    one, two = (
+        Host(
+            server,
+            f"{server.host}:{server.port}",
+            to_redis=FilteredWay(namespace, redis.port, is_ours=False),
+            from_nginx=FilteredWay(namespace, _PORT, is_ours=True),
         )
-        to_redis = FilteredWay(namespace, redis.port, is_ours=False)
-        hosts.append(
-            Host(server, f"{server.host}:{server.port}", to_redis, FilteredWay(namespace, _PORT, is_ours=True))
-        )
-    return redis, *hosts
+        for namespace, server in zip(net.hosts, stack.enter_context(together(*servers)), strict=True)
+    )
+    return redis, one, two
 
 
 class _RelayedWay:
@@ -141,14 +148,16 @@ class _RelayedWay:
 
 def _on_ports(stack: contextlib.ExitStack, folder: Path, settings: dict[str, object]) -> tuple[Redis, Host, Host]:
     redis = stack.enter_context(serve_redis(folder / "redis"))
-    hosts = []
-    for name in ("one", "two"):
-        to_redis = stack.enter_context(Relay(redis.port))
-        url = f"redis://127.0.0.1:{to_redis.port}/0"
-        server = stack.enter_context(serve(folder / name, **_settings(url, settings)))
-        from_nginx = stack.enter_context(Relay(server.port))
-        hosts.append(Host(server, f"127.0.0.1:{from_nginx.port}", _RelayedWay(to_redis), _RelayedWay(from_nginx)))
-    return redis, *hosts
+    to_redis = [stack.enter_context(Relay(redis.port)) for _ in range(2)]
+    servers = (
+        serve(folder / str(way.port), **_settings(f"redis://127.0.0.1:{way.port}/0", settings)) for way in to_redis
+    )
+    one, two = (
+        Host(server, f"127.0.0.1:{from_nginx.port}", _RelayedWay(way), _RelayedWay(from_nginx))
+        for way, server in zip(to_redis, stack.enter_context(together(*servers)), strict=True)
+        for from_nginx in [stack.enter_context(Relay(server.port))]
+    )
+    return redis, one, two
 
 
 def _settings(url: str, settings: dict[str, object]) -> dict[str, object]:

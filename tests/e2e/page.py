@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import threading
 import time
@@ -40,6 +41,7 @@ class Page(threading.Thread):
         self._last_id = ""
         self._retry_seconds = 2.0
         self._is_over = threading.Event()
+        self._socket: socket.socket | None = None
         self.events: list[ServerSentEvent] = []
         self.times: list[float] = []
         self.beats: list[float] = []
@@ -64,6 +66,9 @@ class Page(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
+        if self._socket is not None:  # so that it does not wait for the next heartbeat
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
         self.join(40)
         assert not self.is_alive(), f"{self._url} was not left"
 
@@ -80,6 +85,7 @@ class Page(threading.Thread):
     def _listen(self, client: httpx.Client) -> None:
         headers = self._headers | ({"Last-Event-ID": self._last_id} if self._last_id else {})
         with client.stream("GET", self._url, headers=headers) as response:
+            self._socket = response.extensions["network_stream"].get_extra_info("socket")
             if response.status_code != 200:
                 self.refusals.append(response.status_code)
                 return

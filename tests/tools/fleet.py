@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
-from tests.tools.serving import BEARER, CHAT_BURST_SECONDS, GRACE_SECONDS, Server, serve, wait_until
+from tests.tools.serving import BEARER, CHAT_BURST_SECONDS, GRACE_SECONDS, Server, serve, together, wait_until
 
 JWT_KEY = "j" * 32
 CHAT = {
@@ -43,8 +43,8 @@ def fleet(folder: Path, app: str = "tests.apps.hub_views:app", **settings: objec
         "publish_rate": 0,
         **settings,
     }
-    with serve(folder / "one", app=app, **shared) as one, serve(folder / "two", app=app, **shared) as two:
-        yield Fleet(one, two)
+    with together(*(serve(folder / name, app=app, **shared) for name in Fleet._fields)) as servers:
+        yield Fleet(*servers)
 
 
 def token(user: str = "", **claims: Any) -> dict[str, str]:

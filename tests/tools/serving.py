@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -116,10 +117,18 @@ class Server:
 
     def stop(self) -> None:
         """TERM, and KILL for one that does not listen; never leaves a process behind."""
+        self._end_by(signal.SIGTERM)
+
+    def quit(self) -> None:
+        """QUIT, and KILL for one that does not listen. Its workers drain and exit at once; on TERM gunicorn's gevent worker
+        looks only once a second whether it shall stop."""
+        self._end_by(signal.SIGQUIT)
+
+    def _end_by(self, number: signal.Signals) -> None:
         workers = self.workers if self.process.poll() is None else []
         for pid in workers:
             _kill(pid, signal.SIGCONT)
-        self.process.terminate()
+        self.process.send_signal(number)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
@@ -128,13 +137,13 @@ class Server:
             except subprocess.TimeoutExpired:
                 # A worker that gunicorn had just forked may have taken the signal for its master's: tell it again.
                 for pid in self.workers:
-                    _kill(pid, signal.SIGTERM)
+                    _kill(pid, number)
         workers = self.workers
         self.process.kill()
         self.process.wait()
         for pid in workers:
             _kill(pid, signal.SIGKILL)
-        raise AssertionError(f"the server did not stop on TERM:\n{self.log}")
+        raise AssertionError(f"the server did not stop on {number.name}:\n{self.log}")
 
 
 def _kill(pid: int, number: int) -> None:
@@ -200,7 +209,19 @@ def serve(
         assert process.poll() is None, server.log
         yield server
     finally:
-        server.stop()
+        server.quit()
+
+
+@contextlib.contextmanager
+def together(*servers: contextlib.AbstractContextManager[Server]) -> Iterator[list[Server]]:
+    """Start all of these at the same time, and stop them at the same time."""
+    with concurrent.futures.ThreadPoolExecutor(len(servers)) as pool:
+        starting = [pool.submit(server.__enter__) for server in servers]
+        try:
+            yield [start.result() for start in starting]
+        finally:
+            started = [server for server, start in zip(servers, starting, strict=True) if start.exception() is None]
+            list(pool.map(lambda server: server.__exit__(None, None, None), started))
 
 
 def _answers(server: Server, workers: int, bind: str | None) -> bool:
