@@ -19,6 +19,9 @@ from tests.tools.redis_server import Redis, serve_redis
 from tests.tools.serving import wait_until
 
 Open = Callable[..., RedisBroker]
+# Redis looks this often a second whether a blocked client has waited for its time, by default ten times; and it waits for no
+# second replica before it sends its content to the first.
+AT_ONCE = {"hz": "500", "repl-diskless-sync-delay": "0"}
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ class Flushed:
     rounds = 100
 
     def __init__(self, folder: Path) -> None:
-        self.server = Redis(folder, keeps=False)
+        self.server = Redis(folder, keeps=False, options=AT_ONCE)
 
     def keep(self) -> None:
         """Keep the present content for after the fork, if the fork keeps any."""
@@ -80,9 +83,9 @@ class Replica(Flushed):
 
     def keep(self) -> None:
         self._number += 1
-        options = {"replicaof": f"127.0.0.1 {self.server.port}", "repl-diskless-sync-delay": "0"}
-        self._replica = Redis(self._folder / f"replica{self._number}", keeps=False, options=options)
+        self._replica = Redis(self._folder / f"replica{self._number}", keeps=False, options=AT_ONCE)
         self._replica.start()
+        self._replica.command("REPLICAOF", "127.0.0.1", str(self.server.port))
         wait_until(lambda: self._replica.facts("replication").get("master_link_status") == "up", 20)
         assert self._replica.command("REPLICAOF", "NO", "ONE").startswith(b"+OK")
 
@@ -168,7 +171,7 @@ def test_a_reader_that_waits_while_the_log_is_replaced_is_told_so(
         told = []
 
         def wait(follower: RedisBroker = follower, position: Position = position, told: list[object] = told) -> None:
-            told.append(follow(follower, position, 0.9))
+            told.append(follow(follower, position, 0.3))
 
         waiting = threading.Thread(target=wait)
         waiting.start()
