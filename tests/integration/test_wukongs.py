@@ -21,17 +21,23 @@ import sqlalchemy
 
 from app.features.wukongs.store import Wukong
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import server_fixture
 from tests.tools.inspection import resident_bytes
-from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.serving import BEARER, Server, serve, together, wait_until
 
 HOST_STREAM = "/api/v1/wukongs/host/stream"
 
 
-def events_of(folder: Path, type: str) -> int:
-    with closing(sqlite3.connect(folder / "instance" / "simulcast.db")) as db:
-        return int(
-            db.execute("SELECT count(*) FROM events WHERE type = ? AND channel LIKE 'wukong:%'", (type,)).fetchone()[0]
-        )
+two = server_fixture(workers=2, wukong_stale_seconds=2)
+# A log that is busy for a second can't be written.
+hasty = server_fixture(broker_seconds=1, wukong_stale_seconds=2)
+
+
+def statuses_of(server: Server, name: str) -> int:
+    """How many have been published."""
+    with closing(sqlite3.connect(server.folder / "instance" / "simulcast.db")) as db:
+        statement = "SELECT count(*) FROM events WHERE type = 'status' AND channel = ?"
+        return int(db.execute(statement, (f"wukong:{name}",)).fetchone()[0])
 
 
 @contextmanager
@@ -64,34 +70,32 @@ def test_host_is_this_machine_each_second(server: Server) -> None:
         assert abs(second.json["time"] / 1000 - time.time()) < 60
 
 
-def test_the_list_has_the_host_and_each_worker(tmp_path: Path) -> None:
-    with serve(tmp_path, workers=2) as server:
-        wukongs = server.get_json("/api/v1/wukongs")["wukongs"]
-        assert [wukong["kind"] for wukong in wukongs] == ["host", "worker", "worker"]
-        assert sorted(wukong["data"]["pid"] for wukong in wukongs[1:]) == sorted(server.workers)
-        worker = wukongs[1]
-        assert server.get_json(f"/api/v1/wukongs/worker-{worker['data']['pid']}")["name"] == worker["name"]
-        rss = resident_bytes(worker["data"]["pid"])
-        assert 0.5 < worker["data"]["memory_bytes"] / rss < 2
-        with SSEClient(server.port, f"/api/v1/wukongs/{worker['name']}/stream") as client:
-            assert client.take(2, "status")[1].json["name"] == worker["name"]
+def test_the_list_has_the_host_and_each_worker(two: Server) -> None:
+    wukongs = two.get_json("/api/v1/wukongs")["wukongs"]
+    assert [wukong["kind"] for wukong in wukongs] == ["host", "worker", "worker"]
+    assert sorted(wukong["data"]["pid"] for wukong in wukongs[1:]) == sorted(two.workers)
+    worker = wukongs[1]
+    assert two.get_json(f"/api/v1/wukongs/worker-{worker['data']['pid']}")["name"] == worker["name"]
+    rss = resident_bytes(worker["data"]["pid"])
+    assert 0.5 < worker["data"]["memory_bytes"] / rss < 2
+    with SSEClient(two.port, f"/api/v1/wukongs/{worker['name']}/stream") as client:
+        assert client.take(2, "status")[1].json["name"] == worker["name"]
 
 
-def test_an_agent_reports_and_its_listeners_see_it_fall_silent(tmp_path: Path) -> None:
-    with serve(tmp_path, workers=2, wukong_stale_seconds=2) as server:
-        path = "/api/v1/wukongs/press-4"
-        assert server.request("GET", path)[0] == 404
-        status, _, body = server.request("PUT", f"{path}/status", {"pressure_bar": 7.25, "note": "ü"}, BEARER)
-        assert (status, json.loads(body)["state"]) == (200, "online")
-        with SSEClient(server.port, f"{path}/stream") as client:
-            assert client.until("status").json["data"] == {"pressure_bar": 7.25, "note": "ü"}
-            server.request("PUT", f"{path}/status", {"pressure_bar": 8}, BEARER)
-            assert client.until("status").json["data"] == {"pressure_bar": 8}
-            offline = client.until("status").json
-            assert (offline["state"], offline["data"]) == ("offline", {"pressure_bar": 8})
-            server.request("PUT", f"{path}/status", {"pressure_bar": 9}, BEARER)
-            assert client.until("status").json["state"] == "online"
-        assert [wukong["name"] for wukong in server.get_json("/api/v1/wukongs")["wukongs"]][-1] == "press-4"
+def test_an_agent_reports_and_its_listeners_see_it_fall_silent(two: Server) -> None:
+    path = "/api/v1/wukongs/press-4"
+    assert two.request("GET", path)[0] == 404
+    status, _, body = two.request("PUT", f"{path}/status", {"pressure_bar": 7.25, "note": "ü"}, BEARER)
+    assert (status, json.loads(body)["state"]) == (200, "online")
+    with SSEClient(two.port, f"{path}/stream") as client:
+        assert client.until("status").json["data"] == {"pressure_bar": 7.25, "note": "ü"}
+        two.request("PUT", f"{path}/status", {"pressure_bar": 8}, BEARER)
+        assert client.until("status").json["data"] == {"pressure_bar": 8}
+        offline = client.until("status").json
+        assert (offline["state"], offline["data"]) == ("offline", {"pressure_bar": 8})
+        two.request("PUT", f"{path}/status", {"pressure_bar": 9}, BEARER)
+        assert client.until("status").json["state"] == "online"
+    assert [wukong["name"] for wukong in two.get_json("/api/v1/wukongs")["wukongs"]][-1] == "press-4"
 
 
 def test_a_bad_report_is_refused(server: Server) -> None:
@@ -112,21 +116,20 @@ def test_a_bad_report_is_refused(server: Server) -> None:
     assert server.request("GET", "/api/v1/wukongs/a")[0] == 404, "a refused report leaves nothing"
 
 
-def test_one_worker_samples_and_only_while_a_client_listens(tmp_path: Path) -> None:
-    with serve(tmp_path, workers=2) as server:
-        server.get_json("/readyz")
-        assert events_of(tmp_path, "status") == 0
-        clients = [SSEClient(server.port, HOST_STREAM) for _ in range(12)]
-        for client in clients:
-            client.until("connected")
-        began = time.monotonic()
-        times = [block.json["time"] for block in clients[0].take(5, "status")]
-        assert all(b - a > 500 for a, b in itertools.pairwise(times[1:])), "twice as many would be two samplers"
-        assert time.monotonic() - began > 2
-        for client in clients:
-            client.close()
-        count = wait_until_constant(lambda: events_of(tmp_path, "status"))
-        assert count > 0
+def test_one_worker_samples_and_only_while_a_client_listens(two: Server) -> None:
+    two.get_json("/readyz")
+    host = two.get_json("/api/v1/wukongs/host")["name"]
+    before = wait_until_constant(lambda: statuses_of(two, host))
+    clients = [SSEClient(two.port, HOST_STREAM) for _ in range(12)]
+    for client in clients:
+        client.until("connected")
+    began = time.monotonic()
+    times = [block.json["time"] for block in clients[0].take(5, "status")]
+    assert all(b - a > 500 for a, b in itertools.pairwise(times[1:])), "twice as many would be two samplers"
+    assert time.monotonic() - began > 2
+    for client in clients:
+        client.close()
+    assert wait_until_constant(lambda: statuses_of(two, host)) > before
 
 
 def wait_until_constant(read: object) -> int:
@@ -144,8 +147,7 @@ def wait_until_constant(read: object) -> int:
 def test_when_the_sampling_worker_is_killed_another_goes_on(tmp_path: Path) -> None:
     log = f"sqlite:///{tmp_path}/shared.db"
     with (
-        serve(tmp_path / "one", broker_url=log) as one,
-        serve(tmp_path / "two", broker_url=log) as two,
+        together(*(serve(tmp_path / name, broker_url=log) for name in ("one", "two"))) as (one, two),
         SSEClient(one.port, HOST_STREAM) as first,
         SSEClient(two.port, HOST_STREAM) as second,
     ):
@@ -187,42 +189,40 @@ def test_one_that_is_removed_says_so_to_its_listeners_and_is_gone(server: Server
     assert delete("/api/v1/wukongs/no%20name") == (400, "wukong_name")
 
 
-def test_a_report_that_is_answered_nothing_was_stored_is_not_stored_and_a_removal_neither(tmp_path: Path) -> None:
+def test_a_report_that_is_answered_nothing_was_stored_is_not_stored_and_a_removal_neither(hasty: Server) -> None:
     """sec F8: the row stayed, and what listeners were not told was there."""
-    with serve(tmp_path, broker_seconds=1) as server:
 
-        def put(name: str, n: int) -> int:
-            return server.request("PUT", f"/api/v1/wukongs/{name}/status?interval=60", {"n": n}, BEARER)[0]
+    def put(name: str, n: int) -> int:
+        return hasty.request("PUT", f"/api/v1/wukongs/{name}/status?interval=60", {"n": n}, BEARER)[0]
 
-        assert put("known", 1) == 200
-        before = server.get_json("/api/v1/wukongs/known")
-        with turn_to_write(tmp_path):
-            for method, path in (
-                ("PUT", "/api/v1/wukongs/new/status"),
-                ("PUT", "/api/v1/wukongs/known/status"),
-                ("DELETE", "/api/v1/wukongs/known"),
-            ):
-                status, _, body = server.request(method, path, {"n": 2} if method == "PUT" else None, BEARER)
-                error = json.loads(body)["error"]
-                assert (status, error["code"]) == (503, "broker_unavailable")
-                assert "Nothing was stored" in error["message"]
-            assert server.request("GET", "/api/v1/wukongs/new")[0] == 404
-            assert server.get_json("/api/v1/wukongs/known") == before
-        assert put("new", 3) == put("known", 3) == 200
-        assert server.request("DELETE", "/api/v1/wukongs/new", headers=BEARER)[0] == 204
-        assert server.get_json("/api/v1/wukongs/known")["data"] == {"n": 3}
+    assert put("known", 1) == 200
+    before = hasty.get_json("/api/v1/wukongs/known")
+    with turn_to_write(hasty.folder):
+        for method, path in (
+            ("PUT", "/api/v1/wukongs/new/status"),
+            ("PUT", "/api/v1/wukongs/known/status"),
+            ("DELETE", "/api/v1/wukongs/known"),
+        ):
+            status, _, body = hasty.request(method, path, {"n": 2} if method == "PUT" else None, BEARER)
+            error = json.loads(body)["error"]
+            assert (status, error["code"]) == (503, "broker_unavailable")
+            assert "Nothing was stored" in error["message"]
+        assert hasty.request("GET", "/api/v1/wukongs/new")[0] == 404
+        assert hasty.get_json("/api/v1/wukongs/known") == before
+    assert put("new", 3) == put("known", 3) == 200
+    assert hasty.request("DELETE", "/api/v1/wukongs/new", headers=BEARER)[0] == 204
+    assert hasty.get_json("/api/v1/wukongs/known")["data"] == {"n": 3}
 
 
-def test_one_whose_silence_could_not_be_told_is_told_of_later(tmp_path: Path) -> None:
+def test_one_whose_silence_could_not_be_told_is_told_of_later(hasty: Server) -> None:
     """sec F8: it was marked as told."""
-    with serve(tmp_path, broker_seconds=1, wukong_stale_seconds=2) as server:
-        server.request("PUT", "/api/v1/wukongs/quiet/status", {}, BEARER)
-        with SSEClient(server.port, "/api/v1/wukongs/quiet/stream") as client:
-            assert client.until("status").json["state"] == "online"
-            with turn_to_write(tmp_path):
-                wait_until(lambda: server.get_json("/api/v1/wukongs/quiet")["state"] == "offline", 10)
-                wait_until(lambda: server.log.count("No sample this time") >= 2, 20)
-            assert client.until("status").json["state"] == "offline"
+    hasty.request("PUT", "/api/v1/wukongs/quiet/status", {}, BEARER)
+    with SSEClient(hasty.port, "/api/v1/wukongs/quiet/stream") as client:
+        assert client.until("status").json["state"] == "online"
+        with turn_to_write(hasty.folder):
+            wait_until(lambda: hasty.get_json("/api/v1/wukongs/quiet")["state"] == "offline", 10)
+            wait_until(lambda: hasty.log.count("No sample this time") >= 2, 20)
+        assert client.until("status").json["state"] == "offline"
 
 
 def test_names_have_a_bound_and_one_that_is_silent_for_a_month_goes(tmp_path: Path) -> None:
