@@ -47,6 +47,7 @@ def rows():
     def two_batches():
         yield from ["a" * 400] * {ROWS_A_BATCH}
         go_on.wait()
+        go_on.clear()
         yield from ["b" * 400] * {ROWS_A_BATCH}
     return simulcast.json_rows("rows", two_batches())
 
@@ -66,11 +67,25 @@ class Site:
     socket: Path
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """For tests that stop nothing."""
+    with serve_site(tmp_path_factory.mktemp("site")) as running:
+        yield running
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site_of_its_own(tmp_path: Path) -> Iterator[Site]:
+    """For a test that stops its gunicorn."""
+    with serve_site(tmp_path) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def serve_site(folder: Path) -> Iterator[Site]:
     """One worker, so that the probe tells of all listeners. It has answered: a TERM during its start could be lost."""
-    socket = tmp_path / "gunicorn.sock"
-    with serve_probe(tmp_path / "service", socket) as gunicorn, serve_nginx(tmp_path / "nginx", socket) as nginx:
+    socket = folder / "gunicorn.sock"
+    with serve_probe(folder / "service", socket) as gunicorn, serve_nginx(folder / "nginx", socket) as nginx:
         with nginx.client() as client:
             assert client.get("/healthz").status_code == 200
         yield Site(nginx, gunicorn, socket)
@@ -189,7 +204,7 @@ def test_a_client_that_leaves_is_noticed_at_once(site: Site, listen: Callable) -
     with site.nginx.client() as client:
         with listen(site.nginx, ORDERS) as next_of:
             assert next_of().event == "connected"
-            assert listeners(client) == 1
+            wait_until(lambda: listeners(client) == 1, 5, "those of other tests to be gone")
         wait_until(lambda: listeners(client) == 0, 0.5, "the listener to be gone")
 
 
@@ -264,22 +279,22 @@ def test_plain_http_is_sent_to_https(site: Site) -> None:
     assert response.headers["Location"] == f"https://localhost{ORDERS}"
 
 
-def test_a_stopping_gunicorn_says_goodbye_through_nginx(site: Site) -> None:
-    with over_http1(site.nginx, ORDERS) as next_of:
+def test_a_stopping_gunicorn_says_goodbye_through_nginx(site_of_its_own: Site) -> None:
+    with over_http1(site_of_its_own.nginx, ORDERS) as next_of:
         assert next_of().event == "connected"
-        site.gunicorn.signal(signal.SIGTERM)
+        site_of_its_own.gunicorn.signal(signal.SIGTERM)
         goodbye = next_of()
         assert (goodbye.event, goodbye.json()) == ("closed", {"reason": "draining", "reconnect": True})
         assert next_of() is None
 
 
-def test_a_restart_of_gunicorn_loses_nothing(site: Site, tmp_path: Path) -> None:
+def test_a_restart_of_gunicorn_loses_nothing(site_of_its_own: Site, tmp_path: Path) -> None:
     """In between an EventSource is told to come back, with 200, and all others that the server is away."""
-    with over_http1(site.nginx, ORDERS) as next_of:
+    with over_http1(site_of_its_own.nginx, ORDERS) as next_of:
         connected = next_of()
-    site.nginx.publish("orders", "missed")
-    site.gunicorn.stop()
-    with site.nginx.client() as client:
+    site_of_its_own.nginx.publish("orders", "missed")
+    site_of_its_own.gunicorn.stop()
+    with site_of_its_own.nginx.client() as client:
         answer = client.get(ORDERS, headers={"Accept": "text/event-stream"})
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
         assert answer.text.startswith("retry: 2000\n")
@@ -287,26 +302,26 @@ def test_a_restart_of_gunicorn_loses_nothing(site: Site, tmp_path: Path) -> None
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         assert answer.json()["error"]["code"] == "unavailable"
     with (
-        serve_probe(tmp_path / "service", site.socket),
-        over_http1(site.nginx, ORDERS, Last_Event_ID=connected.id) as next_of,
+        serve_probe(tmp_path / "service", site_of_its_own.socket),
+        over_http1(site_of_its_own.nginx, ORDERS, Last_Event_ID=connected.id) as next_of,
     ):
         assert [next_of().event, next_of().data] == ["connected", '"missed"']
 
 
-def test_no_query_string_reaches_a_log(site: Site) -> None:
+def test_no_query_string_reaches_a_log(site_of_its_own: Site) -> None:
     """They carry tickets. Not when all is well, not when nginx answers itself, not when gunicorn is away."""
     secret = "access=s3cret"  # one that looks like a ticket, and is none, would be answered 401
-    with site.nginx.client() as client:
+    with site_of_its_own.nginx.client() as client:
         assert client.get(f"/healthz?{secret}").status_code == 200
         assert client.get(f"/nowhere?{secret}").status_code == 404
         assert client.post(f"/healthz?{secret}", content=b" " * (5 << 20)).status_code == 413
-        with over_http1(site.nginx, f"{ORDERS}&{secret}") as next_of:
+        with over_http1(site_of_its_own.nginx, f"{ORDERS}&{secret}") as next_of:
             assert next_of().event == "connected"
-            site.gunicorn.stop()
+            site_of_its_own.gunicorn.stop()
             assert next_of().event == "closed"
         assert client.get(f"{ORDERS}&{secret}").status_code == 503
-    httpx.get(f"http://localhost:{site.nginx.plain_port}{ORDERS}&{secret}", trust_env=False)
-    site.nginx.stop()
-    assert "/api/v1/stream" in site.nginx.logs
-    assert "/api/v1/stream" in site.gunicorn.log
-    assert secret not in site.nginx.logs + site.gunicorn.log
+    httpx.get(f"http://localhost:{site_of_its_own.nginx.plain_port}{ORDERS}&{secret}", trust_env=False)
+    site_of_its_own.nginx.stop()
+    assert "/api/v1/stream" in site_of_its_own.nginx.logs
+    assert "/api/v1/stream" in site_of_its_own.gunicorn.log
+    assert secret not in site_of_its_own.nginx.logs + site_of_its_own.gunicorn.log
