@@ -14,7 +14,6 @@ MARKUP = "<img src=x onerror=\"document.title='broken'\">\n<script>document.titl
 
 
 server = server_fixture(
-    scope="function",
     workers=2,
     jwt_key=JWT_KEY,
     anonymous_channels="chat.open",

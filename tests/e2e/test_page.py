@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.tools.chromium import Chromium, Page, open_chromium
+from tests.tools.chromium import Chromium, Page
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.nginx import serve_nginx
@@ -33,7 +33,7 @@ LISTEN = """
 """
 
 
-server = server_fixture(scope="function", workers=2, retry_ms=RETRY_MS)
+server = server_fixture(workers=2, retry_ms=RETRY_MS)
 
 
 def text_of(page: Page, part: str) -> str:
@@ -136,14 +136,11 @@ def test_native_eventsource_knows_the_channel_of_each_event_and_misses_nothing(
     assert page.evaluate("opened") > 1, "the stream was never cut, so nothing was tested"
 
 
-def test_native_eventsource_survives_that_gunicorn_is_away_behind_nginx(tmp_path: Path) -> None:
+def test_native_eventsource_survives_that_gunicorn_is_away_behind_nginx(tmp_path: Path, chromium: Chromium) -> None:
     """A 502 would end it for ever."""
     socket = tmp_path / "gunicorn.sock"
     service = {"bind": f"unix:{socket}", "retry_ms": RETRY_MS, "proxy_hops": 1}
-    with (
-        serve_nginx(tmp_path / "nginx", socket) as nginx,
-        open_chromium(tmp_path / "chromium", "--ignore-certificate-errors") as chromium,
-    ):
+    with serve_nginx(tmp_path / "nginx", socket) as nginx:
         with serve(tmp_path / "service", **service):
             page = chromium.open(f"{nginx.url}/")
             page.evaluate(LISTEN)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from app.identity.tokens import mint
 from tests.e2e.test_cors import serve_site
 from tests.tools.chromium import Chromium, Page
-from tests.tools.fixtures import chromium_fixture
 from tests.tools.serving import Server, serve, wait_until
 
 JWT_KEY = "j" * 32
@@ -29,20 +27,18 @@ LISTEN = """
 STREAM = '"GET /api/v1/stream HTTP/1.1" '
 
 
-chromium = chromium_fixture()
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site() -> Iterator[int]:
     with serve_site() as port:
         yield port
 
 
-@pytest.fixture
-def server(tmp_path: Path, site: int) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, site: int) -> Iterator[Server]:
     settings = {"jwt_key": JWT_KEY, "jwt_cookie": "token", "anonymous_channels": "open", "retry_ms": 100}
     origin = f"http://localhost:{site}"
-    with serve(tmp_path / "service", workers=2, ACCESS_LOG="-", allowed_origins=origin, **settings) as server:
+    folder = tmp_path_factory.mktemp("service")
+    with serve(folder, workers=2, ACCESS_LOG="-", allowed_origins=origin, **settings) as server:
         yield server
 
 
@@ -50,33 +46,44 @@ def listen(page: Page, url: str, *, credentials: bool = False) -> None:
     page.evaluate(LISTEN.replace("URL_", json.dumps(url)).replace("CREDENTIALS", json.dumps(credentials)))
 
 
-def answers(server: Server) -> list[str]:
-    """The statuses of all requests for the stream: at least two, for a worker logs a request after its client has the answer."""
-    wait_until(lambda: server.log.count(STREAM) >= 2, what="two requests for the stream in the log")
-    return [line.partition(STREAM)[2][:3] for line in server.log.splitlines() if STREAM in line]
+@pytest.fixture
+def answers(server: Server) -> Callable[[], list[str]]:
+    """The statuses of the test's requests for the stream: at least two, for a worker logs a request after its client has the
+    answer."""
+    before = server.log.count(STREAM)
+
+    def answers() -> list[str]:
+        wait_until(lambda: server.log.count(STREAM) >= before + 2, what="two requests for the stream in the log")
+        return [line.partition(STREAM)[2][:3] for line in server.log.splitlines() if STREAM in line][before:]
+
+    return answers
 
 
 def closed(reason: str) -> list[object]:
     return ["closed", {"reason": reason, "reconnect": False}, "end"]
 
 
-def test_a_page_reads_that_it_must_log_in_and_its_browser_comes_back_once(server: Server, chromium: Chromium) -> None:
+def test_a_page_reads_that_it_must_log_in_and_its_browser_comes_back_once(
+    server: Server, chromium: Chromium, answers: Callable[[], list[str]]
+) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/static/page.css")
     listen(page, "/api/v1/stream?channel=closed")
     page.wait_for("source.readyState === EventSource.CLOSED")
     assert page.evaluate("got") == [closed("unauthorized")]
     assert page.evaluate("errors") == [0, 2], "it tries once more, and gives up"
-    assert answers(server) == ["200", "204"]
+    assert answers() == ["200", "204"]
 
 
-def test_a_page_reads_that_its_user_is_refused(server: Server, chromium: Chromium) -> None:
+def test_a_page_reads_that_its_user_is_refused(
+    server: Server, chromium: Chromium, answers: Callable[[], list[str]]
+) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/static/page.css")
     token = mint(JWT_KEY, seconds=600, user="ann", subscribe=["other"])
     page.evaluate(f"document.cookie = 'token={token}; path=/'")
     listen(page, "/api/v1/stream?channel=closed")
     page.wait_for("source.readyState === EventSource.CLOSED")
     assert page.evaluate("got") == [closed("forbidden")]
-    assert answers(server) == ["200", "204"]
+    assert answers() == ["200", "204"]
     listen(page, "/api/v1/stream?channel=other")
     page.wait_for("got.length")
     assert page.evaluate("got[0][0]") == "connected", "the same browser, where it may"
@@ -84,12 +91,14 @@ def test_a_page_reads_that_its_user_is_refused(server: Server, chromium: Chromiu
 
 
 @pytest.mark.parametrize("credentials", [False, True])
-def test_a_page_of_an_allowed_origin_reads_it(server: Server, chromium: Chromium, site: int, credentials: bool) -> None:
+def test_a_page_of_an_allowed_origin_reads_it(
+    server: Server, chromium: Chromium, site: int, credentials: bool, answers: Callable[[], list[str]]
+) -> None:
     page = chromium.open(f"http://localhost:{site}/")
     listen(page, f"http://127.0.0.1:{server.port}/api/v1/stream?channel=closed", credentials=credentials)
     page.wait_for("source.readyState === EventSource.CLOSED")
     assert page.evaluate("got") == [closed("unauthorized")]
-    assert answers(server) == ["200", "204"]
+    assert answers() == ["200", "204"]
 
 
 def test_the_pages_of_the_service_say_why(server: Server, chromium: Chromium) -> None:

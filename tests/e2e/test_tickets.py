@@ -37,7 +37,7 @@ LISTEN = """
 """
 
 
-server = server_fixture(scope="function", workers=2, jwt_key=JWT_KEY, anonymous_channels="wukong:*", retry_ms=RETRY_MS)
+server = server_fixture(workers=2, jwt_key=JWT_KEY, anonymous_channels="wukong:*", retry_ms=RETRY_MS)
 
 
 def listen(page: Page, seconds: float = 600) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.test_cors import serve_site
 from tests.tools.chromium import Chromium, Page
-from tests.tools.fixtures import chromium_fixture, server_fixture
+from tests.tools.fixtures import server_fixture
 from tests.tools.inspection import count
 from tests.tools.nginx import serve_nginx
 from tests.tools.serving import Server, serve, wait_until
@@ -31,9 +31,6 @@ OPEN = """
     };
   })
 """
-
-
-chromium = chromium_fixture("--ignore-certificate-errors")
 
 
 CLIENT_CLOSED = 'websocket_closed_total{reason="client_closed"}'

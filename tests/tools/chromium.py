@@ -91,15 +91,26 @@ class Chromium:
         self._answers = answers
         self._numbers = itertools.count(1)
         self._unread = b""
+        self._profile: dict[str, str] = {}
         self.told: list[dict[str, Any]] = []
 
     def open(self, url: str) -> Page:
         """A new tab; returns when the page and its modules have been loaded."""
-        target = self.call("Target.createTarget", {"url": url})["targetId"]
+        target = self.call("Target.createTarget", {"url": url} | self._profile)["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         page = Page(self, session)
         page.wait_for(f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'", 20)
         return page
+
+    @contextlib.contextmanager
+    def fresh(self) -> Iterator[Chromium]:
+        """Pages that are opened meanwhile have a profile of their own, as in a private window. They are closed at the end."""
+        self._profile = {"browserContextId": self.call("Target.createBrowserContext")["browserContextId"]}
+        try:
+            yield self
+        finally:
+            self.call("Target.disposeBrowserContext", self._profile)
+            self._profile = {}
 
     def call(self, method: str, parameters: dict[str, Any] | None = None, session: str | None = None) -> dict[str, Any]:
         """Send a command and wait for its answer."""
