@@ -28,7 +28,7 @@ class TestMemory(BrokerContract):
 
 class TestSQLite(BrokerContract):
     # One costs 40 µs to keep and 120 to take twice; with a loop, which hands each to a thread, twice that.
-    tickets = 20_000 if is_patched() else 100_000
+    tickets = 5_000 if is_patched() else 20_000
 
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ class TestSQLiteInThread(TestSQLite):
 
 
 class TestRedis(BrokerContract):
-    tickets = 20_000
+    tickets = 5_000
 
     @pytest.fixture(autouse=True)
     def _server(self, redis: Redis) -> None:
