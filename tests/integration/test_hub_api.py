@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from app import create_app
+from app.flask_simulcast.errors import SettingError
 from tests.tools.clients import SSEClient
 from tests.tools.serving import BEARER, KEY, Server, serve
 
@@ -223,13 +225,30 @@ def test_listening_is_open_only_where_it_was_opened(tmp_path: Path) -> None:
         ({"history_events": "many"}, ["SIMULCAST_HISTORY_EVENTS", "'many'", "1000"]),
         ({"heartbeat_seconds": "0"}, ["SIMULCAST_HEARTBEAT_SECONDS", "0", "15"]),
         ({"broker_url": "redys://x"}, ["SIMULCAST_BROKER_URL", "redys://", "sqlite:///"]),
-        ({"publish_key": "tooweak"}, ["SIMULCAST_PUBLISH_KEY", "32", "openssl"]),
         ({"histori_events": "5"}, ["SIMULCAST_HISTORI_EVENTS", "Did you mean SIMULCAST_HISTORY_EVENTS"]),
         ({"history_channels": "{"}, ["SIMULCAST_HISTORY_CHANNELS", "'{'", "86400"]),
         ({"history_channels": '{"a": 5}'}, ["SIMULCAST_HISTORY_CHANNELS", "86400"]),
         ({"anonymous_channels": "a*b"}, ["SIMULCAST_ANONYMOUS_CHANNELS", "'a*b'", "star"]),
         ({"sqlite_commit_in_thread": "fast"}, ["SIMULCAST_SQLITE_COMMIT_IN_THREAD", "'fast'", "False"]),
         ({"redis_seconds": "2"}, ["SIMULCAST_REDIS_SECONDS", "Did you mean SIMULCAST_BROKER_SECONDS"]),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value_and_an_example(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: dict[str, str], parts: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in settings.items():
+        monkeypatch.setenv(f"SIMULCAST_{name.upper()}", value)
+    with pytest.raises(SettingError) as raised:
+        create_app()
+    for part in parts:
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ({"publish_key": "tooweak"}, ["SIMULCAST_PUBLISH_KEY", "32", "openssl"]),
         ({"WORKER_TIMEOUT": "x"}, ["WORKER_TIMEOUT", "'x'", "30"]),
     ],
 )
