@@ -13,18 +13,22 @@ import pytest
 
 from app.flask_simulcast import Settings
 from tests.tools.clients import SSEClient
+from tests.tools.fixtures import server_fixture
 from tests.tools.serving import BEARER, BURST_SECONDS, CHAT_BURST_SECONDS, Server, free_port, serve, wait_until
 from tests.tools.ws_client import WSClient
 
 STREAM = "/api/v1/stream?channel=a"
 # Documentation addresses (RFC 5737, RFC 3849): the same client, written by several kinds of proxies.
 ONE_CLIENT = {
-    "bare": ["203.0.113.7"] * 3,
-    "with a port": ["203.0.113.7:40001", "203.0.113.7:40002", "203.0.113.7:40003"],
+    "bare": ["203.0.113.1"] * 3,
+    "with a port": ["203.0.113.2:40001", "203.0.113.2:40002", "203.0.113.2:40003"],
     "IPv6 with a port": ["[2001:db8::7]:40001", "[2001:db8::7]:40002", "2001:db8::7"],
-    "of a dual-stack proxy": ["::ffff:203.0.113.7", "203.0.113.7:1", "64:ff9b::203.0.113.7"],
+    "of a dual-stack proxy": ["::ffff:203.0.113.3", "203.0.113.3:1", "64:ff9b::203.0.113.3"],
     "no address": ["unknown", "_hidden", "203.0.113.700"],
 }
+
+
+proxied = server_fixture(broker_url="memory://", proxy_hops=1, max_listeners_per_address=2)
 
 
 @contextlib.contextmanager
@@ -61,12 +65,10 @@ def test_ipv4_clients_of_a_dual_stack_socket_have_a_limit_each(tmp_path: Path, b
 
 
 @pytest.mark.parametrize("written", ONE_CLIENT.values(), ids=ONE_CLIENT)
-def test_one_client_has_one_limit_however_the_proxy_writes_its_address(tmp_path: Path, written: list[str]) -> None:
+def test_one_client_has_one_limit_however_the_proxy_writes_its_address(proxied: Server, written: list[str]) -> None:
     """bug F3"""
-    with (
-        serve(tmp_path, broker_url="memory://", proxy_hops=1, max_listeners_per_address=2) as server,
-        statuses(server, forwarded(*written, "198.51.100.1")) as seen,
-    ):
+    other = f"198.51.100.{1 + list(ONE_CLIENT.values()).index(written)}"
+    with statuses(proxied, forwarded(*written, other)) as seen:
         assert seen == [200, 200, 429, 200]
 
 
@@ -109,17 +111,16 @@ def test_an_anonymous_speaker_is_bound_by_the_address_without_its_port(tmp_path:
     assert seen == [201, 201, 429]
 
 
-def test_one_address_can_t_have_every_websocket(tmp_path: Path) -> None:
+def test_one_address_can_t_have_every_websocket(proxied: Server) -> None:
     """An open one takes a place also while it listens to nothing. One that is closed gives its own back."""
-    with serve(tmp_path, broker_url="memory://", max_listeners_per_address=2) as server:
 
-        def status_of() -> int:
-            with WSClient(server.port, "/ws") as third:
-                return third.status
+    def status_of() -> int:
+        with WSClient(proxied.port, "/ws") as third:
+            return third.status
 
-        with WSClient(server.port, "/ws"), WSClient(server.port, "/ws"):
-            assert status_of() == 429
-        wait_until(lambda: status_of() == 101)
+    with WSClient(proxied.port, "/ws"), WSClient(proxied.port, "/ws"):
+        assert status_of() == 429
+    wait_until(lambda: status_of() == 101)
 
 
 @pytest.mark.parametrize(("places", "of_address"), [(3600, 1800), (60, 30), (40, 20), (30, 16), (2, 16)])

@@ -31,6 +31,7 @@ CARRIED_OUT = re.compile(r"Command (\w+) carried out")
 
 
 # Two workers; what is listed is open to no one without a token.
+haunted = server_fixture(jwt_key=JWT_KEY, presence_channels="*")
 two = server_fixture(workers=2, jwt_key=JWT_KEY, wukong_stale_seconds=2, anonymous_channels="")
 
 
@@ -189,23 +190,25 @@ def test_a_token_of_one_agent_is_of_no_use_as_another(two: Server) -> None:
     call(two, "GET", "/wukongs/other/commands", headers={}, status=401)
 
 
-@pytest.mark.parametrize("user", ["agent", " agent", "\tagent", "?agent", "\\nagent"])
-def test_a_user_who_only_listens_is_not_taken_for_the_agent(tmp_path: Path, user: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "user"),
+    [("ghost", "agent"), ("ghost1", " agent"), ("ghost2", "\tagent"), ("ghost3", "?agent"), ("ghost4", "\\nagent")],
+)
+def test_a_user_who_only_listens_is_not_taken_for_the_agent(haunted: Server, name: str, user: str) -> None:
     """sec "the agent's ghost": commands went to them, and were 202 instead of 409."""
-    path = "/wukongs/ghost/commands"
-    with serve(tmp_path, jwt_key=JWT_KEY, presence_channels="*") as server:
-        call(server, "PUT", "/wukongs/ghost/status", {})
-        hear = {"path": "/api/v1/stream?channel=wukong-agent.ghost"}
-        with SSEClient(server.port, **hear, headers=token(user, subscribe=["wukong-agent.ghost"])) as ghost:
-            ghost.until("connected")
-            presence = "/channels/wukong-agent.ghost/presence"
-            wait_until(lambda: call(server, "GET", presence)["count"] == 1, 5, "the ghost to be listed")
-            assert call(server, "POST", path, {"command": "ping"}, status=409)["error"]["code"] == "agent_not_connected"
-            # Nor do others, who come first in the order of names, hide an agent that is there.
-            with SSEClient(server.port, **hear, headers=token("\x01", subscribe=["wukong-agent.ghost"])) as other:
-                other.until("connected")
-                with listener(server, "ghost"):
-                    assert call(server, "POST", path, {"command": "ping"}, status=202)["id"]
+    path = f"/wukongs/{name}/commands"
+    call(haunted, "PUT", f"/wukongs/{name}/status", {})
+    hear = {"path": f"/api/v1/stream?channel=wukong-agent.{name}"}
+    with SSEClient(haunted.port, **hear, headers=token(user, subscribe=[f"wukong-agent.{name}"])) as ghost:
+        ghost.until("connected")
+        presence = f"/channels/wukong-agent.{name}/presence"
+        wait_until(lambda: call(haunted, "GET", presence)["count"] == 1, 5, "the ghost to be listed")
+        assert call(haunted, "POST", path, {"command": "ping"}, status=409)["error"]["code"] == "agent_not_connected"
+        # Nor do others, who come first in the order of names, hide an agent that is there.
+        with SSEClient(haunted.port, **hear, headers=token("\x01", subscribe=[f"wukong-agent.{name}"])) as other:
+            other.until("connected")
+            with listener(haunted, name):
+                assert call(haunted, "POST", path, {"command": "ping"}, status=202)["id"]
 
 
 def test_a_right_to_broadcast_does_not_command_agents(two: Server, tmp_path: Path) -> None:

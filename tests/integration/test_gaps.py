@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.clients import Block, SSEClient
-from tests.tools.serving import Server, serve
+from tests.tools.serving import Server, serve, together
 
 PATH = "/api/v1/stream?channel=a"
 
@@ -167,7 +167,7 @@ def test_a_heartbeat_id_of_a_busy_neighbour_channel_resumes_silently(tmp_path: P
 
 def test_a_worker_behind_the_one_it_resumes_from_does_not_call_it_lost(tmp_path: Path) -> None:
     log = f"sqlite:///{tmp_path}/shared.db"
-    with serve(tmp_path / "a", broker_url=log) as ahead, serve(tmp_path / "b", broker_url=log) as behind:
+    with together(*(serve(tmp_path / name, broker_url=log) for name in "ab")) as (ahead, behind):
         with SSEClient(behind.port, PATH) as resident, SSEClient(ahead.port, PATH) as client:
             resident.until("connected")
             client.until("connected")

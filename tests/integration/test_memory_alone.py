@@ -11,7 +11,7 @@ import pytest
 
 from app.flask_simulcast.settings import INSTEAD_OF_MEMORY, Settings
 from tests.tools.clients import SSEClient
-from tests.tools.serving import Server, serve, wait_until
+from tests.tools.serving import Server, serve, together, wait_until
 
 WRAPPED = ["bare", "proxied", "dispatched", "function", "slotted"]
 REFUSAL = "memory:// with several workers: each would have a log of its own"
@@ -102,10 +102,7 @@ def test_worker_that_was_killed_leaves_no_mark_behind(tmp_path: Path) -> None:
 
 def test_two_servers_of_one_parent_do_not_know_each_other(tmp_path: Path) -> None:
     """Bug F4, the other side: what counts is the socket on which both accept."""
-    with (
-        serve(tmp_path / "one", app="tests.apps.own:bare", config=None) as one,
-        serve(tmp_path / "two", app="tests.apps.own:bare", config=None) as two,
-    ):
+    with together(*(serve(tmp_path / name, app="tests.apps.own:bare", config=None) for name in "ab")) as (one, two):
         assert [publish(server)[0] for server in (one, two, one, two)] == [200] * 4
 
 

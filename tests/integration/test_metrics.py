@@ -112,7 +112,7 @@ def test_a_full_worker_counts_whom_it_turns_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGABRT])
 def test_a_worker_that_ends_leaves_all_that_it_has_counted(server: Server, number: int) -> None:
     """No file is written for its last moments but by itself: the scrape comes after its end, and not a second after the count."""
-    for round in range(1, 4):
+    for round in (1, 2):
         old = set(server.workers)
         with listeners(server, 4):
             publish(server, count=10)
