@@ -1,4 +1,4 @@
-"""The sizes of the fault suite: short for each test run, long for `scripts/faults`."""
+"""The sizes of the fault suite: short for each test run, long for `scripts/faults`, which `scripts/nightly` runs."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class Sizes:
         seconds: That one test may take.
     """
 
-    events: int = 100_000
-    kills: int = 16
+    events: int = 60_000
+    kills: int = 10
     master_kills: int = 1
     store_kills: int = 2
-    cut_events: int = 20_000
-    keyed_events: int = 10_000
-    joins: int = 200
+    cut_events: int = 10_000
+    keyed_events: int = 5_000
+    joins: int = 120
     slow_joins: int = 20
     gap_rounds: int = 1
-    gap_listeners: int = 50
+    gap_listeners: int = 25
     reloads: int = 2
     streams: int = 500
     freezes: int = 1

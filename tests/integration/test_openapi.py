@@ -7,6 +7,7 @@ answered 204, and refusals are as usual. Their success is what all other tests o
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -27,7 +28,7 @@ SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
 OPTIONS = [
     "--checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
     "--phases=examples,coverage,fuzzing",
-    "--max-examples=30",
+    f"--max-examples={os.environ.get('EXAMPLES', '10')}",  # scripts/nightly has more
     "--seed=1",
     "--generation-database=none",
     "--request-timeout=10",
