@@ -70,10 +70,10 @@ class Agreements(Tables):
     def has_expired(self, now: float, now_ms: int) -> bool:
         """Tell whether rows have expired. Needs no transaction: most of the time there are none."""
         (found,) = self._one(
-            "SELECT EXISTS (SELECT 1 FROM kept WHERE until <= ?1) OR EXISTS (SELECT 1 FROM kept WHERE since > ?1)"
-            " OR EXISTS (SELECT 1 FROM revoked WHERE until_ms <= ?2)",
-            now,
-            now_ms,
+            "SELECT EXISTS (SELECT 1 FROM kept WHERE until <= :now) OR EXISTS (SELECT 1 FROM kept WHERE since > :now)"
+            " OR EXISTS (SELECT 1 FROM revoked WHERE until_ms <= :now_ms)",
+            now=now,
+            now_ms=now_ms,
         )
         return bool(found)
 

@@ -45,7 +45,8 @@ class Register(Tables):
         """End the worker's lease. Each of its places gets an end of its own."""
         self._db.execute("DELETE FROM workers WHERE worker = ?", (worker,))
         self._db.execute(
-            "UPDATE places SET until = ?1 WHERE worker = ?2 AND (until IS NULL OR until > ?1)", (until, worker)
+            "UPDATE places SET until = :until WHERE worker = :worker AND (until IS NULL OR until > :until)",
+            {"until": until, "worker": worker},
         )
 
     def add(self, worker: str, come: Sequence[Place], now_ms: int) -> list[Draft]:

@@ -7,12 +7,12 @@ from ..base import MOST_COUNTED, ChannelSummary
 from .tables import Tables
 
 _NEXT = """SELECT min(channel) FROM (
-    SELECT * FROM (SELECT channel FROM events WHERE channel {0} ?1 ORDER BY channel LIMIT 1) UNION ALL
-    SELECT * FROM (SELECT channel FROM listening WHERE channel {0} ?1 ORDER BY channel LIMIT 1))"""
+    SELECT * FROM (SELECT channel FROM events WHERE channel {0} :name ORDER BY channel LIMIT 1) UNION ALL
+    SELECT * FROM (SELECT channel FROM listening WHERE channel {0} :name ORDER BY channel LIMIT 1))"""
 # Counting takes 40 ns an event: they are read from the index alone.
-_SUMMARY = f"""SELECT (SELECT count(*) FROM (SELECT 1 FROM events WHERE channel = ?1 LIMIT {MOST_COUNTED})),
-    (SELECT min(key) FROM events WHERE channel = ?1), (SELECT max(key) FROM events WHERE channel = ?1),
-    (SELECT count(*) FROM (SELECT 1 FROM listening WHERE channel = ?1 LIMIT {MOST_COUNTED}))"""
+_SUMMARY = f"""SELECT (SELECT count(*) FROM (SELECT 1 FROM events WHERE channel = :channel LIMIT {MOST_COUNTED})),
+    (SELECT min(key) FROM events WHERE channel = :channel), (SELECT max(key) FROM events WHERE channel = :channel),
+    (SELECT count(*) FROM (SELECT 1 FROM listening WHERE channel = :channel LIMIT {MOST_COUNTED}))"""
 
 
 class Summaries(Tables):
@@ -33,9 +33,9 @@ class Summaries(Tables):
         return found
 
     def _next(self, relation: str, name: str) -> str | None:
-        channel: str | None = self._one(_NEXT.format(relation), name)[0]
+        channel: str | None = self._one(_NEXT.format(relation), name=name)[0]
         return channel
 
     def _summary(self, channel: str) -> ChannelSummary:
-        events, first, last, listeners = self._one(_SUMMARY, channel)
+        events, first, last, listeners = self._one(_SUMMARY, channel=channel)
         return ChannelSummary(channel, events, (first or 0) >> COUNTER_BITS, (last or 0) >> COUNTER_BITS, listeners)

@@ -8,7 +8,8 @@ from ...event import Position
 
 
 class Tables:
-    """A base for groups of statements on one connection.
+    """A base for groups of statements on one connection. Their placeholders are ``?`` or have a name: Python 3.12.0 to
+    3.12.3 takes a numbered one (``?1``) for a name, and warns of a future error (python/cpython#117995).
 
     Args:
         db: The connection of a `Store`.
@@ -17,8 +18,8 @@ class Tables:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
-    def _one(self, sql: str, *arguments: object) -> tuple:  # type: ignore[type-arg]
-        return self._db.execute(sql, arguments).fetchone()  # type: ignore[no-any-return]
+    def _one(self, sql: str, *arguments: object, **named: object) -> tuple:  # type: ignore[type-arg]
+        return self._db.execute(sql, named or arguments).fetchone()  # type: ignore[no-any-return]
 
     def _all(self, sql: str, *arguments: object) -> list[tuple]:  # type: ignore[type-arg]
         return self._db.execute(sql, arguments).fetchall()
