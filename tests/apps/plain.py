@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from app.flask_simulcast import Connection, Grant, GuardedSock, Simulcast, signals
+from app.flask_simulcast import Connection, Grant, GuardedSock, Run, RunEndedError, Simulcast, signals
 
 app = Flask(__name__)
 app.config.from_mapping({name: value for name, value in os.environ.items() if name.startswith("SIMULCAST_")})
@@ -63,6 +63,43 @@ def written() -> Response:
     finally:
         heard.append("written")
     return stream.response
+
+
+def count(run: Run) -> int:
+    """Publish numbers, with a pause after each; note where it was stopped."""
+    try:
+        for number in range(run.meta["events"]):
+            run.publish(number, type="progress")
+            run.sleep(run.meta["pause"])
+    except RunEndedError:
+        heard.append(f"stopped {run.id}")
+        raise
+    return int(run.meta["events"])
+
+
+@app.post("/runs")
+def start_run() -> Response:
+    """Start a run of ``?events=`` numbers with pauses of ``?pause=`` seconds."""
+    meta = {"events": int(request.args["events"]), "pause": float(request.args.get("pause", 0))}
+    return jsonify(id=simulcast.start_run(count, meta=meta).id, pid=os.getpid())
+
+
+@app.get("/runs/<id>")
+def watch_run(id: str) -> Response:
+    """Its stream."""
+    return simulcast.run_stream(id)
+
+
+@app.get("/runs/<id>/status")
+def run_status(id: str) -> Response:
+    """What is known of it."""
+    return jsonify(simulcast.run_state(id).status)
+
+
+@app.delete("/runs/<id>")
+def cancel_run(id: str) -> Response:
+    """Whether this ended it."""
+    return jsonify(simulcast.cancel_run(id))
 
 
 @app.post("/publish/<channel>")
