@@ -199,7 +199,7 @@ class Runner:
         """Store, hold and end, while there are runs."""
         try:
             while self._runs:
-                self._wake.wait(_HOLD_SECONDS)
+                self._wake.wait(max(self._held_at + _HOLD_SECONDS - time.monotonic(), 0))
                 self._wake.clear()
                 try:
                     self._end_late()
