@@ -13,6 +13,7 @@ TESTS = {
     "sse": "test_listeners_get_what_is_published_in_order_and_only_once",
     "ndjson": "test_lines_come_as_well",
     "writer": "test_a_view_writes_its_own_stream_and_ends_when_its_client_leaves",
+    "run": "test_a_run_is_watched_to_its_end_and_can_be_cancelled",
     "websocket": "test_a_websocket_gets_events_and_answers",
 }
 

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.tools.clients import SSEClient
+from tests.tools.runs import cancel, numbers, start, told, watch
 from tests.tools.servers import KINDS, answers, serve_by
 from tests.tools.serving import Server, wait_until
 from tests.tools.tiers import open_store
@@ -132,6 +133,19 @@ def test_a_view_writes_its_own_stream_and_ends_when_its_client_leaves(server: Se
     wait_until(lambda: inspect(server)["heard"].count("written") == before + 1, 5)
 
 
+def test_a_run_is_watched_to_its_end_and_can_be_cancelled(server: Server) -> None:
+    id, _ = start(server, 300)
+    with watch(server, id) as one, watch(server, id) as two:
+        assert told(one) == told(two) == [*numbers(300), ("complete", 300)]
+    id, _ = start(server, 300, 60)
+    with watch(server, id) as watcher:
+        watcher.until("progress")
+        assert cancel(server, id)
+        assert told(watcher) == [("cancelled", {})]
+    wait_until(lambda: f"stopped {id}" in inspect(server)["heard"], 5, "the producer to stop")
+    assert not cancel(server, id)
+
+
 def test_a_kick_a_revocation_and_presence_reach_the_stream(server: Server) -> None:
     with listen(server, "room", "?user=ann") as ann, listen(server, "room", "?user=bob") as bob:
         id = ann.until("connected").json["listener"]
@@ -179,6 +193,23 @@ def test_streams_end_politely_when_the_server_stops(kind: str, tmp_path: Path) -
         assert server.process.wait(10) == 0
         # About 0.3 s, and for gunicorn up to `keepalive` (2 s) more, on a machine that does nothing else.
         assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_a_run_ends_with_its_process(kind: str, tmp_path: Path) -> None:
+    number, options = ENDS[kind]
+    graceful = ("--graceful-timeout=3",) if kind == "gthread" else ()
+    log = f"sqlite:///{tmp_path}/log.db"
+    with serve_by(kind, tmp_path, *options, *graceful, broker_url=log) as server:
+        id, _ = start(server, 300, 60)
+        with watch(server, id) as watcher:
+            watcher.until("progress")
+            server.signal(number)
+            assert watcher.until("closed").json == {"reason": "draining", "reconnect": True}
+        assert server.process.wait(10) == 0
+    with serve_by(kind, tmp_path, broker_url=log) as server, watch(server, id, last_event_id=watcher.last_id) as again:
+        ((type, data),) = told(again)
+        assert (type, data["code"]) == ("failed", "worker_stopped")
 
 
 @pytest.mark.parametrize("kind", ["werkzeug", "gthread", "gevent"])
