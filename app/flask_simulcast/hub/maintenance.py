@@ -36,7 +36,7 @@ class Maintenance:
         self._metrics = metrics
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self._due = 0.0
-        self._done_at = time.monotonic()
+        self._done_at: float | None = None
         self._has_failed = False
 
     def run_if_due(self) -> None:
@@ -56,6 +56,8 @@ class Maintenance:
 
     def wait_after_break(self) -> None:
         """Wait for other holders of leases, if the last round was long ago. Switches."""
+        if self._done_at is None:
+            self._done_at = time.monotonic()  # the first round comes
         if time.monotonic() - self._done_at > _BREAK_SECONDS:
             with suppress(BrokerError):
                 self._broker.head()

@@ -66,7 +66,7 @@ def test_after_a_break_other_holders_of_leases_have_time_to_renew_them(monkeypat
     monkeypatch.setattr(module, "gevent", SimpleNamespace(sleep=slept.append))
     log = Log()
     maintenance = maintenance_of(log)
-    for seconds, pauses in ((0.5, 0), (10, 1), (0.5, 1)):
+    for seconds, pauses in ((60, 0), (0.5, 0), (10, 1), (0.5, 1)):
         now[0] += seconds
         maintenance.wait_after_break()
         maintenance.maintain()
