@@ -134,7 +134,8 @@ class Streaming(Access):
         ``start`` to send its events, and ``stop`` on every path. Switches.
 
         Args:
-            is_beside: Whether another listener of this connection already gets the events for everyone and for its user.
+            is_beside: Whether another listener of this connection already gets the events for everyone and for its user. When
+                the run of this one has ended, the connection stays open.
             options: As in `sse`. With ``is_beside`` a ``view`` is replaced.
 
         Raises:
@@ -145,7 +146,7 @@ class Streaming(Access):
         if is_beside:
             options["view"] = OnlyThese(frozenset(names))
         asked = prepare(hub, request, MESSAGES, names, self._spent(grant), options)
-        return made_in_loop(lambda: Subscription(hub, ws, asked))
+        return made_in_loop(lambda: Subscription(hub, ws, asked, is_beside=is_beside))
 
     def check_capacity(self, grant: Grant) -> None:
         """Check that this worker has room for one more listener, before a WebSocket is opened.

@@ -17,6 +17,7 @@ from flask import Response, jsonify, request
 
 from app import create_app
 from app.extensions import simulcast
+from app.flask_simulcast import Run
 from tests.tools.living import living_greenlets, take_as_given
 
 app = create_app()
@@ -37,6 +38,25 @@ def inspect() -> Response:
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         metrics=simulcast.metrics.snapshot(),
     )
+
+
+@app.post("/inspect/runs/<id>")
+def start_run(id: str) -> str:
+    """Start a run that says one word, and lasts until it is cancelled."""
+
+    def produce(run: Run) -> None:
+        run.publish("begun")
+        run.sleep(60)
+
+    simulcast.start_run(produce, id=id)
+    return ""
+
+
+@app.delete("/inspect/runs/<id>")
+def cancel_run(id: str) -> str:
+    """End it."""
+    simulcast.cancel_run(id)
+    return ""
 
 
 @app.get("/inspect/socket")

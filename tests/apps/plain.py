@@ -41,7 +41,12 @@ def stream(channel: str) -> Response:
 
 @sock.route("/ws/<channel>")
 def socket(ws: Connection, channel: str) -> None:
-    """One channel as JSON messages, and an echo in between."""
+    """One channel as JSON messages, and an echo in between; with ``?block`` in a block."""
+    if "block" in request.args:
+        ws.send("connected")
+        with simulcast.websocket(ws, channel):
+            ws.receive()
+        return
     subscription = simulcast.subscribe(ws, channel)
     subscription.start()
     ws.send("connected")

@@ -146,6 +146,22 @@ def test_a_run_is_watched_to_its_end_and_can_be_cancelled(server: Server) -> Non
     assert not cancel(server, id)
 
 
+@pytest.mark.parametrize("way", ["", "?block"])
+def test_a_websocket_for_a_run_closes_after_its_end(server: Server, way: str, request: pytest.FixtureRequest) -> None:
+    if "waitress" in request.node.name:
+        return  # as above
+    id, _ = start(server, 300, 60)
+    with connect(f"ws://127.0.0.1:{server.port}/ws/run:{id}{way}", compression=None) as ws:
+        begun = {str(ws.recv(5)), str(ws.recv(5))} - {"connected"}
+        assert [json.loads(text)["data"] for text in begun] == [0]
+        assert cancel(server, id)
+        assert json.loads(ws.recv(5))["event"] == "cancelled"
+        with pytest.raises(ConnectionClosed):
+            ws.recv(5)
+        assert ws.close_code == 1000
+    wait_until(lambda: not inspect(server)["websockets"] and not inspect(server)["listeners"], 3)
+
+
 def test_a_kick_a_revocation_and_presence_reach_the_stream(server: Server) -> None:
     with listen(server, "room", "?user=ann") as ann, listen(server, "room", "?user=bob") as bob:
         id = ann.until("connected").json["listener"]

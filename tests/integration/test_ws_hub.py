@@ -133,6 +133,34 @@ def test_the_grant_decides_what_a_client_may_do(workers: Fleet) -> None:
         assert client.do("publish", channel="out.1", data=1)["position"]
 
 
+def test_a_subscription_to_a_run_ends_with_it_and_the_connection_stays(workers: Fleet) -> None:
+    assert workers.two.request("POST", "/inspect/runs/r1")[0] == 200
+    with Hub(workers.one) as client:
+        assert client.refused("subscribe", channel="run:r1") == "not_granted"
+    with Hub(workers.one, token("ann", subscribe=["a", "run:*"])) as client:
+        client.do("subscribe", channel="a")
+        for times in range(2):
+            client.do("subscribe", channel="run:r1")
+            assert client.until("event")["data"] == "begun", "from the beginning"
+            if not times:
+                assert client.refused("subscribe", channel="run:r1") == "already_subscribed"
+                assert workers.two.request("DELETE", "/inspect/runs/r1")[0] == 200
+            assert client.until("event")["event"] == "cancelled"
+            wait_until(lambda: len(listed(workers.one)) == 2, 5, "the run's listener to be gone")
+        workers.two.publish("a", "still here")
+        assert client.events(1) == ["still here"]
+
+
+def test_a_connection_for_a_run_alone_closes_after_it(workers: Fleet) -> None:
+    assert workers.two.request("POST", "/inspect/runs/r2")[0] == 200
+    with Hub(workers.one, token("ann", subscribe=["run:r2"]), "channel=run:r2") as client:
+        assert client.events(1) == ["begun"]
+        assert workers.two.request("DELETE", "/inspect/runs/r2")[0] == 200
+        assert client.until("event")["event"] == "cancelled"
+        closing = client.until("closing")
+        assert (closing["code"], closing["reason"], closing["reconnect"]) == (1000, "finished", False)
+
+
 def test_what_is_no_command_is_told_and_the_connection_stays(workers: Fleet) -> None:
     with Hub(workers.one, token("ann", **ANN)) as client:
         for text, code, id in (

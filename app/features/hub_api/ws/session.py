@@ -144,7 +144,11 @@ class Session:
     # Subscriptions
 
     def _check_new(self, names: list[str]) -> None:
-        """Check that these channels can be added. A channel that the connection has already would be sent twice."""
+        """Check that these channels can be added. A channel that the connection has already would be sent twice; a run that
+        has ended sends nothing further."""
+        for ended in [each for each in self._subscriptions if each.is_over]:
+            ended.stop()
+            self._subscriptions.remove(ended)
         has = {name for each in self._subscriptions for name in each.channels}
         twice = sorted((has | {"all", *self._base.listener.personal}).intersection(names))
         if twice:

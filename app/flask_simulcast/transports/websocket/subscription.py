@@ -55,6 +55,7 @@ class Subscription:
             same reason.
         request: The channels, rights and position of the listener.
         send: Called with each chunk of one or more frames; `Connection.send_frame` if left out.
+        is_beside: Whether the connection has another one, and stays open when this one's run has ended.
 
     Attributes:
         listener: The listener.
@@ -64,7 +65,9 @@ class Subscription:
         BrokerUnavailableError: The log can't be read.
     """
 
-    __slots__ = ("_first", "_greenlet", "_hub", "_is_started", "_is_stopped", "_position", "_send", "_ws", "listener")
+    __slots__ = (
+        "_first", "_greenlet", "_hub", "_is_beside", "_is_started", "_is_stopped", "_position", "_send", "_ws", "listener",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -72,8 +75,11 @@ class Subscription:
         ws: Connection,
         request: ListenRequest,
         send: Callable[[bytes], object] | None = None,
+        *,
+        is_beside: bool = False,
     ) -> None:
         self._hub = hub
+        self._is_beside = is_beside
         self._ws = ws
         self._send = send
         self._greenlet: gevent.Greenlet[[], None] | None = None
@@ -87,6 +93,11 @@ class Subscription:
             raise
         self._position: Position | None = listener.position
         ws.hold(self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its listener was closed."""
+        return self.listener.close_reason is not None
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -146,7 +157,9 @@ class Subscription:
         finally:
             if not is_parked:
                 self._hub.remove_listener(listener)
-        if not is_parked and not self._is_stopped and listener.close_reason is not None:
+        if is_parked or self._is_stopped or listener.close_reason is None:
+            return
+        if not (self._is_beside and listener.close_reason is CloseReason.FINISHED):
             ws.close(listener.close_reason)
 
     def _pump(self) -> bool:
