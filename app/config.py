@@ -85,6 +85,22 @@ TABLE = (
         "max_body_bytes", rows.Integer(1), 4 << 20, "Largest body of a request.", unit="bytes", shelf=rows.Shelf.LIMITS
     ),
     rows.Row(
+        "max_upload_bytes",
+        rows.Integer(1),
+        64 << 20,
+        "Largest file of a task.",
+        unit="bytes",
+        shelf=rows.Shelf.LIMITS,
+    ),
+    rows.Row(
+        "max_task_bytes",
+        rows.Integer(1),
+        1 << 30,
+        "Space for the files and the results of all tasks of one machine; a task with a file is refused while it is used up.",
+        unit="bytes",
+        shelf=rows.Shelf.LIMITS,
+    ),
+    rows.Row(
         "max_batch_events",
         rows.Integer(1),
         1000,
@@ -208,6 +224,12 @@ TABLE = (
         rows.boolean,
         False,
         "Whether every listener gets `system-status` (processor, memory, time) of each machine, every 5 seconds.",
+    ),
+    rows.Row(
+        "tasks_folder",
+        rows.text,
+        "instance/tasks",
+        "Folder for the files and the results of tasks.",
     ),
     rows.Row(
         "metrics_folder",

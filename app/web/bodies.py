@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from typing import Any
 
 import gevent
@@ -86,7 +87,27 @@ def read(most_bytes: int | None = None) -> bytes:
 
     Args:
         most_bytes: Size of the largest body that the route can use; a larger one is refused before it is parsed. Defaults to
-            ``SIMULCAST_MAX_BODY_BYTES``, which limits all bodies.
+            ``SIMULCAST_MAX_BODY_BYTES``, which limits all bodies that are held in memory.
+
+    Raises:
+        ApiError, RequestEntityTooLarge: As in `pieces`. 503 ``too_many_bodies``: other bodies hold too much.
+    """
+    here, app = this_request(), this_app()
+    limit = app.config["SIMULCAST_MAX_BODY_BYTES"]
+    bodies: Bodies = app.extensions[_KEY]
+    held = []
+    with closing(pieces(limit if most_bytes is None else min(limit, most_bytes))) as arriving:
+        for piece in arriving:
+            bodies.hold(len(piece), here.environ)
+            held.append(piece)
+    return b"".join(held)
+
+
+def pieces(most_bytes: int) -> Generator[bytes, None, None]:
+    """Yield the body of the current request as it arrives, in pieces of at most 64 KiB. Close it where you stop. Switches.
+
+    Args:
+        most_bytes: Size of the largest body. A larger one is refused once that is known: by its head, or while it arrives.
 
     Raises:
         ApiError: 415 ``content_encoding``: the body is compressed.
@@ -94,26 +115,22 @@ def read(most_bytes: int | None = None) -> bytes:
         ApiError: 408 ``body_timeout``: it did not arrive in time. 503 ``too_many_bodies``: other bodies have reached the
             limit. 400 ``bad_body``: its framing is broken, or the client left.
     """
-    here, app = this_request(), this_app()
-    limit = app.config["SIMULCAST_MAX_BODY_BYTES"]
-    limit = limit if most_bytes is None else min(limit, most_bytes)
+    here = this_request()
     _check_encoding(here)
-    if (here.content_length or 0) > limit:
+    if (here.content_length or 0) > most_bytes:
         raise RequestEntityTooLarge
-    bodies: Bodies = app.extensions[_KEY]
+    bodies: Bodies = this_app().extensions[_KEY]
     bodies.begin()
     try:
-        whole = _arrived(here, bodies, limit)
-    except gevent.Timeout:
-        raise ApiError(
-            408,
-            "body_timeout",
-            f"The body did not come in time. Send it within {_SECONDS:g} s, or at {_LEAST_BYTES_PER_SECOND >> 10} KiB a second.",
-        ) from None
+        came = 0
+        for piece in _arriving(here):
+            came += len(piece)
+            if came > most_bytes:
+                raise RequestEntityTooLarge
+            yield piece
     finally:
         bodies.reading -= 1
     here.environ[_IS_READ] = True
-    return whole
 
 
 def _check_encoding(here: Request) -> None:
@@ -125,31 +142,37 @@ def _check_encoding(here: Request) -> None:
         )
 
 
-def _arrived(here: Request, bodies: Bodies, limit: int) -> bytes:
-    """Read the body, up to the limit. A client that keeps sending has more time. Switches."""
+def _arriving(here: Request) -> Iterator[bytes]:
+    """Yield the body as it arrives. A client that keeps sending has more time. Switches."""
     began, came, length = time.monotonic(), 0, _length(here)
     source = here.environ["wsgi.input"]
-    pieces = []
     while length is None or came < length:
         size = _PIECE_BYTES if length is None else min(_PIECE_BYTES, length - came)
-        with gevent.Timeout(max(began + _SECONDS + came / _LEAST_BYTES_PER_SECOND - time.monotonic(), 0.001)):
-            piece = _next(source, size)
+        piece = _next_in_time(source, size, began + _SECONDS + came / _LEAST_BYTES_PER_SECOND)
         if not piece:
             if length is not None:
                 raise ApiError(400, "bad_body", "The body ended before its end. Send as many bytes as its head says.")
-            break
+            return
         came += len(piece)
-        if came > limit:
-            raise RequestEntityTooLarge
-        bodies.hold(len(piece), here.environ)
-        pieces.append(piece)
-    return b"".join(pieces)
+        yield piece
 
 
 def _length(here: Request) -> int | None:
     """Return the number of bytes that the head announces; None for a chunked body, whose end the server finds."""
     length = here.content_length
     return 0 if length is None and not here.environ.get("wsgi.input_terminated") else length
+
+
+def _next_in_time(source: Any, size: int, deadline: float) -> bytes:
+    try:
+        with gevent.Timeout(max(deadline - time.monotonic(), 0.001)):
+            return _next(source, size)
+    except gevent.Timeout:
+        raise ApiError(
+            408,
+            "body_timeout",
+            f"The body did not come in time. Send it within {_SECONDS:g} s, or at {_LEAST_BYTES_PER_SECOND >> 10} KiB a second.",
+        ) from None
 
 
 def _next(source: Any, size: int) -> bytes:

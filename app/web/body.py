@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from . import bodies
 from .errors import ApiError
 
 T = TypeVar("T")
@@ -54,12 +55,16 @@ class Body:
     parse: Callable[[bytes], Any]
     is_optional: bool = False
 
+    def receive(self) -> Any:
+        """Read and parse the body of the current request. Switches. Raises as `bodies.read` and `parse`."""
+        return self.parse(bodies.read(self.most_bytes()))
 
-def of_struct(type: type[Any], *, most_bytes: int, code: str, hint: str, is_optional: bool = False) -> Body:
+
+def of_struct(type: Any, *, most_bytes: int, code: str, hint: str, is_optional: bool = False) -> Body:
     """Return the body of a route that takes JSON of one type.
 
     Args:
-        type: A Struct. A missing optional body counts as an object without fields.
+        type: A Struct, or a union of them. A missing optional body counts as an object without fields.
         code: Code of the error for JSON of another type.
         hint: Second sentence of that error: what to do.
     """

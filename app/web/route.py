@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from ..extensions import simulcast
 from ..flask_simulcast import Grant, client_input
-from . import bodies, limits, query
+from . import limits, query
 from .answers import as_json
 from .body import JSON, NDJSON, Body, Content
 from .right import Access, Right
@@ -111,7 +111,7 @@ class Route:
             return self._answer(view(**given))
 
     def _body(self, body: Body) -> Any:
-        parsed = body.parse(bodies.read(body.most_bytes()))
+        parsed = body.receive()
         simulcast.check_grant()
         if self.needs is not None:
             self.needs.require_for(parsed)

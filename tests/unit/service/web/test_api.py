@@ -78,7 +78,7 @@ def app(log: Log, monkeypatch: pytest.MonkeyPatch) -> Flask:
 
     monkeypatch.setattr(routes.query, "read", stepping("query", routes.query.read))
     monkeypatch.setattr(
-        routes.bodies, "read", stepping("size and body", lambda most: b'{"name": "' + b"%d" % most + b'"}')
+        bodies.bodies, "read", stepping("size and body", lambda most: b'{"name": "' + b"%d" % most + b'"}')
     )
     monkeypatch.setattr(routes.simulcast, "check_grant", stepping("grant again", lambda: None))
     monkeypatch.setattr(limits, "check_publish", stepping("rate limit", lambda events: None))

@@ -1,0 +1,67 @@
+"""``/process``: tasks that take the processor for seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from flask import Response, jsonify, request, send_file
+from msgspec import Meta
+
+from ...extensions import simulcast
+from ...web.api import Api
+from ...web.body import JSON
+from ...web.route import RESUME_HEADER, STREAMS
+from . import access, schemas, service, upload
+from .upload import Upload
+
+api = Api("tasks", __name__, {"id": schemas.Id})
+api.blueprint.teardown_request(upload.drop)
+
+_GZIP = "application/gzip"
+_FILE = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+
+
+@api.post(
+    "",
+    needs=access.START,
+    headers={"Idempotency-Key": "A second start with the same key joins the task of the first."},
+    body=upload.BODY,
+    answers={202: schemas.State},
+    errors=(409, 429, 503),
+)
+def start(body: Upload) -> schemas.State:
+    """Start a task, with a file or without one."""
+    return service.start(body.task, body.take(), request.headers.get("Idempotency-Key") or None)
+
+
+@api.get("", needs=access.OWN, query=schemas.ListQuery, answers={200: schemas.Tasks}, errors=(503,))
+def every(query: schemas.ListQuery) -> schemas.Tasks:
+    """List one's own tasks, while they are kept: for an hour after their end."""
+    return schemas.Tasks(service.every(query.after, query.limit))
+
+
+@api.get("/<id>", needs=access.OWN, answers={200: schemas.State}, errors=(503,))
+def state(id: str) -> schemas.State:
+    """Return how far a task is, or how it ended."""
+    return service.state(id)
+
+
+@api.get("/<id>/progress", needs=access.WATCH, headers=RESUME_HEADER, answers=STREAMS, errors=(429, 503))
+def progress(id: str) -> Response:
+    """Stream a task: its latest event at once, then ``progress``, and at the end ``complete``, ``failed`` or ``cancelled``."""
+    return simulcast.run_stream(service.find(id).id, replay=1, grant=simulcast.grant())
+
+
+@api.delete("/<id>", needs=access.OWN, answers={200: schemas.State}, errors=(503,))
+def cancel(id: str) -> schemas.State:
+    """Cancel a task; remove the result of one that has ended."""
+    return service.cancel(id)
+
+
+@api.get("/<id>/result", needs=access.OWN, answers={200: {JSON: dict[str, Any], _GZIP: _FILE}}, errors=(409, 503))
+def result(id: str) -> Response:
+    """Return the result of a task, while it is kept: JSON, or the compressed file."""
+    found = service.result(id)
+    if isinstance(found, dict):
+        return jsonify(found)
+    return send_file(found, _GZIP, as_attachment=True, download_name=f"{id}.gz", conditional=False, etag=False)
