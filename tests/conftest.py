@@ -7,22 +7,30 @@ import pytest
 # The contract's asserts are shipped, and explained by pytest all the same.
 pytest.register_assert_rewrite("app.flask_simulcast.testing")
 
-# A file goes to one process, so the run lasts at least as long as a long file that begins last. These take 30 to 90 s each.
+# A file goes to one process, so the run lasts at least as long as a long file that begins last. These take 20 to 60 s each.
 # Those that keep the cores busy and those that wait take turns.
 _LONGEST_FILES = (
     "faults/test_p06_joins.py",
-    "integration/test_agent.py",
-    "integration/test_memory_alone.py",
     "faults/test_p05_no_silent_gap.py",
-    "integration/test_openapi.py",
-    "e2e/test_hosts.py",
     "faults/test_p03_p04_exactly_once.py",
-    "integration/test_metrics.py",
+    "faults/test_p01_p02_killed.py",
     "faults/test_presence.py",
-    "e2e/test_cors.py",
-    "integration/test_drain.py",
+    "integration/test_memory_alone.py",
+    "e2e/test_hosts.py",
+    "integration/test_metrics.py",
+    "contract/test_redis_branches.py",
+    "integration/test_openapi.py",
+    "integration/test_wukongs.py",
+    "contract/test_brokers.py",
+    "integration/test_bodies.py",
+    "integration/test_agent_outages.py",
+    "contract/test_redis_outages.py",
+    "integration/test_ws_chat.py",
+    "integration/test_agent.py",
+    "integration/test_servers.py",
     "e2e/test_page.py",
-    "integration/test_ops.py",
+    "integration/test_seed_hub.py",
+    "integration/test_drain.py",
 )
 
 

@@ -158,7 +158,7 @@ def service_reader(folder: Path, **environment: str) -> Iterator[Reader]:
     for name in _COPIED:
         source, target = ROOT / name, folder / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)  # and what Python has compiled of it
         else:
             shutil.copy(source, target)
     (folder / ".venv").symlink_to(Path(sys.prefix))

@@ -1,54 +1,26 @@
-"""The real agent against real workers: it reports, it obeys, each command once, and it comes back."""
+"""The real agent against real workers: it reports, it obeys, it stops, and it takes orders only from those that may give them."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import itertools
-import json
-import os
-import re
 import signal
 import socket
-import threading
 import time
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app.identity.tokens import mint
-from tests.tools.agents import agent, agent_token, listener
+from tests.tools.agents import agent, agent_token, listener, order, results, state
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
-from tests.tools.redis_server import serve_redis
-from tests.tools.relay import Relay
-from tests.tools.serving import BEARER, GRACE_SECONDS, Server, serve, wait_until
+from tests.tools.serving import BEARER, Server, wait_until
 
-CARRIED_OUT = re.compile(r"Command (\w+) carried out")
-
-
-# Two workers; what is listed is open to no one without a token.
 haunted = server_fixture(jwt_key=JWT_KEY, presence_channels="*")
+# What is listed is open to no client without a token.
 two = server_fixture(workers=2, jwt_key=JWT_KEY, wukong_stale_seconds=2, anonymous_channels="")
-
-
-def order(server: Server, name: str, command: str, args: Any = None, *, wait: float = 10, status: int = 200) -> Any:
-    """Send a command with the key, and wait for its answer."""
-    body = {"command": command, "args": args or {}}
-    return call(server, "POST", f"/wukongs/{name}/commands?wait={wait}", body, status=status)
-
-
-def results(server: Server, name: str) -> list[dict[str, Any]]:
-    """Return all answers of a wukong in the log."""
-    history = call(server, "GET", f"/channels/wukong-replies.{name}/history?limit=1000")
-    return [event["data"] for event in history["events"] if event["type"] == "command-result"]
-
-
-def state(server: Server, name: str) -> str:
-    return str(call(server, "GET", f"/wukongs/{name}")["state"])
 
 
 # At work
@@ -272,210 +244,3 @@ def test_without_the_right_to_listen_it_reports_all_the_same(two: Server, tmp_pa
         running.wait_for("Reports as mute.")
         running.wait_for("No commands: 403: Your token")
         assert state(two, "mute") == "online"
-
-
-# What the one who commands is told
-
-
-def test_a_commander_is_told_the_result_of_its_command(two: Server) -> None:
-    def code(name: str, body: Any, query: str = "") -> tuple[int, str]:
-        status, _, text = two.request("POST", f"/api/v1/wukongs/{name}/commands{query}", body, BEARER)
-        return status, json.loads(text)["error"]["code"]
-
-    call(two, "PUT", "/wukongs/alone/status", {})
-    ping = {"command": "ping"}
-    assert code("nobody", ping) == (404, "no_such_wukong")
-    assert code("worker-1", ping) == (404, "no_such_wukong")
-    assert code("no%20name", ping) == (404, "no_such_wukong")
-    assert code("alone", ping) == (409, "agent_not_connected")
-    assert code("host", {"command": "sh"}) == (400, "unknown_command")
-    assert code("host", {"command": "processes", "args": {"limit": 51}}) == (400, "invalid_args")
-    assert code("host", {"command": "ping", "args": []}) == (400, "invalid_command")
-    assert code("host", {"args": {}}) == (400, "invalid_command")
-    assert code("host", b"{") == (400, "not_json")
-    for wait in ("31", "-1", "x", "nan"):
-        assert code("host", ping, f"?wait={wait}") == (400, "invalid_query")
-    with listener(two, "alone"):
-        began = time.monotonic()
-        assert code("alone", ping, "?wait=0.5") == (504, "no_answer")
-        assert 0.5 <= time.monotonic() - began < 3
-    call(two, "GET", "/wukongs/host/commands", status=409)
-
-
-def test_a_retried_command_is_the_same_one(two: Server) -> None:
-    call(two, "PUT", "/wukongs/retried/status", {})
-    headers = BEARER | {"Idempotency-Key": "click-1"}
-    with listener(two, "retried") as client:
-        ids = {
-            call(two, "POST", "/wukongs/retried/commands", {"command": "ping"}, headers, status=202)["id"]
-            for _ in range(4)
-        }
-        last = call(two, "POST", "/wukongs/retried/commands", {"command": "ping"}, status=202)["id"]
-        assert len(ids) == 1
-        assert [block.json["id"] for block in client.take(2, "command")] == [*ids, last]
-        answer = {"id": ids.pop(), "ok": True, "output": {"time": 1}}
-        two.publish("wukong-replies.retried", {"ok": 1}, [], answer, type="command-result")
-        late = call(two, "POST", "/wukongs/retried/commands?wait=5", {"command": "ping"}, headers)
-        assert late == answer, "who asks again with its key gets the answer that came meanwhile"
-
-
-def test_a_command_that_was_sent_is_not_said_to_be_not_stored_when_the_log_goes_away(tmp_path: Path) -> None:
-    """sec F8, its sibling: who waited was told 503 "Nothing was stored; try again"."""
-    with (
-        serve_redis(tmp_path / "redis") as redis,
-        serve(tmp_path / "server", broker_url=redis.url, broker_seconds=0.5) as server,
-    ):
-        call(server, "PUT", "/wukongs/sent/status", {})
-        with listener(server, "sent") as client:
-            answers: list[Any] = []
-            path = "/api/v1/wukongs/sent/commands?wait=4"
-            waiting = threading.Thread(
-                target=lambda: answers.append(server.request("POST", path, {"command": "ping"}, BEARER))
-            )
-            waiting.start()
-            id = client.until("command").json["id"]
-            redis.stop()
-            waiting.join(30)
-        (status, _, body) = answers[0]
-        assert (status, json.loads(body)["error"]["code"]) == (504, "no_answer")
-        assert id in json.loads(body)["error"]["message"]
-
-
-def test_an_answer_that_is_no_unicode_is_handed_on(two: Server, tmp_path: Path) -> None:
-    """The name of a process may be any bytes."""
-    call(two, "PUT", "/wukongs/odd/status", {})
-    headers = BEARER | {"Idempotency-Key": "odd"}
-    with listener(two, "odd"):
-        id = call(two, "POST", "/wukongs/odd/commands", {"command": "status"}, headers, status=202)["id"]
-        answer = {"id": id, "ok": True, "output": {"name": "\udcff"}}
-        two.publish("wukong-replies.odd", answer, type="command-result")
-        assert call(two, "POST", "/wukongs/odd/commands?wait=5", {"command": "status"}, headers) == answer
-
-
-def test_a_waiting_commander_is_sent_on_when_the_worker_stops(tmp_path: Path) -> None:
-    with serve(tmp_path, jwt_key=JWT_KEY) as server:
-        call(server, "PUT", "/wukongs/slow/status", {})
-        with listener(server, "slow") as client:
-            answers: list[Any] = []
-            waits = threading.Thread(
-                target=lambda: answers.append(
-                    server.request("POST", "/api/v1/wukongs/slow/commands?wait=30", {"command": "ping"}, BEARER)
-                )
-            )
-            waits.start()
-            client.until("command")
-            server.signal(signal.SIGTERM)
-            waits.join(10)
-            server.process.wait(10)
-        assert (answers[0][0], json.loads(answers[0][2])["error"]["code"]) == (503, "draining")
-
-
-# Cuts, kills, restarts
-
-
-def test_a_command_sent_while_the_agent_is_cut_off_is_carried_out_when_it_is_back(two: Server, tmp_path: Path) -> None:
-    with Relay(two.port) as relay, agent(tmp_path, "cut", relay.port) as running:
-        running.wait_for("Listens for commands.")
-        assert order(two, "cut", "ping")["ok"]
-        relay.block()
-        sent = call(two, "POST", "/wukongs/cut/commands", {"command": "uptime"}, status=202)
-        running.wait_for("No commands")
-        relay.open()
-        wait_until(lambda: sent["id"] in {answer["id"] for answer in results(two, "cut")}, 15, "the answer")
-        assert order(two, "cut", "ping")["ok"]
-        assert set(Counter(CARRIED_OUT.findall(running.log)).values()) == {1}
-        assert "may be missing" not in running.log
-
-
-def test_it_waits_as_long_as_the_service_asks(tmp_path: Path) -> None:
-    """Busy, with Retry-After: 2, then there."""
-    asked: list[float] = []
-
-    def answer(listening: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = listening.accept()
-            except OSError:
-                return
-            with client:
-                client.recv(65536)
-                asked.append(time.monotonic())
-                client.sendall(
-                    b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
-                )
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=answer, args=(listening,), daemon=True)
-        thread.start()
-        with agent(tmp_path, "patient", listening.getsockname()[1], token="x"):
-            wait_until(lambda: len(asked) >= 3, 15)
-        listening.shutdown(socket.SHUT_RDWR)
-    assert all(later - earlier >= 1.9 for earlier, later in itertools.pairwise(asked))
-
-
-def test_each_command_once_while_workers_are_killed(tmp_path: Path) -> None:
-    with serve(tmp_path / "server", workers=2, jwt_key=JWT_KEY) as server:
-        with agent(tmp_path, "steady", server.port) as running:
-            running.wait_for("Listens for commands.")
-            sent: list[str] = []
-            for number in range(60):
-                if number % 10 == 5:
-                    booted = 2 + number // 10
-                    wait_until(
-                        lambda booted=booted: server.log.count("Booting worker") == booted,
-                        15,
-                        "the last one's successor",
-                    )
-                    os.kill(server.workers[booted % 2], signal.SIGKILL)
-                sent.append(_send_surely(server, "steady", f"n-{number}"))
-            wait_until(lambda: {answer["id"] for answer in results(server, "steady")} >= set(sent), 30, "all answers")
-            assert Counter(CARRIED_OUT.findall(running.log)) == dict.fromkeys(sent, 1)
-            assert Counter(answer["id"] for answer in results(server, "steady")) == dict.fromkeys(sent, 1)
-            wait_until(lambda: server.log.count("Booting worker") == 8, 15, "six to have been killed")
-
-
-def _send_surely(server: Server, name: str, key: str) -> str:
-    """Send a command until it is accepted, whichever worker dies, and wherever the agent is."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            status, _, body = server.request(
-                "POST", f"/api/v1/wukongs/{name}/commands", {"command": "ping"}, BEARER | {"Idempotency-Key": key}
-            )
-            if status == 202:
-                return str(json.loads(body)["id"])
-            assert status in (409, 503), body
-        except (OSError, http.client.HTTPException):
-            pass
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_it_goes_on_after_a_reload_and_a_restart_of_the_service(tmp_path: Path) -> None:
-    folder = tmp_path / "server"
-    settings: dict[str, Any] = {"workers": 2, "jwt_key": JWT_KEY, "constants": {GRACE_SECONDS: 30}}
-    with Relay(0) as relay:
-        with serve(folder, **settings) as server:
-            relay.target = server.port
-            with agent(tmp_path, "survivor", relay.port) as running:
-                running.wait_for("Listens for commands.")
-                before = order(server, "survivor", "ping")
-                old = set(server.workers)
-                server.signal(signal.SIGHUP)
-                wait_until(lambda: len(server.workers) == 2 and not old & set(server.workers), 15, "new workers")
-                running.wait_for("Listens for commands.", 2)
-                between = order(server, "survivor", "ping")
-                server.stop()
-                running.wait_for("Not reported")
-                relay.block()
-                with serve(folder, **settings) as again:
-                    sent = call(again, "POST", "/wukongs/survivor/commands", {"command": "ping"}, status=202)
-                    relay.target = again.port
-                    relay.open()
-                    running.wait_for("Listens for commands.", 3, seconds=40)
-                    last = order(again, "survivor", "ping", wait=20)
-                    wait_until(lambda: state(again, "survivor") == "online", 30)
-                    ids = [before["id"], between["id"], sent["id"], last["id"]]
-                    assert CARRIED_OUT.findall(running.log) == ids
-                    assert [answer["id"] for answer in results(again, "survivor")] == ids
-                    assert "may be missing" not in running.log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
 from tests.tools.fleet import JWT_KEY, call
 from tests.tools.serving import BEARER, ROOT, Server, wait_until
+
+CARRIED_OUT = re.compile(r"Command (\w+) carried out")
 
 
 class AgentProcess:
@@ -104,3 +107,19 @@ def listener(server: Server, name: str) -> SSEClient:
         "the agent to be there",
     )
     return client
+
+
+def order(server: Server, name: str, command: str, args: Any = None, *, wait: float = 10, status: int = 200) -> Any:
+    """Send a command with the key, and wait for its answer."""
+    body = {"command": command, "args": args or {}}
+    return call(server, "POST", f"/wukongs/{name}/commands?wait={wait}", body, status=status)
+
+
+def results(server: Server, name: str) -> list[dict[str, Any]]:
+    """Return all answers of a wukong in the log."""
+    history = call(server, "GET", f"/channels/wukong-replies.{name}/history?limit=1000")
+    return [event["data"] for event in history["events"] if event["type"] == "command-result"]
+
+
+def state(server: Server, name: str) -> str:
+    return str(call(server, "GET", f"/wukongs/{name}")["state"])
