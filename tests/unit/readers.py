@@ -14,6 +14,7 @@ from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import SSEEvent, read_sse
+from app.flask_simulcast.transports.stream import Stream
 
 
 def publish(hub: Hub, *data: object, channel: str = "c") -> list[str]:
@@ -54,3 +55,16 @@ class Reader:
 def settle() -> None:
     for _ in range(20):
         let_others_in()
+
+
+def stream_of(hub: Hub, prelude: bytes = b"") -> tuple[Stream, list[Listener]]:
+    """A stream, and the listeners that the hub is asked to take on."""
+    made: list[Listener] = []
+    add_listener = hub.add_listener
+
+    def add(listener: Listener) -> bytes:
+        made.append(listener)
+        return add_listener(listener)
+
+    hub.add_listener = add  # type: ignore[method-assign]
+    return Stream(hub, ListenRequest(("c",), SSE, prelude=prelude), {}), made

@@ -16,7 +16,6 @@ from app.flask_simulcast import CloseReason, Event, Listener, Simulcast, signals
 from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.hub import pump as pump_module
-from app.flask_simulcast.hub.announcer import Announcer
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.run_state import FAILED, RunState, failed_draft
 from tests.tools.serving import ROOT
@@ -214,15 +213,6 @@ def test_apps_do_not_hear_of_each_other(world: World) -> None:
         Reader(world.hub).stop()
         assert other.heard == []
         other.close()
-
-
-def test_without_receivers_nothing_is_made_for_them(world: World) -> None:
-    announcer = Announcer(world.app, world.hub.metrics)
-    announcer.send = pytest.fail  # type: ignore[assignment,method-assign]
-    announcer.send_soon(signals.gap_sent, reason="x")
-    settle()
-    publish(world.hub, 1)
-    assert world.errors == 0
 
 
 def test_the_docstring_and_the_guide_name_each_with_its_arguments() -> None:

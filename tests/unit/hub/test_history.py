@@ -1,14 +1,12 @@
-"""A page of what channels have kept, and where a replay begins."""
+"""A page of what channels have kept."""
 
 from __future__ import annotations
-
-import pytest
 
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.hub.history import History
 from app.flask_simulcast.testing import FakeClock
 from tests.unit.conftest import MakeHub
-from tests.unit.readers import Reader, publish, settle
+from tests.unit.readers import publish
 
 
 def data(history: History) -> list[str]:
@@ -55,46 +53,3 @@ def test_a_page_is_bounded_in_bytes(make_hub: MakeHub) -> None:
     assert 17 <= len(page.events) <= 19
     assert page.has_more
     assert len(hub.history(("c",), str(page.position), 30).events) == 30 - len(page.events)
-
-
-@pytest.mark.parametrize(("count", "expected"), [(0, []), (2, ["3", "4"]), (99, ["0", "1", "2", "3", "4"])])
-def test_a_new_listener_gets_as_many_of_the_newest_as_it_asks_for(
-    make_hub: MakeHub, count: int, expected: list[str]
-) -> None:
-    hub = make_hub()
-    publish(hub, *range(5))
-    publish(hub, "other", channel="d")
-    reader = Reader(hub, start=hub.replay.start(("c",), count))
-    settle()
-    publish(hub, "live")
-    settle()
-    assert reader.data == [*expected, "live"]
-    reader.stop()
-
-
-def test_a_channel_has_a_replay_of_its_own(make_hub: MakeHub) -> None:
-    hub = make_hub(history_channels={"c": [100, 60, 3]}, replay_events=1)
-    publish(hub, *range(5))
-    publish(hub, "a", "b", channel="d")
-    both = Reader(hub, "c", "d", start=hub.replay.start(("c", "d"), None))
-    only = Reader(hub, "d", start=hub.replay.start(("d",), None))
-    settle()
-    assert both.data == ["2", "3", "4", "a", "b"], (
-        "one position serves both: what came after it on the other comes along"
-    )
-    assert only.data == ["b"]
-    both.stop()
-    only.stop()
-
-
-def test_one_who_dies_during_a_replay_goes_on_from_there(make_hub: MakeHub) -> None:
-    hub = make_hub()
-    publish(hub, *range(5))
-    first = Reader(hub, start=hub.replay.start(("c",), 3))
-    settle()
-    connected = first.events[0]
-    first.stop()
-    again = Reader(hub, resume=connected.id)
-    settle()
-    assert [event.type for event in again.events] == ["connected", "message", "message", "message"], "and no gap"
-    again.stop()

@@ -9,28 +9,14 @@ import pytest
 
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import EventDataError
-from app.flask_simulcast.hub.hub import Hub
-from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.signals import listener_added
 from app.flask_simulcast.testing import read_sse
 from app.flask_simulcast.transports.json_rows import JSONRows
-from app.flask_simulcast.transports.stream import END_ID, Stream
+from app.flask_simulcast.transports.stream import END_ID
 from tests.unit.conftest import MakeHub
-
-
-def stream_of(hub: Hub, prelude: bytes = b"") -> tuple[Stream, list[Listener]]:
-    """A stream, and the listeners that the hub is asked to take on."""
-    made: list[Listener] = []
-    add_listener = hub.add_listener
-
-    def add(listener: Listener) -> bytes:
-        made.append(listener)
-        return add_listener(listener)
-
-    hub.add_listener = add  # type: ignore[method-assign]
-    return Stream(hub, ListenRequest(("c",), SSE, prelude=prelude), {}), made
+from tests.unit.readers import stream_of
 
 
 def test_nothing_is_taken_before_the_first_chunk(make_hub: MakeHub) -> None:
@@ -187,46 +173,6 @@ def test_stream_that_has_ended_gives_its_place_back_by_itself(make_hub: MakeHub)
         list(stream)
         assert not hub.listeners, reason
     assert hub.metrics.value("streams_dropped_total") == 0, "it ended as it should"
-
-
-def test_stream_that_is_dropped_in_the_middle_gives_its_place_back_and_it_is_told_once(
-    make_hub: MakeHub, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Bug F1."""
-    hub = make_hub()
-    for _ in range(2):
-        stream, _made = stream_of(hub)
-        next(stream)
-        del stream
-    assert len(hub.listeners) == 2, "a finalizer may run in the middle of anything: it does nothing itself"
-    let_others_in()
-    let_others_in()
-    assert not hub.listeners
-    assert hub.metrics.value("streams_dropped_total") == 2
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 1
-    assert "does not pass close() on" in told[0]
-
-
-def test_stream_that_is_dropped_in_another_thread_gives_its_place_back(make_hub: MakeHub) -> None:
-    """Bug F1: a collection of garbage runs in whatever thread has made some."""
-    hub = make_hub()
-    held = [stream_of(hub)[0]]
-    next(held[0])
-    gevent.get_hub().threadpool.apply(held.clear)
-    while hub.listeners:
-        let_others_in()
-    assert hub.metrics.value("streams_dropped_total") == 1
-
-
-def test_stream_that_is_dropped_before_its_first_chunk_has_nothing_to_give_back(make_hub: MakeHub) -> None:
-    """Bug F1."""
-    hub = make_hub()
-    stream, made = stream_of(hub)
-    del stream
-    let_others_in()
-    assert (made, list(hub.listeners)) == ([], [])
-    assert hub.metrics.value("streams_dropped_total") == 0
 
 
 def test_stream_that_fails_gives_its_place_back(make_hub: MakeHub) -> None:

@@ -147,3 +147,14 @@ def test_events_of_personal_channels_count_for_no_absent_listener(make_hub: Make
     settle()
     assert (reader.data, hub.metrics.value("personal_total")) == ([], 0)
     reader.stop()
+
+
+def test_an_event_that_no_listener_wants_is_counted(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    reader = Reader(hub, "a")
+    settle()
+    publish(hub, 1, 2, channel="b")
+    publish(hub, 3, channel="a")
+    settle()
+    assert (reader.data, hub.metrics.value("events_unheard_total")) == (["3"], 2)
+    reader.stop()
