@@ -7,14 +7,15 @@ that is in neither table is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from . import log
 from .flask_simulcast import Settings, rows
 from .identity.keys import MIN_SECRET_BYTES
 
 _SECRET_EXAMPLE = "$(openssl rand -hex 32)"
+_SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.ASCII)  # a name, or an IP address
 # Not settings: the token of a wukong's agent, which may be started in the same environment (docs/wukongs.md), and what
 # Kubernetes gives every container beside a Service that is called "simulcast".
@@ -41,6 +42,34 @@ def _level(value: Any) -> str:
     if level and level not in log.LEVELS:
         raise ValueError(f"is not one of {', '.join(log.LEVELS)}")
     return level
+
+
+class Source(NamedTuple):
+    """A list of usage that is polled."""
+
+    name: str
+    seconds: float
+    url: str
+
+
+def _sources(value: Any) -> tuple[Source, ...]:
+    sources = tuple(one if isinstance(one, Source) else _source(one) for one in _items(value))
+    if len({source.name for source in sources}) < len(sources):
+        raise ValueError("names a source twice")
+    return sources
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return rows.names(value) if isinstance(value, str) else value
+
+
+def _source(text: str) -> Source:
+    words = text.split()
+    if len(words) != 3 or _SOURCE.fullmatch(words[0]) is None or not words[2].startswith(("http://", "https://")):
+        raise ValueError(
+            "has a source that is not a name, the seconds between two polls, and an http URL"
+        )  # which may have a secret
+    return Source(words[0], rows.Number(1, 86_400)(words[1]), words[2])
 
 
 TABLE = (
@@ -196,6 +225,15 @@ TABLE = (
         rows.text,
         "sqlite:///service.db",
         "URL of the database that holds the service's own data; a relative SQLite path begins in the instance folder.",
+        show=rows.hidden,
+    ),
+    rows.Row(
+        "usage_sources",
+        _sources,
+        (),
+        "Sources of usage that one worker polls, separated by commas: a name, the seconds between two polls, and the URL of a "
+        "JSON list of records.",
+        example="billing 60 https://billing.example/usage.json",
         show=rows.hidden,
     ),
     rows.Row(

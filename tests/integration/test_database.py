@@ -56,8 +56,21 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres").new_url())
 
 
+_apps: list[Flask] = []
+
+
 def app_on(url: str) -> Flask:
-    return create_app({"SIMULCAST_BROKER_URL": "memory://", "SIMULCAST_DATABASE_URL": url})
+    app = create_app({"SIMULCAST_BROKER_URL": "memory://", "SIMULCAST_DATABASE_URL": url})
+    _apps.append(app)
+    return app
+
+
+@pytest.fixture(autouse=True)
+def connections_are_closed() -> Iterator[None]:
+    yield
+    while _apps:
+        with _apps.pop().app_context():
+            db.engine.dispose()
 
 
 def agents(server: Server) -> set[str]:

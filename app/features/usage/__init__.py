@@ -1,12 +1,16 @@
-"""Usage: records of credits that models used, listed, summed up, and streamed as they come."""
+"""Usage: records of credits that models used, listed, summed up, and streamed as they come. Sources are polled for more."""
 
 from __future__ import annotations
 
 from flask import Flask
 
+from ...cli import is_command
+from . import scheduler
 from .routes import api
 
 
 def init_app(app: Flask) -> None:
-    """Add the routes."""
+    """Add the routes, and poll the sources if there are any."""
     app.register_blueprint(api.blueprint, url_prefix="/api/v1/usage")
+    if not is_command():
+        scheduler.init_app(app)

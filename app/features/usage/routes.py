@@ -15,6 +15,7 @@ from ...web.errors import ApiError
 from ...web.here import this_app
 from ...web.route import RESUME_HEADER, STREAMS
 from . import events, schemas, service
+from . import sources as polled
 
 api = Api("usage", __name__)
 
@@ -101,6 +102,12 @@ def every(query: schemas.ListQuery) -> Response:
 def summary(query: schemas.SummaryQuery) -> schemas.Summary:
     """Sum up the last hours, by model or by hour."""
     return service.summary(service.hours_of(query.hours), query.by)
+
+
+@api.get("/sources", needs=Subscribe(events.CHANNEL), answers={200: schemas.Sources}, errors=(503,))
+def sources() -> schemas.Sources:
+    """List the sources that are polled, and how they fare."""
+    return schemas.Sources(polled.every())
 
 
 @api.get(

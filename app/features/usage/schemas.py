@@ -33,15 +33,15 @@ Hours = Annotated[
 ]
 
 
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone. Defaults to the time of the request.")]
+
+
 class Record(Struct, rename="camel", forbid_unknown_fields=True):
     """A record to store."""
 
     credits_used: Credits
     model: Model
-    created_at: (
-        Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone. Defaults to the time of the request.")]
-        | UnsetType
-    ) = UNSET
+    created_at: Moment | UnsetType = UNSET
 
 
 Records = Annotated[Record | list[Record], Meta(examples=[{"creditsUsed": 12, "model": "sonnet"}])]
@@ -107,3 +107,20 @@ class Summary(Struct, rename="camel"):
     credits_used: Sum
     count: Count
     groups: Annotated[list[Group], Meta(description="Models, the largest sum first; or hours, the oldest first.")]
+
+
+class SourceState(Struct, rename="camel"):
+    """The last polls of a source."""
+
+    name: str
+    polls: Annotated[int, Meta(description="Number of polls.")]
+    failures: Annotated[int, Meta(description="Number of polls that brought no list.")]
+    error: Annotated[str | None, Meta(description="Why the last poll brought no list; null if it brought one.")]
+    polled_at: Annotated[Time | None, Meta(description="Time of the last poll; null if there was none.")]
+    changed_at: Annotated[Time | None, Meta(description="Time at which its list changed; null if there was none.")]
+
+
+class Sources(Struct):
+    """The sources that are polled."""
+
+    sources: list[SourceState]

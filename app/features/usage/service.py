@@ -99,6 +99,12 @@ def keep(records: Sequence[store.New], *, all_or_none: bool = False) -> list[Any
     return added
 
 
+def is_kept(created_ms: int) -> bool:
+    """Tell whether a record of this time is kept: not one that is too old, or not yet."""
+    now_ms = _now_ms()
+    return now_ms - _days() * _DAY_MS <= created_ms <= now_ms + _AHEAD_MS
+
+
 def origin_of(*parts: object) -> bytes:
     """Return the origin of a record whose request or source these parts name."""
     return blake2b("\n".join(map(repr, parts)).encode(), digest_size=16).digest()
@@ -146,7 +152,7 @@ def _check_same(drafts: Sequence[schemas.Record], found: Sequence[Any]) -> None:
         ApiError: 409.
     """
     asked = [(draft.credits_used, draft.model) for draft in drafts]
-    times = [None if draft.created_at is UNSET else _milliseconds(draft.created_at) for draft in drafts]
+    times = [None if draft.created_at is UNSET else milliseconds(draft.created_at) for draft in drafts]
     is_same = asked == [(row.credits_used, row.model) for row in found] and all(
         time_ms in (None, row.created_ms) for time_ms, row in zip(times, found, strict=True)
     )
@@ -166,8 +172,8 @@ def _created_ms(draft: schemas.Record, number: int, now_ms: int) -> int:
     """
     if draft.created_at is UNSET:
         return now_ms
-    created_ms = _milliseconds(draft.created_at)
-    if not now_ms - _days() * _DAY_MS <= created_ms <= now_ms + _AHEAD_MS:
+    created_ms = milliseconds(draft.created_at)
+    if not is_kept(created_ms):
         raise ApiError(
             400,
             "created_at",
@@ -177,7 +183,8 @@ def _created_ms(draft: schemas.Record, number: int, now_ms: int) -> int:
     return created_ms
 
 
-def _milliseconds(moment: datetime) -> int:
+def milliseconds(moment: datetime) -> int:
+    """Return Unix time in ms."""
     return int(moment.timestamp() * 1000)
 
 

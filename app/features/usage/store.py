@@ -72,7 +72,7 @@ def add(records: Sequence[New], *, all_or_none: bool = False) -> list[Row[Any]]:
     with db.engine.begin() as connection:
         for page in _pages_of(records):
             values = [record._asdict() for record in page]
-            statement = _insert()(UsageRecord).values(values).on_conflict_do_nothing(index_elements=["origin"])
+            statement = insert()(UsageRecord).values(values).on_conflict_do_nothing(index_elements=["origin"])
             added += connection.execute(statement.returning(*_TABLE.columns)).all()
         if all_or_none and len(added) < len(records):
             connection.rollback()
@@ -159,9 +159,10 @@ def _pages_of(items: Sequence[Any]) -> Iterator[list[Any]]:
         yield page
 
 
-def _insert() -> Any:
+def insert() -> Any:
+    """Return the INSERT of this database, which knows ON CONFLICT."""
     if db.engine.dialect.name != "postgresql":
         return sqlite_insert
-    from sqlalchemy.dialects.postgresql import insert  # a service without it starts 50 ms sooner
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert  # a service without it starts 50 ms sooner
 
-    return insert
+    return postgres_insert
