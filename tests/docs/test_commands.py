@@ -27,6 +27,7 @@ HISTORY, HISTORY_SAYS = PAGE.take("What there is", "sh"), PAGE.take("What there 
 LISTENERS, LISTENERS_SAYS = PAGE.take("Who is there", "sh"), PAGE.take("Who is there", "text")
 MEMBERS, MEMBERS_SAYS = PAGE.take("Who is there", "sh"), PAGE.take("Who is there", "text")
 KICK = PAGE.take("End a connection", "sh")
+RUNS, RUNS_SAYS = PAGE.take("Runs", "sh"), PAGE.take("Runs", "text")
 REFUSED, REFUSED_SAYS = PAGE.take("When a command can't", "sh"), PAGE.take("When a command can't", "text")
 
 # What differs from one day, machine and run to the next.
@@ -90,4 +91,5 @@ def test_commands_do_what_the_page_says(reader: Reader) -> None:
             reader.run(KICK)
             assert ann.until("closed").json == {"reason": "kicked", "reconnect": True}
             assert bob.until("closed").json == {"reason": "revoked", "reconnect": False}
+        says(RUNS.replaced({"8000": port}), RUNS_SAYS)
         says(REFUSED, REFUSED_SAYS)

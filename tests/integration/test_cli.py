@@ -214,6 +214,28 @@ def test_listen_tells_a_gap_once(app: Flask) -> None:
     assert [event["type"] for event in objects(done.stdout)] == ["gap", "message", "message"]
 
 
+def test_runs_are_listed_and_cancelled(app: Flask) -> None:
+    with app.app_context():
+        for number in range(3):
+            user = "bob" if number else "ann"
+            simulcast.start_run(lambda run: run.sleep(60), id=f"r{number}", user=user, meta={"n": number})
+    assert said(app, "cancel", "r1") == ""
+    done = run(app, "cancel", "r1")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "The run has ended before: cancelled.\n")
+    assert [line.split()[:4] for line in said(app, "runs").splitlines()] == [
+        ["RUN", "USER", "STATUS", "EVENTS"],
+        ["r0", "ann", "running", "0"],
+        ["r1", "bob", "cancelled", "0"],
+        ["r2", "bob", "running", "0"],
+    ]
+    page = run(app, "runs", "--user", "bob", "--limit", "1", "--json")
+    (shown,) = objects(page.stdout)
+    assert (shown["id"], shown["status"], shown["meta"]) == ("r1", "cancelled", {"n": 1})
+    assert shown["ended_ms"] >= shown["started_ms"]
+    assert page.stderr == "There are more. Go on with --after r1\n"
+    assert [one["id"] for one in objects(said(app, "runs", "--after", "r1", "--json"))] == ["r2"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -228,6 +250,8 @@ def test_listen_tells_a_gap_once(app: Flask) -> None:
         (["listeners", "--limit", "0"], "range"),
         (["members", ""], "not a channel name"),
         (["kick", "1"], "No listener is connected"),
+        (["cancel", "a b"], "No run is known as 'a b'"),
+        (["runs", "--limit", "1001"], "range"),
         (["revoke"], "--user"),
         (["revoke", "--user", "a\nb"], "not a user"),
     ],
@@ -239,7 +263,16 @@ def test_a_wrong_argument_is_refused(app: Flask, arguments: list[str], why: str)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["channels"], ["history", "a"], ["listen", "a"], ["listeners"], ["members", "a"], ["revoke", "--user", "a"]],
+    [
+        ["channels"],
+        ["history", "a"],
+        ["listen", "a"],
+        ["listeners"],
+        ["members", "a"],
+        ["revoke", "--user", "a"],
+        ["runs"],
+        ["cancel", "a"],
+    ],
 )
 def test_what_reads_makes_no_log(app: Flask, tmp_path: Path, arguments: list[str]) -> None:
     assert f"There is no log at {tmp_path}/log.db" in refused(app, *arguments)

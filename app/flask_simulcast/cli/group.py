@@ -14,7 +14,9 @@ from flask.cli import ScriptInfo
 from ..errors import SettingError, SimulcastError
 
 # Each is a module beside this one, with a command of the same name in it.
-_COMMANDS = ("channels", "doctor", "history", "kick", "listen", "listeners", "members", "publish", "revoke", "run")
+_COMMANDS = (
+    "cancel", "channels", "doctor", "history", "kick", "listen", "listeners", "members", "publish", "revoke", "run", "runs",
+)  # fmt: skip
 
 
 class RefusedError(click.ClickException):
