@@ -1,13 +1,14 @@
 """Grant: the user behind a client, and the channels that the client may listen to and publish to.
 
 A pattern is a channel's name, or the beginning of one with a star at its end: ``chat.*``. ``{sub}`` in it stands for
-the user. Neither a star nor a user's name matches a reserved name by accident: for ``presence:``, ``user:`` and
-``listener:`` the pattern must spell the prefix out (``presence:chat.*``), and ``all`` must be named. Only listening to
-``all`` needs no pattern of its own: every listener receives it anyway.
+the user. Neither a star nor a user's name matches a reserved name by accident: for ``presence:``, ``user:``,
+``listener:`` and ``run:`` the pattern must spell the prefix out (``presence:chat.*``), and ``all`` must be named. Only
+listening to ``all`` needs no pattern of its own: every listener receives it anyway.
 
 With reserved names, a grant's ``publish`` list says what the client may do to others: ``all`` allows it to broadcast,
 ``user:bob`` to send to Bob and to revoke his grants, ``listener:*`` to send to single connections and to kick them. In
-``subscribe``, ``listener:*`` allows it to list connections, and ``presence:chat.*`` to see the members of those channels.
+``subscribe``, ``listener:*`` allows it to list connections, ``presence:chat.*`` to see the members of those channels, and
+``run:*`` to watch the runs of all users.
 
 An app can reserve prefixes of its own with ``Simulcast(reserved=("jobs.",))``. Then ``*`` does not match ``jobs.1``, and
 ``presence:*`` does not match ``presence:jobs.1``, but ``jobs.*`` and ``presence:jobs.*`` do.

@@ -159,6 +159,8 @@ def test_a_connection_for_a_run_alone_closes_after_it(workers: Fleet) -> None:
         assert client.until("event")["event"] == "cancelled"
         closing = client.until("closing")
         assert (closing["code"], closing["reason"], closing["reconnect"]) == (1000, "finished", False)
+    with Hub(workers.two, BEARER, "channel=run:r2") as client:
+        assert client.events(1) == ["begun"], "the publish key reaches all channels"
 
 
 def test_what_is_no_command_is_told_and_the_connection_stays(workers: Fleet) -> None:

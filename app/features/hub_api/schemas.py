@@ -27,7 +27,7 @@ PublishedTo = Annotated[
     str,
     Meta(
         description="1-128 characters of `A-Z a-z 0-9 . _ : -`. Not `all`, and no name that begins with `user:`, `listener:`, "
-        "`presence:` or `simulcast:`: these have other routes, or only the service publishes to them.",
+        "`presence:`, `run:` or `simulcast:`: these have other routes, or only the service publishes to them.",
         extra_json_schema={"pattern": "^[A-Za-z0-9._:-]{1,128}$"},
     ),
 ]
