@@ -11,7 +11,7 @@ from typing import Any, Unpack
 from flask import Flask, Response, current_app
 
 from .errors import NoSuchRunError, RunExistsError, RunIdError
-from .event import check_key, check_user, fingerprint_of
+from .event import IdempotencyKey, check_key, check_user, fingerprint_of
 from .grant import Grant
 from .run import Run, meta_text
 from .run_state import RunState
@@ -34,7 +34,7 @@ class Running(Streaming):
         id: str | None = None,
         user: str = "",
         meta: Mapping[str, Any] | None = None,
-        idempotency_key: str | None = None,
+        idempotency_key: str | IdempotencyKey | None = None,
         max_seconds: float = 3600,
     ) -> RunState:
         """Start a producer that outlives this request, and return at once. Its events go to the channel ``run:<id>``, and it
@@ -65,7 +65,7 @@ class Running(Streaming):
             user: The user who may watch it.
             meta: JSON data that is kept with it.
             idempotency_key: A second start for the same user with the same key joins the run that is there, while that is
-                known.
+                known. Clients without a user share their keys, unless an `IdempotencyKey` names each as a sender.
             max_seconds: Time after which it fails; above 0.
 
         Raises:
@@ -81,7 +81,8 @@ class Running(Streaming):
         if user:
             check_user(user)
         if idempotency_key is not None:
-            id = fingerprint_of("run", user, check_key(idempotency_key).key)
+            key = check_key(idempotency_key)
+            id = fingerprint_of("run", user, key.sender, key.key)
         elif id is None:
             id = token_hex(16)
         elif not isinstance(id, str) or _ID.fullmatch(id) is None:
@@ -113,15 +114,17 @@ class Running(Streaming):
             raise NoSuchRunError(id)
         return state
 
-    def runs(self, *, user: str = "", after: str = "", limit: int = 100) -> list[RunState]:
+    def runs(self, *, user: str | None = None, after: str = "", limit: int = 100) -> list[RunState]:
         """Return the runs that are known, in the order of their ids.
 
         Args:
-            user: Return only this user's.
+            user: Return only this user's. A client without a user (``""``) has none.
             after: Id of the last run of the previous page.
             limit: Maximum number of runs.
         """
-        return self.hub.runner.page(after, limit, user)
+        if user == "":
+            return []
+        return self.hub.runner.page(after, limit, user or "")
 
     def cancel_run(self, id: str) -> bool:
         """End a run as ``cancelled``, in any worker. Its producer learns of it within a second. May switch.

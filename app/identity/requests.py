@@ -109,7 +109,8 @@ def _holder(always: Iterable[str]) -> Grant:
     own = [f"{prefix}*" for prefix in simulcast.reserved]
     presence = [f"presence:{pattern}" for pattern in ("*", *own)]
     return Grant(
-        subscribe=("*", *own, *presence, "listener:*", "run:*", *always), publish=("*", *own, "all", "user:*", "listener:*")
+        subscribe=("*", *own, *presence, "listener:*", "run:*", *always),
+        publish=("*", *own, "all", "user:*", "listener:*"),
     )
 
 

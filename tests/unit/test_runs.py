@@ -12,7 +12,7 @@ import gevent
 import pytest
 from flask import Flask, current_app, has_request_context
 
-from app.flask_simulcast import Grant, Run, RunEndedError, RunFailedError, RunState, Simulcast
+from app.flask_simulcast import Grant, IdempotencyKey, Run, RunEndedError, RunFailedError, RunState, Simulcast
 from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.errors import (
     BrokerUnavailableError,
@@ -442,6 +442,13 @@ def test_the_same_key_joins_the_run_of_the_same_user(simulcast: Simulcast) -> No
     assert simulcast.metrics.value("runs_started_total") == 2
 
 
+def test_clients_without_a_user_have_keys_of_their_own_if_they_are_named(simulcast: Simulcast) -> None:
+    keys = (IdempotencyKey("k", "10.0.0.1"), IdempotencyKey("k", "10.0.0.2"), "k", IdempotencyKey("k", "10.0.0.1"))
+    first, *others, again = [simulcast.start_run(Steps(), idempotency_key=key).id for key in keys]
+    assert again == first
+    assert len({first, *others}) == 3
+
+
 @pytest.mark.parametrize("id", ["", "a b", "a:b", "x" * 65, "ä", 7])
 def test_an_id_that_is_none(simulcast: Simulcast, id: Any) -> None:
     with pytest.raises(RunIdError):
@@ -530,6 +537,7 @@ def test_lists(simulcast: Simulcast) -> None:
         simulcast.start_run(Steps(), id=f"r{number}", user="ann" if number % 2 else "bob")
     assert [run.id for run in simulcast.runs(user="ann")] == ["r1", "r3"]
     assert [run.id for run in simulcast.runs(after="r1", limit=1)] == ["r2"]
+    assert simulcast.runs(user="") == [], "a client without a name sees no other's"
 
 
 def wait_for(is_so: Any) -> None:
