@@ -1,9 +1,9 @@
 /** A room in a browser: one form joins, a stream fills the room, another form sends. Everything from others is set as text. */
 
+import { API, call } from "./api.js";
 import { time } from "./format.js";
-import { parts, say } from "./parts.js";
+import { element, parts, say } from "./parts.js";
 
-const API = new URL("api/v1/", document.baseURI).href;
 const MAX_ROWS = 500;
 const TYPING_MS = 2_000;
 /** A person whose last typing hint is older than this has stopped typing. */
@@ -32,15 +32,8 @@ function show(state, hint = "") {
   for (const field of speech.elements) field.disabled = state !== "live";
 }
 
-/** Sends a request as the person who joined; throws an error with the service's message. */
-async function call(method, path, body) {
-  const headers = { "Content-Type": "application/json" };
-  if (here.token) headers.Authorization = `Bearer ${here.token}`;
-  const response = await fetch(API + path, { method, headers, body: body && JSON.stringify(body) });
-  const answer = response.status === 204 ? null : await response.json();
-  if (!response.ok) throw new Error(answer.error.message);
-  return answer;
-}
+/** Sends a request as the person who joined. */
+const request = (method, path, body) => call(method, path, here.token, body);
 
 const path = (method) => `chat/${encodeURIComponent(here.room)}/${method}`;
 /** The typed name. Without one, the service takes the name from the token. */
@@ -53,8 +46,8 @@ async function enter() {
   const query = new URLSearchParams(me());
   try {
     // An EventSource can't send a header, and gives only one word as the reason of a refusal. This call gets a full message.
-    if (here.token) query.set("ticket", (await call("POST", "tickets")).ticket);
-    await call("GET", path("users?limit=1"));
+    if (here.token) query.set("ticket", (await request("POST", "tickets")).ticket);
+    await request("GET", path("users?limit=1"));
   } catch (error) {
     return show("closed", error.message);
   }
@@ -112,13 +105,6 @@ const HANDLERS = {
 /** An unverified Ann is another person than a verified Ann. */
 const keyOf = ({ user, verified }) => `${verified} ${user}`;
 
-function element(name, className, text) {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
 function addMessage(data) {
   const row = addRow("who", { ...data, time: data.timestamp }, data.user);
   row.append(element("p", "text", data.message));
@@ -168,7 +154,7 @@ speech.addEventListener("submit", async (event) => {
   if (!text.trim()) return;
   field.value = "";
   try {
-    await call("POST", path("message"), { ...me(), message: text });
+    await request("POST", path("message"), { ...me(), message: text });
     show("live");
   } catch (error) {
     field.value ||= text;
@@ -186,7 +172,7 @@ speech.elements.text.addEventListener("keydown", (event) => {
 speech.elements.text.addEventListener("input", () => {
   if (Date.now() - typedAt < TYPING_MS) return;
   typedAt = Date.now();
-  call("POST", path("typing"), me()).catch(() => {}); // only a hint: the message itself reports an error
+  request("POST", path("typing"), me()).catch(() => {}); // only a hint: the message itself reports an error
 });
 
 // Chromium keeps a page that the user left, with its connection. Others would still see that user in the room.

@@ -7,3 +7,8 @@ export function parts(root) {
 export function say(elements, texts) {
   for (const [name, text] of Object.entries(texts)) if (elements[name].textContent !== text) elements[name].textContent = text;
 }
+
+/** A new element with this text, which is never read as HTML. */
+export function element(name, className = "", text = "") {
+  return Object.assign(document.createElement(name), { className, textContent: text });
+}

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.test_wukongs import turn_to_write
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
@@ -20,7 +21,9 @@ from tests.tools.serving import BEARER, Server
 STREAM = "/api/v1/notifications"
 DAY_MS = 86_400_000
 
-server = server_fixture(on=("sqlite", "redis"), workers=2, jwt_key=JWT_KEY, publish_rate=0, anonymous_channels="news")
+server = server_fixture(
+    on=("sqlite", "redis"), workers=2, jwt_key=JWT_KEY, publish_rate=0, broker_seconds=2, anonymous_channels="news"
+)
 
 
 def device(server: Server, user: str, **options: Any) -> SSEClient:
@@ -192,6 +195,17 @@ def test_what_a_killed_worker_has_stored_and_not_published_comes_once(server: Se
         assert [block.json["message"] for block in early.take(2)] == ["left again", "last"]
     waiting = unread(server, "jon")
     assert (waiting["count"], waiting["notifications"][0]["position"]) == (3, last)
+
+
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+def test_nothing_is_stored_while_the_log_takes_nothing(server: Server) -> None:
+    with turn_to_write(server.folder.parent / "log.db"):
+        body = {"user_id": "mia", "type": "info", "message": "x"}
+        assert call(server, "POST", "/notify", body, BEARER, 503)["error"]["code"] == "broker_unavailable"
+        assert unread(server, "mia")["count"] == 0
+    with device(server, "mia") as one:
+        notify(server, "mia", "y")
+        assert one.until("notification").json["message"] == "y"
 
 
 def test_rows_have_a_bound_and_those_that_were_read_long_ago_go(server: Server) -> None:

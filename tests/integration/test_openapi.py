@@ -36,7 +36,16 @@ OPTIONS = [
     "--no-color",
 ]
 # What a browser is shown is no API.
-PAGES = {"/", "/chat", "/dashboard", "/docs/", "/docs/<path:name>", "/docs/openapi/", "/static/<path:filename>"}
+PAGES = {
+    "/",
+    "/chat",
+    "/dashboard",
+    "/notifications",
+    "/docs/",
+    "/docs/<path:name>",
+    "/docs/openapi/",
+    "/static/<path:filename>",
+}
 
 
 documented = server_fixture(jwt_key=JWT_KEY, jwt_cookie="token", anonymous_channels="a,wukong:*", presence_channels="a")

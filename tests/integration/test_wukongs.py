@@ -41,9 +41,9 @@ def statuses_of(server: Server, name: str) -> int:
 
 
 @contextmanager
-def turn_to_write(folder: Path) -> Iterator[None]:
+def turn_to_write(log: Path) -> Iterator[None]:
     """While it is held no other process writes to the log: a publish is refused, certainly not stored."""
-    with (folder / "instance" / "simulcast.db.lock").open("r+b") as file:
+    with log.with_name(f"{log.name}.lock").open("r+b") as file:
         wait_until(lambda: took_lock(file), 10, "the turn")
         yield
 
@@ -197,7 +197,7 @@ def test_a_report_that_is_answered_nothing_was_stored_is_not_stored_and_a_remova
 
     assert put("known", 1) == 200
     before = hasty.get_json("/api/v1/wukongs/known")
-    with turn_to_write(hasty.folder):
+    with turn_to_write(hasty.folder / "instance" / "simulcast.db"):
         for method, path in (
             ("PUT", "/api/v1/wukongs/new/status"),
             ("PUT", "/api/v1/wukongs/known/status"),
@@ -219,7 +219,7 @@ def test_one_whose_silence_could_not_be_told_is_told_of_later(hasty: Server) -> 
     hasty.request("PUT", "/api/v1/wukongs/quiet/status", {}, BEARER)
     with SSEClient(hasty.port, "/api/v1/wukongs/quiet/stream") as client:
         assert client.until("status").json["state"] == "online"
-        with turn_to_write(hasty.folder):
+        with turn_to_write(hasty.folder / "instance" / "simulcast.db"):
             wait_until(lambda: hasty.get_json("/api/v1/wukongs/quiet")["state"] == "offline", 10)
             wait_until(lambda: hasty.log.count("No sample this time") >= 2, 20)
         assert client.until("status").json["state"] == "offline"

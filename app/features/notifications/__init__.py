@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from .routes import api
+from .routes import api, page
 
 
 def init_app(app: Flask) -> None:
     """Add the routes."""
+    app.register_blueprint(page)
     app.register_blueprint(api.blueprint, url_prefix="/api/v1")

@@ -1,18 +1,20 @@
-"""``/notifications``, ``/notify`` and ``/notices``."""
+"""``/notifications``, ``/notify`` and ``/notices``; and the page of a user's notifications."""
 
 from __future__ import annotations
 
 import msgspec
-from flask import Response, request
+from flask import Blueprint, Response, request
 
 from ...extensions import simulcast
 from ...identity.sender import current_sender
 from ...web import body as bodies
 from ...web.api import Api
+from ...web.pages import page as as_page
 from ...web.route import RESUME_HEADER, STREAMS
 from . import access, schemas, service
 
 api = Api("notifications", __name__, {"position": schemas.Position})
+page = Blueprint("notifications_page", __name__)
 
 _MAX_BYTES = 16 << 10  # a message of 1000 characters, each written as an escape
 _HINT = (
@@ -20,6 +22,12 @@ _HINT = (
 )
 NOTIFY = bodies.of_struct(schemas.Notify, most_bytes=_MAX_BYTES, code="invalid_notification", hint=_HINT)
 NOTICE = bodies.of_struct(schemas.Notice, most_bytes=_MAX_BYTES, code="invalid_notice", hint=_HINT)
+
+
+@page.get("/notifications")
+def index() -> Response:
+    """Return the page of a user's notifications."""
+    return as_page("notifications.html")
 
 
 @api.get("/notifications", needs=access.LISTEN, headers=RESUME_HEADER, answers=STREAMS, errors=(429, 503))
