@@ -48,14 +48,9 @@ def notify(body: schemas.Notify, sender: str, key: str | None) -> schemas.Sent:
     now_ms = _now_ms()
     simulcast.check(channel_of(body.user_id), _data(body, now_ms), type=NOTIFICATION)
     store.forget(now_ms - current_app.config["SIMULCAST_NOTIFICATION_DAYS"] * _DAY_MS, _ROWS_A_TIME)
-    own = (
-        secrets.token_hex(16)
-        if key is None
-        else sha256(f"{sender}\n{key}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    )
     _check_room(body.user_id)
     _publish_waiting(body.user_id)
-    row, is_new = store.add(body.user_id, body.type, body.message, now_ms, own)
+    row, is_new = store.add(body.user_id, body.type, body.message, now_ms, _row_key(sender, key))
     if (row.user_id, row.type, row.message) != (body.user_id, body.type, body.message):
         raise ApiError(
             409, "idempotency_conflict", "The Idempotency-Key was used for another notification. Use a new one."
@@ -108,6 +103,13 @@ def read(user: str, position: str) -> None:
     if store.mark_read(user, str(at), now_ms):
         simulcast.publish_on_commit(channel_of(user), {"position": str(at)}, type=READ)
     db.session.commit()
+
+
+def _row_key(sender: str, key: str | None) -> str:
+    """Return the key of a row: a client's key counts for this client alone, and a notification without one is always new."""
+    if key is None:
+        return secrets.token_hex(16)
+    return sha256(f"{sender}\n{key}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _check_room(user: str) -> None:
