@@ -14,7 +14,7 @@ from tests.tools.fixtures import fleet_fixture
 from tests.tools.fleet import Fleet, call, connect, fleet, listed, listen, token, wait_for_listeners
 from tests.tools.serving import BEARER, serve, wait_until
 
-workers = fleet_fixture(presence_channels="chat-room-*")
+workers = fleet_fixture(presence_channels="chat-room-*", history_channels='{"chat:": [100, 3600, 2]}')
 
 
 # Configuration
@@ -285,26 +285,25 @@ def test_require_jwt_lets_in_by_token_and_names_what_is_missing(tmp_path: Path) 
 # History
 
 
-def test_new_client_gets_history_first_by_replay_or_by_the_channels_default(tmp_path: Path) -> None:
-    with fleet(tmp_path, history_channels='{"chat:": [100, 3600, 2]}') as workers:
-        workers.one.publish("chat:1", 1, 2, 3)
-        workers.one.publish("plain", 1, 2, 3)
-        for query, expected in (
-            ("channel=chat:1", [2, 3, "live"]),
-            ("channel=plain", ["live"]),
-            ("channel=plain&replay=2", [2, 3, "live"]),
-            ("channel=chat:1&replay=1", [3, "live"]),
-            ("channel=chat:1&replay=0", ["live"]),
-        ):
-            with listen(workers.two, query) as client:
-                if expected != ["live"]:
-                    replayed = client.take(len(expected) - 1, "message")
-                    assert [block.json for block in replayed] == expected[:-1], query
-                else:
-                    connect(client)
-                channel = query.removeprefix("channel=").partition("&")[0]
-                call(workers.one, "POST", "/broadcast", {"data": "live"}, status=201)
-                assert client.until("message").json == "live", channel
+def test_new_client_gets_history_first_by_replay_or_by_the_channels_default(workers: Fleet) -> None:
+    workers.one.publish("chat:1", 1, 2, 3)
+    workers.one.publish("plain", 1, 2, 3)
+    for query, expected in (
+        ("channel=chat:1", [2, 3, "live"]),
+        ("channel=plain", ["live"]),
+        ("channel=plain&replay=2", [2, 3, "live"]),
+        ("channel=chat:1&replay=1", [3, "live"]),
+        ("channel=chat:1&replay=0", ["live"]),
+    ):
+        with listen(workers.two, query) as client:
+            if expected != ["live"]:
+                replayed = client.take(len(expected) - 1, "message")
+                assert [block.json for block in replayed] == expected[:-1], query
+            else:
+                connect(client)
+            channel = query.removeprefix("channel=").partition("&")[0]
+            call(workers.one, "POST", "/broadcast", {"data": "live"}, status=201)
+            assert client.until("message").json == "live", channel
 
 
 def test_reconnect_gets_what_was_missed_from_the_other_worker(workers: Fleet) -> None:
