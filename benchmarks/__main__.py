@@ -23,6 +23,7 @@ from . import (
     redis,
     resume,
     rows,
+    tasks,
     websocket,
     workers,
     ws_hub,
@@ -44,6 +45,7 @@ _ALL: dict[str, Measure] = {
     "redis": redis.measure,
     "resume": resume.measure,
     "rows": rows.measure,
+    "tasks": tasks.measure,
     "websocket": websocket.measure,
     "ws_hub": ws_hub.measure,
 }

@@ -265,6 +265,16 @@ def test_nginx_and_the_service_agree_on_the_largest_body(site: Site) -> None:
     assert outcomes == [(400, "not_json"), (413, "request_entity_too_large")] * 2
 
 
+def test_a_file_of_a_task_may_be_larger_than_other_bodies(site: Site) -> None:
+    with site.nginx.client() as client:
+        form = {"data": {"kind": "wordcount"}, "files": {"file": b"word " * (1 << 20)}, "headers": BEARER}
+        started = client.post("/api/v1/process", **form)
+        assert started.status_code == 202, started.text
+        events = client.get(f"/api/v1/process/{started.json()['task_id']}/progress", headers=BEARER).text
+        assert f'"words":{1 << 20}' in events
+        assert client.post("/api/v1/process/x", **form).status_code == 413, "other paths"
+
+
 def test_the_client_s_address_and_the_url_are_those_in_front_of_nginx(site: Site) -> None:
     """Whatever a client says of itself, it is not believed."""
     lies = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}

@@ -26,6 +26,7 @@ WRITES = [
     ("POST", "/wukongs/host/commands", {"command": "ping"}),
     ("POST", "/chat/a/message", {"message": "hello"}),
     ("POST", "/chat/a/typing", {}),
+    ("POST", "/process", {"kind": "checksum", "options": {"bytes": 1}}),
     ("POST", "/tickets", {}),
 ]
 ALL_RIGHTS = {

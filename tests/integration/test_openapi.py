@@ -41,6 +41,7 @@ PAGES = {
     "/chat",
     "/dashboard",
     "/notifications",
+    "/tasks",
     "/docs/",
     "/docs/<path:name>",
     "/docs/openapi/",

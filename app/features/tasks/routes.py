@@ -1,24 +1,32 @@
-"""``/process``: tasks that take the processor for seconds."""
+"""``/process``: tasks that take the processor for seconds. And the page that shows them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from flask import Response, jsonify, request, send_file
+from flask import Blueprint, Response, jsonify, request, send_file
 from msgspec import Meta
 
 from ...extensions import simulcast
 from ...web.api import Api
 from ...web.body import JSON
+from ...web.pages import page as as_page
 from ...web.route import RESUME_HEADER, STREAMS
 from . import access, schemas, service, upload
 from .upload import Upload
 
 api = Api("tasks", __name__, {"id": schemas.Id})
 api.blueprint.teardown_request(upload.drop)
+page = Blueprint("tasks_page", __name__)
 
 _GZIP = "application/gzip"
 _FILE = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+
+
+@page.get("/tasks")
+def index() -> Response:
+    """Return the page that starts tasks and shows their progress."""
+    return as_page("tasks.html")
 
 
 @api.post(

@@ -13,7 +13,7 @@ from ...flask_simulcast import SimulcastError
 from ...flask_simulcast.errors import NoSuchRunError
 from .folders import Folders
 
-_PERIOD_SECONDS = 60
+PERIOD_SECONDS = 60
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Sweeper:
 
     def _run(self) -> None:
         while True:
-            time.sleep(_PERIOD_SECONDS)
+            time.sleep(PERIOD_SECONDS)
             with self._app.app_context():
                 self._sweep()
 
