@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from .kinds import KINDS
-from .piece import Piece
+from .piece import Piece, WorkError
 
 _LOWEST_PRIORITY = 19
 # The one that `begin` got.
@@ -36,7 +36,10 @@ def work(id: str, folder: str, kind: str, options: Mapping[str, Any]) -> dict[st
     Raises:
         WorkError: It can't be done, or is no longer wanted.
     """
-    return KINDS[kind](Piece(id, folder, *_pipes), **options)
+    try:
+        return KINDS[kind](Piece(id, folder, *_pipes), **options)
+    except OSError as error:  # the disk is full, or the folder was removed
+        raise WorkError(f"The files of this task can't be used: {error.strerror}. Start it again.", "no_file") from None
 
 
 def _end_with_worker() -> None:

@@ -21,7 +21,7 @@ import pytest
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
-from tests.tools.serving import BEARER, Server, wait_until
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 MOST_BYTES = 8 << 20
 MOST_TASKS = 3
@@ -286,3 +286,13 @@ def test_ticket_lets_an_eventsource_watch(server: Server) -> None:
 def test_nothing_of_all_this_was_an_error_of_the_service(server: Server) -> None:
     call(server, "GET", "/process", headers=BEARER)
     assert "Traceback" not in server.log
+
+
+def test_folder_that_cannot_be_made_is_a_503_and_space_has_an_end(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with serve(tmp_path, tasks_folder="file/tasks", jwt_key=JWT_KEY) as broken:
+        assert start(broken, LONG, status=503)["error"]["code"] == "tasks_folder"
+    with serve(tmp_path, max_task_bytes=1000, jwt_key=JWT_KEY) as small:
+        assert start(small, form(bytes(1000), kind="compress"), status=503)["error"]["code"] == "no_room"
+        assert finish(small, start(small, form(b"x", kind="compress"))["task_id"])[0] == "complete"
+        assert "Traceback" not in small.log

@@ -6,6 +6,7 @@ A folder has the id of its run as its name; before the run begins, a random one 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import time
@@ -16,6 +17,8 @@ from secrets import token_hex
 from typing import BinaryIO
 
 from ...web.errors import ApiError
+
+_log = logging.getLogger(__name__)
 
 _NEW = ".new"
 # An upload at the slowest pace that is allowed takes 34 minutes.
@@ -72,10 +75,10 @@ class Folders:
         """Make one.
 
         Raises:
-            ApiError: 503 ``no_room``: the disk is full.
+            ApiError: 503: the disk is full, or the folder can't be written.
         """
         made = Folder(self._folder / (token_hex(16) + _NEW))
-        with refused_where_full():
+        with refused_unless_written():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             made.path.mkdir(mode=0o700)
         return made
@@ -109,14 +112,15 @@ class Folders:
 
 
 @contextmanager
-def refused_where_full() -> Iterator[None]:
-    """Answer 503 ``no_room`` if the block finds the disk full."""
+def refused_unless_written() -> Iterator[None]:
+    """Answer 503 if the block can't write: ``no_room`` if the disk is full, else ``tasks_folder``."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise no_room() from None
+        if error.errno in _FULL:
+            raise no_room() from None
+        _log.error("The folder of tasks (SIMULCAST_TASKS_FOLDER) can't be written: %s", error)
+        raise ApiError(503, "tasks_folder", "The server can't keep the files of tasks now. Try again later.") from None
 
 
 def no_room() -> ApiError:

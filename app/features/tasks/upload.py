@@ -15,7 +15,7 @@ from ...web.errors import ApiError
 from ...web.form import FORM, boundary, is_form, split
 from ...web.here import this_request
 from . import schemas, service
-from .folders import Folder, refused_where_full
+from .folders import Folder, refused_unless_written
 
 _HINT = (
     'Send for example {"kind": "checksum", "options": {"bytes": 1000000}}, or a form with kind, options and file; the kinds '
@@ -70,7 +70,7 @@ def drop(_: BaseException | None) -> None:
 def _read_form(folder: Folder) -> schemas.Task:
     most_bytes = current_app.config["SIMULCAST_MAX_UPLOAD_BYTES"]
     service.folders().check_room(min(this_request().content_length or most_bytes, most_bytes))
-    with refused_where_full(), folder.create() as file, closing(bodies.pieces(most_bytes)) as pieces:
+    with refused_unless_written(), folder.create() as file, closing(bodies.pieces(most_bytes)) as pieces:
         fields = dict(split(pieces, boundary(), _FILE, file))
     has_file = fields.pop(_FILE, None) is not None
     given: dict[str, Any] = {name: text.decode(errors="replace") for name, text in fields.items()}
