@@ -229,7 +229,7 @@ class NoSuchRunError(RunError, LookupError):
     code = "no_such_run"
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"No run is known as {id[:64]!a}. Perhaps it ended long ago; start it again.")
+        super().__init__(f"No run is known as {str(id)[:64]!a}. Perhaps it ended long ago; start it again.")
 
 
 class TooManyRunsError(RunError):

@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Mapping
 from functools import cached_property
 from typing import Any
 
-from .data import Default, encode_data
-from .errors import EventTypeError, RunEndedError, RunFailedError
+from .data import Default, byte_length, encode_data
+from .errors import EventTooLargeError, EventTypeError, RunEndedError, RunFailedError
 from .event import Draft, check_type
 from .hub.live_run import LiveRun
 from .hub.runner import Runner
@@ -118,6 +118,16 @@ class Run:
             produced.close()
 
 
-def meta_text(meta: Mapping[str, Any] | None, default: Default) -> str:
-    """Return the JSON text of a run's meta."""
-    return encode_data(dict(meta or {}), default)
+def meta_text(meta: Mapping[str, Any] | None, settings: Settings, default: Default) -> str:
+    """Return the JSON text of a run's meta.
+
+    Raises:
+        InvalidEventError: It is too long, or not JSON data.
+    """
+    text = encode_data(dict(meta or {}), default)
+    if byte_length(text) > settings.max_event_bytes:
+        raise EventTooLargeError(
+            f"The meta of a run has {byte_length(text)} bytes, and {settings.max_event_bytes} are allowed. Store what is large "
+            "elsewhere, and put its name there."
+        )
+    return text

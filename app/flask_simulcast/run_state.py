@@ -8,6 +8,7 @@ stored in one transaction: the first one wins, and nothing follows it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,14 @@ COMPLETE = "complete"
 FAILED = "failed"
 CANCELLED = "cancelled"
 ENDINGS = frozenset({COMPLETE, FAILED, CANCELLED})
+
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+def is_run_id(id: object) -> bool:
+    """Tell whether this can be the id of a run: 1-64 characters of ``A-Z a-z 0-9 . _ -``."""
+    return isinstance(id, str) and _ID.fullmatch(id) is not None
 
 
 class RunState(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Mapping
 from secrets import token_hex
@@ -14,14 +13,12 @@ from .errors import NoSuchRunError, RunExistsError, RunIdError
 from .event import IdempotencyKey, check_key, check_user, fingerprint_of
 from .grant import Grant
 from .run import Run, meta_text
-from .run_state import RunState
+from .run_state import RunState, is_run_id
 from .streaming import Streaming
 from .transports.app_json import default_of
 from .transports.response import StreamOptions
 
 Producer = Callable[[Run], object]
-
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 class Running(Streaming):
@@ -72,7 +69,7 @@ class Running(Streaming):
             RunIdError, RunExistsError: The id is invalid, or taken.
             TooManyRunsError, DrainingError: This worker, or this user in it, has as many as allowed; or the worker is about to
                 stop.
-            InvalidEventError: User, meta or key is invalid.
+            InvalidEventError: User, meta or key is invalid. Meta is as long as the data of an event at most.
             ValueError: ``max_seconds`` is not above 0.
             BrokerUnavailableError: The log can't be reached.
         """
@@ -85,10 +82,10 @@ class Running(Streaming):
             id = fingerprint_of("run", user, key.sender, key.key)
         elif id is None:
             id = token_hex(16)
-        elif not isinstance(id, str) or _ID.fullmatch(id) is None:
+        elif not is_run_id(id):
             raise RunIdError(f"{ascii(id)[:80]} is not an id of a run. Use 1 to 64 characters of A-Z a-z 0-9 . _ -")
         hub, default = self.hub, default_of(current_app)
-        state, live = hub.runner.begin(id, user, meta_text(meta, default), max_seconds)
+        state, live = hub.runner.begin(id, user, meta_text(meta, hub.settings, default), max_seconds)
         if live is not None:
             run = Run(hub.runner, live, hub.settings, default)
             app = current_app._get_current_object()  # type: ignore[attr-defined]

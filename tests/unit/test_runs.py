@@ -17,6 +17,7 @@ from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.errors import (
     BrokerUnavailableError,
     DrainingError,
+    EventTooLargeError,
     EventTypeError,
     NoSuchRunError,
     PublishUncertainError,
@@ -526,10 +527,18 @@ def test_a_run_is_for_its_user_and_for_grants_that_name_it(
         assert simulcast.run_ndjson("r", grant=Grant("decided by the view")).status_code == 200
 
 
-def test_an_unknown_run(simulcast: Simulcast) -> None:
+@pytest.mark.parametrize("id", ["x", "", "a:b", "\ud83d", "x" * 10_000, 7, None])
+def test_an_unknown_run(simulcast: Simulcast, id: Any) -> None:
     for ask in (simulcast.run_state, simulcast.cancel_run):
         with pytest.raises(NoSuchRunError):
-            ask("x")
+            ask(id)
+
+
+@limits(SIMULCAST_MAX_EVENT_BYTES=1000)
+def test_meta_that_is_too_large_is_refused(simulcast: Simulcast) -> None:
+    simulcast.start_run(Steps(), id="r", meta={"n": "x" * 900})
+    with pytest.raises(EventTooLargeError, match="meta"):
+        simulcast.start_run(Steps(), id="s", meta={"n": "x" * 1000})
 
 
 def test_lists(simulcast: Simulcast) -> None:

@@ -16,7 +16,7 @@ def cancel(run: str) -> None:
     with open_log() as log:
         if log.hub.runner.cancel(run):
             return
-        state = log.broker.run(run)
+        state = log.hub.runner.find(run)
     if state is None:
         raise NoSuchRunError(run)
     say(f"The run has ended before: {state.status}.")

@@ -66,3 +66,5 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except SimulcastError as error:
             raise RefusedError(str(error)) from None
+        except UnicodeEncodeError as error:  # of bytes that the terminal sent
+            raise RefusedError(f"{error.object[:64]!a} is not text in UTF-8. Type it again.") from None

@@ -19,7 +19,7 @@ from ..brokers.base import Broker
 from ..errors import BrokerError, DrainingError, RunEndedError, TooManyRunsError
 from ..event import RUN_PREFIX, Draft
 from ..metrics import Metrics
-from ..run_state import CANCELLED, FAILED, RunAppend, RunState, failed_draft
+from ..run_state import CANCELLED, FAILED, RunAppend, RunState, failed_draft, is_run_id
 from ..settings import Settings
 from .announcer import Announcer
 from .live_run import LiveRun
@@ -118,7 +118,7 @@ class Runner:
     def find(self, id: str) -> RunState | None:
         """Return a run of any worker. May switch."""
         self._maintenance.run_if_due()
-        return self._broker.run(id)
+        return self._broker.run(id) if is_run_id(id) else None
 
     def page(self, after: str, limit: int, user: str) -> list[RunState]:
         """Return a page of runs of all workers. May switch."""
@@ -150,6 +150,8 @@ class Runner:
         Raises:
             BrokerError: The log can't be reached.
         """
+        if not is_run_id(id):
+            return False
         draft = Draft(RUN_PREFIX + id, CANCELLED, "{}")
         (is_ours,) = self._broker.append_to_runs([RunAppend(id, [draft], ending=CANCELLED)])
         run = self._runs.get(id)
@@ -267,10 +269,12 @@ class Runner:
     def _settle_as_known(self, run: LiveRun) -> None:
         """Settle a run that was ended elsewhere, or that the log has lost."""
         state = self._broker.run(run.id)
-        if not run.settled.is_set():
-            self._settle(run, FAILED if state is None or not state.ending else state.ending)
+        self._settle(run, FAILED if state is None or not state.ending else state.ending)
 
     def _settle(self, run: LiveRun, ending: str) -> None:
+        """Note that a run has ended. Switches if a receiver of the signal does."""
+        if run.settled.is_set():
+            return
         run.settle(ending)
         del self._runs[run.id]
         self._leave(run.state.user)
