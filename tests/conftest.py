@@ -15,6 +15,7 @@ _LONGEST_FILES = (
     "faults/test_p03_p04_exactly_once.py",
     "faults/test_p01_p02_killed.py",
     "faults/test_presence.py",
+    "faults/test_p16_runs.py",
     "integration/test_memory_alone.py",
     "e2e/test_hosts.py",
     "integration/test_metrics.py",
