@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
+from app.flask_simulcast.brokers.sqlite.schema import SCHEMA_VERSION
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.testing import FakeClock
@@ -52,12 +53,14 @@ def test_a_long_path_works(tmp_path: Path, open_broker: Open) -> None:
     assert one.head() == other.head()
 
 
-@pytest.mark.parametrize("version", [4, 99])
+@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 99])
 def test_a_schema_of_another_version_is_refused(path: Path, open_broker: Open, version: int) -> None:
     open_broker().close()
     with closing(shell(path)) as db:
         db.execute(f"PRAGMA user_version = {version}")
-    with pytest.raises(BrokerUnavailableError, match=rf"schema {version}, expected 3.*Move the file away"):
+    with pytest.raises(
+        BrokerUnavailableError, match=rf"schema {version}, expected {SCHEMA_VERSION}\).*Move the file away"
+    ):
         open_broker()
 
 
