@@ -50,3 +50,11 @@ def when_ready(server):
     """Show the first steps: from here on the port answers."""
     if _key_file is not None:
         first_steps.show(str(server.LISTENERS[0]), _key_file)
+
+
+def worker_exit(server, worker):
+    """Let the worker's runs end, then end the child processes of its tasks."""
+    hooks.worker_exit(server, worker)  # noqa: F405
+    from app.work.pool import end_children
+
+    end_children()

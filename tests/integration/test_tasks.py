@@ -289,6 +289,7 @@ def test_nothing_of_all_this_was_an_error_of_the_service(server: Server) -> None
 
 
 def test_folder_that_cannot_be_made_is_a_503_and_space_has_an_end(tmp_path: Path) -> None:
+    """And a worker ends at once, even if its child gets no processor to end by itself."""
     (tmp_path / "file").touch()
     with serve(tmp_path, tasks_folder="file/tasks", jwt_key=JWT_KEY) as broken:
         assert start(broken, LONG, status=503)["error"]["code"] == "tasks_folder"
@@ -296,3 +297,7 @@ def test_folder_that_cannot_be_made_is_a_503_and_space_has_an_end(tmp_path: Path
         assert start(small, form(bytes(1000), kind="compress"), status=503)["error"]["code"] == "no_room"
         assert finish(small, start(small, form(b"x", kind="compress"))["task_id"])[0] == "complete"
         assert "Traceback" not in small.log
+        for child in children(small):
+            child.suspend()
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
