@@ -24,6 +24,7 @@ from . import (
     resume,
     rows,
     tasks,
+    usage,
     websocket,
     workers,
     ws_hub,
@@ -46,6 +47,7 @@ _ALL: dict[str, Measure] = {
     "resume": resume.measure,
     "rows": rows.measure,
     "tasks": tasks.measure,
+    "usage": usage.measure,
     "websocket": websocket.measure,
     "ws_hub": ws_hub.measure,
 }
