@@ -191,6 +191,14 @@ TABLE = (
         shelf=rows.Shelf.LIMITS,
     ),
     rows.Row(
+        "completions_max_prompt_bytes",
+        rows.Integer(1),
+        1 << 20,
+        "Largest body of a request for a completion: all messages of a conversation.",
+        unit="bytes",
+        shelf=rows.Shelf.LIMITS,
+    ),
+    rows.Row(
         "anonymous_channels",
         rows.patterns,
         (),
@@ -256,6 +264,12 @@ TABLE = (
         30,
         "Time after which a notification that its user has read is deleted; unread ones stay.",
         unit="days",
+    ),
+    rows.Row(
+        "completions_anonymous",
+        rows.boolean,
+        False,
+        "Whether a client without a token may ask for completions.",
     ),
     rows.Row(
         "system_status",

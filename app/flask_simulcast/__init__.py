@@ -9,6 +9,7 @@ from . import cors, errors, metrics, rows, server_log
 from .brokers.base import ChannelSummary
 from .encoding import Encoding
 from .encoding.ndjson import NDJSON
+from .encoding.sse import SSE
 from .encoding.websocket import text_frame
 from .errors import (
     BrokerUnavailableError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NDJSON",
+    "SSE",
     "BrokerUnavailableError",
     "ChannelSummary",
     "CloseCode",

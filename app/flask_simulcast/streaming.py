@@ -42,6 +42,8 @@ class Streaming(Access):
         Args:
             channels: One name or several.
             options:
+                - ``encoding``: Another way to write the events, for clients with a protocol of their own. Make it once, as
+                  ``dataclasses.replace(SSE, event=…)``.
                 - ``view``: A pure, hashable function that drops (None) or narrows an event. Listeners with an equal view
                   share their bytes, so make it once, not in each request.
                 - ``snapshot``: A function that returns the data with which the stream starts. It is called now, in the
@@ -86,7 +88,6 @@ class Streaming(Access):
         ws: Connection,
         channels: str | Iterable[str],
         *,
-        encoding: Encoding = MESSAGES,
         send: Callable[[bytes], object] | None = None,
         **options: Unpack[StreamOptions],
     ) -> Iterator[Listener]:
@@ -101,10 +102,9 @@ class Streaming(Access):
         `sse`, by ``?last_event_id=``.
 
         Args:
-            encoding: Makes WebSocket frames with `text_frame`, or frames that ``send`` understands. Defaults to JSON messages,
-                ``{"type":"event","channel","event","id","time","data"}``.
             send: Called with each chunk, which has one or more frames. Defaults to ``ws.send_frame``.
-            options: As in `sse`.
+            options: As in `sse`. An ``encoding`` makes WebSocket frames with `text_frame`, or frames that ``send`` understands.
+                It defaults to JSON messages, ``{"type":"event","channel","event","id","time","data"}``.
 
         Raises:
             ConnectionClosedError: There was no room for the listener, or the log can't be read.
@@ -114,6 +114,7 @@ class Streaming(Access):
         hub = self.hub
         names, grant = self._admitted(channels, options)
         with closes_if_refused(ws):
+            encoding = options.get("encoding", MESSAGES)
             asked = prepare(hub, request, encoding, names, self._spent(grant), options)
             subscription = made_in_loop(lambda: Subscription(hub, ws, asked, send))
         try:
@@ -204,6 +205,7 @@ class Streaming(Access):
         return Response(json_rows.JSONRows(name, rows, default_of(current_app)), mimetype="application/json")
 
     def _stream(self, encoding: Encoding, channels: str | Iterable[str], options: StreamOptions) -> Response:
+        encoding = options.get("encoding", encoding)
         names, grant = self._admitted(channels, options)
         if (mirrored := reflect(self.hub, request)) is not None:  # for the doctor; costs no ticket, and no place
             return mirrored

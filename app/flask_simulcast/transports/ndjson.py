@@ -1,19 +1,8 @@
-"""NDJSON as a Flask response: one JSON object a line."""
+"""NDJSON: which clients ask for it."""
 
 from __future__ import annotations
 
-from flask import Request, Response
-
-from ..encoding.ndjson import NDJSON
-from .sse import HEADERS
-from .stream import Stream
-
-
-def respond(body: Stream) -> Response:
-    """Return a response with a body of lines."""
-    response = Response(body, content_type=NDJSON.content_type, headers=HEADERS)
-    response.direct_passthrough = True
-    return response
+from flask import Request
 
 
 def is_wanted(request: Request) -> bool:

@@ -28,6 +28,7 @@ from .stream import Stream
 class StreamOptions(TypedDict, total=False):
     """The options of `Simulcast.sse` and the other streams, which documents them."""
 
+    encoding: Encoding
     view: View | None
     snapshot: Callable[[], object] | None
     snapshot_type: str
@@ -80,7 +81,7 @@ def _respond(
             return sse.turned_away(hub.settings.retry_ms, error.code)
         raise
     body = Stream(hub, asked, request.environ)
-    return sse.respond(body) if encoding is SSE else ndjson.respond(body)
+    return sse.respond(body, encoding.content_type)
 
 
 def prepare(

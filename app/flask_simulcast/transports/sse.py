@@ -1,4 +1,4 @@
-"""Server-sent events as a Flask response."""
+"""A stream as a Flask response, and what is of server-sent events alone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ HEADERS = {
 }
 
 
-def respond(body: Stream | bytes) -> Response:
+def respond(body: Stream | bytes, content_type: str = SSE.content_type) -> Response:
     """Return a response with a body of events. A stream passes directly, which saves a layer of generators for each chunk."""
-    response = Response(body, content_type=SSE.content_type, headers=HEADERS)
+    response = Response(body, content_type=content_type, headers=HEADERS)
     response.direct_passthrough = isinstance(body, Stream)
     return response
 

@@ -1,0 +1,15 @@
+"""Completions: answers of a language model, by OpenAI's protocol. Each answer is a run, so it survives a reload."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from . import answers, sources
+from .routes import api
+
+
+def init_app(app: Flask) -> None:
+    """Add the routes, and the source of answers that the settings name."""
+    answers.init_app(app)
+    sources.init_app(app)
+    app.register_blueprint(api.blueprint, url_prefix="/v1")

@@ -1,0 +1,85 @@
+"""Answers: those that this worker produces: when they begin and end, and what must stop with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, current_app
+from gevent.event import Event as Flag
+
+from ...flask_simulcast import RunState
+from ...flask_simulcast.signals import run_ended
+
+_KEY = "completions_answers"
+
+
+class Answer:
+    """One answer in the making.
+
+    Attributes:
+        id: Its id, also that of its run.
+        created: Unix time in seconds.
+        begun: Set with its first chunk, or with its end.
+        ended: Set when the log has its end.
+        has_begun: Whether it has a chunk.
+    """
+
+    def __init__(self, id: str, created: int) -> None:
+        self.id = id
+        self.created = created
+        self.begun = Flag()
+        self.ended = Flag()
+        self.has_begun = False
+        self._on_ended: Callable[[], object] | None = None
+
+    def begins(self) -> None:
+        """Note the first chunk."""
+        self.has_begun = True
+        self.begun.set()
+
+    def stops(self, on_ended: Callable[[], object]) -> None:
+        """Call this when the answer ends, which might be before its source has finished; at once if it has ended."""
+        self._on_ended = on_ended
+        if self.ended.is_set():
+            on_ended()
+
+    def end(self) -> None:
+        """Note the end."""
+        self.ended.set()
+        self.begun.set()
+        if self._on_ended is not None:
+            self._on_ended()
+
+
+class Answers:
+    """The answers that this worker produces, of one app."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Answer] = {}
+
+    def add(self, answer: Answer) -> None:
+        """Add one, before its run starts."""
+        self._answers[answer.id] = answer
+
+    def drop(self, id: str) -> None:
+        """Remove one that did not start."""
+        self._answers.pop(id, None)
+
+    def was_ended(self, sender: Any, run: RunState) -> None:
+        """Take note that a run of this worker has ended."""
+        answer = self._answers.pop(run.id, None)
+        if answer is not None:
+            answer.end()
+
+
+def init_app(app: Flask) -> None:
+    """Start with no answers."""
+    answers = app.extensions[_KEY] = Answers()
+    run_ended.connect(answers.was_ended, app)
+
+
+def here() -> Answers:
+    """Return the answers of the current app."""
+    answers: Answers = current_app.extensions[_KEY]
+    return answers

@@ -1,0 +1,67 @@
+"""Questions: a request in OpenAI's form, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ...web import body
+from ...web.body import JSON, Body
+from ...web.errors import ApiError
+from ...web.here import this_app
+from . import schemas
+
+# Ours; an upstream would not know them.
+_OWN_FIELDS = ("cancel_on_disconnect",)
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a client asks.
+
+    Attributes:
+        model: Id of the model.
+        messages: What was said so far.
+        fields: All fields, for an upstream.
+        is_streamed: Whether the client reads the answer as a stream.
+        wants_usage: Whether its stream has the usage.
+        cancels: Whether the answer is cancelled when the client leaves; None for the setting.
+    """
+
+    model: str
+    messages: list[schemas.Message]
+    fields: dict[str, Any]
+    is_streamed: bool
+    wants_usage: bool
+    cancels: bool | None
+
+
+def parse(text: bytes) -> Question:
+    """Check a request.
+
+    Raises:
+        ApiError: 400: it is not JSON, or not a question.
+    """
+    try:
+        fields = body.parse(text, _decoder)
+        asked = msgspec.convert(fields, schemas.Ask)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, "invalid_question", f"{str(error)[:200]}. Correct it as OpenAI's API has it.") from None
+    return Question(
+        asked.model,
+        asked.messages,
+        {name: value for name, value in fields.items() if name not in _OWN_FIELDS},
+        is_streamed=bool(asked.stream),
+        wants_usage=asked.stream_options is not None and asked.stream_options.include_usage,
+        cancels=asked.cancel_on_disconnect,
+    )
+
+
+QUESTION = Body(
+    content={JSON: schemas.Ask},
+    most_bytes=lambda: int(this_app().config["SIMULCAST_COMPLETIONS_MAX_PROMPT_BYTES"]),
+    parse=parse,
+)

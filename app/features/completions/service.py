@@ -1,0 +1,108 @@
+"""The actions: ask, wait for an answer, cancel it. The caller has already checked the right."""
+
+from __future__ import annotations
+
+import time
+from secrets import token_hex
+from typing import Any
+
+from flask import Response
+
+from ...extensions import simulcast
+from ...flask_simulcast import Grant, Run
+from ...web.errors import ApiError
+from . import access, answers, schemas, sources, transcript, wire
+from .answers import Answer
+from .questions import Question
+
+ID_HEADER = "X-Completion-Id"
+# Until then a refusal of the source is answered with a status of its own. After it the stream begins, with heartbeats.
+_FIRST_SECONDS = 5.0
+_LOOK_SECONDS = 0.25
+_STATUSES = {
+    "cancelled": 409,
+    "time_limit": 504,
+    "worker_stopped": 503,
+    "worker_lost": 503,
+}
+
+
+def ask(question: Question, grant: Grant) -> Answer:
+    """Begin an answer. Switches.
+
+    Raises:
+        ApiError: 404: there is no such model.
+        TooManyRunsError, DrainingError, BrokerUnavailableError: As `Simulcast.start_run`.
+    """
+    source, known = sources.here(), answers.here()
+    source.check(question)
+    answer = Answer(wire.ID_PREFIX + token_hex(16), int(time.time()))
+
+    def produce(run: Run) -> dict[str, Any]:
+        usage, said = None, {"id": answer.id, "object": "chat.completion.chunk", "created": answer.created}
+        for chunk in source.chunks(question, answer):
+            usage = chunk.get("usage") or usage
+            if chunk["choices"] or question.wants_usage:
+                run.publish({**said, "model": question.model, **chunk, **said})
+                answer.begins()
+        return {"usage": usage}
+
+    known.add(answer)
+    try:
+        meta = {"model": question.model, "created": answer.created}
+        simulcast.start_run(produce, id=answer.id, user=grant.user, meta=meta)
+    except BaseException:
+        known.drop(answer.id)
+        raise
+    return answer
+
+
+def stream(answer: Answer, grant: Grant) -> Response:
+    """Return the answer as a stream from its beginning, once it has begun. Switches.
+
+    Raises:
+        ApiError: It ended before its first chunk.
+    """
+    answer.begun.wait(_FIRST_SECONDS)
+    if answer.ended.is_set() and not answer.has_begun:
+        raise _failure(result(answer.id, grant))
+    return follow(answer.id, grant, resume=None)
+
+
+def follow(id: str, grant: Grant, **options: Any) -> Response:
+    """Return the stream of an answer."""
+    response = simulcast.run_sse(
+        id, grant=grant, encoding=wire.OPENAI, view=wire.only_of_answer, heartbeat_as_comment=True, **options
+    )
+    response.headers[ID_HEADER] = id
+    return response
+
+
+def whole(answer: Answer, grant: Grant) -> schemas.Completion:
+    """Wait for the whole answer, while the client waits. Switches.
+
+    Raises:
+        ApiError: There is none.
+    """
+    with simulcast.client_gone() as gone:
+        while not (answer.ended.wait(_LOOK_SECONDS) or gone.is_set()):
+            pass
+    told = result(answer.id, grant)
+    if told.status in ("failed", "cancelled"):
+        raise _failure(told)
+    return told
+
+
+def result(id: str, grant: Grant) -> schemas.Completion:
+    """Return an answer as far as it has come. Switches.
+
+    Raises:
+        NoSuchRunError: As `access.find`.
+    """
+    return transcript.read(access.find(id, grant))
+
+
+def _failure(told: schemas.Completion) -> ApiError:
+    assert isinstance(told.error, schemas.Failure)
+    code = told.error.code
+    return ApiError(_STATUSES.get(code, 502), code, told.error.message, {ID_HEADER: told.id})

@@ -1,0 +1,67 @@
+"""Wire: the events of an answer as OpenAI's clients read them. Pure.
+
+Each event of an answer is a whole ``chat.completion.chunk``, so it is sent as it is. The rest is another protocol than that of
+the hub: nothing at the beginning, comments for heartbeats, ``[DONE]`` after the last chunk.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from ...flask_simulcast import SSE, Event
+
+ID_PREFIX = "chatcmpl-"
+DONE = "[DONE]"
+# An EventSource that reconnects with this id is answered 204, which ends it.
+_END_ID = "end"
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def error_of(status: int, code: str, message: str) -> dict[str, Any]:
+    """Return an error in OpenAI's form."""
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"message": message, "type": kind, "param": None, "code": code}
+
+
+def only_of_answer(event: Event) -> Event | None:
+    """Drop what goes to all listeners, or to all of a user: these clients would take it for a chunk."""
+    return event if event.channel.startswith("run:") else None
+
+
+def failure_of(event: Event) -> tuple[str, str] | None:
+    """Return the code and the message of an event that ends an answer before its end; None for any other."""
+    if event.type == "cancelled":
+        return "cancelled", "The answer was cancelled. What came before it can be read."
+    if event.type != "failed":
+        return None
+    told = json.loads(event.data)
+    return told["code"], told["message"]
+
+
+def _event(event: Event) -> bytes:
+    if event.type == "complete":
+        return SSE.notice("message", DONE, _END_ID)
+    failure = failure_of(event)
+    return SSE.event(event) if failure is None else _error(*failure, _END_ID)
+
+
+def _notice(type: str, data: str, id: str) -> bytes:
+    if type == "gap":
+        return _error("gap", "A part of the answer is no longer there to be resumed. Read it as a whole.", "")
+    if type != "closed":
+        return b""
+    reason = json.loads(data)["reason"]
+    return b"" if reason == "finished" else _error(reason, "The stream was closed. Resume it after the last id.", "")
+
+
+def _error(code: str, message: str, id: str) -> bytes:
+    return SSE.notice("error", json.dumps({"error": error_of(500, code, message)}, separators=(",", ":")), id)
+
+
+def _retry(milliseconds: int) -> bytes:
+    return b""
+
+
+OPENAI = replace(SSE, name="openai", event=_event, notice=_notice, retry=_retry, for_several=None)

@@ -1,0 +1,132 @@
+"""Completions over two workers, with the clients that people have: OpenAI's, unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from app.flask_simulcast.testing import read_sse
+from tests.tools.fixtures import server_fixture
+from tests.tools.fleet import JWT_KEY, token
+from tests.tools.serving import Server
+
+TEXT = "Hello, wörld: 🌍 goes on\nand on"
+ANN = token("ann", publish=["completions"])["Authorization"].removeprefix("Bearer ")
+PATH = "/v1/chat/completions"
+
+server = server_fixture(workers=2, jwt_key=JWT_KEY, completions_anonymous="true", anonymous_channels="news")
+
+
+def messages(text: str = TEXT) -> Any:
+    return [{"role": "system", "content": "Say it again."}, {"role": "user", "content": text}]
+
+
+def question(text: str = TEXT, **fields: Any) -> dict[str, Any]:
+    return {"model": "echo", "messages": messages(text), **fields}
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key=ANN, max_retries=0) as client:
+        yield client
+
+
+def test_openai_client_streams_an_answer(client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model="echo", messages=messages(), stream=True, stream_options={"include_usage": True}
+    )
+    first, *between, last, usage = stream
+    assert first.choices[0].delta.role == "assistant"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in (first, *between, last)) == TEXT
+    assert [chunk.choices[0].finish_reason for chunk in between] == [None] * len(between)
+    assert last.choices[0].finish_reason == "stop"
+    assert usage.choices == []
+    assert usage.usage is not None
+    assert usage.usage.completion_tokens == len(between)
+    assert {chunk.id for chunk in between} == {first.id}
+    assert client.chat.completions.retrieve(first.id).choices[0].message.content == TEXT
+
+
+def test_openai_client_gets_a_whole_answer_and_lists_models(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(model="echo", messages=messages(), temperature=0.5, extra_body={"top_k": 3})
+    assert answer.choices[0].message.content == TEXT
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 0
+    assert answer.system_fingerprint == "echo-is-no-model"
+    assert [model.id for model in client.models.list()] == ["echo"]
+
+
+def test_openai_stream_helper_and_async_client(client: openai.OpenAI) -> None:
+    with client.chat.completions.stream(model="echo", messages=messages()) as stream:
+        assert stream.get_final_completion().choices[0].message.content == TEXT
+
+    async def ask() -> str:
+        async with openai.AsyncOpenAI(base_url=client.base_url, api_key=ANN, max_retries=0) as one:
+            chunks = await one.chat.completions.create(model="echo", messages=messages(), stream=True)
+            return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
+
+    assert asyncio.run(ask()) == TEXT
+
+
+def test_stream_has_openai_bytes_with_ids_and_nothing_else(server: Server) -> None:
+    status, headers, body = server.request("POST", PATH, question("one two", stream=True))
+    assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    blocks = body.decode().split("\n\n")
+    assert blocks.pop() == ""
+    assert blocks.pop() == "id: end\ndata: [DONE]"
+    chunks = [json.loads(block.partition("\ndata: ")[2]) for block in blocks]
+    assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
+        {"role": "assistant", "content": ""},
+        {"content": "one"},
+        {"content": " two"},
+        {},
+    ]
+    assert {(chunk["id"], chunk["object"]) for chunk in chunks} == {
+        (headers["x-completion-id"], "chat.completion.chunk")
+    }
+    ids = [block.partition("\n")[0].removeprefix("id: ") for block in blocks]
+    assert len(set(ids)) == len(ids)
+    rest = server.request("GET", f"{PATH}/{chunks[0]['id']}/stream", headers={"Last-Event-ID": ids[1]})[2]
+    assert body.endswith(rest)
+    assert [event.id for event in read_sse(rest)] == [*ids[2:], "end"]
+    assert server.request("GET", f"{PATH}/{chunks[0]['id']}/stream", headers={"Last-Event-ID": "end"})[0] == 204
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "not_json"),
+        (b"[" * 10_000, 400, "invalid_question"),
+        (b'{"model":"echo","messages":[],"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}", 400, "not_json"),
+        (question() | {"messages": []}, 400, "invalid_question"),
+        (question() | {"messages": [{"role": 7, "content": "x"}]}, 400, "invalid_question"),
+        (question() | {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "invalid_question"),
+        (question(n=2), 400, "invalid_question"),
+        (question(model="gpt-9"), 404, "model_not_found"),
+        (question("x" * (1 << 20)), 413, "request_entity_too_large"),
+    ],
+)
+def test_wrong_question_is_refused_in_openai_form(server: Server, body: Any, status: int, code: str) -> None:
+    answered, _, text = server.request("POST", PATH, body)
+    error = json.loads(text)["error"]
+    assert (answered, error["code"], error["type"], error["param"]) == (status, code, "invalid_request_error", None)
+
+
+def test_refusals_are_openai_errors(server: Server, client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.retrieve("chatcmpl-unknown")
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key="sk-wrong").models.list()
+    ann = token("ann", publish=["completions"])
+    assert server.request("POST", PATH, question(), token("ann", publish=["other"]))[0] == 403
+    id = server.request("POST", PATH, question("hers"), ann)[1]["x-completion-id"]
+    assert server.request("GET", f"{PATH}/{id}", headers=ann)[0] == 200
+    for headers in ({}, token("bob", publish=["*"])):
+        for method, path in (("GET", ""), ("GET", "/stream"), ("DELETE", "")):
+            assert server.request(method, f"{PATH}/{id}{path}", headers=headers)[0] == 404
