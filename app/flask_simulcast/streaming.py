@@ -25,7 +25,7 @@ from .transports.app_json import default_of
 from .transports.client_watch import Flag, client_gone
 from .transports.mirror import reflect
 from .transports.preflight import ViewFunction
-from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond
+from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond, resume_of
 from .transports.websocket import Connection, OnlyThese, Subscription, closes_if_refused
 from .transports.writer.writer import Writer
 
@@ -209,7 +209,7 @@ class Streaming(Access):
         names, grant = self._admitted(channels, options)
         if (mirrored := reflect(self.hub, request)) is not None:  # for the doctor; costs no ticket, and no place
             return mirrored
-        if not sse.is_over(sse.resume_of(request)):
+        if not sse.is_over(resume_of(request, options)):
             self.check_capacity(grant)  # first, so that a full worker does not cost the ticket
             grant = self._spent(grant)
         return respond(self.hub, request, encoding, names, grant, options)

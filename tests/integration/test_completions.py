@@ -75,7 +75,8 @@ def test_openai_stream_helper_and_async_client(client: openai.OpenAI) -> None:
 
 
 def test_stream_has_openai_bytes_with_ids_and_nothing_else(server: Server) -> None:
-    status, headers, body = server.request("POST", PATH, question("one two", stream=True))
+    asked = question("one two", stream=True)
+    status, headers, body = server.request("POST", PATH, asked, {"Last-Event-ID": "end"})  # says nothing here
     assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     blocks = body.decode().split("\n\n")
     assert blocks.pop() == ""

@@ -72,7 +72,7 @@ def respond(
 def _respond(
     hub: Hub, request: Request, encoding: Encoding, channels: tuple[str, ...], grant: Grant, options: StreamOptions
 ) -> Response:
-    if sse.is_over(sse.resume_of(request)):
+    if sse.is_over(resume_of(request, options)):
         return Response(status=204)
     try:
         asked = prepare(hub, request, encoding, channels, grant, options)
@@ -96,7 +96,7 @@ def prepare(
     settings = hub.settings
     server_hooks.warn_if_missing(request.environ)
     address = check_capacity(hub, request, grant)
-    resume = options["resume"] if "resume" in options else sse.resume_of(request)
+    resume = resume_of(request, options)
     start, prelude = _start(hub, encoding, channels, resume, options)
     member = options.get("member") or grant.user
     meta = encode_data(dict(options.get("meta") or grant.meta), default_of(current_app))
@@ -117,6 +117,11 @@ def prepare(
         queue_bytes=settings.queue_bytes,
         heartbeat_as_comment=options.get("heartbeat_as_comment", False),
     )
+
+
+def resume_of(request: Request, options: StreamOptions) -> str | None:
+    """Return the position that the client has, as the view or the client says; None for a new listener."""
+    return options["resume"] if "resume" in options else sse.resume_of(request)
 
 
 def check_capacity(hub: Hub, request: Request, grant: Grant) -> str:
