@@ -29,6 +29,7 @@ _ERRORS = {
     413: "The body, or an event in it, is too large.",
     426: "This speaks WebSocket, and the request does not.",
     429: "Too many at once.",
+    502: "A server behind this one failed; `code` says how.",
     503: "Not now: the log is not available, or this worker is full or about to stop.",
     504: "No answer came in time.",
 }
