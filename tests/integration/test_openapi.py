@@ -105,7 +105,7 @@ def test_every_operation_says_what_it_is_and_who_may(document: Any) -> None:
         for method, operation in methods.items():
             where = f"{method} {path}"
             assert operation["summary"], where
-            assert path.startswith(("/api/", "/ws")) == bool(operation["security"]), where
+            assert path.startswith(("/api/", "/v1/", "/ws")) == bool(operation["security"]), where
             for parameter in operation.get("parameters", []):
                 assert parameter.get("description") or parameter["schema"].get("description"), (
                     where,
