@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
 from app.flask_simulcast.testing import read_sse
+from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, token
-from tests.tools.serving import Server
+from tests.tools.serving import Server, wait_until
 
 TEXT = "Hello, wörld: 🌍 goes on\nand on"
 ANN = token("ann", publish=["completions"])["Authorization"].removeprefix("Bearer ")
@@ -97,6 +99,31 @@ def test_stream_has_openai_bytes_with_ids_and_nothing_else(server: Server) -> No
     assert body.endswith(rest)
     assert [event.id for event in read_sse(rest)] == [*ids[2:], "end"]
     assert server.request("GET", f"{PATH}/{chunks[0]['id']}/stream", headers={"Last-Event-ID": "end"})[0] == 204
+
+
+def status_of(server: Server, id: str) -> str:
+    return str(server.get_json(f"{PATH}/{id}")["status"])
+
+
+@pytest.mark.parametrize(("fields", "status"), [({"cancel_on_disconnect": True}, "cancelled"), ({}, "running")])
+def test_answer_goes_on_without_its_client_unless_it_asked_otherwise(
+    server: Server, fields: dict[str, bool], status: str
+) -> None:
+    asked = question("word " * 200, stream=True, **fields)
+    with httpx.stream("POST", f"http://127.0.0.1:{server.port}{PATH}", json=asked, trust_env=False) as response:
+        id = response.headers["x-completion-id"]
+        with SSEClient(server.port, f"{PATH}/{id}/stream") as another:
+            another.next()
+        assert status_of(server, id) == "running"
+    if status == "cancelled":
+        wait_until(lambda: status_of(server, id) == "cancelled", 1, "the answer to be cancelled")
+        return
+    with SSEClient(server.port, f"{PATH}/{id}/stream") as back:
+        back.take(20)
+    assert json.loads(server.request("DELETE", f"{PATH}/{id}")[2])["cancelled"]
+    told = server.get_json(f"{PATH}/{id}")
+    assert (told["status"], told["error"]["code"]) == ("cancelled", "cancelled")
+    assert told["choices"][0]["message"]["content"].startswith("word word")
 
 
 @pytest.mark.parametrize(

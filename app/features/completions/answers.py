@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import gevent
 from flask import Flask, current_app
 from gevent.event import Event as Flag
 
-from ...flask_simulcast import RunState
-from ...flask_simulcast.signals import run_ended
+from ...extensions import simulcast
+from ...flask_simulcast import CloseReason, Listener, RunState
+from ...flask_simulcast.signals import listener_closed, run_ended
 
 _KEY = "completions_answers"
+#: Of the listener of the client that asked; and its JSON text.
+ASKER_META = {"asks": True}
+ASKER_META_TEXT = '{"asks":true}'
 
 
 class Answer:
@@ -20,36 +24,29 @@ class Answer:
     Attributes:
         id: Its id, also that of its run.
         created: Unix time in seconds.
+        is_for_client: Whether it is cancelled when the client that asked leaves.
         begun: Set with its first chunk, or with its end.
         ended: Set when the log has its end.
         has_begun: Whether it has a chunk.
     """
 
-    def __init__(self, id: str, created: int) -> None:
+    def __init__(self, id: str, created: int, *, is_for_client: bool) -> None:
         self.id = id
         self.created = created
+        self.is_for_client = is_for_client
         self.begun = Flag()
         self.ended = Flag()
         self.has_begun = False
-        self._on_ended: Callable[[], object] | None = None
 
     def begins(self) -> None:
         """Note the first chunk."""
         self.has_begun = True
         self.begun.set()
 
-    def stops(self, on_ended: Callable[[], object]) -> None:
-        """Call this when the answer ends, which might be before its source has finished; at once if it has ended."""
-        self._on_ended = on_ended
-        if self.ended.is_set():
-            on_ended()
-
     def end(self) -> None:
         """Note the end."""
         self.ended.set()
         self.begun.set()
-        if self._on_ended is not None:
-            self._on_ended()
 
 
 class Answers:
@@ -72,11 +69,24 @@ class Answers:
         if answer is not None:
             answer.end()
 
+    def client_left(self, sender: Any, listener: Listener, reason: CloseReason) -> None:
+        """Cancel the answer of a client that left, if it asked for that. Another client that watched it cancels nothing."""
+        answer = self._answers.get(listener.run)
+        is_asker = listener.meta == ASKER_META_TEXT
+        if answer is not None and answer.is_for_client and is_asker and reason is CloseReason.CLIENT_GONE:
+            gevent.spawn(_cancel, sender, answer.id)
+
+
+def _cancel(app: Flask, id: str) -> None:
+    with app.app_context():
+        simulcast.cancel_run(id)
+
 
 def init_app(app: Flask) -> None:
     """Start with no answers."""
     answers = app.extensions[_KEY] = Answers()
     run_ended.connect(answers.was_ended, app)
+    listener_closed.connect(answers.client_left, app)
 
 
 def here() -> Answers:

@@ -28,7 +28,7 @@ class Question:
         fields: All fields, for an upstream.
         is_streamed: Whether the client reads the answer as a stream.
         wants_usage: Whether its stream has the usage.
-        cancels: Whether the answer is cancelled when the client leaves; None for the setting.
+        is_for_client: Whether the answer is cancelled when the client leaves.
     """
 
     model: str
@@ -36,7 +36,7 @@ class Question:
     fields: dict[str, Any]
     is_streamed: bool
     wants_usage: bool
-    cancels: bool | None
+    is_for_client: bool
 
 
 def parse(text: bytes) -> Question:
@@ -56,7 +56,7 @@ def parse(text: bytes) -> Question:
         {name: value for name, value in fields.items() if name not in _OWN_FIELDS},
         is_streamed=bool(asked.stream),
         wants_usage=asked.stream_options is not None and asked.stream_options.include_usage,
-        cancels=asked.cancel_on_disconnect,
+        is_for_client=bool(asked.cancel_on_disconnect),
     )
 
 

@@ -36,7 +36,7 @@ def ask(question: Question, grant: Grant) -> Answer:
     """
     source, known = sources.here(), answers.here()
     source.check(question)
-    answer = Answer(wire.ID_PREFIX + token_hex(16), int(time.time()))
+    answer = Answer(wire.ID_PREFIX + token_hex(16), int(time.time()), is_for_client=question.is_for_client)
 
     def produce(run: Run) -> dict[str, Any]:
         usage, said = None, {"id": answer.id, "object": "chat.completion.chunk", "created": answer.created}
@@ -66,7 +66,7 @@ def stream(answer: Answer, grant: Grant) -> Response:
     answer.begun.wait(_FIRST_SECONDS)
     if answer.ended.is_set() and not answer.has_begun:
         raise _failure(result(answer.id, grant))
-    return follow(answer.id, grant, resume=None)
+    return follow(answer.id, grant, resume=None, meta=answers.ASKER_META)
 
 
 def follow(id: str, grant: Grant, **options: Any) -> Response:
@@ -87,6 +87,8 @@ def whole(answer: Answer, grant: Grant) -> schemas.Completion:
     with simulcast.client_gone() as gone:
         while not (answer.ended.wait(_LOOK_SECONDS) or gone.is_set()):
             pass
+    if answer.is_for_client and gone.is_set():
+        simulcast.cancel_run(answer.id)
     told = result(answer.id, grant)
     if told.status in ("failed", "cancelled"):
         raise _failure(told)
