@@ -191,14 +191,6 @@ TABLE = (
         shelf=rows.Shelf.LIMITS,
     ),
     rows.Row(
-        "completions_max_prompt_bytes",
-        rows.Integer(1),
-        1 << 20,
-        "Largest body of a request for a completion: all messages of a conversation.",
-        unit="bytes",
-        shelf=rows.Shelf.LIMITS,
-    ),
-    rows.Row(
         "anonymous_channels",
         rows.patterns,
         (),
@@ -264,6 +256,20 @@ TABLE = (
         30,
         "Time after which a notification that its user has read is deleted; unread ones stay.",
         unit="days",
+    ),
+    rows.Row(
+        "completions_url",
+        rows.matching(r"(https?://.+)?", "an http or https URL"),
+        "",
+        "Base of a server that speaks OpenAI's protocol and answers completions; if not set, echo answers.",
+        example="http://127.0.0.1:11434/v1",
+    ),
+    rows.Row(
+        "completions_key",
+        rows.text,
+        "",
+        "Key that is sent to that server.",
+        show=rows.hidden,
     ),
     rows.Row(
         "completions_anonymous",

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.docs.page import Page
 from tests.docs.reader import service_reader
+from tests.tools.serving import free_port
 
 PAGE = Page("docs/completions.md")
 CURL = PAGE.take("Completions: answers that survive a reload", "sh")
 CLIENT = PAGE.take("Completions: answers that survive a reload", "python")
+
+UPSTREAM = PAGE.take("A model behind it", "sh")
+
+
+def test_server_without_its_upstream_says_so_and_asks_for_a_token(tmp_path: Path) -> None:
+    url = UPSTREAM.replaced({"http://127.0.0.1:11434/v1": f"http://127.0.0.1:{free_port()}/v1"})
+    with service_reader(tmp_path) as reader, reader.serving(url) as server:
+        assert server.request("GET", "/v1/models")[0] == 401
+        key = (tmp_path / "instance" / "publish.key").read_text().strip()
+        status, _, body = server.request("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"})
+        assert (status, json.loads(body)["error"]["code"]) == (502, "upstream_unavailable")
 
 
 def test_curl_and_openai_client_get_what_they_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -37,16 +38,25 @@ class Answer:
         self.begun = Flag()
         self.ended = Flag()
         self.has_begun = False
+        self._on_ended: Callable[[], object] | None = None
 
     def begins(self) -> None:
         """Note the first chunk."""
         self.has_begun = True
         self.begun.set()
 
+    def stops(self, on_ended: Callable[[], object]) -> None:
+        """Call this when the answer ends, which might be before its source has finished; at once if it has ended."""
+        self._on_ended = on_ended
+        if self.ended.is_set():
+            on_ended()
+
     def end(self) -> None:
         """Note the end."""
         self.ended.set()
         self.begun.set()
+        if self._on_ended is not None:
+            self._on_ended()
 
 
 class Answers:

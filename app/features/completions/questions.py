@@ -10,11 +10,12 @@ import msgspec
 from ...web import body
 from ...web.body import JSON, Body
 from ...web.errors import ApiError
-from ...web.here import this_app
 from . import schemas
 
 # Ours; an upstream would not know them.
 _OWN_FIELDS = ("cancel_on_disconnect",)
+# All messages of a conversation; many times what a model reads.
+_MOST_BYTES = 1 << 20
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -62,6 +63,6 @@ def parse(text: bytes) -> Question:
 
 QUESTION = Body(
     content={JSON: schemas.Ask},
-    most_bytes=lambda: int(this_app().config["SIMULCAST_COMPLETIONS_MAX_PROMPT_BYTES"]),
+    most_bytes=lambda: _MOST_BYTES,
     parse=parse,
 )

@@ -24,6 +24,8 @@ _STATUSES = {
     "time_limit": 504,
     "worker_stopped": 503,
     "worker_lost": 503,
+    "upstream_busy": 429,
+    "upstream_timeout": 504,
 }
 
 

@@ -11,6 +11,7 @@ from . import schemas
 from .answers import Answer
 from .echo import Echo
 from .questions import Question
+from .upstream import Upstream
 
 _KEY = "completions_source"
 
@@ -38,7 +39,8 @@ class Source(Protocol):
 
 def init_app(app: Flask) -> None:
     """Make the source."""
-    app.extensions[_KEY] = Echo()
+    url, key = app.config["SIMULCAST_COMPLETIONS_URL"], app.config["SIMULCAST_COMPLETIONS_KEY"]
+    app.extensions[_KEY] = Upstream(url, key) if url else Echo()
 
 
 def here() -> Source:

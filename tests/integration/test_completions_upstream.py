@@ -1,0 +1,176 @@
+"""Completions of an upstream: a real server that answers well, badly, slowly or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar, NamedTuple
+
+import httpx
+import pytest
+
+from app.flask_simulcast.testing import read_sse
+from tests.tools.serving import Server, serve, wait_until
+
+NEXT_SECONDS = "app.features.completions.upstream.NEXT_SECONDS"
+PATH = "/v1/chat/completions"
+
+
+def chunk(text: str, finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish_reason}
+    return b"data:" + json.dumps({"id": "x", "choices": [choice]}, ensure_ascii=False).encode() + b"\r\n\r\n"
+
+
+HELLO = chunk("Hé") + chunk("llo", "stop")
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+class Model(BaseHTTPRequestHandler):
+    """Answers what the name of the model says."""
+
+    answers: ClassVar[dict[str, tuple[int, list[bytes]]]] = {
+        "good": (200, [b": thinking\n\n", HELLO[:47], HELLO[47:50], HELLO[50:], USAGE, DONE]),
+        "html": (200, [b"<html><p>Hello</p></html>"]),
+        "nothing": (200, []),
+        "garbage": (200, [chunk("a"), b"data: {{{\n\n"]),
+        "no-choices": (200, [b'data: {"choices":7}\n\n']),
+        "error": (200, [chunk("a"), b'event: error\ndata: {"error":{"message":"secret"}}\n\n']),
+        "cut": (200, [chunk("a")]),
+        "long-line": (200, [b"data: "] + [b"x" * 65536] * 40),
+        "401": (401, [b"who?"]),
+        "429": (429, [b"slowly"]),
+        "500": (500, [b"<html>"]),
+        "503": (503, [b""]),
+    }
+    asked: ClassVar[list[dict[str, Any]]] = []
+    gone_at: ClassVar[list[float]] = []
+
+    def do_POST(self) -> None:
+        """One answer."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append({**body, "key": self.headers["Authorization"]})
+        status, pieces = self.answers.get(body["model"], (200, [chunk("a")]))
+        self.send_response(status)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for piece in pieces:
+                self.wfile.write(piece)
+            if body["model"] == "slow":
+                self.connection.settimeout(10)
+                self.connection.recv(1)
+                self.gone_at.append(time.monotonic())
+
+    def do_GET(self) -> None:
+        """The models."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"data":[{"id":"good"}]}')
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+class Both(NamedTuple):
+    service: Server
+    url: str
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    thread = threading.Thread(target=upstream.serve_forever, args=(0.01,))
+    thread.start()
+    settings = {
+        "url": f"http://127.0.0.1:{upstream.server_port}/v1",
+        "key": "sk-hidden",
+        "anonymous": "true",
+    }
+    try:
+        with serve(
+            tmp_path_factory.mktemp("s"),
+            constants={NEXT_SECONDS: 2},
+            **{f"completions_{k}": v for k, v in settings.items()},
+        ) as service:
+            yield Both(service, f"http://127.0.0.1:{service.port}{PATH}")
+    finally:
+        upstream.shutdown()
+        thread.join()
+        upstream.server_close()
+
+
+def question(model: str, **fields: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": "Hi"}], **fields}
+
+
+def test_answer_of_the_upstream_is_passed_on(both: Both) -> None:
+    status, _, body = both.service.request("POST", PATH, question("good", top_k=3, cancel_on_disconnect=False))
+    told = json.loads(body)
+    assert (status, told["choices"][0]["message"]["content"], told["usage"]["total_tokens"]) == (200, "Héllo", 3)
+    asked = Model.asked[-1]
+    assert (asked["key"], asked["top_k"], "cancel_on_disconnect" in asked) == ("Bearer sk-hidden", 3, False)
+    assert [model["id"] for model in both.service.get_json("/v1/models")["data"]] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "code"),
+    [
+        ("html", 502, "upstream_cut"),
+        ("nothing", 502, "upstream_cut"),
+        ("no-choices", 502, "upstream_garbage"),
+        ("long-line", 502, "upstream_garbage"),
+        ("401", 502, "upstream_unauthorized"),
+        ("429", 429, "upstream_busy"),
+        ("500", 502, "upstream_status"),
+        ("503", 502, "upstream_status"),
+    ],
+)
+def test_bad_upstream_before_the_first_token_is_a_status(both: Both, model: str, status: int, code: str) -> None:
+    answered, _, body = both.service.request("POST", PATH, question(model, stream=True))
+    assert (answered, json.loads(body)["error"]["code"]) == (status, code)
+
+
+def test_only_an_upstream_that_is_not_ready_is_asked_again(both: Both) -> None:
+    for model, times in (("503", 3), ("500", 1)):
+        before = len(Model.asked)
+        both.service.request("POST", PATH, question(model))
+        assert len(Model.asked) - before == times
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("garbage", "upstream_garbage"),
+        ("error", "upstream_failed"),
+        ("cut", "upstream_cut"),
+        ("slow", "upstream_timeout"),
+    ],
+)
+def test_bad_upstream_after_the_first_token_is_one_error_event(both: Both, model: str, code: str) -> None:
+    status, _, body = both.service.request("POST", PATH, question(model, stream=True))
+    first, last = read_sse(body)
+    assert status == 200
+    assert first.json["choices"][0]["delta"]["content"] == "a"
+    assert (last.type, last.json["error"]["code"]) == ("error", code)
+    assert b"secret" not in body
+
+
+def test_cancel_closes_the_connection_to_the_upstream_at_once(both: Both) -> None:
+    Model.gone_at.clear()
+    with httpx.stream("POST", both.url, json=question("slow", stream=True), trust_env=False) as response:
+        id = response.headers["x-completion-id"]
+        asked_at = time.monotonic()
+        assert json.loads(both.service.request("DELETE", f"{PATH}/{id}")[2])["cancelled"]
+        wait_until(lambda: Model.gone_at, 2, "the upstream to be left")
+        assert Model.gone_at[0] - asked_at < 0.5
+        assert b'"code":"cancelled"' in response.read()
+
+
+def test_nothing_of_the_upstream_is_in_the_log(both: Both) -> None:
+    assert "Traceback" not in both.service.log
+    assert "sk-hidden" not in both.service.log
