@@ -10,6 +10,7 @@ from .brokers.base import ChannelSummary
 from .encoding import Encoding
 from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
+from .encoding.sse_reader import SSEReader
 from .encoding.websocket import text_frame
 from .errors import (
     BrokerUnavailableError,
@@ -69,6 +70,7 @@ __all__ = [
     "RunEndedError",
     "RunFailedError",
     "RunState",
+    "SSEReader",
     "SettingError",
     "Settings",
     "Simulcast",

@@ -13,8 +13,7 @@ import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ...flask_simulcast import RunFailedError
-from ...flask_simulcast.encoding.sse_reader import SSEReader
+from ...flask_simulcast import RunFailedError, SSEReader
 from ...web.errors import ApiError
 from . import schemas
 from .answers import Answer
