@@ -77,15 +77,16 @@ class Listener:
         own_after: Position before which its own channel has no event, because no client knew its id.
         is_known: Whether the hub has added it and reports it to others.
         unread_since: Monotonic seconds since which the log can't be read for it; None if the last read succeeded.
+        has_prelude: Whether a snapshot follows its ``connected``.
         end: Position of the last event of its run, once that is known; None for a listener that has no end.
         reported: For each channel, the mark of the last trimming that a gap has reported.
     """
 
     __slots__ = (
         "_joined_key", "_on_cut", "_on_woken", "_queue", "_queue_bytes", "_queued", "_straight", "address", "bytes", "came_at",
-        "channels", "close_reason", "encoding", "end", "events", "expires_at", "grant", "heartbeat_as_comment", "id", "is_known",
-        "is_live", "is_writing", "member", "meta", "needs_verdict", "own_after", "position", "present_on", "reported", "resume",
-        "since", "since_ms", "start", "unread_since", "view",
+        "channels", "close_reason", "encoding", "end", "events", "expires_at", "grant", "has_prelude", "heartbeat_as_comment",
+        "id", "is_known", "is_live", "is_writing", "member", "meta", "needs_verdict", "own_after", "position", "present_on",
+        "reported", "resume", "since", "since_ms", "start", "unread_since", "view",
     )  # fmt: skip
 
     def __init__(self, request: ListenRequest, *, on_cut: Callable[[], None] | None = None) -> None:
@@ -95,6 +96,7 @@ class Listener:
         self.resume = request.resume
         self.start = request.start
         self.view = request.view
+        self.has_prelude = bool(request.prelude)
         self.grant = grant = request.grant
         self.member = request.member
         self.present_on = request.present_on

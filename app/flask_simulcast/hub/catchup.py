@@ -97,7 +97,7 @@ class CatchUp:
         """Set where a listener starts, and return its first chunk: ``connected``, after a gap if there is one. May switch.
 
         The id of ``connected`` is the position before the first event that follows: a client that dies during
-        its replay must not resume after it. The gap comes before ``connected`` and has no id: a client that
+        its replay must not resume after it. If a snapshot follows, that has the id instead. The gap comes before ``connected`` and has no id: a client that
         dies right after the gap resumes from where it was.
 
         Raises:
@@ -114,7 +114,7 @@ class CatchUp:
             # After a gap, with a snapshot, the client needs nothing from before it.
             listener.moved_to((listener.start if gap else None) or verdict.resume_at)
         data = json.dumps({"listener": listener.id, "channels": listener.channels}, separators=(",", ":"))
-        return gap + listener.encoding.notice("connected", data, str(listener.position))
+        return gap + listener.encoding.notice("connected", data, "" if listener.has_prelude else str(listener.position))
 
     def step(self, listener: Listener) -> bytes:
         """Move a listener one page towards its goal. Switches.

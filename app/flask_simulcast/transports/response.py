@@ -160,8 +160,10 @@ def _start(
     start = options.get("start") or hub.position
     type = check_type(options.get("snapshot_type", "snapshot"))
     found, default = snapshot(), default_of(current_app)
-    parts = found if isinstance(found, Iterator) else (found,)
-    return start, b"".join([encoding.notice(type, encode_data(part, default), str(start)) for part in parts])
+    parts = [encode_data(part, default) for part in (found if isinstance(found, Iterator) else (found,))]
+    # Only the last part has an id: a client that lost its connection before that has no position, and gets all of it again.
+    ids = [""] * (len(parts) - 1) + [str(start)]
+    return start, b"".join([encoding.notice(type, *part) for part in zip(parts, ids, strict=False)])
 
 
 def _present_on(

@@ -31,7 +31,7 @@ def test_the_first_chunk_is_connected_and_what_the_view_put_before(make_hub: Mak
     hub = make_hub()
     stream, made = stream_of(hub, SSE.notice("snapshot", "1", "x"))
     first = next(stream)
-    assert first.startswith(b"retry: 2000\nid: ")
+    assert first.startswith(b"retry: 2000\nevent: connected"), "only the end of the snapshot has a position"
     assert [event.type for event in read_sse(first)] == ["connected", "snapshot"]
     assert list(hub.listeners) == made
     stream.close()
