@@ -17,6 +17,7 @@ from typing import Protocol
 
 from tests.e2e.net import FilteredWay, Net, make_net
 from tests.e2e.page import Page
+from tests.tools.clients import SSEClient
 from tests.tools.fleet import JWT_KEY
 from tests.tools.nginx import Nginx, serve_nginx
 from tests.tools.redis_server import Redis, serve_redis
@@ -58,6 +59,13 @@ class Host:
         """One that asks this host, not nginx."""
         return Page(f"http://{self.server.host}:{self.server.port}/api/v1/stream?{query}", headers=headers)
 
+    @property
+    def stream_status(self) -> int:
+        """Status of a stream for a client that is no EventSource: 503 while the host can't read Redis."""
+        path = "/api/v1/stream?channel=elsewhere"
+        with SSEClient(self.server.port, path, host=self.server.host, accept="*/*") as client:
+            return client.status
+
     def kill(self) -> None:
         """Cut it at once, without a goodbye."""
         for pid in (self.server.process.pid, *self.server.workers):
@@ -90,7 +98,7 @@ class Site:
             host.to_redis.mend()
             host.from_nginx.mend()
         for host in (self.one, self.two):
-            wait_until(lambda host=host: host.server.request("GET", "/readyz")[0] == 200, 10, "a host to have Redis")
+            wait_until(lambda host=host: host.stream_status == 200, 10, "a host to have Redis")
         self.nginx.reload()  # forgets which host has failed
 
 

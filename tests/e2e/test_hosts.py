@@ -14,7 +14,6 @@ import pytest
 from tests.e2e.hosts import Host, Site, serve_site
 from tests.e2e.net import FilteredWay
 from tests.e2e.page import Page
-from tests.tools.clients import SSEClient
 from tests.tools.fleet import call, token
 from tests.tools.serving import BEARER, wait_until
 
@@ -198,7 +197,7 @@ def test_nginx_goes_round_a_host_that_has_lost_redis(site: Site) -> None:
         for _ in range(6):
             stack.enter_context(site.page("channel=elsewhere")).connected()
         site.two.to_redis.cut()
-        wait_until(lambda: stream_status(site.two) == 503, 5, "host two to notice")
+        wait_until(lambda: site.two.stream_status == 503, 5, "host two to notice")
         pages = [stack.enter_context(site.page("channel=orders")) for _ in range(6)]
         for page in pages:
             page.connected()
@@ -211,7 +210,7 @@ def test_nginx_goes_round_a_host_that_has_lost_redis(site: Site) -> None:
             wait_until(lambda: len(publisher.positions) > 20, 10)
         wait_for_all(pages, positions + publisher.positions)
         site.one.to_redis.cut()
-        wait_until(lambda: stream_status(site.one) == 503, 5, "host one to notice")
+        wait_until(lambda: site.one.stream_status == 503, 5, "host one to notice")
         late = stack.enter_context(site.page("channel=orders"))
         wait_until(lambda: late.ends > 1, 30, "nginx to tell a page to come back")
         assert [publish_keyed(client, number).status_code for number in range(5, 8)] == [503] * 3
@@ -219,12 +218,6 @@ def test_nginx_goes_round_a_host_that_has_lost_redis(site: Site) -> None:
         assert [client.get("/healthz").status_code for _ in range(4)] == [200] * 4, "what needs no Redis goes on"
         site.one.to_redis.mend()
         assert late.connected().refusals == []
-
-
-def stream_status(host: Host) -> int:
-    """For who is no EventSource."""
-    with SSEClient(host.server.port, "/api/v1/stream?channel=elsewhere", host=host.server.host, accept="*/*") as client:
-        return client.status
 
 
 def websocket_status(site: Site) -> int:
