@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from tests.tools.serving import ROOT
 PAGE = Page("docs/benchmarks.md")
 FIGURES = PAGE.take("The SQLite log", "text")
 REDIS_FIGURES = PAGE.take("The Redis log", "text")
+FEATURE_FIGURES = PAGE.take("Usage and tasks", "text")
 
 
 def test_figures_are_those_of_the_last_benchmark() -> None:
@@ -32,6 +36,25 @@ def test_figures_of_redis_are_rows_that_the_benchmark_has() -> None:
         is_there = name in of_sqlite or name.removeprefix("redis ") in of_sqlite or f'"{name}"' in code
         assert is_there or re.sub(r"\d+", "{_PUBLISHERS}", name) in code, line
         assert number_of(line) > 0
+
+
+def test_figures_of_features_are_rows_that_the_benchmark_has() -> None:
+    """They are of a run of their own, too."""
+    names = [name for module in ("tasks", "usage") for name in texts_in(ROOT / "benchmarks" / f"{module}.py")]
+    for line in FEATURE_FIGURES.lines:
+        assert any(re.fullmatch(name, name_of(line)) for name in names), line
+        assert number_of(line) > 0
+
+
+def texts_in(file: Path) -> Iterator[str]:
+    """A pattern for each text of a module; what an f-string fills in can be anything."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(
+                re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield re.escape(node.value)
 
 
 def name_of(line: str) -> str:
