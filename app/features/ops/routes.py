@@ -29,7 +29,7 @@ def readyz() -> schemas.Ready:
     hub = simulcast.hub
     if hub.is_draining:
         raise ApiError(503, "draining", "This worker is about to stop. Ask again: another one answers.")
-    return schemas.Ready("ok", str(hub.broker.head()))
+    return schemas.Ready("ok", str(hub.readable_head()))
 
 
 @api.get(

@@ -190,6 +190,19 @@ class Hub:
         self._pump.catch_up()
         return self._pump.position
 
+    def readable_head(self) -> Position:
+        """Return the last position of the log, if this worker can read the log and so takes listeners. May switch.
+
+        Raises:
+            BrokerUnavailableError: It can't.
+        """
+        self._check_log()
+        return self.broker.head()
+
+    def _check_log(self) -> None:
+        if self._pump.is_lost:
+            raise BrokerUnavailableError("The log can't be read now. Try again in a second.")
+
     def find_place(self, id: str) -> Place | None:
         """Return the place of a listener in any worker, or None. A listener that connected to another worker a moment ago may
         not be in the register yet, so this waits for up to 0.2 s, if the text can be an id. May switch.
@@ -232,8 +245,7 @@ class Hub:
             if self.is_draining:
                 raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
             self._listeners.check_capacity(user, address)
-            if self._pump.is_lost:
-                raise BrokerUnavailableError("The log can't be read now. Try again in a second.")
+            self._check_log()
         except (ListenError, BrokerError) as error:
             self.metrics.count("listeners_refused_total", label=error.code)
             raise

@@ -41,7 +41,7 @@ def make_blueprint(*, token: str, may_read: MayRead | None, folder: str | Path |
         if hub.is_draining:
             return _unavailable("draining")
         try:
-            return jsonify(status="ok", position=str(hub.broker.head()))
+            return jsonify(status="ok", position=str(hub.readable_head()))
         except BrokerError as error:
             return _unavailable(error.code)
 

@@ -54,6 +54,26 @@ def test_the_pump_tells_each_outage_once_and_reads_on_soon(make_hub: MakeHub) ->
     reader.stop()
 
 
+def test_a_worker_is_ready_once_its_listeners_can_read_again(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log answers earlier, on another connection; a load balancer must not send streams to a worker that refuses them."""
+    hub = make_hub(is_far=True)
+    reader = Reader(hub)
+    assert hub.readable_head() == hub.broker.head()
+    monkeypatch.setattr(pump_module, "_RETRY_SECONDS", 0.5)
+    lose(hub)
+    hub.broker.append([Draft("c", "message", "1")])
+    wait_until(lambda: is_lost(hub))
+    lose(hub, 0)
+    assert hub.broker.head()
+    with pytest.raises(BrokerUnavailableError):
+        hub.readable_head()
+    wait_until(lambda: not is_lost(hub))
+    assert hub.readable_head() == hub.broker.head()
+    reader.stop()
+
+
 def test_a_listener_that_comes_while_the_log_is_away_is_refused_and_leaves_nothing(
     make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
