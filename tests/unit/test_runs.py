@@ -27,6 +27,7 @@ from app.flask_simulcast.errors import (
 )
 from app.flask_simulcast.hub import live_run, runner
 from app.flask_simulcast.testing import SSEEvent, read_sse
+from tests.unit.outages import wait_until
 
 _SECONDS = 10
 
@@ -204,7 +205,7 @@ def test_a_cancelled_producer_stops_and_nothing_follows(simulcast: Simulcast, ca
     steps = Steps()
     run = simulcast.start_run(steps)
     steps.go.release(2)
-    wait_for(lambda: simulcast.run_state(run.id).events == 2)
+    wait_until(lambda: simulcast.run_state(run.id).events == 2, _SECONDS)
     assert simulcast.cancel_run(run.id)
     assert not simulcast.cancel_run(run.id), "it has ended"
     assert steps.done.wait(_SECONDS)
@@ -258,7 +259,7 @@ def test_a_time_limit_that_is_none(simulcast: Simulcast, seconds: float) -> None
 
 def test_a_run_of_a_lost_worker_ends_for_a_caller_that_only_asks(simulcast: Simulcast) -> None:
     simulcast.hub.broker.begin_run("r", "", "{}", "a worker that was killed", 0.01)
-    wait_for(lambda: simulcast.run_state("r").status == "failed")
+    wait_until(lambda: simulcast.run_state("r").status == "failed", _SECONDS)
 
 
 def test_time_over(simulcast: Simulcast) -> None:
@@ -281,7 +282,7 @@ def test_a_generator_is_closed_where_its_run_ends(simulcast: Simulcast) -> None:
             closed.set()
 
     run = simulcast.start_run(produce)
-    wait_for(lambda: simulcast.run_state(run.id).events > 0)
+    wait_until(lambda: simulcast.run_state(run.id).events > 0, _SECONDS)
     simulcast.cancel_run(run.id)
     assert closed.wait(_SECONDS)
 
@@ -375,7 +376,7 @@ def test_what_is_published_after_an_unclear_append_is_not_lost(
     steps = Steps()
     run = simulcast.start_run(steps)
     steps.go.release()
-    wait_for(lambda: simulcast.run_state(run.id).events == 1)
+    wait_until(lambda: simulcast.run_state(run.id).events == 1, _SECONDS)
     steps.go.release(99)
     assert steps.done.wait(_SECONDS)
     is_unclear = False
@@ -425,7 +426,7 @@ def test_a_producer_waits_while_too_much_waits_for_the_log(
             published += 1
 
     run = simulcast.start_run(produce)
-    wait_for(lambda: published == 10)
+    wait_until(lambda: published == 10, _SECONDS)
     time.sleep(0.05)
     assert published == 10
     is_away = False
@@ -547,10 +548,3 @@ def test_lists(simulcast: Simulcast) -> None:
     assert [run.id for run in simulcast.runs(user="ann")] == ["r1", "r3"]
     assert [run.id for run in simulcast.runs(after="r1", limit=1)] == ["r2"]
     assert simulcast.runs(user="") == [], "a client without a name sees no other's"
-
-
-def wait_for(is_so: Any) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

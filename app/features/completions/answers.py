@@ -80,7 +80,7 @@ class Answers:
             answer.end()
 
     def client_left(self, sender: Any, listener: Listener, reason: CloseReason) -> None:
-        """Cancel the answer of a client that left, if it asked for that. Another client that watched it cancels nothing."""
+        """Cancel the answer of a client that left, if it asked so. Another client that watched it cancels nothing."""
         answer = self._answers.get(listener.run)
         is_asker = listener.meta == ASKER_META_TEXT
         if answer is not None and answer.is_for_client and is_asker and reason is CloseReason.CLIENT_GONE:

@@ -101,11 +101,11 @@ class Runner:
             raise
         finally:
             self._beginning -= 1
-        if not is_new or self._is_stopping:
-            self._leave(user)
         if not is_new:
+            self._leave(user)
             return state, None
         if self._is_stopping:  # since a moment ago: no lease is renewed now, so the run that was just stored is lost
+            self._leave(user)
             raise DrainingError(_STOPS)
         run = self._runs[id] = LiveRun(state, seconds)
         self._metrics.count("runs_started_total")
@@ -172,9 +172,8 @@ class Runner:
         if self._greenlet is not None:
             self._greenlet.kill()
             self._greenlet = None
-        for run in list(
-            self._runs.values()
-        ):  # the log is away: the sweep ends them; the producers must not wait for it
+        # The log is away: the sweep ends these. Their producers must not wait for it.
+        for run in list(self._runs.values()):
             self._settle(run, FAILED)
 
     # Inside
