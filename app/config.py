@@ -175,6 +175,15 @@ TABLE = (
         was=("chat_burst",),
     ),
     rows.Row(
+        "completions_tokens_per_minute",
+        rows.Integer(),
+        100_000,
+        "Tokens of completions per minute of one user, or of one address without a token, a whole minute's worth at once; 0 for no "
+        "limit.",
+        unit="tokens/min",
+        shelf=rows.Shelf.LIMITS,
+    ),
+    rows.Row(
         "max_wukongs",
         rows.Integer(1),
         10_000,

@@ -42,7 +42,7 @@ class Buckets:
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.burst = burst
-        self._rate = rate
+        self.rate = rate
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -50,18 +50,19 @@ class Buckets:
         """Return the seconds until the bucket has ``tokens``; 0 if it has now, infinite if it never will. Takes none."""
         if tokens > self.burst:
             return math.inf
-        return max((tokens - self._level(name)) / self._rate, 0)
+        return max((tokens - self.level(name)) / self.rate, 0)
 
     def take(self, name: str, tokens: int) -> None:
         """Take tokens that `wait` has just found."""
-        self._buckets[name] = (self._level(name) - tokens, self._clock())
+        self._buckets[name] = (self.level(name) - tokens, self._clock())
         self._buckets.move_to_end(name)
         if len(self._buckets) > _MAX_BUCKETS:
             self._buckets.popitem(last=False)
 
-    def _level(self, name: str) -> float:
+    def level(self, name: str) -> float:
+        """Return the tokens that the bucket has now."""
         level, at = self._buckets.get(name, (self.burst, self._clock()))
-        return min(level + (self._clock() - at) * self._rate, self.burst)
+        return min(level + (self._clock() - at) * self.rate, self.burst)
 
 
 def take_from_all(asked: Collection[tuple[Buckets, str]], tokens: int = 1) -> float:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from app.flask_simulcast.testing import read_sse
+from tests.tools.fleet import JWT_KEY, token
 from tests.tools.serving import Server, serve, wait_until
 
 NEXT_SECONDS = "app.features.completions.upstream.NEXT_SECONDS"
@@ -35,6 +36,8 @@ class Model(BaseHTTPRequestHandler):
 
     answers: ClassVar[dict[str, tuple[int, list[bytes]]]] = {
         "good": (200, [b": thinking\n\n", HELLO[:47], HELLO[47:50], HELLO[50:], USAGE, DONE]),
+        "dear": (200, [HELLO, USAGE.replace(b":3", b":150000"), DONE]),
+        "usage": (200, [chunk("a"), USAGE.replace(b":3", b':"3"'), DONE]),
         "html": (200, [b"<html><p>Hello</p></html>"]),
         "nothing": (200, []),
         "garbage": (200, [chunk("a"), b"data: {{{\n\n"]),
@@ -95,6 +98,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         with serve(
             tmp_path_factory.mktemp("s"),
             constants={NEXT_SECONDS: 2},
+            jwt_key=JWT_KEY,
             **{f"completions_{k}": v for k, v in settings.items()},
         ) as service:
             yield Both(service, f"http://127.0.0.1:{service.port}{PATH}")
@@ -146,6 +150,7 @@ def test_only_an_upstream_that_is_not_ready_is_asked_again(both: Both) -> None:
     ("model", "code"),
     [
         ("garbage", "upstream_garbage"),
+        ("usage", "upstream_garbage"),
         ("error", "upstream_failed"),
         ("cut", "upstream_cut"),
         ("slow", "upstream_timeout"),
@@ -158,6 +163,39 @@ def test_bad_upstream_after_the_first_token_is_one_error_event(both: Both, model
     assert first.json["choices"][0]["delta"]["content"] == "a"
     assert (last.type, last.json["error"]["code"]) == ("error", code)
     assert b"secret" not in body
+
+
+def test_client_that_asks_too_much_is_told_when_to_come_back_in_openai_headers(both: Both) -> None:
+    ann = token("ann", publish=["completions"])
+    status, headers, _ = both.service.request("POST", PATH, question("dear"), ann)
+    assert (status, headers["x-ratelimit-limit-tokens"], headers["x-ratelimit-remaining-tokens"]) == (
+        200,
+        "100000",
+        "0",
+    )
+    status, headers, body = both.service.request("POST", PATH, question("good", stream=True), ann)
+    error = json.loads(body)["error"]
+    assert (status, error["code"], error["type"]) == (429, "rate_limit_exceeded", "rate_limit_error")
+    assert 20 <= int(headers["retry-after"]) <= 31
+    assert headers["x-ratelimit-reset-tokens"].startswith("1m")
+    assert both.service.request("POST", PATH, question("good"))[0] == 200
+
+
+def test_answers_at_once_of_one_client_are_bounded(both: Both) -> None:
+    ann = token("hasty", publish=["completions"])
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            opened = httpx.stream(
+                "POST",
+                both.url,
+                json=question("slow", stream=True, cancel_on_disconnect=True),
+                headers=ann,
+                trust_env=False,
+            )
+            assert stack.enter_context(opened).status_code == 200
+        status, headers, body = both.service.request("POST", PATH, question("good"), ann)
+        assert (status, headers["retry-after"]) == (429, "1")
+        assert json.loads(body)["error"]["code"] == "rate_limit_exceeded"
 
 
 def test_cancel_closes_the_connection_to_the_upstream_at_once(both: Both) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import answers, sources
+from . import answers, limits, sources
 from .routes import api
 
 
 def init_app(app: Flask) -> None:
-    """Add the routes, and the source of answers that the settings name."""
+    """Add the routes, the limits, and the source of answers that the settings name."""
     answers.init_app(app)
     sources.init_app(app)
+    limits.init_app(app)
     app.register_blueprint(api.blueprint, url_prefix="/v1")

@@ -24,6 +24,7 @@ class Answer:
 
     Attributes:
         id: Its id, also that of its run.
+        sender: The client that asked, as limits know it.
         created: Unix time in seconds.
         is_for_client: Whether it is cancelled when the client that asked leaves.
         begun: Set with its first chunk, or with its end.
@@ -31,8 +32,9 @@ class Answer:
         has_begun: Whether it has a chunk.
     """
 
-    def __init__(self, id: str, created: int, *, is_for_client: bool) -> None:
+    def __init__(self, id: str, sender: str, created: int, *, is_for_client: bool) -> None:
         self.id = id
+        self.sender = sender
         self.created = created
         self.is_for_client = is_for_client
         self.begun = Flag()
@@ -68,6 +70,10 @@ class Answers:
     def add(self, answer: Answer) -> None:
         """Add one, before its run starts."""
         self._answers[answer.id] = answer
+
+    def count(self, sender: str) -> int:
+        """Return the number of answers that a client has in the making."""
+        return sum(answer.sender == sender for answer in self._answers.values())
 
     def drop(self, id: str) -> None:
         """Remove one that did not start."""

@@ -10,7 +10,7 @@ from ...extensions import simulcast
 from ...web.answers import as_json
 from ...web.api import Api
 from ...web.route import EVENT_STREAM, RESUME_HEADER
-from . import access, schemas, service, sources, wire
+from . import access, limits, schemas, service, sources, wire
 from .questions import QUESTION, Question
 
 api = Api("completions", __name__, {"id": schemas.Id})
@@ -46,10 +46,8 @@ def ask(body: Question) -> Response:
     """
     grant = simulcast.grant()
     answer = service.ask(body, grant)
-    if body.is_streamed:
-        return service.stream(answer, grant)
-    response = as_json(service.whole(answer, grant))
-    response.headers[service.ID_HEADER] = answer.id
+    response = service.stream(answer, grant) if body.is_streamed else as_json(service.whole(answer, grant))
+    response.headers.update({service.ID_HEADER: answer.id, **limits.here().headers(answer.sender)})
     return response
 
 

@@ -10,8 +10,9 @@ from flask import Response
 
 from ...extensions import simulcast
 from ...flask_simulcast import Grant, Run
+from ...identity.sender import current_sender
 from ...web.errors import ApiError
-from . import access, answers, schemas, sources, transcript, wire
+from . import access, answers, limits, schemas, sources, transcript, wire
 from .answers import Answer
 from .questions import Question
 
@@ -33,16 +34,18 @@ def ask(question: Question, grant: Grant) -> Answer:
     """Begin an answer. Switches.
 
     Raises:
-        ApiError: 404: there is no such model.
+        ApiError: 404: there is no such model; 429: as `Limits.admit`.
         TooManyRunsError, DrainingError, BrokerUnavailableError: As `Simulcast.start_run`.
     """
     source, known = sources.here(), answers.here()
     source.check(question)
-    answer = Answer(wire.ID_PREFIX + token_hex(16), int(time.time()), is_for_client=question.is_for_client)
+    limit, sender = limits.here(), current_sender()
+    limit.admit(sender, question, known.count(sender))
+    answer = Answer(wire.ID_PREFIX + token_hex(16), sender, int(time.time()), is_for_client=question.is_for_client)
 
     def produce(run: Run) -> dict[str, Any]:
         usage, said = None, {"id": answer.id, "object": "chat.completion.chunk", "created": answer.created}
-        for chunk in source.chunks(question, answer):
+        for chunk in limit.counted(sender, question, source.chunks(question, answer)):
             usage = chunk.get("usage") or usage
             if chunk["choices"] or question.wants_usage:
                 run.publish({**said, "model": question.model, **chunk, **said})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Protocol
 
 from flask import Flask, current_app
@@ -29,7 +29,7 @@ class Source(Protocol):
             ApiError: 404 ``model_not_found``.
         """
 
-    def chunks(self, question: Question, answer: Answer) -> Iterator[dict[str, Any]]:
+    def chunks(self, question: Question, answer: Answer) -> Generator[dict[str, Any], None, None]:
         """Yield the answer as OpenAI's chunks, with the usage as the last one. Their ids are replaced. Switches.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -73,7 +73,7 @@ class Upstream:
     def check(self, question: Question) -> None:
         """The upstream knows its models itself."""
 
-    def chunks(self, question: Question, answer: Answer) -> Iterator[dict[str, Any]]:
+    def chunks(self, question: Question, answer: Answer) -> Generator[dict[str, Any], None, None]:
         """As `Source.chunks`."""
         body = json.dumps({**question.fields, "stream": True, "stream_options": {"include_usage": True}}).encode()
         with urllib3.PoolManager(retries=False) as pool:
@@ -159,6 +159,10 @@ def _chunk(data: str) -> dict[str, Any]:
     choices = chunk.get("choices")
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise _garbage()
+    try:
+        msgspec.convert(chunk.get("usage"), schemas.Usage | None)
+    except msgspec.ValidationError:
+        raise _garbage() from None
     return chunk
 
 

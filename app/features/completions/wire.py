@@ -13,6 +13,7 @@ from typing import Any
 from ...flask_simulcast import SSE, Event
 
 ID_PREFIX = "chatcmpl-"
+CHANNEL_PREFIX = f"run:{ID_PREFIX}"
 DONE = "[DONE]"
 # An EventSource that reconnects with this id is answered 204, which ends it.
 _END_ID = "end"
@@ -27,7 +28,7 @@ def error_of(status: int, code: str, message: str) -> dict[str, Any]:
 
 def only_of_answer(event: Event) -> Event | None:
     """Drop what goes to all listeners, or to all of a user: these clients would take it for a chunk."""
-    return event if event.channel.startswith("run:") else None
+    return event if event.channel.startswith(CHANNEL_PREFIX) else None
 
 
 def failure_of(event: Event) -> tuple[str, str] | None:
