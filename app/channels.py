@@ -1,4 +1,4 @@
-"""The service's own channels. Their events are commands, or messages in a person's name, so a pattern must name the prefix to
+"""The service's own channels. Their events are commands, messages in a person's name, or names of answers, so a pattern must name the prefix to
 match them: a star alone does not."""
 
 from __future__ import annotations
@@ -11,5 +11,7 @@ REPLIES = "wukong-replies."
 ROOM = "chatroom:"
 #: Notifications of one user.
 NOTIFICATIONS = "notifications:"
+#: Which completion is the newest of a chat.
+CHAT_ANSWERS = "chat-answers:"
 
-RESERVED = (AGENT, REPLIES, ROOM, NOTIFICATIONS)
+RESERVED = (AGENT, REPLIES, ROOM, NOTIFICATIONS, CHAT_ANSWERS)

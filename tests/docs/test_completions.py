@@ -1,4 +1,4 @@
-"""docs/completions.md: by curl, and with OpenAI's client."""
+"""docs/completions.md: by curl, with OpenAI's client, and with the AI SDK."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 
 from tests.docs.page import Page
 from tests.docs.reader import service_reader
-from tests.tools.serving import free_port
+from tests.tools.require import require
+from tests.tools.serving import ROOT, free_port
 
 PAGE = Page("docs/completions.md")
 CURL = PAGE.take("Completions: answers that survive a reload", "sh")
 CLIENT = PAGE.take("Completions: answers that survive a reload", "python")
-
+SDK = PAGE.take("Vercel's AI SDK", "js")
 UPSTREAM = PAGE.take("A model behind it", "sh")
+
+INSTALLED = ROOT / "tests" / "parsers" / "node_modules"
 
 
 def test_server_without_its_upstream_says_so_and_asks_for_a_token(tmp_path: Path) -> None:
@@ -33,3 +36,7 @@ def test_curl_and_openai_client_get_what_they_said(tmp_path: Path) -> None:
         client = CLIENT.text.replace(":8000/", f":{reader.port}/")
         (tmp_path / "client.py").write_text(client)
         assert reader.run(".venv/bin/python client.py") == "Good morning"
+        (tmp_path / "chat.mjs").write_text(SDK.text.replace(":8000/", f":{reader.port}/"))
+        require("ai", next(map(str, INSTALLED.glob("ai")), None))
+        (tmp_path / "node_modules").symlink_to(INSTALLED)
+        assert reader.run("node chat.mjs") == "Good morning"

@@ -158,3 +158,64 @@ def test_refusals_are_openai_errors(server: Server, client: openai.OpenAI) -> No
     for headers in ({}, token("bob", publish=["*"])):
         for method, path in (("GET", ""), ("GET", "/stream"), ("DELETE", "")):
             assert server.request(method, f"{PATH}/{id}{path}", headers=headers)[0] == 404
+
+
+UI = "/api/v1/completions/ui"
+
+
+def said(*parts: dict[str, Any], role: str = "user", **fields: Any) -> dict[str, Any]:
+    return {"messages": [{"role": role, "parts": [*parts]}], **fields}
+
+
+def test_ui_message_stream_has_its_bytes_and_is_resumed_by_its_chat_while_it_runs(server: Server) -> None:
+    asked = said(
+        {"type": "text", "text": "one two"}, {"type": "data-x", "data": {}}, id="a/b", trigger="submit-message"
+    )
+    status, headers, body = server.request("POST", UI, asked)
+    assert (status, headers["x-vercel-ai-ui-message-stream"]) == (200, "v1")
+    *parts, done = [event.data for event in read_sse(body)]
+    assert done == "[DONE]"
+    assert [json.loads(part) for part in parts] == [
+        {"type": "start", "messageId": headers["x-completion-id"]},
+        {"type": "start-step"},
+        {"type": "text-start", "id": "text"},
+        {"type": "text-delta", "id": "text", "delta": "one"},
+        {"type": "text-delta", "id": "text", "delta": " two"},
+        {"type": "text-end", "id": "text"},
+        {"type": "finish-step"},
+        {"type": "finish", "finishReason": "stop"},
+    ]
+    for chat in ("a%2Fb", "unknown"):
+        assert server.request("GET", f"{UI}/{chat}/stream")[0] == 204
+    slow = said({"type": "text", "text": "word " * 200}, id="slow")
+    with httpx.stream("POST", f"http://127.0.0.1:{server.port}{UI}", json=slow, trust_env=False) as response:
+        id = response.headers["x-completion-id"]
+    assert server.request("GET", f"{UI}/slow/stream", headers=token("ann", publish=["completions"]))[0] == 204
+    with SSEClient(server.port, f"{UI}/slow/stream") as back:
+        assert [event.json["type"] for event in back.take(5)] == [
+            "start",
+            "start-step",
+            "text-start",
+            *["text-delta"] * 2,
+        ]
+        server.request("DELETE", f"{PATH}/{id}")
+        last = next(event for event in iter(back.next, None) if event.json["type"] == "abort")
+    assert last.json == {"type": "abort", "reason": "cancelled"}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", "not_json"),
+        (b"[" * 10_000, "invalid_question"),
+        (said(), "invalid_question"),
+        (said({"type": "text", "text": 7}), "invalid_question"),
+        (said({"type": "text", "text": "x"}, role="tool"), "invalid_question"),
+        (said({"type": "text", "text": "x"}, n=2), "invalid_question"),
+        (said({"type": "file", "mediaType": "image/png", "url": "data:"}), "not_text"),
+        (said({"type": "tool-weather", "state": "input-available"}, role="assistant"), "not_text"),
+    ],
+)
+def test_wrong_ui_message_is_refused(server: Server, body: Any, code: str) -> None:
+    status, _, text = server.request("POST", UI, body)
+    assert (status, json.loads(text)["error"]["code"]) == (400, code)

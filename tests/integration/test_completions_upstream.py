@@ -163,6 +163,10 @@ def test_bad_upstream_after_the_first_token_is_one_error_event(both: Both, model
     assert first.json["choices"][0]["delta"]["content"] == "a"
     assert (last.type, last.json["error"]["code"]) == ("error", code)
     assert b"secret" not in body
+    part = {"messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}], "model": model}
+    told = read_sse(both.service.request("POST", "/api/v1/completions/ui", part)[2])
+    assert [event.json["type"] for event in told[3:-1]] == ["text-delta", "error"]
+    assert told[-2].json["errorText"] == last.json["error"]["message"]
 
 
 def test_client_that_asks_too_much_is_told_when_to_come_back_in_openai_headers(both: Both) -> None:

@@ -19,10 +19,9 @@ CHANNEL = "completions"
 class Ask(Publish):
     """To ask. With ``SIMULCAST_COMPLETIONS_ANONYMOUS`` a client without a token may ask, too."""
 
-    access = Access.READ
-
-    def __init__(self) -> None:
+    def __init__(self, access: Access) -> None:
         super().__init__(CHANNEL)
+        self.access = access  # type: ignore[misc]
         self.text += "; nothing where the service answers clients without a token"
 
     def require(self, path: Mapping[str, str]) -> Grant:
@@ -59,5 +58,5 @@ def find(id: str, grant: Grant) -> RunState:
     return state
 
 
-ASK = Ask()
+ASK, RESUME = Ask(Access.READ), Ask(Access.LISTEN)
 WATCH, READ = Own(Access.LISTEN), Own(Access.READ)

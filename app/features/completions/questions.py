@@ -14,8 +14,8 @@ from . import schemas
 
 # Ours; an upstream would not know them.
 _OWN_FIELDS = ("cancel_on_disconnect",)
-# All messages of a conversation; many times what a model reads.
-_MOST_BYTES = 1 << 20
+#: All messages of a conversation; many times what a model reads.
+MOST_BYTES = 1 << 20
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -47,10 +47,21 @@ def parse(text: bytes) -> Question:
         ApiError: 400: it is not JSON, or not a question.
     """
     try:
-        fields = body.parse(text, _decoder)
+        return check(body.parse(text, _decoder))
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from None
+
+
+def check(fields: dict[str, Any]) -> Question:
+    """Check the fields of a request.
+
+    Raises:
+        ApiError: 400: they are no question.
+    """
+    try:
         asked = msgspec.convert(fields, schemas.Ask)
     except msgspec.ValidationError as error:
-        raise ApiError(400, "invalid_question", f"{str(error)[:200]}. Correct it as OpenAI's API has it.") from None
+        raise _invalid(error) from None
     return Question(
         asked.model,
         asked.messages,
@@ -61,8 +72,12 @@ def parse(text: bytes) -> Question:
     )
 
 
+def _invalid(error: msgspec.ValidationError) -> ApiError:
+    return ApiError(400, "invalid_question", f"{str(error)[:200]}. Correct it as OpenAI's API has it.")
+
+
 QUESTION = Body(
     content={JSON: schemas.Ask},
-    most_bytes=lambda: _MOST_BYTES,
+    most_bytes=lambda: MOST_BYTES,
     parse=parse,
 )

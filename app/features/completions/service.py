@@ -44,13 +44,15 @@ def ask(question: Question, grant: Grant) -> Answer:
     answer = Answer(wire.ID_PREFIX + token_hex(16), sender, int(time.time()), is_for_client=question.is_for_client)
 
     def produce(run: Run) -> dict[str, Any]:
-        usage, said = None, {"id": answer.id, "object": "chat.completion.chunk", "created": answer.created}
+        usage, finish_reason = None, None
+        said = {"id": answer.id, "object": "chat.completion.chunk", "created": answer.created}
         for chunk in limit.counted(sender, question, source.chunks(question, answer)):
             usage = chunk.get("usage") or usage
+            finish_reason = next((choice.get("finish_reason") for choice in chunk["choices"]), None) or finish_reason
             if chunk["choices"] or question.wants_usage:
                 run.publish({**said, "model": question.model, **chunk, **said})
                 answer.begins()
-        return {"usage": usage}
+        return {"usage": usage, "finish_reason": finish_reason}
 
     known.add(answer)
     try:
@@ -62,8 +64,11 @@ def ask(question: Question, grant: Grant) -> Answer:
     return answer
 
 
-def stream(answer: Answer, grant: Grant) -> Response:
+def stream(answer: Answer, grant: Grant, **options: Any) -> Response:
     """Return the answer as a stream from its beginning, once it has begun. Switches.
+
+    Args:
+        options: As in `follow`.
 
     Raises:
         ApiError: It ended before its first chunk.
@@ -71,14 +76,17 @@ def stream(answer: Answer, grant: Grant) -> Response:
     answer.begun.wait(_FIRST_SECONDS)
     if answer.ended.is_set() and not answer.has_begun:
         raise _failure(result(answer.id, grant))
-    return follow(answer.id, grant, resume=None, meta=answers.ASKER_META)
+    return follow(answer.id, grant, **{"resume": None, "meta": answers.ASKER_META, **options})
 
 
 def follow(id: str, grant: Grant, **options: Any) -> Response:
-    """Return the stream of an answer."""
-    response = simulcast.run_sse(
-        id, grant=grant, encoding=wire.OPENAI, view=wire.only_of_answer, heartbeat_as_comment=True, **options
-    )
+    """Return the stream of an answer.
+
+    Args:
+        options: As in `Simulcast.sse`. The encoding is OpenAI's by default.
+    """
+    fixed = {"grant": grant, "view": wire.only_of_answer, "heartbeat_as_comment": True}
+    response = simulcast.run_sse(id, **{"encoding": wire.OPENAI, **options, **fixed})
     response.headers[ID_HEADER] = id
     return response
 

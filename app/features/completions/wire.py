@@ -15,8 +15,8 @@ from ...flask_simulcast import SSE, Event
 ID_PREFIX = "chatcmpl-"
 CHANNEL_PREFIX = f"run:{ID_PREFIX}"
 DONE = "[DONE]"
-# An EventSource that reconnects with this id is answered 204, which ends it.
-_END_ID = "end"
+#: An EventSource that reconnects with this id is answered 204, which ends it.
+END_ID = "end"
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -41,20 +41,24 @@ def failure_of(event: Event) -> tuple[str, str] | None:
     return told["code"], told["message"]
 
 
+def problem_of(type: str, data: str) -> tuple[str, str] | None:
+    """Return the code and the message of a notice that the stream, not the answer, has broken off; None for any other."""
+    if type == "gap":
+        return "gap", "A part of the answer is no longer there to be resumed. Read it as a whole."
+    reason = json.loads(data)["reason"] if type == "closed" else "finished"
+    return None if reason == "finished" else (reason, "The stream was closed. Resume it.")
+
+
 def _event(event: Event) -> bytes:
     if event.type == "complete":
-        return SSE.notice("message", DONE, _END_ID)
+        return SSE.notice("message", DONE, END_ID)
     failure = failure_of(event)
-    return SSE.event(event) if failure is None else _error(*failure, _END_ID)
+    return SSE.event(event) if failure is None else _error(*failure, END_ID)
 
 
 def _notice(type: str, data: str, id: str) -> bytes:
-    if type == "gap":
-        return _error("gap", "A part of the answer is no longer there to be resumed. Read it as a whole.", "")
-    if type != "closed":
-        return b""
-    reason = json.loads(data)["reason"]
-    return b"" if reason == "finished" else _error(reason, "The stream was closed. Resume it after the last id.", "")
+    problem = problem_of(type, data)
+    return b"" if problem is None else _error(*problem, "")
 
 
 def _error(code: str, message: str, id: str) -> bytes:
