@@ -1,4 +1,4 @@
-"""Chats: which answer was begun last for a chat. A client that was reloaded knows the id of its chat, and no more."""
+"""Chats: which answer was begun last for a chat. A client that was reloaded knows nothing but the id of its chat."""
 
 from __future__ import annotations
 
