@@ -17,6 +17,8 @@ from .identity.keys import MIN_SECRET_BYTES
 _SECRET_EXAMPLE = "$(openssl rand -hex 32)"
 _SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.ASCII)  # a name, or an IP address
+_NO_KEY = re.compile(r"^@|[^!-~]")
+_MAX_KEY_BYTES = 64 << 10
 # Not settings: the token of a wukong's agent, which may be started in the same environment (docs/wukongs.md), and what
 # Kubernetes gives every container beside a Service that is called "simulcast".
 _OTHERS = re.compile(r"SIMULCAST_(AGENT_TOKEN|SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)", re.ASCII)
@@ -42,6 +44,20 @@ def _level(value: Any) -> str:
     if level and level not in log.LEVELS:
         raise ValueError(f"is not one of {', '.join(log.LEVELS)}")
     return level
+
+
+def _key(value: Any) -> str:
+    """Return the key, or the one in the file that is named after an @."""
+    key = rows.text(value)
+    if key.startswith("@"):
+        try:
+            with open(key[1:], encoding="ascii", errors="replace") as file:
+                key = file.read(_MAX_KEY_BYTES).strip()
+        except OSError as error:
+            raise ValueError(f"names a file that can't be read: {error.strerror}") from None
+    if _NO_KEY.search(key):
+        raise ValueError("has a character that no key has")
+    return key
 
 
 class Source(NamedTuple):
@@ -275,9 +291,10 @@ TABLE = (
     ),
     rows.Row(
         "completions_key",
-        rows.text,
+        _key,
         "",
-        "Key that is sent to that server.",
+        "Key that is sent to that server, or @ and the name of a file that has it.",
+        example="@/run/secrets/completions_key",
         show=rows.hidden,
     ),
     rows.Row(
@@ -285,6 +302,12 @@ TABLE = (
         rows.boolean,
         False,
         "Whether a client without a token may ask for completions.",
+    ),
+    rows.Row(
+        "completions_cancel_on_disconnect",
+        rows.boolean,
+        False,
+        "Whether an answer is cancelled when the client that asked leaves, unless its question says otherwise.",
     ),
     rows.Row(
         "system_status",

@@ -29,6 +29,7 @@ COUNTERS = {
     "broker_lost_total": "Times that the log could not be read.",
     "runs_started_total": "Runs that the worker began to produce.",
     "runs_ended_total{ending}": "Runs of the worker that ended, by ending.",
+    "runs_failed_total{code}": "Runs of the worker that failed, by error code.",
     "runs_refused_total{code}": "Runs refused, by error code.",
     "writer_streams_total": "Streams that a view wrote itself, from their first write on.",
     "writer_errors_total": "Views that failed in the middle of such a stream.",

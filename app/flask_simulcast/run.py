@@ -14,7 +14,7 @@ from .event import Draft, check_type
 from .hub.live_run import LiveRun
 from .hub.runner import Runner
 from .publisher import checked_drafts
-from .run_state import COMPLETE, ENDINGS, FAILED, failed_draft
+from .run_state import COMPLETE, ENDINGS
 from .settings import Settings
 
 _log = logging.getLogger("flask_simulcast")
@@ -92,18 +92,17 @@ class Run:
             result = self._publish_each(produced) if isinstance(produced, Generator) else produced
             draft = self._draft(result, COMPLETE)
         except RunFailedError as error:
-            self._runner.end(self._live, failed_draft(self.id, error.code, str(error)), FAILED)
+            self._runner.fail(self._live, error.code, str(error))
         except BaseException as error:  # also a Timeout of gevent or an exit: a run must not stay without an end
             if not (self.is_cancelled and isinstance(error, RunEndedError)):
                 _log.exception("The producer of run %s raised. Its listeners are told only that it failed.", self.id)
             self.fail()
         else:
-            self._runner.end(self._live, draft, COMPLETE)
+            self._runner.complete(self._live, draft)
 
     def fail(self) -> None:
         """End the run as ``failed``, with a general text. Switches."""
-        draft = failed_draft(self.id, "failed", "This failed on the server. Try again later.")
-        self._runner.end(self._live, draft, FAILED)
+        self._runner.fail(self._live, "failed", "This failed on the server. Try again later.")
 
     def _publish_each(self, produced: Generator[object, None, object]) -> object:
         """Publish what a generator yields; return what it returns."""

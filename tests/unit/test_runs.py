@@ -26,6 +26,7 @@ from app.flask_simulcast.errors import (
     TooManyRunsError,
 )
 from app.flask_simulcast.hub import live_run, runner
+from app.flask_simulcast.run_state import failed_draft
 from app.flask_simulcast.testing import SSEEvent, read_sse
 from tests.unit.outages import wait_until
 
@@ -192,6 +193,7 @@ def test_a_producer_can_fail_with_words_of_its_own(simulcast: Simulcast, caplog:
 
     data = {"code": "not_csv", "message": "The file is not a CSV. Choose another."}
     assert told(events_of(simulcast, simulcast.start_run(produce))) == [("failed", data)]
+    assert simulcast.metrics.value("runs_failed_total", "not_csv") == 1
     assert not caplog.records
 
 
@@ -220,13 +222,17 @@ def test_a_cancelled_producer_stops_and_nothing_follows(simulcast: Simulcast, ca
     assert not caplog.records
 
 
-def test_a_run_that_was_ended_in_another_worker_stops_within_a_second(simulcast: Simulcast) -> None:
+def test_a_run_that_was_ended_in_another_worker_stops_at_once(
+    simulcast: Simulcast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_HOLD_SECONDS", 60)
     steps = Steps()
     run = simulcast.start_run(steps)
-    ended = runner.RunAppend(run.id, [runner.failed_draft(run.id, "other", "x")], ending="failed")
+    ended = runner.RunAppend(run.id, [failed_draft(run.id, "other", "x")], ending="failed")
     assert simulcast.hub.broker.append_to_runs([ended]) == [True]
     assert steps.done.wait(5)
     assert isinstance(steps.error, RunEndedError)
+    assert simulcast.metrics.value("runs_failed_total", "worker_lost") == 1
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), gevent.Timeout(1), KeyboardInterrupt()])

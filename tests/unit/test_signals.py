@@ -17,7 +17,7 @@ from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.hub import pump as pump_module
 from app.flask_simulcast.hub.hub import Hub
-from app.flask_simulcast.run_state import FAILED, RunState, failed_draft
+from app.flask_simulcast.run_state import FAILED, RunState
 from tests.tools.serving import ROOT
 from tests.unit.readers import Reader, publish, settle
 
@@ -143,7 +143,7 @@ def test_each_is_sent_with_its_arguments_and_a_receiver_that_raises_is_counted(
     state, run = hub.runner.begin("r", "ann", "{}", 60)
     assert run is not None
     assert world.of("run_started") == [{"run": state}]
-    hub.runner.end(run, failed_draft("r", "failed", "on purpose"), FAILED)
+    hub.runner.fail(run, "failed", "on purpose")
     assert world.of("run_ended") == [{"run": state._replace(ending=FAILED)}]
 
     hub.drain()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
 from flask import Flask, current_app
 from gevent.event import Event as Flag
+from greenlet import greenlet
 
 from ...extensions import simulcast
-from ...flask_simulcast import CloseReason, Listener, RunState
+from ...flask_simulcast import CloseReason, Listener, RunEndedError, RunState
 from ...flask_simulcast.signals import listener_closed, run_ended
 
+_WHY = "its answer has ended"
 _KEY = "completions_answers"
 #: Of the listener of the client that asked; and its JSON text.
 ASKER_META = {"asks": True}
@@ -40,25 +43,34 @@ class Answer:
         self.begun = Flag()
         self.ended = Flag()
         self.has_begun = False
-        self._on_ended: Callable[[], object] | None = None
+        self._producer: greenlet | None = None
 
     def begins(self) -> None:
         """Note the first chunk."""
         self.has_begun = True
         self.begun.set()
 
-    def stops(self, on_ended: Callable[[], object]) -> None:
-        """Call this when the answer ends, which might be before its source has finished; at once if it has ended."""
-        self._on_ended = on_ended
+    @contextmanager
+    def may_interrupt(self) -> Iterator[None]:
+        """Let the end of the answer interrupt the current greenlet in this block, whatever it waits for.
+
+        Raises:
+            RunEndedError: The answer has ended.
+        """
         if self.ended.is_set():
-            on_ended()
+            raise RunEndedError(_WHY)
+        self._producer = gevent.getcurrent()
+        try:
+            yield
+        finally:
+            self._producer = None
 
     def end(self) -> None:
         """Note the end."""
         self.ended.set()
         self.begun.set()
-        if self._on_ended is not None:
-            self._on_ended()
+        if self._producer is not None:
+            gevent.kill(self._producer, RunEndedError(_WHY))
 
 
 class Answers:

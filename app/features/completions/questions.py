@@ -29,7 +29,7 @@ class Question:
         fields: All fields, for an upstream.
         is_streamed: Whether the client reads the answer as a stream.
         wants_usage: Whether its stream has the usage.
-        is_for_client: Whether the answer is cancelled when the client leaves.
+        is_for_client: Whether the answer is cancelled when the client leaves; None if it does not say.
     """
 
     model: str
@@ -37,7 +37,7 @@ class Question:
     fields: dict[str, Any]
     is_streamed: bool
     wants_usage: bool
-    is_for_client: bool
+    is_for_client: bool | None
 
 
 def parse(text: bytes) -> Question:
@@ -68,7 +68,7 @@ def check(fields: dict[str, Any]) -> Question:
         {name: value for name, value in fields.items() if name not in _OWN_FIELDS},
         is_streamed=bool(asked.stream),
         wants_usage=asked.stream_options is not None and asked.stream_options.include_usage,
-        is_for_client=bool(asked.cancel_on_disconnect),
+        is_for_client=asked.cancel_on_disconnect,
     )
 
 

@@ -6,7 +6,7 @@ import time
 from secrets import token_hex
 from typing import Any
 
-from flask import Response
+from flask import Response, current_app
 
 from ...extensions import simulcast
 from ...flask_simulcast import Grant, Run
@@ -17,8 +17,8 @@ from .answers import Answer
 from .questions import Question
 
 ID_HEADER = "X-Completion-Id"
-# Until then a refusal of the source is answered with a status of its own. After it the stream begins, with heartbeats.
-_FIRST_SECONDS = 5.0
+#: Until then a refusal of the source is answered with a status of its own. After it the stream begins, with heartbeats.
+FIRST_SECONDS = 5.0
 _LOOK_SECONDS = 0.25
 _STATUSES = {
     "cancelled": 409,
@@ -41,7 +41,10 @@ def ask(question: Question, grant: Grant) -> Answer:
     source.check(question)
     limit, sender = limits.here(), current_sender()
     limit.admit(sender, question, known.count(sender))
-    answer = Answer(wire.ID_PREFIX + token_hex(16), sender, int(time.time()), is_for_client=question.is_for_client)
+    is_for_client = question.is_for_client
+    if is_for_client is None:
+        is_for_client = current_app.config["SIMULCAST_COMPLETIONS_CANCEL_ON_DISCONNECT"]
+    answer = Answer(wire.ID_PREFIX + token_hex(16), sender, int(time.time()), is_for_client=is_for_client)
 
     def produce(run: Run) -> dict[str, Any]:
         usage, finish_reason = None, None
@@ -73,7 +76,7 @@ def stream(answer: Answer, grant: Grant, **options: Any) -> Response:
     Raises:
         ApiError: It ended before its first chunk.
     """
-    answer.begun.wait(_FIRST_SECONDS)
+    answer.begun.wait(FIRST_SECONDS)
     if answer.ended.is_set() and not answer.has_begun:
         raise _failure(result(answer.id, grant))
     return follow(answer.id, grant, **{"resume": None, "meta": answers.ASKER_META, **options})

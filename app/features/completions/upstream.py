@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Generator, Iterator
-from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -76,9 +75,8 @@ class Upstream:
     def chunks(self, question: Question, answer: Answer) -> Generator[dict[str, Any], None, None]:
         """As `Source.chunks`."""
         body = json.dumps({**question.fields, "stream": True, "stream_options": {"include_usage": True}}).encode()
-        with urllib3.PoolManager(retries=False) as pool:
+        with answer.may_interrupt(), urllib3.PoolManager(retries=False) as pool:
             response = self._ask(pool, body)
-            answer.stops(lambda: _cut(response))
             try:
                 yield from self._events(response)
             finally:
@@ -183,9 +181,3 @@ def _silent() -> RunFailedError:
 
 def _garbage() -> RunFailedError:
     return RunFailedError("The model's server sent what is no answer. Tell its operator.", "upstream_garbage")
-
-
-def _cut(response: urllib3.BaseHTTPResponse) -> None:
-    """End the connection, while another greenlet might read from it."""
-    with suppress(ValueError, RuntimeError, OSError):
-        response.shutdown()

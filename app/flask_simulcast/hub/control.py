@@ -14,6 +14,7 @@ from ..grant import Grant
 from ..listener import CloseReason, Listener
 from ..run_state import ENDINGS
 from .listeners import Listeners
+from .runner import Runner
 from .single_flight import SingleFlight
 
 _REVOKE = "revoke"
@@ -33,12 +34,14 @@ class Control:
         broker: Stores them.
         listeners: The listeners of this worker.
         single_flight: The shared reads of this worker.
+        runner: The runs that this worker produces.
     """
 
-    def __init__(self, broker: Broker, listeners: Listeners, single_flight: SingleFlight) -> None:
+    def __init__(self, broker: Broker, listeners: Listeners, single_flight: SingleFlight, runner: Runner) -> None:
         self._broker = broker
         self._listeners = listeners
         self._single_flight = single_flight
+        self._runner = runner
 
     def revoke_user(self, user: str, now_ms: int, seconds: float) -> None:
         """Revoke all grants that were issued to a user before now. May switch."""
@@ -100,7 +103,9 @@ class Control:
         """Carry out an order from the log. Called by the pump, in the order of the log. Does not switch."""
         if event.channel.startswith(RUN_PREFIX):
             if event.type in ENDINGS:
-                for listener in self._listeners.of_run(event.channel.removeprefix(RUN_PREFIX)):
+                run = event.channel.removeprefix(RUN_PREFIX)
+                self._runner.look_at(run)
+                for listener in self._listeners.of_run(run):
                     listener.ends_at(event.position)
             return
         if event.type != _REVOKE:

@@ -97,7 +97,11 @@ class Hub:
         self._ring = Ring(max(RING_EVENTS, min_events), RING_BYTES)
         self._pump = Pump(broker, metrics, self._announcer, on_events=self._receive, on_jump=self._scatter)
         self._single_flight = SingleFlight(broker, self._pump, metrics)
-        self.control = Control(broker, self._listeners, self._single_flight)
+        self._maintenance = Maintenance(broker, metrics)
+        self.runner = Runner(
+            broker, self.id, settings, metrics, self._announcer, self._maintenance, on_begin=self._start
+        )
+        self.control = Control(broker, self._listeners, self._single_flight, self.runner)
         self._switchboard = Switchboard(self._pump)
         self._broadcaster = Broadcaster(
             self._pump,
@@ -128,8 +132,6 @@ class Hub:
             broker, self.id, self.listeners, settings, metrics, on_written=self.read_on
         )
         self._breather = Breather(_BREATHE_SECONDS)
-        self._maintenance = Maintenance(broker, metrics)
-        self.runner = Runner(broker, self.id, settings, metrics, self._announcer, self._maintenance)
         _hubs.add(self)
 
     def run(self, function: Callable[..., T], *arguments: object) -> T:
@@ -381,7 +383,7 @@ class Hub:
     # Greenlets
 
     def _start(self) -> None:
-        """Start the greenlets with the first listener. Listeners that connect meanwhile wait for it. May switch."""
+        """Start the greenlets with the first listener or run. Listeners that connect meanwhile wait for it. May switch."""
         if not self._pump.is_running:
             self._single_flight.fetch("start", self._start_pump)
         self._maintenance.run_if_due()

@@ -10,7 +10,7 @@ from gevent.event import Event as Flag
 
 from ..data import byte_length
 from ..event import Draft
-from ..run_state import RunAppend, RunState
+from ..run_state import FAILED, RunAppend, RunState, failed_draft
 
 # Of one run, in one append, which holds the write lock.
 _EVENTS = 256
@@ -27,6 +27,7 @@ class LiveRun:
         state: Its state when it began.
         deadline: Monotonic seconds at which its time is over.
         ending: How it ended, or is about to end; empty before.
+        code: Of the error with which this worker ends it; empty for another ending, or another worker's.
         ended: Set when nothing more can be stored: the producer must stop. Of `threading`, for a producer in a thread.
         settled: Set when the log has the ending.
     """
@@ -36,6 +37,7 @@ class LiveRun:
         self.state = state
         self.deadline = time.monotonic() + seconds
         self.ending = ""
+        self.code = ""
         self.ended = threading.Event()
         self.settled = Flag()
         self._room = Flag()
@@ -67,6 +69,11 @@ class LiveRun:
         self.ending = ending
         self.ended.set()
         self._room.set()
+
+    def fail(self, code: str, message: str) -> None:
+        """Add the ending of a run that has failed."""
+        self.code = code
+        self.end(failed_draft(self.id, code, message), FAILED)
 
     def next_append(self) -> RunAppend:
         """Return the events to append now: after a failure the same ones again, because the log might have them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import gevent
 from gevent.event import Event as Flag
@@ -19,7 +20,7 @@ from ..brokers.base import Broker
 from ..errors import BrokerError, DrainingError, RunEndedError, TooManyRunsError
 from ..event import RUN_PREFIX, Draft
 from ..metrics import Metrics
-from ..run_state import CANCELLED, FAILED, RunAppend, RunState, failed_draft, is_run_id
+from ..run_state import CANCELLED, COMPLETE, FAILED, RunAppend, RunState, is_run_id
 from ..settings import Settings
 from .announcer import Announcer
 from .live_run import LiveRun
@@ -37,6 +38,8 @@ _RETRY_SECONDS = 0.5
 # The longest wait of a stopping worker for its last appends.
 _LAST_SECONDS = 2.0
 
+# No other worker ends a run as failed, unless it takes this one for lost.
+_LOST = "worker_lost"
 _STOPS = "This worker is about to stop. Try again, and another one answers."
 
 _log = logging.getLogger("flask_simulcast")
@@ -52,6 +55,7 @@ class Runner:
         metrics: Counters.
         announcer: Sends the signals.
         maintenance: Ends the runs of lost workers. It must go on also in a worker that has no listener.
+        on_begin: Called before each run: the worker must read the log, in which others end its runs. May switch.
     """
 
     def __init__(
@@ -62,6 +66,8 @@ class Runner:
         metrics: Metrics,
         announcer: Announcer,
         maintenance: Maintenance,
+        *,
+        on_begin: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._worker = worker
@@ -69,6 +75,7 @@ class Runner:
         self._metrics = metrics
         self._announcer = announcer
         self._maintenance = maintenance
+        self._on_begin = on_begin
         self._runs: dict[str, LiveRun] = {}
         self._of_user: Counter[str] = Counter()
         self._beginning = 0
@@ -95,6 +102,7 @@ class Runner:
         self._beginning += 1
         self._of_user[user] += 1
         try:
+            self._on_begin()
             state, is_new = self._broker.begin_run(id, user, meta, self._worker, _LEASE_SECONDS)
         except BaseException:
             self._leave(user)
@@ -137,10 +145,17 @@ class Runner:
         run.add(draft)
         self._wake.set()
 
-    def end(self, run: LiveRun, draft: Draft, ending: str) -> None:
+    def complete(self, run: LiveRun, draft: Draft) -> None:
         """End a run, unless it has ended. Returns once the log has an ending. Switches."""
         if not run.ended.is_set():
-            run.end(draft, ending)
+            run.end(draft, COMPLETE)
+            self._wake.set()
+        run.settled.wait()
+
+    def fail(self, run: LiveRun, code: str, message: str) -> None:
+        """As `complete`, for a run that has failed. Switches."""
+        if not run.ended.is_set():
+            run.fail(code, message)
             self._wake.set()
         run.settled.wait()
 
@@ -159,6 +174,12 @@ class Runner:
             self._settle(run, CANCELLED)
         return is_ours
 
+    def look_at(self, id: str) -> None:
+        """Find out at once if a run of this worker was ended in another one. Does not switch."""
+        if id in self._runs:
+            self._held_at = float("-inf")
+            self._wake.set()
+
     def stop(self, seconds: float) -> None:
         """Take no new runs, let those that are there go on for some seconds, and end the others. Switches."""
         self._is_stopping = True
@@ -166,7 +187,7 @@ class Runner:
         for run in list(self._runs.values()):
             if not run.settled.wait(max(deadline - time.monotonic(), 0)) and not run.ended.is_set():
                 message = "The server stopped before this was done. Start it again."
-                run.end(failed_draft(run.id, "worker_stopped", message), FAILED)
+                run.fail("worker_stopped", message)
         self._wake.set()
         gevent.wait([run.settled for run in self._runs.values()], timeout=_LAST_SECONDS)
         if self._greenlet is not None:
@@ -222,7 +243,7 @@ class Runner:
         for run in self._runs.values():
             if now >= run.deadline and not run.ended.is_set():
                 message = "This took longer than it may. Try again with less."
-                run.end(failed_draft(run.id, "time_limit", message), FAILED)
+                run.fail("time_limit", message)
 
     def _store(self) -> None:
         """Append what waits, of several runs in one transaction. A second try after an unclear answer stores nothing twice."""
@@ -278,5 +299,7 @@ class Runner:
         del self._runs[run.id]
         self._leave(run.state.user)
         self._metrics.count("runs_ended_total", label=ending)
+        if ending == FAILED:
+            self._metrics.count("runs_failed_total", label=run.code or _LOST)
         self._metrics.set("runs", len(self._runs))
         self._announcer.send(signals.run_ended, run=run.state._replace(ending=ending))
