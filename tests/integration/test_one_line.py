@@ -19,6 +19,7 @@ from tests.tools.clients import SSEClient
 from tests.tools.serving import ROOT, Server, free_port, serve, wait_until
 
 APP = """
+import gc
 import flask_simulcast
 from flask import Flask
 
@@ -32,6 +33,10 @@ def stream():
 @app.get("/version")
 def version():
     return flask_simulcast.__version__
+
+@app.get("/garbage")
+def garbage():
+    return {"is_collected": gc.isenabled(), "never_looked_at": gc.get_freeze_count()}
 """
 CONFIG = "python:flask_simulcast.gunicorn"
 HOOKS_ALONE = """
@@ -112,6 +117,13 @@ def test_workers_say_goodbye_on_hup_and_term_and_are_soon_gone(shop: Shop, argum
             print(f"TERM: {time.monotonic() - began:.2f} s")
         assert WARNING not in server.log
         assert "Warning" not in server.log, "of gevent, about what was imported before it patched"
+
+
+def test_collections_go_on_and_leave_out_the_app(shop: Shop) -> None:
+    with shop.serving() as server:
+        garbage = server.get_json("/garbage")
+        assert garbage["is_collected"]
+        assert garbage["never_looked_at"] > 50_000, "Flask, gevent and the app"
 
 
 @pytest.mark.parametrize("arguments", ["", "-k gthread --threads 8 --graceful-timeout 1"])

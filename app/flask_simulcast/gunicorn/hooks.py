@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import signal
 import sys
@@ -22,7 +23,8 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Reset the signal handlers of a new worker, and forget what the master has imported of the extension.
+    """Reset the signal handlers of a new worker, forget what the master has imported of the extension, and let no garbage
+    collection interrupt the loading of the app: nearly all that it makes stays.
 
     Until the worker sets its own handlers, a TERM would be put in its copy of the master's queue and lost (gunicorn #1910).
     After an upgrade and a HUP the worker must not mix modules of the old version, which the master has, with new ones.
@@ -32,14 +34,18 @@ def post_fork(server: Any, worker: Any) -> None:
     if not server.cfg.preload_app:
         for name in [name for name in sys.modules if name == _EXTENSION or name.startswith(f"{_EXTENSION}.")]:
             del sys.modules[name]
+    gc.disable()
 
 
 def post_worker_init(worker: Any) -> None:
     """Refuse a memory log with several workers, guard gunicorn's own log, set socket options, and drain the worker at its
-    end."""
+    end. Leave all that the app has loaded out of garbage collections: in the service a full one stops all streams for 40 ms.
+    """
     from .worker import start
 
     start(worker)
+    gc.freeze()
+    gc.enable()
 
 
 def worker_int(worker: Any) -> None:
