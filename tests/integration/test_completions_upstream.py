@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import signal
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from typing import Any, ClassVar, NamedTuple
 
 import httpx
 import pytest
 
 from app.flask_simulcast.testing import read_sse
+from tests.tools.clients import Block, SSEClient
 from tests.tools.fleet import fleet, token
 from tests.tools.serving import Server, wait_until
 
 NEXT_SECONDS = "app.features.completions.upstream.NEXT_SECONDS"
 FIRST_SECONDS = "app.features.completions.service.FIRST_SECONDS"
+LEASE_SECONDS = "app.flask_simulcast.hub.runner._LEASE_SECONDS"
 PATH = "/v1/chat/completions"
 
 
@@ -33,6 +40,9 @@ USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"
 DONE = b"data: [DONE]\n\n"
 
 
+PIECES = [f"{number} wörd{'s' * (number % 7)}, " for number in range(500)]
+
+
 class Model(BaseHTTPRequestHandler):
     """Answers what the name of the model says."""
 
@@ -41,10 +51,13 @@ class Model(BaseHTTPRequestHandler):
         "dear": (200, [HELLO, USAGE.replace(b":3", b":150000"), DONE]),
         "usage": (200, [chunk("a"), USAGE.replace(b":3", b':"3"'), DONE]),
         "thinks": (200, [b": thinking\n\n"]),
+        "long": (200, []),
         "html": (200, [b"<html><p>Hello</p></html>"]),
         "nothing": (200, []),
         "garbage": (200, [chunk("a"), b"data: {{{\n\n"]),
         "no-choices": (200, [b'data: {"choices":7}\n\n']),
+        "large": (200, [chunk("a"), chunk("x" * 100_000)]),
+        "deep": (200, [chunk("a"), b'data: {"choices":[],"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}\n\n"]),
         "error": (200, [chunk("a"), b'event: error\ndata: {"error":{"message":"secret"}}\n\n']),
         "cut": (200, [chunk("a")]),
         "long-line": (200, [b"data: "] + [b"x" * 65536] * 40),
@@ -73,6 +86,15 @@ class Model(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
             if body["model"] == "slow":
                 self._wait_for_the_end(body.get("user", ""))
+            if body["model"] == "killed":  # its kernel resets the connection
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.shutdown(socket.SHUT_RD)
+                self.connection.close()
+            if body["model"] == "long":
+                for piece in PIECES:
+                    self.wfile.write(chunk(piece))
+                    time.sleep(0.005)  # its own pace, which no test waits for
+                self.wfile.write(chunk("", "stop") + DONE)
             if body["model"] == "thinks" and self.has_thought.wait(10):
                 self.wfile.write(HELLO + DONE)
 
@@ -116,7 +138,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         with fleet(
             folder,
             app="wsgi:app",
-            constants={NEXT_SECONDS: 2, FIRST_SECONDS: 1.5},
+            constants={NEXT_SECONDS: 2, FIRST_SECONDS: 1.5, LEASE_SECONDS: 4},
             heartbeat_seconds=0.3,
             **{f"completions_{k}": v for k, v in settings.items()},
         ) as (service, other):
@@ -170,6 +192,9 @@ def test_only_an_upstream_that_is_not_ready_is_asked_again(both: Both) -> None:
     [
         ("garbage", "upstream_garbage"),
         ("usage", "upstream_garbage"),
+        ("large", "upstream_garbage"),
+        ("deep", "upstream_garbage"),
+        ("killed", "upstream_cut"),
         ("error", "upstream_failed"),
         ("cut", "upstream_cut"),
         ("slow", "upstream_timeout"),
@@ -234,6 +259,22 @@ def test_cancel_closes_the_connection_to_the_upstream_at_once(both: Both, model:
         assert b'"code":"cancelled"' in response.read()
 
 
+def test_client_that_reloads_50_times_has_each_piece_once(both: Both) -> None:
+    with httpx.stream("POST", both.url, json=question("long", stream=True), trust_env=False) as response:
+        id = response.headers["x-completion-id"]
+    seen: list[Block] = []
+    random, last_id = Random(7), None
+    for reload in range(51):
+        server = both.service if reload % 2 else both.other
+        with SSEClient(server.port, f"{PATH}/{id}/stream", last_event_id=last_id) as client:
+            seen += client.take(random.randrange(1, 12)) if reload < 50 else client.rest()
+            last_id = client.last_id
+    *chunks, done = seen
+    assert done.data == "[DONE]"
+    assert len({block.id for block in seen}) == len(seen) == len(PIECES) + 2
+    assert "".join(block.json["choices"][0]["delta"]["content"] for block in chunks) == "".join(PIECES)
+
+
 def test_heartbeats_come_as_comments_while_the_upstream_thinks(both: Both) -> None:
     Model.has_thought.clear()
     with httpx.stream("POST", both.url, json=question("thinks", stream=True), trust_env=False) as response:
@@ -250,6 +291,21 @@ def test_failures_of_the_upstream_are_counted_by_reason(both: Both) -> None:
     both.service.request("POST", PATH, question("500"))
     metrics = both.service.request("GET", "/metrics")[2].decode()
     assert re.search(r'^simulcast_runs_failed_total{code="upstream_status"} [1-9]', metrics, re.MULTILINE)
+
+
+def test_killed_worker_is_told_and_what_came_before_stays(both: Both) -> None:
+    with httpx.stream("POST", both.url, json=question("slow", stream=True), trust_env=False) as response:
+        id = response.headers["x-completion-id"]
+        for pid in both.service.workers:
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            response.read()
+    with SSEClient(both.other.port, f"{PATH}/{id}/stream", timeout=30) as client:
+        first, last = client.rest()
+    assert first.json["choices"][0]["delta"]["content"] == "a"
+    assert (last.type, last.json["error"]["code"]) == ("error", "worker_lost")
+    told = both.other.get_json(f"{PATH}/{id}")
+    assert (told["status"], told["choices"][0]["message"]["content"]) == ("failed", "a")
 
 
 def test_nothing_of_the_upstream_is_in_the_log(both: Both) -> None:

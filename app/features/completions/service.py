@@ -10,9 +10,10 @@ from flask import Response, current_app
 
 from ...extensions import simulcast
 from ...flask_simulcast import Grant, Run
+from ...flask_simulcast.errors import InvalidEventError
 from ...identity.sender import current_sender
 from ...web.errors import ApiError
-from . import access, answers, limits, schemas, sources, transcript, wire
+from . import access, answers, chunks, limits, schemas, sources, transcript, wire
 from .answers import Answer
 from .questions import Question
 
@@ -53,7 +54,7 @@ def ask(question: Question, grant: Grant) -> Answer:
             usage = chunk.get("usage") or usage
             finish_reason = next((choice.get("finish_reason") for choice in chunk["choices"]), None) or finish_reason
             if chunk["choices"] or question.wants_usage:
-                run.publish({**said, "model": question.model, **chunk, **said})
+                _publish(run, {**said, "model": question.model, **chunk, **said})
                 answer.begins()
         return {"usage": usage, "finish_reason": finish_reason}
 
@@ -65,6 +66,13 @@ def ask(question: Question, grant: Grant) -> Answer:
         known.drop(answer.id)
         raise
     return answer
+
+
+def _publish(run: Run, chunk: dict[str, Any]) -> None:
+    try:
+        run.publish(chunk)
+    except InvalidEventError:  # larger than an event may be, or nested deeper than JSON can be written
+        raise chunks.garbage() from None
 
 
 def stream(answer: Answer, grant: Grant, **options: Any) -> Response:

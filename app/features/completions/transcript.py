@@ -44,26 +44,23 @@ def put_together(state: RunState, events: Iterable[Event]) -> schemas.Completion
 def _add(message: dict[str, Any], delta: dict[str, Any]) -> None:
     for name, value in delta.items():
         known = message.get(name)
-        if name == "role":
-            message[name] = value
-        elif isinstance(value, str):
-            message[name] = (known or "") + value
+        if isinstance(value, str) and isinstance(known, str) and name != "role":
+            message[name] = known + value
         elif isinstance(value, list) and isinstance(known, list):
-            _add_each(known, value)
+            message[name] = _with_calls(known, value) if name == "tool_calls" else known + value
         elif value is not None:
             message[name] = value
 
 
-def _add_each(known: list[Any], pieces: list[Any]) -> None:
+def _with_calls(known: list[dict[str, Any]], pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Join the calls of tools, which come in pieces with an index."""
+    calls = {call.get("index"): call for call in known}
     for piece in pieces:
-        same = [one for one in known if isinstance(one, dict) and one.get("index") == piece.get("index")]
-        if not same:
-            known.append(piece)
-            continue
-        for name, value in (piece.get("function") or {}).items():
-            function = same[0].setdefault("function", {})
-            function[name] = function.get(name, "") + value if isinstance(value, str) else value
+        call = calls.setdefault(piece.get("index"), piece)
+        if call is not piece:
+            call["function"] = call.get("function") or {}
+            _add(call["function"], piece.get("function") or {})
+    return list(calls.values())
 
 
 def _events(state: RunState) -> Iterator[Event]:

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ...flask_simulcast import RunFailedError, SSEReader
 from ...web.errors import ApiError
-from . import schemas
+from . import chunks, schemas
 from .answers import Answer
 from .questions import Question
 
@@ -123,11 +123,11 @@ class Upstream:
             for event in events:
                 if event.data == _DONE:
                     return
-                yield _chunk(event.data)
+                yield chunks.parse(event.data)
             if events:
                 pending, deadline = 0, time.monotonic() + NEXT_SECONDS
             if pending > _MOST_PENDING_BYTES:
-                raise _garbage()
+                raise chunks.garbage()
         raise _ended()
 
 
@@ -140,28 +140,6 @@ def _piece(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
         raise _silent() from None
     except (HTTPError, OSError, ValueError):
         raise _ended() from None
-
-
-def _chunk(data: str) -> dict[str, Any]:
-    """Read one chunk.
-
-    Raises:
-        RunFailedError: It is none.
-    """
-    try:
-        chunk = _decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        raise _garbage() from None
-    if chunk.get("error"):
-        raise RunFailedError("The model's server failed in the middle of its answer. Ask again.", "upstream_failed")
-    choices = chunk.get("choices")
-    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise _garbage()
-    try:
-        msgspec.convert(chunk.get("usage"), schemas.Usage | None)
-    except msgspec.ValidationError:
-        raise _garbage() from None
-    return chunk
 
 
 def _refused(status: int) -> RunFailedError:
@@ -177,7 +155,3 @@ def _ended() -> RunFailedError:
 
 def _silent() -> RunFailedError:
     return RunFailedError("The model's server did not answer in time. Ask again.", "upstream_timeout")
-
-
-def _garbage() -> RunFailedError:
-    return RunFailedError("The model's server sent what is no answer. Tell its operator.", "upstream_garbage")

@@ -49,3 +49,14 @@ def test_calls_of_tools_are_joined_by_their_index() -> None:
     (call,) = told.choices[0].message["tool_calls"]
     assert call["function"] == {"name": "f", "arguments": '{"a":1}'}
     assert call["id"] == "c"
+
+
+def test_fields_of_other_types_are_kept_as_they_come() -> None:
+    deltas = [{"audio": {"id": 1}}, {"audio": "x"}, {"notes": ["a"]}, {"notes": ["b"]}, {"notes": "c"}]
+    calls = [
+        {"tool_calls": [{"index": 0, "function": None}]},
+        {"tool_calls": [{"index": 0, "function": {"name": "f"}}, {}]},
+    ]
+    message = put_together(STATE, events(*deltas, *calls)).choices[0].message
+    assert (message["audio"], message["notes"]) == ("x", "c")
+    assert message["tool_calls"] == [{"index": 0, "function": {"name": "f"}}, {}]
