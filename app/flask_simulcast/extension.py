@@ -197,6 +197,18 @@ class Simulcast(Publishing, Running, Revoking):
         """
         return make_blueprint(token=token, may_read=may_read, folder=folder)
 
+    # What pages load
+
+    def js_client(self) -> Blueprint:
+        """Make a blueprint with ``/simulcast/simulcast.js``, the client for pages as one ES module::
+
+            app.register_blueprint(simulcast.js_client())
+
+        A page imports it from there: ``import { connect } from "/simulcast/simulcast.js"``. Register it with an ``url_prefix``
+        if you like; then ``url_for("simulcast_client.static", filename="simulcast.js")`` is its URL.
+        """
+        return Blueprint("simulcast_client", __name__, static_folder="static", static_url_path="/simulcast")
+
     # History
 
     def channels(self, *, after: str = "", limit: int = 100, prefix: str = "") -> list[ChannelSummary]:

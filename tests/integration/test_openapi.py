@@ -45,6 +45,7 @@ PAGES = {
     "/docs/",
     "/docs/<path:name>",
     "/docs/openapi/",
+    "/simulcast/<path:filename>",
     "/static/<path:filename>",
 }
 

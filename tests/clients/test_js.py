@@ -1,0 +1,51 @@
+"""The JavaScript client in Node: its own tests, and what it sees of a real server through cuts and killed workers."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools.js_client import STATIC, build_bundle, build_modules, run, run_tests
+from tests.tools.relay import CuttingRelay
+from tests.tools.serving import KEY, Server, serve
+
+CORE_BYTES = 6 << 10
+MOST_BYTES = 20_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    with serve(folder, workers=2, history_events=20_000, publish_rate=0, retry_ms=100) as server:
+        yield server
+
+
+def test_types_hold() -> None:
+    build_modules()
+    run("node_modules/.bin/tsc", "--noEmit")
+
+
+def test_its_own_tests_pass() -> None:
+    run_tests("parse.test.js", "pure.test.js", "connection.test.js")
+
+
+def test_it_sees_each_event_once_through_cuts_and_killed_workers(server: Server) -> None:
+    with CuttingRelay(server.port, random.Random(14), MOST_BYTES) as relay:
+        run_tests(
+            "real/exactly_once.test.js",
+            SERVER_URL=f"http://127.0.0.1:{server.port}",
+            RELAY_URL=f"http://127.0.0.1:{relay.port}",
+            PUBLISH_KEY=KEY,
+            MASTER_PID=server.process.pid,
+        )
+        assert relay.cuts >= 50
+
+
+def test_the_file_of_the_wheel_is_built_from_these_sources_and_small(tmp_path: Path) -> None:
+    built = build_bundle(tmp_path / "simulcast.js")
+    assert STATIC.read_bytes() == built, "stale: run `npm run build` in clients/js, and commit the file"
+    assert len(gzip.compress(built, 9)) <= CORE_BYTES
