@@ -13,5 +13,7 @@ ROOM = "chatroom:"
 NOTIFICATIONS = "notifications:"
 #: Which completion is the newest of a chat.
 CHAT_ANSWERS = "chat-answers:"
+#: What is said in one conversation.
+CONVERSATION = "conversation:"
 
-RESERVED = (AGENT, REPLIES, ROOM, NOTIFICATIONS, CHAT_ANSWERS)
+RESERVED = (AGENT, REPLIES, ROOM, NOTIFICATIONS, CHAT_ANSWERS, CONVERSATION)

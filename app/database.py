@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask
 from sqlalchemy import URL, event, make_url
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from .cli import is_command
@@ -51,6 +52,15 @@ def file_of(url: URL) -> str | None:
     if not url.drivername.startswith("sqlite") or url.database in (None, "", ":memory:") or "uri" in url.query:
         return None
     return url.database
+
+
+def insert() -> Any:
+    """Return the INSERT of this database, which knows ON CONFLICT."""
+    if db.engine.dialect.name != "postgresql":
+        return sqlite_insert
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert  # a service without it starts 50 ms sooner
+
+    return postgres_insert
 
 
 def _read(text: str) -> URL:

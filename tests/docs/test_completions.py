@@ -13,6 +13,8 @@ from tests.tools.serving import ROOT, free_port
 PAGE = Page("docs/completions.md")
 CURL = PAGE.take("Completions: answers that survive a reload", "sh")
 CLIENT = PAGE.take("Completions: answers that survive a reload", "python")
+TALK = PAGE.take("Conversations", "sh")
+DEVICE = PAGE.take("Conversations", "js")
 SDK = PAGE.take("Vercel's AI SDK", "js")
 UPSTREAM = PAGE.take("A model behind it", "sh")
 
@@ -40,3 +42,19 @@ def test_curl_and_openai_client_get_what_they_said(tmp_path: Path) -> None:
         require("ai", next(map(str, INSTALLED.glob("ai")), None))
         (tmp_path / "node_modules").symlink_to(INSTALLED)
         assert reader.run("node chat.mjs") == "Good morning"
+
+
+def test_conversation_is_read_and_followed_by_another_device(tmp_path: Path) -> None:
+    with service_reader(tmp_path) as reader, reader.serving("scripts/run"):
+        output = reader.run(f"{TALK.text}\necho; echo $ID")
+        *_, read, id = output.splitlines()
+        turns = json.loads(read[read.rindex('{"id":"' + id) :])["turns"]
+        assert [turn["messages"][0]["content"] for turn in turns] == ["Good morning", "And goodbye"]
+        assert turns[0]["answer"]["content"] == "Good morning"
+        (tmp_path / "device.mjs").write_text(DEVICE.text.replace(":8000/", f":{reader.port}/"))
+        (tmp_path / "node_modules").symlink_to(INSTALLED)
+        asks = TALK.text[TALK.text.index("ask() {") : TALK.text.index('ask "Good')]
+        with reader.running(f"node device.mjs {id}") as terminal:
+            terminal.wait_for("complete And goodbye")
+            reader.run(f'ID={id}\n{asks}\nask "It is {{late}}"')
+            terminal.wait_for("complete It is {late}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import answers, limits, sources, ui
+from . import answers, conversations, limits, sources, ui
 from .routes import api
 
 
@@ -15,3 +15,4 @@ def init_app(app: Flask) -> None:
     limits.init_app(app)
     app.register_blueprint(api.blueprint, url_prefix="/v1")
     app.register_blueprint(ui.api.blueprint, url_prefix="/api/v1/completions/ui")
+    conversations.init_app(app)

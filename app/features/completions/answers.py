@@ -33,6 +33,9 @@ class Answer:
         begun: Set with its first chunk, or with its end.
         ended: Set when the log has its end.
         has_begun: Whether it has a chunk.
+        has_turn: Whether nothing that was said before holds it up.
+        published: Number of its chunks.
+        stirs: Set with each chunk, and with what else happens to it.
     """
 
     def __init__(self, id: str, sender: str, created: int, *, is_for_client: bool) -> None:
@@ -43,12 +46,22 @@ class Answer:
         self.begun = Flag()
         self.ended = Flag()
         self.has_begun = False
+        self.has_turn = False
+        self.published = 0
+        self.stirs = Flag()
         self._producer: greenlet | None = None
 
-    def begins(self) -> None:
-        """Note the first chunk."""
+    def takes_turn(self) -> None:
+        """Note that nothing holds it up."""
+        self.has_turn = True
+        self.stirs.set()
+
+    def goes_on(self) -> None:
+        """Note a chunk."""
+        self.published += 1
         self.has_begun = True
         self.begun.set()
+        self.stirs.set()
 
     @contextmanager
     def may_interrupt(self) -> Iterator[None]:
@@ -69,6 +82,7 @@ class Answer:
         """Note the end."""
         self.ended.set()
         self.begun.set()
+        self.stirs.set()
         if self._producer is not None:
             gevent.kill(self._producer, RunEndedError(_WHY))
 

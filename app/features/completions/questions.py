@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from ...web.errors import ApiError
 from . import schemas
 
 # Ours; an upstream would not know them.
-_OWN_FIELDS = ("cancel_on_disconnect",)
+_OWN_FIELDS = ("cancel_on_disconnect", "conversation", "when_busy")
 #: All messages of a conversation; many times what a model reads.
 MOST_BYTES = 1 << 20
 _decoder = msgspec.json.Decoder(dict[str, Any])
@@ -30,6 +30,8 @@ class Question:
         is_streamed: Whether the client reads the answer as a stream.
         wants_usage: Whether its stream has the usage.
         is_for_client: Whether the answer is cancelled when the client leaves; None if it does not say.
+        conversation: Id of the conversation in which it is asked; None for none.
+        when_busy: ``wait`` or ``refuse``: what to do while another answer is made in the conversation.
     """
 
     model: str
@@ -38,6 +40,17 @@ class Question:
     is_streamed: bool
     wants_usage: bool
     is_for_client: bool | None
+    conversation: str | None = None
+    when_busy: str = "wait"
+
+    def after(self, history: list[dict[str, Any]]) -> Question:
+        """Return the same question behind what was said before."""
+        messages = [*history, *self.fields["messages"]]
+        return replace(
+            self,
+            messages=[*msgspec.convert(history, list[schemas.Message]), *self.messages],
+            fields={**self.fields, "messages": messages},
+        )
 
 
 def parse(text: bytes) -> Question:
@@ -69,6 +82,8 @@ def check(fields: dict[str, Any]) -> Question:
         is_streamed=bool(asked.stream),
         wants_usage=asked.stream_options is not None and asked.stream_options.include_usage,
         is_for_client=asked.cancel_on_disconnect,
+        conversation=asked.conversation,
+        when_busy=asked.when_busy,
     )
 
 

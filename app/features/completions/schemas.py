@@ -52,6 +52,17 @@ class Ask(Struct):
         bool | None,
         Meta(description="Whether the answer is cancelled when this client leaves. Not a field of OpenAI's."),
     ] = None
+    conversation: Annotated[
+        str | None,
+        Meta(
+            description="Id of the conversation in which this is said: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, without a "
+            "user at least 32. What was said before is put before `messages`. Not a field of OpenAI's."
+        ),
+    ] = None
+    when_busy: Annotated[
+        Literal["wait", "refuse"],
+        Meta(description="What to do while another answer is made in the conversation. Not a field of OpenAI's."),
+    ] = "wait"
 
 
 class Usage(Struct):

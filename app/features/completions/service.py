@@ -15,6 +15,8 @@ from ...identity.sender import current_sender
 from ...web.errors import ApiError
 from . import access, answers, chunks, limits, schemas, sources, transcript, wire
 from .answers import Answer
+from .conversations import service as conversations
+from .conversations.telling import Telling
 from .questions import Question
 
 ID_HEADER = "X-Completion-Id"
@@ -35,7 +37,7 @@ def ask(question: Question, grant: Grant) -> Answer:
     """Begin an answer. Switches.
 
     Raises:
-        ApiError: 404: there is no such model; 429: as `Limits.admit`.
+        ApiError: 404: there is no such model; 429: as `Limits.admit`; and as `conversations.add`.
         TooManyRunsError, DrainingError, BrokerUnavailableError: As `Simulcast.start_run`.
     """
     source, known = sources.here(), answers.here()
@@ -46,25 +48,33 @@ def ask(question: Question, grant: Grant) -> Answer:
     if is_for_client is None:
         is_for_client = current_app.config["SIMULCAST_COMPLETIONS_CANCEL_ON_DISCONNECT"]
     answer = Answer(wire.ID_PREFIX + token_hex(16), sender, int(time.time()), is_for_client=is_for_client)
+    name = question.conversation
+    turn = None if name is None else conversations.add(name, question, grant, answer.id)
 
     def produce(run: Run) -> dict[str, Any]:
         usage, finish_reason = None, None
         said = {"id": answer.id, "object": "chat.completion.chunk", "created": answer.created}
-        for chunk in limit.counted(sender, question, source.chunks(question, answer)):
+        asked = question if turn is None else question.after(conversations.wait(turn, run))
+        answer.takes_turn()
+        for chunk in limit.counted(sender, question, source.chunks(asked, answer)):
             usage = chunk.get("usage") or usage
             finish_reason = next((choice.get("finish_reason") for choice in chunk["choices"]), None) or finish_reason
             if chunk["choices"] or question.wants_usage:
                 _publish(run, {**said, "model": question.model, **chunk, **said})
-                answer.begins()
+                answer.goes_on()
         return {"usage": usage, "finish_reason": finish_reason}
 
     known.add(answer)
     try:
         meta = {"model": question.model, "created": answer.created}
-        simulcast.start_run(produce, id=answer.id, user=grant.user, meta=meta)
+        state = simulcast.start_run(produce, id=answer.id, user=grant.user, meta=meta)
     except BaseException:
         known.drop(answer.id)
+        if turn is not None:
+            conversations.take_back(turn)
         raise
+    if turn is not None:
+        Telling(turn, answer, state).start()
     return answer
 
 

@@ -15,7 +15,24 @@ _PAGE_EVENTS = 1000
 
 def read(state: RunState) -> schemas.Completion:
     """Return an answer as far as the log has it. Switches."""
-    return put_together(state, _events(state))
+    return told(state)[0]
+
+
+def told(state: RunState) -> tuple[schemas.Completion, int]:
+    """Return an answer as far as the log has it, and the number of its chunks. Switches."""
+    found = list(events(state))
+    return put_together(state, found), sum(map(wire.is_chunk, found))
+
+
+def events(state: RunState, after: str | None = None) -> Iterator[Event]:
+    """Yield the events of an answer that the log has, after a position or from its beginning. Switches."""
+    after = after or str(state.begin)
+    while True:
+        page = simulcast.history(state.channel, after=after, limit=_PAGE_EVENTS)
+        yield from page.events
+        if not page.has_more:
+            return
+        after = str(page.position)
 
 
 def put_together(state: RunState, events: Iterable[Event]) -> schemas.Completion:
@@ -61,13 +78,3 @@ def _with_calls(known: list[dict[str, Any]], pieces: list[dict[str, Any]]) -> li
             call["function"] = call.get("function") or {}
             _add(call["function"], piece.get("function") or {})
     return list(calls.values())
-
-
-def _events(state: RunState) -> Iterator[Event]:
-    after = str(state.begin)
-    while True:
-        page = simulcast.history(state.channel, after=after, limit=_PAGE_EVENTS)
-        yield from page.events
-        if not page.has_more:
-            return
-        after = str(page.position)

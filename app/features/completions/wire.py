@@ -31,6 +31,18 @@ def only_of_answer(event: Event) -> Event | None:
     return event if event.channel.startswith(CHANNEL_PREFIX) else None
 
 
+def is_chunk(event: Event) -> bool:
+    """Tell whether an event is a chunk, and not the end."""
+    return event.type == "message"
+
+
+def text_of(chunk: dict[str, Any]) -> str:
+    """Return the text in a chunk; empty if it has none."""
+    delta = chunk["choices"][0].get("delta") if chunk["choices"] else None
+    text = delta.get("content") if isinstance(delta, dict) else None
+    return text if isinstance(text, str) else ""
+
+
 def failure_of(event: Event) -> tuple[str, str] | None:
     """Return the code and the message of an event that ends an answer before its end; None for any other."""
     if event.type == "cancelled":

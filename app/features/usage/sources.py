@@ -10,8 +10,9 @@ from flask import current_app
 from sqlalchemy import BigInteger, LargeBinary, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ...database import insert
 from ...extensions import db
-from . import events, schemas, store
+from . import events, schemas
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def _save(name: str, row: Any, *, failures: int, **values: Any) -> None:
     values["polls"] = 1 + (0 if row is None else row.polls)
     values["failures"] = failures + (0 if row is None else row.failures)
     values.setdefault("changed_ms", 0 if row is None else row.changed_ms)
-    statement = store.insert()(UsageSource).values(name=name, **values)
+    statement = insert()(UsageSource).values(name=name, **values)
     with db.engine.begin() as connection:
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 

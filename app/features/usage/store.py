@@ -7,10 +7,10 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Engine, Index, Integer, LargeBinary, String, delete, func, literal_column, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ...database import insert
 from ...extensions import db
 
 _ROWS_A_TIME = 500
@@ -157,12 +157,3 @@ def _pages_of(items: Sequence[Any]) -> Iterator[list[Any]]:
     rest = iter(items)
     while page := list(islice(rest, _ROWS_A_TIME)):
         yield page
-
-
-def insert() -> Any:
-    """Return the INSERT of this database, which knows ON CONFLICT."""
-    if db.engine.dialect.name != "postgresql":
-        return sqlite_insert
-    from sqlalchemy.dialects.postgresql import insert as postgres_insert  # a service without it starts 50 ms sooner
-
-    return postgres_insert

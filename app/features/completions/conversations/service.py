@@ -1,0 +1,221 @@
+"""The actions: add a prompt, wait for its turn, keep its answer, read and remove conversations.
+
+A turn is open until its answer is kept in the database. Until then its answer is in the log, so each worker can read it, and the
+state of its run tells whether it still holds up the prompts behind it: a killed worker blocks none.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Row
+
+from ....channels import CONVERSATION
+from ....extensions import simulcast
+from ....flask_simulcast import Grant, Run
+from ....flask_simulcast.errors import NoSuchRunError
+from ....web.errors import ApiError
+from .. import transcript
+from ..questions import Question
+from ..schemas import MAX_MESSAGES, Failure
+from . import access, schemas, store
+
+#: As of one request: many times what a model reads.
+_MOST_CHARACTERS = 1 << 20
+_MOST_WAITING = 10
+_TITLE_CHARACTERS = 80
+_LOOK_SECONDS = 0.2
+# A prompt is stored before its run begins. After this time a turn without a run is one that a killed worker has left.
+_START_MS = 15_000
+_LOST = Failure("worker_lost", "The server that worked on this has stopped. Ask again.")
+
+
+class Turn(NamedTuple):
+    """A prompt that is in the database.
+
+    Attributes:
+        row: Its row.
+        channel: Where its conversation is told.
+    """
+
+    row: Row[Any]
+    channel: str
+
+
+def add(name: str, question: Question, grant: Grant, completion: str) -> Turn:
+    """Add a prompt to the conversation of this name. Switches.
+
+    Raises:
+        ApiError: 400: that can be no name. 409: the conversation is busy or full, or there are too many. 429: too many prompts wait.
+    """
+    access.check_id(name, grant)
+    owner, now_ms = access.owner_of(grant), _now_ms()
+    known = store.find(owner, name)
+    over = set() if known is None else {row.completion for row in store.open_turns(known.id) if not _is_open(row)}
+    prompt = question.fields["messages"]
+    with store.locked(owner, name, _title(question), now_ms) as conversation:
+        _check_turn(len(set(conversation.open_turns()) - over), question)
+        _check_size(conversation.size(), prompt)
+        if conversation.count_of_owner() > schemas.MOST_CONVERSATIONS:
+            if grant.user:
+                raise ApiError(
+                    409,
+                    "too_many_conversations",
+                    f"You have {schemas.MOST_CONVERSATIONS} conversations. Delete one, then ask again.",
+                )
+            conversation.remove_oldest()
+        row = conversation.add_turn(completion, question.model, prompt, now_ms)
+    return Turn(row, channel_of(conversation.row))
+
+
+def take_back(turn: Turn) -> None:
+    """Undo an `add` whose answer did not start."""
+    store.take_back(turn.row.id, turn.row.conversation_id)
+
+
+def wait(turn: Turn, run: Run) -> list[dict[str, Any]]:
+    """Wait until the turns before this one have ended. Return what was said in them. Switches.
+
+    Raises:
+        RunEndedError: The answer was cancelled meanwhile.
+    """
+    while any(_is_open(row) for row in store.open_turns(turn.row.conversation_id, before=turn.row.id)):
+        run.sleep(_LOOK_SECONDS)
+    store.begin(turn.row.id)
+    return [
+        message
+        for row in store.turns(turn.row.conversation_id, before=turn.row.id)
+        for message in _as_history(_told(row))
+    ]
+
+
+def keep(turn: Turn) -> bool:
+    """Keep the answer of a turn in the database, if it has ended, and tell so. Return whether it has ended. Switches.
+
+    A worker that is killed in between leaves the turn open, so it is kept and told again.
+    """
+    told = _told(turn.row)
+    if told.status in store.OPEN:
+        return False
+    ended = schemas.Ended(told.id, told.status, told.pieces, told.error)
+    key = f"{told.id}-ended"
+    simulcast.publish(turn.channel, msgspec.to_builtins(ended), type="ended", idempotency_key=key)
+    error = None if told.error is msgspec.UNSET else store.as_text(msgspec.to_builtins(told.error))
+    store.end(turn.row.id, told.status, _bounded(told.answer), error)
+    return True
+
+
+def read(row: Row[Any]) -> schemas.Conversation:
+    """Return a conversation with all that was said, and the answer that is being made as far as it has come. Switches."""
+    position = str(simulcast.hub.position)  # first: what is said meanwhile is behind it
+    turns = [_told(turn) for turn in store.turns(row.id)]
+    return schemas.Conversation(row.name, row.title, row.created_ms // 1000, row.spoken_ms // 1000, turns, position)
+
+
+def every(grant: Grant, limit: int) -> schemas.Conversations:
+    """Return the user's conversations, the last one spoken in first."""
+    rows = store.every(access.owner_of(grant), limit)
+    return schemas.Conversations(
+        [schemas.Listed(row.name, row.title, row.created_ms // 1000, row.spoken_ms // 1000) for row in rows]
+    )
+
+
+def remove(row: Row[Any]) -> None:
+    """Remove a conversation, and cancel its answers. Switches."""
+    for turn in store.open_turns(row.id):
+        with suppress(NoSuchRunError):
+            simulcast.cancel_run(turn.completion)
+    store.remove(row.id)
+    simulcast.publish(channel_of(row), {}, type="deleted")
+
+
+def channel_of(row: Row[Any]) -> str:
+    """Return the channel of a conversation. One of the same name that was deleted had another."""
+    return CONVERSATION + sha256(f"{row.id} {row.owner} {row.name} {row.created_ms}".encode()).hexdigest()[:32]
+
+
+def _check_turn(ahead: int, question: Question) -> None:
+    if ahead and question.when_busy == "refuse":
+        raise ApiError(
+            409,
+            "conversation_busy",
+            "An answer is being made in this conversation. Wait for its end, or ask with `when_busy` `wait`.",
+        )
+    if ahead > _MOST_WAITING:
+        raise ApiError(
+            429,
+            "too_many_waiting",
+            f"{_MOST_WAITING} prompts wait in this conversation. Wait until some are answered.",
+            {"Retry-After": "5"},
+        )
+
+
+def _check_size(size: store.Size, prompt: list[dict[str, Any]]) -> None:
+    characters = size.characters + len(store.as_text(prompt))
+    if size.messages + len(prompt) >= MAX_MESSAGES or characters > _MOST_CHARACTERS:
+        raise ApiError(
+            409,
+            "conversation_full",
+            f"A conversation has at most {MAX_MESSAGES} messages and {_MOST_CHARACTERS} characters. Begin a new one.",
+        )
+
+
+def _is_open(row: Row[Any]) -> bool:
+    """Tell whether an answer is still being made. Switches."""
+    try:
+        return not simulcast.run_state(row.completion).ending
+    except NoSuchRunError:
+        return bool(_now_ms() - row.created_ms < _START_MS)
+
+
+def _told(row: Row[Any]) -> schemas.Turn:
+    """Return a turn with its answer as far as it has come. Switches."""
+    turn = schemas.Turn(row.completion, row.model, row.created_ms // 1000, json.loads(row.prompt), None, row.status)
+    if row.status not in store.OPEN:
+        turn.answer = row.answer and json.loads(row.answer)
+        turn.error = (row.error and Failure(**json.loads(row.error))) or msgspec.UNSET
+        return turn
+    try:
+        told, turn.pieces = transcript.told(simulcast.run_state(row.completion))
+    except NoSuchRunError:
+        turn.pieces = 0
+        if not _is_open(row):
+            turn.status, turn.error = "failed", _LOST
+        return turn
+    message = told.choices[0].message
+    turn.answer = message if turn.pieces else None
+    if told.status != "running":
+        turn.status, turn.error = told.status, told.error  # type: ignore[assignment]
+    return turn
+
+
+def _as_history(turn: schemas.Turn) -> list[dict[str, Any]]:
+    """Return the messages of a turn for a model. An answer that ended early counts as far as it came."""
+    said = {name: turn.answer.get(name) for name in ("role", "content")} if turn.answer else {}
+    if turn.answer and turn.status == "complete" and turn.answer.get("tool_calls"):
+        said["tool_calls"] = [{n: v for n, v in call.items() if n != "index"} for call in turn.answer["tool_calls"]]
+    return [*turn.messages, said] if said.get("content") or "tool_calls" in said else turn.messages
+
+
+def _bounded(answer: dict[str, Any] | None) -> str | None:
+    """Return an answer as it is kept. One that is too large keeps the beginning of its text."""
+    if answer is None:
+        return None
+    text = store.as_text(answer)
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    return store.as_text({"role": answer["role"], "content": str(answer.get("content"))[: _MOST_CHARACTERS // 2]})
+
+
+def _title(question: Question) -> str:
+    said = next((message.text for message in question.messages if message.role == "user"), "")[: 4 * _TITLE_CHARACTERS]
+    return " ".join("".join(one if one.isprintable() else " " for one in said).split())[:_TITLE_CHARACTERS]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
