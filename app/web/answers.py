@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 from flask import Flask, Response
 from werkzeug.datastructures import Headers
@@ -23,7 +25,11 @@ def init_app(app: Flask) -> None:
 
 def as_json(answer: msgspec.Struct, status: int = 200) -> Response:
     """Return a JSON answer with this body. ``msgspec.Raw`` in it is JSON text already, and is written as it is."""
-    return Response(_encode(answer), status, _HEADERS.copy())
+    try:
+        text = _encode(answer)
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON has as an escape alone
+        text = json.dumps(msgspec.to_builtins(answer)).encode()
+    return Response(text, status, _HEADERS.copy())
 
 
 def is_api() -> bool:

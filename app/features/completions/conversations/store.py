@@ -94,9 +94,8 @@ class Locked:
         return int(self._connection.execute(query).scalar_one())
 
     def remove_oldest(self) -> None:
-        """Remove its owner's conversation that was silent for longest, except this one and those with an open turn."""
-        open_ones = select(ConversationTurn.conversation_id).where(_is_open)
-        mine = Conversation.owner == self.row.owner, Conversation.id != self.row.id, Conversation.id.not_in(open_ones)
+        """Remove its owner's other conversation that was silent for longest."""
+        mine = Conversation.owner == self.row.owner, Conversation.id != self.row.id
         oldest = select(Conversation.id).where(*mine).order_by(Conversation.spoken_ms).limit(1)
         _remove(self._connection, list(self._connection.execute(oldest).scalars()))
 

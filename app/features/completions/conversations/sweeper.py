@@ -15,8 +15,8 @@ from ....flask_simulcast.errors import NoSuchRunError
 from . import service, store
 
 PERIOD_SECONDS = 5.0
-# The worker that made an answer keeps it within this time after its end.
-_GRACE_MS = 15_000
+# The worker that made an answer keeps it within this time after its end, unless it was killed.
+_GRACE_MS = 2000
 _MOST_SILENT_MS = 90 * 86_400_000
 _MOST_AT_ONCE = 100
 
@@ -32,7 +32,7 @@ class Sweeper:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        request_started.connect(self._begin, app)
+        request_started.connect(self._begin, app, weak=False)
 
     def _begin(self, app: Flask, **_: object) -> None:
         request_started.disconnect(self._begin, app)
