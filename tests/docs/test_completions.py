@@ -55,6 +55,6 @@ def test_conversation_is_read_and_followed_by_another_device(tmp_path: Path) -> 
         (tmp_path / "node_modules").symlink_to(INSTALLED)
         asks = TALK.text[TALK.text.index("ask() {") : TALK.text.index('ask "Good')]
         with reader.running(f"node device.mjs {id}") as terminal:
-            terminal.wait_for("complete And goodbye")
+            terminal.wait_for("2 turns so far")
             reader.run(f'ID={id}\n{asks}\nask "It is {{late}}"')
             terminal.wait_for("complete It is {late}")
