@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from . import answers, conversations, limits, sources, ui
-from .routes import api
+from .routes import api, page
 
 
 def init_app(app: Flask) -> None:
@@ -13,6 +13,7 @@ def init_app(app: Flask) -> None:
     answers.init_app(app)
     sources.init_app(app)
     limits.init_app(app)
+    app.register_blueprint(page)
     app.register_blueprint(api.blueprint, url_prefix="/v1")
     app.register_blueprint(ui.api.blueprint, url_prefix="/api/v1/completions/ui")
     conversations.init_app(app)

@@ -1,19 +1,28 @@
-"""``/v1``: OpenAI's protocol for chat completions. Each answer goes on without its client, and can be resumed."""
+"""``/v1``: OpenAI's protocol for chat completions. Each answer goes on without its client, and can be resumed. And the
+page that shows them."""
 
 from __future__ import annotations
 
 import json
 
-from flask import Response
+from flask import Blueprint, Response
 
 from ...extensions import simulcast
 from ...web.answers import as_json
 from ...web.api import Api
+from ...web.pages import page as as_page
 from ...web.route import EVENT_STREAM, RESUME_HEADER
 from . import access, limits, schemas, service, sources, wire
 from .questions import QUESTION, Question
 
 api = Api("completions", __name__, {"id": schemas.Id})
+page = Blueprint("completions_page", __name__)
+
+
+@page.get("/completions")
+def index() -> Response:
+    """Return the page that asks, and shows the answers as they come."""
+    return as_page("completions.html")
 
 
 @api.blueprint.after_request
