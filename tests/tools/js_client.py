@@ -53,6 +53,7 @@ def run(*command: object, **environment: object) -> None:
         text=True,
         timeout=100,
     )
+    print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

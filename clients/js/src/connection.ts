@@ -1,63 +1,61 @@
-/** One stream that comes back by itself: tries, waits, tries again from its position, and tells its state. */
+/** What a page holds: handlers, loops and commands, over one stream. */
 
+import { type Ask, AskError, type Command } from "./asking.js";
 import { delayMs } from "./backoff.js";
 import { Consumers } from "./consumers.js";
 import type { Gap, StreamEvent } from "./event.js";
 import { Handlers } from "./handlers.js";
-import { type Options, canRenew, initOf, urlOf } from "./options.js";
-import { Place } from "./place.js";
-import { type State, type Status, stateBetweenTries } from "./status.js";
-import { type End, LOST, type Transport } from "./transports/transport.js";
-import { onWake } from "./wake.js";
-import { Watchdog } from "./watchdog.js";
-
-const HEARTBEAT_MS = 15_000;
-/** A connection that lived for this long was a good one: the next wait begins small. */
-const GOOD_MS = 10_000;
-const SILENT: End = { reason: "silent", reconnect: true };
-
-interface Goodbye {
-  reason: string;
-  reconnect: boolean;
-}
+import type { Options } from "./options.js";
+import type { Status } from "./status.js";
+import { Stream } from "./stream.js";
+import { type Way, Ways } from "./ways.js";
 
 /** Types of events, each with its data: `connect<{ created: Order }>(…)`. */
 export type EventTypes = Record<string, any>;
 
+export interface Page {
+  after?: string;
+  limit?: number;
+}
+
+export interface HistoryPage {
+  events: (StreamEvent & { time: number })[];
+  gap: Gap | null;
+  position: string;
+  has_more: boolean;
+}
+
+export interface MembersPage {
+  channel: string;
+  members: { member: string; meta: unknown; since: number; listeners: number }[];
+  count: number;
+  next: string | null;
+}
+
 export class Connection<Types extends EventTypes = EventTypes> implements AsyncIterable<StreamEvent> {
-  #status: Status = { state: "connecting", reason: "", retryAt: 0 };
-  #place: Place;
   #consumers = new Consumers();
   #watchers = new Handlers<Status>();
-  #failures = 0;
-  #retryMs: number | undefined;
-  #liveAt = 0;
-  #abort = new AbortController();
-  /** Why this side ends the current try. */
-  #end: End | undefined;
-  #watchdog: Watchdog | undefined;
-  #endPause = () => {};
-  #forgetWake: () => void;
+  #stream: Stream;
+  #askByHttp: Ask;
 
-  constructor(
-    readonly url: URL,
-    readonly options: Options,
-    readonly transport: Transport,
-  ) {
-    this.#place = new Place(options.position);
-    this.#forgetWake = onWake(() => this.wake());
+  constructor(ways: Way[], options: Options, askByHttp: Ask) {
+    this.#askByHttp = askByHttp;
+    this.#stream = new Stream(new Ways(ways), options, this.#consumers, (status) => this.#watchers.call("state", status));
     options.signal?.addEventListener("abort", () => this.close());
     if (options.signal?.aborted) this.close();
-    else queueMicrotask(() => this.#run());
   }
 
   get status(): Status {
-    return this.#status;
+    return this.#stream.status;
   }
 
   /** Up to where the page has all events. */
   get position(): string {
-    return this.#place.position;
+    return this.#stream.position;
+  }
+
+  get channels(): readonly string[] {
+    return this.#stream.channels;
   }
 
   /** Calls `handler` for each event of this type. Returns the function that ends it. */
@@ -85,116 +83,58 @@ export class Connection<Types extends EventTypes = EventTypes> implements AsyncI
     return this.#consumers.loop();
   }
 
+  /** Listens to more channels, without a hole in the others. */
+  add(...channels: string[]): void {
+    const missing = channels.filter((channel) => !this.channels.includes(channel));
+    if (missing.length) this.#stream.setChannels([...this.channels, ...missing]);
+  }
+
+  /** Stops listening to channels. At least one must be left. */
+  remove(...channels: string[]): void {
+    const left = this.channels.filter((channel) => !channels.includes(channel));
+    if (!left.length) throw new RangeError("A connection needs a channel. Close it instead.");
+    if (left.length < this.channels.length) this.#stream.setChannels(left);
+  }
+
+  /** Publishes one event, once: while the service can't be reached, it tries again with the same key. Returns its position. */
+  async publish(channel: string, data: unknown, { type = "message", key = newKey() } = {}): Promise<string> {
+    const command: Command = { type: "publish", channel, data, event: type, idempotency_key: key };
+    for (let failures = 0; ; failures++) {
+      try {
+        return (await this.#ask(command)).position;
+      } catch (error) {
+        if (!(error instanceof AskError && error.isWorthARetry) || this.status.state === "closed") throw error;
+        const ms = delayMs({ askedMs: error.retryAfterMs, failures });
+        await new Promise((resolve) => setTimeout(resolve, ms));
+      }
+    }
+  }
+
+  /** A page of the channel's events: the newest, or those after a position. */
+  history(channel: string, page: Page = {}): Promise<HistoryPage> {
+    return this.#ask({ type: "history", channel, ...page });
+  }
+
+  /** Who listens on the channel. */
+  presence(channel: string, page: Page = {}): Promise<MembersPage> {
+    return this.#ask({ type: "presence", channel, ...page });
+  }
+
   /** Tries now: the network or the page is back. Does nothing if the connection works. */
   wake(): void {
-    this.#endPause();
-    if (this.#watchdog?.isSilent) this.#leave(SILENT);
+    this.#stream.wake();
   }
 
-  close(reason = "closed"): void {
-    if (this.#status.state === "closed") return;
-    this.#forgetWake();
-    this.#leave({ reason, reconnect: false });
-    this.#endPause();
-    this.#enter("closed", reason);
-    this.#consumers.close();
+  close(): void {
+    this.#stream.close("closed");
   }
 
-  async #run(): Promise<void> {
-    while (this.#status.state !== "closed") {
-      const end = await this.#try();
-      if (end.reconnect) await this.#pause(end);
-      else this.close(end.reason);
-    }
+  #ask(command: Command): Promise<any> {
+    return (this.#stream.ask ?? this.#askByHttp)(command);
   }
+}
 
-  async #try(): Promise<End> {
-    this.#abort = new AbortController();
-    this.#end = undefined;
-    this.#liveAt = 0;
-    const watchdog = new Watchdog(this.options.heartbeatMs ?? HEARTBEAT_MS, () => this.#doubt(), () => this.#leave(SILENT));
-    this.#watchdog = watchdog;
-    try {
-      return await this.#open(watchdog);
-    } catch {
-      return this.#end ?? (this.#liveAt ? LOST : { reason: "unreachable", reconnect: true });
-    } finally {
-      watchdog.stop();
-      this.#watchdog = undefined;
-      this.#abort.abort();
-    }
-  }
-
-  async #open(watchdog: Watchdog): Promise<End> {
-    const end = await this.transport({
-      url: await urlOf(this.url, this.options),
-      init: await initOf(this.options, this.#abort.signal),
-      position: this.position,
-      onAlive: () => this.#alive(watchdog),
-      onEvent: (event) => this.#receive(event),
-      onRetry: (retryMs) => (this.#retryMs = retryMs),
-      room: () => this.#room(watchdog),
-    });
-    return this.#end ?? end;
-  }
-
-  async #pause({ reason, askedMs }: End): Promise<void> {
-    if (this.#liveAt && Date.now() - this.#liveAt >= GOOD_MS) this.#failures = 0;
-    const { maxRetryMs } = this.options;
-    const ms = delayMs({ askedMs, baseMs: this.#retryMs, maxMs: maxRetryMs, failures: this.#failures++ });
-    const state = stateBetweenTries(this.#failures);
-    this.#enter(state, reason, Date.now() + ms);
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#endPause = () => (clearTimeout(timer), resolve());
-    });
-    this.#endPause = () => {};
-    if (this.#status.state !== "closed") this.#enter(state, reason);
-  }
-
-  /** Ends the current try from this side. */
-  #leave(end: End): void {
-    this.#end ??= end;
-    this.#abort.abort();
-  }
-
-  #receive(event: StreamEvent): void {
-    if (this.#end) return; // what is left will come again
-    if (event.type === "closed") return this.#hearGoodbye(event as StreamEvent<Goodbye>);
-    if (!this.#place.take(event)) return;
-    this.#liveAt ||= Date.now();
-    this.#enter("live");
-    this.#consumers.hand(event);
-  }
-
-  #hearGoodbye(event: StreamEvent<Goodbye>): void {
-    const { reason, reconnect } = event.data;
-    this.#consumers.hand(event);
-    const isWorthIt = reconnect || (reason === "expired" && canRenew(this.options));
-    this.#leave({ reason, reconnect: isWorthIt, askedMs: this.#retryMs });
-  }
-
-  #alive(watchdog: Watchdog): void {
-    watchdog.fed();
-    if (this.#status.state === "stale") this.#enter("live");
-  }
-
-  #doubt(): void {
-    if (this.#status.state === "live") this.#enter("stale", "silent");
-  }
-
-  /** A connection that does not read hears nothing, so the watchdog pauses. */
-  async #room(watchdog: Watchdog): Promise<void> {
-    if (!this.#consumers.isFull) return;
-    watchdog.stop();
-    await this.#consumers.room();
-    watchdog.fed();
-  }
-
-  #enter(state: State, reason = "", retryAt = 0): void {
-    const { state: before, retryAt: planned } = this.#status;
-    if (state === before && retryAt === planned) return;
-    this.#status = Object.freeze({ state, reason, retryAt });
-    this.#watchers.call("state", this.#status);
-  }
+/** `crypto.randomUUID` is missing on pages without TLS. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
 }

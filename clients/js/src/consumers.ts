@@ -9,14 +9,26 @@ const OWN = new Set(["connected", "heartbeat", "closed"]);
 export class Consumers {
   #handlers = new Handlers<any>();
   #queues = new Set<Queue<StreamEvent>>();
+  #types = new Set(["connected", "gap", "heartbeat", "closed", "message"]);
+  #typeWatchers = new Handlers<string>();
   #isClosed = false;
 
   on(type: string, handler: (event: any) => void): () => void {
+    if (!this.#types.has(type)) {
+      this.#types.add(type);
+      this.#typeWatchers.call("type", type);
+    }
     return this.#handlers.add(`type:${type}`, handler);
   }
 
   onAll(handler: (event: StreamEvent) => void): () => void {
     return this.#handlers.add("all", handler);
+  }
+
+  /** Calls `handler` for each type that has handlers, and for each that gets some before the signal. */
+  eachType(handler: (type: string) => void, signal: AbortSignal): void {
+    this.#types.forEach(handler);
+    signal.addEventListener("abort", this.#typeWatchers.add("type", handler));
   }
 
   loop(): Queue<StreamEvent> {
@@ -35,6 +47,10 @@ export class Consumers {
 
   get isFull(): boolean {
     return [...this.#queues].some((queue) => queue.isFull);
+  }
+
+  get isFlooded(): boolean {
+    return [...this.#queues].some((queue) => queue.isFlooded);
   }
 
   async room(): Promise<void> {

@@ -3,6 +3,12 @@ type Maybe<Value> = Value | Promise<Value>;
 export interface Options {
   /** Added to the URL as `channel=…`. Leave it out if the view chooses the channels. */
   channels?: string | string[];
+  /** Default: `auto`, which is `websocket` if there is a URL for it, and else `fetch`. */
+  transport?: "auto" | "fetch" | "eventsource" | "websocket" | "ndjson";
+  /** URL of the hub over WebSocket: `/ws` in the service. */
+  websocket?: string | URL;
+  /** URL of the API, for commands. Default: `/api/v1/` of the stream's host. */
+  api?: string | URL;
   /** The position to resume from; without it the stream starts as the server likes. */
   position?: string;
   /** Asked before each try, because a ticket is spent by it. */
@@ -26,20 +32,20 @@ export function canRenew({ getTicket, headers }: Options): boolean {
 }
 
 /** The URL of one try, with its channels and a new ticket. */
-export async function urlOf(base: URL, { channels = [], getTicket }: Options): Promise<URL> {
+export async function urlOf(base: URL, channels: string[], { getTicket }: Options): Promise<URL> {
   const url = new URL(base);
-  for (const channel of [channels].flat()) url.searchParams.append("channel", channel);
+  for (const channel of channels) url.searchParams.append("channel", channel);
   if (getTicket) url.searchParams.set("ticket", await getTicket());
   return url;
 }
 
 /** What `fetch` takes for one try. */
-export async function initOf({ headers = {}, method, body, credentials }: Options, signal: AbortSignal): Promise<RequestInit> {
-  return {
-    headers: typeof headers === "function" ? await headers() : headers,
-    signal,
-    ...(method && { method }),
-    ...(body && { body }),
-    ...(credentials && { credentials }),
-  };
+export async function initOf(options: Options): Promise<RequestInit> {
+  const { method, body } = options;
+  return { ...(await authOf(options)), ...(method && { method }), ...(body && { body }) };
+}
+
+/** What says who asks. */
+export async function authOf({ headers = {}, credentials }: Options): Promise<RequestInit> {
+  return { headers: typeof headers === "function" ? await headers() : headers, ...(credentials && { credentials }) };
 }

@@ -1,5 +1,7 @@
 /** Server-sent events from bytes. Source: WHATWG HTML, 9.2.5 (grammar) and 9.2.6 (how a browser reads it). */
 
+import { Lines } from "./lines.js";
+
 /** One block of a stream. `id` is missing if the block had none. */
 export interface Block {
   type: string;
@@ -7,31 +9,18 @@ export interface Block {
   id: string | undefined;
 }
 
-/** A line that never ends would fill the memory of the page. */
-const MAX_LINE = 1 << 26;
-const LINE_END = /\r\n|\r|\n/;
-
-/** Feed it the pieces as they come: they may be cut anywhere, also within a character or between CR and LF. */
 export class Parser {
   /** The last `retry:` of the stream, in milliseconds; 0 if there was none. */
   retryMs = 0;
-  #decoder = new TextDecoder();
-  #rest = "";
-  #endedByCr = false;
+  #lines = new Lines();
   #type = "";
   #id: string | undefined;
   #data: string[] = [];
 
+  /** Returns the events that end in this piece of the stream. */
   feed(bytes: Uint8Array): Block[] {
-    let text = this.#decoder.decode(bytes, { stream: true });
-    if (this.#endedByCr && text[0] === "\n") text = text.slice(1);
-    else if (!text) return [];
-    this.#endedByCr = text.endsWith("\r");
-    const lines = text.split(LINE_END);
-    lines[0] = this.#rest + lines[0];
-    this.#rest = lines.pop()!;
-    if (this.#rest.length > MAX_LINE) throw new RangeError(`A line of the stream is longer than ${MAX_LINE} characters.`);
-    return lines.map((line) => this.#read(line)).filter((block) => block !== undefined);
+    const blocks = this.#lines.feed(bytes).map((line) => this.#read(line));
+    return blocks.filter((block) => block !== undefined);
   }
 
   #read(line: string): Block | undefined {

@@ -1,6 +1,8 @@
 /** Events that wait for one `for await`. Above `FULL` the connection stops reading, and the server keeps the rest. */
 
 const FULL = 1_000;
+/** A transport that can't stop reading is cut here, and resumes later. */
+const FLOODED = 10_000;
 
 export class Queue<Item> implements AsyncIterableIterator<Item> {
   #items: Item[] = [];
@@ -11,6 +13,10 @@ export class Queue<Item> implements AsyncIterableIterator<Item> {
 
   get isFull(): boolean {
     return this.#items.length >= FULL && !this.#isClosed;
+  }
+
+  get isFlooded(): boolean {
+    return this.#items.length >= FLOODED;
   }
 
   push(item: Item): void {

@@ -3,7 +3,7 @@ import test from "node:test";
 import { delayMs } from "../dist/backoff.js";
 import { dataOf, isAtOrBefore, splitId } from "../dist/event.js";
 import { Place } from "../dist/place.js";
-import { retryAfterMs } from "../dist/transports/transport.js";
+import { retryAfterMs } from "../dist/asking.js";
 
 const at = (ms, counter = 0) => `${ms}-${counter}-0011aabb`;
 const event = (id, type = "message", data = {}) => ({ type, id, data, channel: undefined });

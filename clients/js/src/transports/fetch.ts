@@ -1,32 +1,44 @@
-/** Server-sent events by `fetch`: with headers, POST and abort, in browsers and in Node. */
+/** Server-sent events, and lines of JSON, by `fetch`: with headers, POST and abort, in browsers and in Node. */
 
-import { dataOf, splitId } from "../event.js";
+import { type StreamEvent, dataOf, splitId } from "../event.js";
+import { Lines } from "../lines.js";
 import { type Block, Parser } from "../parse.js";
-import { LOST, type Transport, refusal } from "./transport.js";
-
-const TYPE = "text/event-stream";
+import { type End, LOST, type Transport, type Try, refusal } from "./transport.js";
 
 export const fetchEvents: Transport = async (attempt) => {
+  const parser = new Parser();
+  return read(attempt, "text/event-stream", (bytes) => {
+    const blocks = parser.feed(bytes);
+    if (parser.retryMs) attempt.onRetry(parser.retryMs);
+    return blocks.map(eventOf);
+  });
+};
+
+/** A line is an event already, with its channel and time. An empty line keeps the connection alive. */
+export const fetchLines: Transport = async (attempt) => {
+  const lines = new Lines();
+  return read(attempt, "application/x-ndjson", (bytes) => lines.feed(bytes).filter(Boolean).map((line) => JSON.parse(line)));
+};
+
+async function read(attempt: Try, type: string, feed: (bytes: Uint8Array) => StreamEvent[]): Promise<End> {
   const headers = new Headers(attempt.init.headers);
-  headers.set("Accept", TYPE);
+  headers.set("Accept", type);
   if (attempt.position) headers.set("Last-Event-ID", attempt.position);
   const response = await fetch(attempt.url, { cache: "no-store", ...attempt.init, headers });
-  if (response.status !== 200 || !response.headers.get("Content-Type")?.startsWith(TYPE)) return refusal(response);
-  attempt.onAlive();
+  if (response.status !== 200 || !response.headers.get("Content-Type")?.startsWith(type)) return refusal(response);
+  attempt.onOpen();
   const reader = response.body!.getReader();
-  const parser = new Parser();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return LOST;
-    const blocks = parser.feed(value);
+    const events = feed(value);
     attempt.onAlive();
-    if (parser.retryMs) attempt.onRetry(parser.retryMs);
-    for (const block of blocks) attempt.onEvent(eventOf(block));
+    for (const event of events) attempt.onEvent(event);
     await attempt.room();
   }
-};
+}
 
-function eventOf({ type, data, id }: Block) {
+function eventOf({ type, data, id }: Block): StreamEvent {
   const [position, channel] = id === undefined ? [id, undefined] : splitId(id);
   return { type, data: dataOf(data), id: position, channel };
 }

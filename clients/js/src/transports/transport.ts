@@ -1,5 +1,7 @@
-/** What a connection and its transports say to each other. A transport makes one try, and tells how it ended. */
+/** What a stream and its transports say to each other. A transport makes one try, and tells how it ended. */
 
+import type { Ask } from "../asking.js";
+import { errorOf } from "../asking.js";
 import type { StreamEvent } from "../event.js";
 
 /** Everything that a transport needs for one try. */
@@ -7,11 +9,18 @@ export interface Try {
   url: URL;
   /** The position to resume from, or empty. */
   position: string;
-  init: RequestInit;
+  init: RequestInit & { signal: AbortSignal };
+  heartbeatMs: number;
+  /** Types of events that the page listens to, now and later: an EventSource must be told each. */
+  eachType(handler: (type: string) => void): void;
+  /** The answer has begun. */
+  onOpen(): void;
   /** Something came, if only a comment. */
   onAlive(): void;
   onEvent(event: StreamEvent): void;
   onRetry(retryMs: number): void;
+  /** The connection takes commands from now on. */
+  onAsk(ask: Ask): void;
   /** Waits while the consumer has too much to do. */
   room(): Promise<void>;
 }
@@ -20,7 +29,7 @@ export interface End {
   reason: string;
   reconnect: boolean;
   /** Milliseconds that the server asked the client to wait. */
-  askedMs?: number;
+  askedMs?: number | undefined;
 }
 
 export type Transport = (attempt: Try) => Promise<End>;
@@ -32,20 +41,8 @@ const NAMES: Record<number, string> = { 204: "finished", 401: "unauthorized", 40
 
 /** Reads an answer that is no stream: whether a later try can help, and when. */
 export async function refusal(response: Response): Promise<End> {
-  const { status, headers } = response;
+  const { status } = response;
+  const { code, retryAfterMs } = await errorOf(response);
   const reconnect = status >= 500 || WORTH_A_RETRY.has(status);
-  const code = NAMES[status] ?? (await errorCode(response)) ?? (response.ok ? "not_a_stream" : `http_${status}`);
-  return { reason: code, reconnect, askedMs: retryAfterMs(headers.get("Retry-After")) };
-}
-
-async function errorCode(response: Response): Promise<string | undefined> {
-  const body = await response.json().catch(() => undefined);
-  return body?.error?.code;
-}
-
-/** Seconds, or a date. */
-export function retryAfterMs(value: string | null, now = Date.now()): number {
-  if (!value) return 0;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
-  return Math.max(0, ms || 0);
+  return { reason: NAMES[status] ?? (response.ok ? "not_a_stream" : code), reconnect, askedMs: retryAfterMs };
 }

@@ -7,20 +7,28 @@ import { RELAY_URL, SERVER_URL, publish, range, streamOf, workers } from "./serv
 const TEXT = "é 流 🦊\r\n\u2028"; // characters of two to four bytes, and line ends, so that cuts go through them
 const FAST = { maxRetryMs: 20 };
 
-test("10 000 events through cuts at any byte are seen once each, in order", async () => {
-  const connection = connect(streamOf(RELAY_URL), { channels: "cuts", ...FAST });
-  let losses = 0;
-  connection.onState(({ state, retryAt }) => (losses += retryAt && state !== "live" ? 1 : 0));
+/** Listens through the relay, and collects. */
+async function listener(transport) {
+  const base = transport === "websocket" ? `${RELAY_URL}/ws` : streamOf(RELAY_URL);
+  const connection = connect(base, { channels: "cuts", transport, ...FAST });
+  const heard = { transport, connection, seen: [], losses: 0 };
+  connection.onState(({ retryAt }) => (heard.losses += retryAt ? 1 : 0));
   connection.onGap((gap) => assert.fail(JSON.stringify(gap)));
   await until(() => connection.position);
-  const seen = [];
-  connection.on("message", ({ data }) => seen.push(data));
+  connection.on("message", ({ data }) => heard.seen.push(data));
+  return heard;
+}
+
+test("10 000 events through cuts at any byte are seen once each, in order, by each transport", async () => {
+  const all = await Promise.all(["fetch", "ndjson", "websocket", "eventsource"].map(listener));
   for (const start of range(0, 20)) await publish("cuts", range(start * 500, start * 500 + 500).map((n) => ({ n, text: TEXT })));
-  await until(() => seen.length >= 10_000 && seen.at(-1).n === 9_999);
-  connection.close();
-  assert.deepEqual(seen.map(({ n }) => n), range(0, 10_000));
-  assert.ok(seen.every(({ text }) => text === TEXT));
-  assert.ok(losses >= 50, `${losses}`);
+  await until(() => all.every(({ seen }) => seen.length >= 10_000 && seen.at(-1).n === 9_999));
+  for (const { transport, connection, seen, losses } of all) {
+    connection.close();
+    assert.deepEqual(seen.map(({ n }) => n), range(0, 10_000), transport);
+    assert.ok(seen.every(({ text }) => text === TEXT), transport);
+    assert.ok(losses >= 50, `${transport}: ${losses}`);
+  }
 });
 
 test("all workers are killed while it listens: nothing is lost or doubled", async () => {

@@ -1,7 +1,7 @@
 // The real server that tests/clients started, and how to publish to it whatever happens to its workers.
 import { readFileSync } from "node:fs";
 
-export const { SERVER_URL, RELAY_URL, PUBLISH_KEY, MASTER_PID } = process.env;
+export const { SERVER_URL, RELAY_URL, TOKEN, PUBLISH_KEY, MASTER_PID } = process.env;
 
 export const streamOf = (base) => `${base}/api/v1/stream`;
 
