@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import (
     append,
+    completions,
     fanout,
     gone,
     idle,
@@ -48,6 +49,7 @@ _ALL: dict[str, Measure] = {
     "rows": rows.measure,
     "tasks": tasks.measure,
     "usage": usage.measure,
+    "completions": completions.measure,
     "websocket": websocket.measure,
     "ws_hub": ws_hub.measure,
 }

@@ -1,4 +1,4 @@
-"""Real servers: gunicorn with one gevent worker, started as an operator would, on the server's core."""
+"""Real servers: gunicorn with one gevent worker, or uvicorn, started as an operator would, on the server's core."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STOP_SECONDS = 40
 
 @dataclass(frozen=True)
 class Server:
-    """One gunicorn with one worker.
+    """One server with one worker.
 
     Attributes:
         port: Port on loopback.
@@ -40,8 +40,8 @@ class Server:
 
     @property
     def workers(self) -> list[int]:
-        """Pids of the worker processes."""
-        return process.children_of(self.pid)
+        """Pids of the worker processes: of gunicorn its children, uvicorn works itself."""
+        return process.children_of(self.pid) or [self.pid]
 
     def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Send one request with the key on a new connection; return the body of the answer.
@@ -61,19 +61,24 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(app: str = "wsgi:app", *, folder: Path | None = None, **settings: object) -> Iterator[Server]:
+def serve(
+    app: str = "wsgi:app", *, folder: Path | None = None, asgi: bool = False, **settings: object
+) -> Iterator[Server]:
     """Start gunicorn, and stop it at the end.
 
     Args:
         app: The app to serve.
         folder: Its working directory, with the log in ``instance/``. Two servers in one folder are one fleet.
-        settings: SIMULCAST_* settings without the prefix, in lower case.
+        asgi: Whether it is a factory of an ASGI app, for uvicorn.
+        settings: SIMULCAST_* settings without the prefix, in lower case; names in capitals are handed on as they are.
     """
     with contextlib.ExitStack() as stack:
         folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulcast-bench-")))
         port, key = free_port(), secrets.token_hex(16)
         log = stack.enter_context((folder / f"server-{port}.log").open("wb"))
-        command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), app]
+        gunicorn = ["gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), app]
+        uvicorn = ["uvicorn", "--factory", app, "--port", str(port), "--log-level", "warning"]
+        command = [sys.executable, "-m", *(uvicorn if asgi else gunicorn)]
         started = subprocess.Popen(
             command, cwd=folder, env=_environment(port, key, settings), stdout=log, stderr=subprocess.STDOUT
         )
@@ -94,7 +99,7 @@ def _environment(port: int, key: str, settings: dict[str, object]) -> dict[str, 
     """Return an environment with room for 5000 listeners and those of the previous run, and without heartbeats."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("SIMULCAST_")},
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "BIND": f"127.0.0.1:{port}",
         "WEB_CONCURRENCY": "1",
         "WORKER_CONNECTIONS": "14000",
@@ -103,7 +108,7 @@ def _environment(port: int, key: str, settings: dict[str, object]) -> dict[str, 
         "SIMULCAST_HEARTBEAT_SECONDS": "3600",
         "SIMULCAST_PUBLISH_KEY": key,
         "SIMULCAST_ANONYMOUS_CHANNELS": "*",
-        **{f"SIMULCAST_{name.upper()}": str(value) for name, value in settings.items()},
+        **{name if name.isupper() else f"SIMULCAST_{name.upper()}": str(value) for name, value in settings.items()},
     }
 
 

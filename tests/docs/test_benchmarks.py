@@ -17,7 +17,7 @@ from tests.tools.serving import ROOT
 PAGE = Page("docs/benchmarks.md")
 FIGURES = PAGE.take("The SQLite log", "text")
 REDIS_FIGURES = PAGE.take("The Redis log", "text")
-FEATURE_FIGURES = PAGE.take("Usage and tasks", "text")
+FEATURE_FIGURES = [*PAGE.take("Usage and tasks", "text").lines, *PAGE.take("Completions", "text").lines]
 
 
 def test_figures_are_those_of_the_last_benchmark() -> None:
@@ -40,8 +40,10 @@ def test_figures_of_redis_are_rows_that_the_benchmark_has() -> None:
 
 def test_figures_of_features_are_rows_that_the_benchmark_has() -> None:
     """They are of a run of their own, too."""
-    names = [name for module in ("tasks", "usage") for name in texts_in(ROOT / "benchmarks" / f"{module}.py")]
-    for line in FEATURE_FIGURES.lines:
+    names = [
+        name for module in ("tasks", "usage", "completions") for name in texts_in(ROOT / "benchmarks" / f"{module}.py")
+    ]
+    for line in FEATURE_FIGURES:
         assert any(re.fullmatch(name, name_of(line)) for name in names), line
         assert number_of(line) > 0
 

@@ -295,11 +295,12 @@ def test_failures_of_the_upstream_are_counted_by_reason(both: Both) -> None:
 
 def test_killed_worker_is_told_and_what_came_before_stays(both: Both) -> None:
     with httpx.stream("POST", both.url, json=question("slow", stream=True), trust_env=False) as response:
-        id = response.headers["x-completion-id"]
+        id, lines = response.headers["x-completion-id"], response.iter_lines()
+        assert any("data:" in line for line in lines), "it is in the log"
         for pid in both.service.workers:
             os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(httpx.RemoteProtocolError):
-            response.read()
+            list(lines)
     with SSEClient(both.other.port, f"{PATH}/{id}/stream", timeout=30) as client:
         first, last = client.rest()
     assert first.json["choices"][0]["delta"]["content"] == "a"

@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 import msgspec
 import urllib3
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError
 
 from ...flask_simulcast import RunFailedError, SSEReader
 from ...web.errors import ApiError
@@ -85,19 +85,20 @@ class Upstream:
     def _ask(self, pool: urllib3.PoolManager, body: bytes) -> urllib3.BaseHTTPResponse:
         """Send the question, up to three times while nothing is answered. Switches."""
         headers = {**self._headers, "Content-Type": "application/json", "Accept": "text/event-stream"}
-        timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=FIRST_SECONDS)
+        timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=None)  # or each read would have two timers
         for tried in range(1, _TRIES + 1):
             try:
-                response = pool.request(
-                    "POST",
-                    f"{self._url}/chat/completions",
-                    body=body,
-                    headers=headers,
-                    timeout=timeout,
-                    preload_content=False,
-                    redirect=False,
-                )
-            except ReadTimeoutError:
+                with gevent.Timeout(FIRST_SECONDS):
+                    response = pool.request(
+                        "POST",
+                        f"{self._url}/chat/completions",
+                        body=body,
+                        headers=headers,
+                        timeout=timeout,
+                        preload_content=False,
+                        redirect=False,
+                    )
+            except gevent.Timeout:
                 raise _silent() from None
             except HTTPError:
                 if tried == _TRIES:
@@ -136,7 +137,7 @@ def _piece(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     try:
         with gevent.Timeout(max(deadline - time.monotonic(), 0.001)):
             return response.read1(_PIECE_BYTES)
-    except (gevent.Timeout, ReadTimeoutError):
+    except gevent.Timeout:
         raise _silent() from None
     except (HTTPError, OSError, ValueError):
         raise _ended() from None

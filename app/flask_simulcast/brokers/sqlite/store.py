@@ -125,11 +125,16 @@ class Store(Tables):
     def append_to_runs(self, appends: Sequence[RunAppend], now_ms: int) -> list[bool]:
         """Append events to runs, for each run all or none; return for each whether it has them now."""
         stored: list[bool] = []
+        rows: list[Row] = []
+        last = self.head().key
         for append in appends:
             answer = self.runs.takes(append)
             if answer is None:
-                self.runs.took(append, self.append(append.drafts, now_ms, in_thread=True)[-1])
+                end = self._place(append.drafts, last, now_ms, rows, {})[-1]
+                last = end.key
+                self.runs.took(append, end)
             stored.append(answer is not False)
+        self._insert(rows, {}, in_thread=True)
         return stored
 
     def append_each(self, batches: Sequence[Sequence[Draft]], now_ms: int, *, in_thread: bool) -> list[Outcome]:
