@@ -124,17 +124,12 @@ function setAddress(link, address) {
 
 /** Without https a browser has no clipboard for pages, but copies what is selected. */
 async function copy(code, button) {
-  try {
-    if (navigator.clipboard) await navigator.clipboard.writeText(code.textContent);
-    else copySelected(code);
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "Can’t copy";
-  }
+  const isCopied = (await navigator.clipboard?.writeText(code.textContent).then(() => true, () => false)) || copySelected(code);
+  button.textContent = isCopied ? "Copied" : "Can’t copy";
   setTimeout(() => (button.textContent = "Copy"), COPIED_MS);
 }
 
 function copySelected(code) {
   getSelection().selectAllChildren(code);
-  document.execCommand("copy");
+  return document.execCommand("copy");
 }
