@@ -72,7 +72,7 @@ def test_event_source_reads_an_answer_also_after_a_reload_in_the_middle(server: 
 
 
 def test_event_source_is_told_why_an_answer_ends_early(server: Server, chromium: Chromium) -> None:
-    id = ask(server, "and on " * 200)
+    id = ask(server, "and on " * 600)
     page = chromium.open(f"http://127.0.0.1:{server.port}/tasks")
     read(page, id)
     page.wait_for(f"{TEXT}.includes('and')")
@@ -134,7 +134,7 @@ def test_page_shows_markdown_and_nothing_that_is_hostile(server: Server, chromiu
 
 def test_page_goes_on_after_a_reload_and_a_second_tab_watches_and_stops(server: Server, chromium: Chromium) -> None:
     first = open_page(chromium, server)
-    say(first, "and on " * 300)
+    say(first, "and on " * 600)
     first.wait_for(f"{ANSWER}?.includes('and on')")
     second = open_page(chromium, server, first.evaluate("location.hash"))
     second.wait_for(f"{ANSWER}?.includes('and on')")
@@ -149,7 +149,7 @@ def test_page_goes_on_after_a_reload_and_a_second_tab_watches_and_stops(server: 
         wait_for_end(page, 1, "cancelled")
     answer = first.evaluate(ANSWER)
     assert answer.startswith(before)
-    assert ("and on " * 300).startswith(answer)
+    assert ("and on " * 600).startswith(answer)
     assert second.evaluate(ANSWER) == answer
     say(second, "Good morning")
     for page in (first, second):

@@ -187,7 +187,7 @@ def test_ui_message_stream_has_its_bytes_and_is_resumed_by_its_chat_while_it_run
     ]
     for chat in ("a%2Fb", "unknown"):
         assert server.request("GET", f"{UI}/{chat}/stream")[0] == 204
-    slow = said({"type": "text", "text": "word " * 200}, id="slow")
+    slow = said({"type": "text", "text": "word " * 600}, id="slow")
     with httpx.stream("POST", f"http://127.0.0.1:{server.port}{UI}", json=slow, trust_env=False) as response:
         id = response.headers["x-completion-id"]
     assert server.request("GET", f"{UI}/slow/stream", headers=token("ann", publish=["completions"]))[0] == 204

@@ -1,9 +1,9 @@
-// Asks a server with the clients that people have, and prints what each of them read: node completions.mjs <url> <token> <text>
+// Asks a server with the clients that people have, and prints what each of them read: node completions.mjs <url> <token> <text> <longer text>
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { AbstractChat, DefaultChatTransport, streamText } from "ai";
 import OpenAI from "openai";
 
-const [url, token, text] = process.argv.slice(2);
+const [url, token, text, long] = process.argv.slice(2);
 const messages = [{ role: "user", content: text }];
 const headers = { Authorization: `Bearer ${token}` };
 const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: token, maxRetries: 0 });
@@ -79,7 +79,7 @@ const askers = {
   async resume() {
     const id = crypto.randomUUID();
     const left = new Chat({ id });
-    left.sendMessage({ text });
+    left.sendMessage({ text: long });
     const before = await left.begun();
     const back = new Chat({ id, messages: structuredClone(left.messages) });
     left.stop();
@@ -90,7 +90,7 @@ const askers = {
   },
   async cancel() {
     const chat = new Chat({ id: crypto.randomUUID() });
-    const ended = chat.sendMessage({ text });
+    const ended = chat.sendMessage({ text: long });
     await chat.begun();
     await fetch(`${url}/v1/chat/completions/${chat.lastMessage.id}`, { method: "DELETE", headers });
     await ended;

@@ -18,6 +18,8 @@ from tests.tools.serving import Server
 FOLDER = Path(__file__).parent
 TEXT = "Hello, wörld: 🌍 goes on\n" + "and on " * 10
 TOKENS = 26
+# Is made for four seconds: time to leave, and to come back.
+LONG = "and on " * 70
 
 server = server_fixture(workers=2, jwt_key=JWT_KEY)
 
@@ -29,7 +31,7 @@ def told(server: Server) -> dict[str, Any]:
     for package in ("ai", "@ai-sdk/openai-compatible", "openai"):
         require(package, next(map(str, FOLDER.glob(f"node_modules/{package}")), None))
     bearer = token("ann", publish=["completions"])["Authorization"].removeprefix("Bearer ")
-    command = [node, str(FOLDER / "completions.mjs"), f"http://127.0.0.1:{server.port}", bearer, TEXT]
+    command = [node, str(FOLDER / "completions.mjs"), f"http://127.0.0.1:{server.port}", bearer, TEXT, LONG]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr
     return dict(json.loads(run.stdout))
@@ -57,14 +59,14 @@ def test_chat_asks_and_asks_again(told: dict[str, Any]) -> None:
 
 def test_chat_that_was_reloaded_goes_on_and_resumes_nothing_after_the_end(told: dict[str, Any]) -> None:
     resumed = told["resume"]
-    assert 0 < len(resumed["before"]) < len(TEXT)
-    assert (resumed["answer"], resumed["after"], resumed["messages"]) == (TEXT, TEXT, 2)
+    assert 0 < len(resumed["before"]) < len(LONG)
+    assert (resumed["answer"], resumed["after"], resumed["messages"]) == (LONG, LONG, 2)
     assert (resumed["status"], resumed["reason"]) == ("ready", "stop")
 
 
 def test_chat_keeps_what_came_before_a_cancel(told: dict[str, Any]) -> None:
     answer = told["cancel"]["answer"]
-    assert TEXT.startswith(answer) and 0 < len(answer) < len(TEXT)
+    assert LONG.startswith(answer) and 0 < len(answer) < len(LONG)
     assert told["cancel"]["status"] == "ready"
 
 
