@@ -21,7 +21,7 @@ from flask import Flask
 from app.flask_simulcast import Simulcast
 from tests.tools.clients import SSEClient
 from tests.tools.fleet import JWT_KEY, token
-from tests.tools.serving import ROOT, Server, free_port, serve, wait_until
+from tests.tools.serving import PATHS, ROOT, Server, free_port, serve, wait_until
 from tests.tools.tiers import open_store
 
 
@@ -50,7 +50,7 @@ class Site(NamedTuple):
 
 def start(folder: Path, app: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """``flask --app … simulcast …`` as a process."""
-    given = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")} | {"PYTHONPATH": str(ROOT)}
+    given = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")} | {"PYTHONPATH": PATHS}
     return subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", app, "simulcast", *arguments],
         cwd=folder,

@@ -23,7 +23,7 @@ from app import create_app, migrations
 from app.extensions import db
 from tests.tools.clients import SSEClient
 from tests.tools.postgres import Postgres, connect_to, serve_postgres
-from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
+from tests.tools.serving import BEARER, PATHS, Server, serve, wait_until
 
 VERSIONS = sorted(Path(migrations.__file__).parent.glob("versions/*.py"))
 #: The table as the first version made it.
@@ -214,7 +214,7 @@ def test_the_commands_of_flask_migrate_find_the_database(tmp_path: Path) -> None
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "db"]
 
     def run(verb: str, file: str) -> tuple[int, str]:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "SIMULCAST_DATABASE_URL": f"sqlite:///{tmp_path}/{file}"}
+        environment = os.environ | {"PYTHONPATH": PATHS, "SIMULCAST_DATABASE_URL": f"sqlite:///{tmp_path}/{file}"}
         done = subprocess.run(
             [*command, verb], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

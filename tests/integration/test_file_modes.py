@@ -37,7 +37,7 @@ def write_all(server: Server) -> None:
 
 
 def test_every_file_is_for_its_user_alone_whatever_the_umask(tmp_path: Path) -> None:
-    with serve(tmp_path, workers=2, through=NO_UMASK) as server:
+    with serve(tmp_path, workers=2, through=NO_UMASK, first=True) as server:
         write_all(server)
         instance = tmp_path / "instance"
         written = {path: mode(path) for path in [instance, *instance.rglob("*")] if not path.is_socket()}

@@ -20,7 +20,7 @@ from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import call, token
-from tests.tools.serving import BEARER, BURST_SECONDS, KEY, ROOT, TICKETS_PER_SECOND, Server, serve, wait_until
+from tests.tools.serving import BEARER, BURST_SECONDS, KEY, PATHS, ROOT, TICKETS_PER_SECOND, Server, serve, wait_until
 from tests.tools.ws_client import WSClient
 
 JWT_KEY = "j" * 32
@@ -288,7 +288,7 @@ def test_one_user_has_tickets_at_a_rate(tmp_path: Path) -> None:
 
 def cli(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """``flask --app wsgi simulcast token …``, as an operator runs it."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")} | {"PYTHONPATH": str(ROOT)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")} | {"PYTHONPATH": PATHS}
     environment |= {f"SIMULCAST_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "flask", "--app", f"{ROOT}/wsgi.py", "simulcast", "token", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)

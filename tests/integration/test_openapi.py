@@ -21,7 +21,7 @@ import schemathesis
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, connect, listen, token, wait_for_listeners
-from tests.tools.serving import BEARER, ROOT, Server, serve
+from tests.tools.serving import BEARER, PATHS, Server, serve
 
 SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
 # The same requests in each run, one after the other, none of them twice.
@@ -83,7 +83,7 @@ def test_every_route_stands_in_the_document_and_no_other(document: Any, tmp_path
     printed = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
+        env={"PYTHONPATH": PATHS},
         check=True,
         capture_output=True,
         text=True,

@@ -18,7 +18,7 @@ from app.flask_simulcast.ops.figures import Figures
 from app.flask_simulcast.ops.folder import Folder
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
-from tests.tools.serving import ROOT, Server, free_port, serve, wait_until
+from tests.tools.serving import PATHS, ROOT, Server, free_port, serve, wait_until
 
 APP = "tests.apps.operated:app"
 
@@ -128,7 +128,7 @@ def test_the_development_server_has_all_of_it_too(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "run", "--port", str(port)]
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=log, stderr=subprocess.STDOUT
+            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": PATHS}, stdout=log, stderr=subprocess.STDOUT
         )
     server = Server(tmp_path, port, process)
     try:
@@ -260,7 +260,7 @@ def test_many_workers_that_come_go_and_are_killed_lose_and_double_nothing(tmp_pa
         subprocess.run(
             [sys.executable, "-c", WORKERS, str(tmp_path), *arguments],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": PATHS},
             check=True,
             timeout=60,
         )

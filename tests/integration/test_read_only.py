@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.redis_server import serve_redis
-from tests.tools.serving import KEY, ROOT, Server, serve, wait_until
+from tests.tools.serving import KEY, PATHS, Server, serve, wait_until
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_without_a_place_for_the_database_the_start_says_which(read_only: list[s
 
 
 def test_a_command_at_a_prompt_needs_no_place_at_all(read_only: list[str]) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "SIMULCAST_JWT_KEY": KEY}
+    environment = os.environ | {"PYTHONPATH": PATHS, "SIMULCAST_JWT_KEY": KEY}
     command = [*read_only, sys.executable, "-m", "flask", "--app", "wsgi", "simulcast", "token", "--user", "ann"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

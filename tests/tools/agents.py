@@ -15,7 +15,7 @@ from typing import Any
 from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
 from tests.tools.fleet import JWT_KEY, call
-from tests.tools.serving import BEARER, ROOT, Server, wait_until
+from tests.tools.serving import BEARER, PATHS, Server, wait_until
 
 CARRIED_OUT = re.compile(r"Command (\w+) carried out")
 
@@ -67,7 +67,7 @@ def agent(
     """
     folder.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
-    environment |= {"PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
+    environment |= {"PYTHONPATH": PATHS, "PYTHONFAULTHANDLER": "1"}
     token = agent_token(name) if token is None else token
     if token:
         environment["SIMULCAST_AGENT_TOKEN"] = token

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.tools.serving import ROOT, Server, free_port, wait_until
+from tests.tools.serving import PATHS, Server, free_port, wait_until
 
 Command = Callable[[str, int], list[str]]
 GUNICORN = ("gunicorn", "--no-control-socket")
@@ -38,7 +38,7 @@ def serve_by(
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
-    environment |= {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
+    environment |= {"PYTHONPATH": f"{folder}{os.pathsep}{PATHS}", "PYTHONUNBUFFERED": "1"}
     environment |= {f"SIMULCAST_{name.upper()}": str(value) for name, value in settings.items()}
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(

@@ -11,7 +11,6 @@ from . import schemas
 from .answers import Answer
 from .echo import Echo
 from .questions import Question
-from .upstream import Upstream
 
 _KEY = "completions_source"
 
@@ -40,7 +39,13 @@ class Source(Protocol):
 def init_app(app: Flask) -> None:
     """Make the source."""
     url, key = app.config["SIMULCAST_COMPLETIONS_URL"], app.config["SIMULCAST_COMPLETIONS_KEY"]
-    app.extensions[_KEY] = Upstream(url, key) if url else Echo()
+    app.extensions[_KEY] = _upstream(url, key) if url else Echo()
+
+
+def _upstream(url: str, key: str) -> Source:
+    from .upstream import Upstream  # the import takes 20 ms
+
+    return Upstream(url, key)
 
 
 def here() -> Source:
