@@ -21,7 +21,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from ..event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
@@ -47,6 +47,21 @@ class Clock:
     def monotonic(self) -> float:
         """Return seconds on a clock that all processes of this machine share and that never jumps."""
         return time.monotonic()
+
+
+class Positions(list[Position]):
+    """The positions of drafts that were appended.
+
+    Attributes:
+        after: The last position given out before them, if they are all new and nothing lies between them. None if that is not
+            so, or not known.
+    """
+
+    __slots__ = ("after",)
+
+    def __init__(self, positions: Iterable[Position] = (), after: Position | None = None) -> None:
+        super().__init__(positions)
+        self.after = after
 
 
 class Batch(NamedTuple):
@@ -193,7 +208,7 @@ class Broker(ABC):
     write_ahead_bytes = 0
 
     @abstractmethod
-    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+    def append(self, drafts: Sequence[Draft]) -> Positions:
         """Store all drafts or none, in this order, and wake the readers. May switch.
 
         A draft whose idempotency key is known from the last 300 s, or from earlier in the batch, is not stored again:

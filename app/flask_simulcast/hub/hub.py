@@ -149,7 +149,7 @@ class Hub:
             PublishUncertainError: Perhaps stored.
         """
         self._maintenance.run_if_due()
-        began = time.perf_counter()
+        began, generation = time.perf_counter(), self.broker.generation
         try:
             positions = self.broker.append(drafts)
         except (BrokerError, IdempotencyConflictError) as error:
@@ -164,7 +164,8 @@ class Hub:
         if signals.event_published.receivers:
             for event in events:
                 self._announcer.send(signals.event_published, event=event)
-        self.read_on(max(positions, default=None))
+        if not self._pump.take(events, positions.after, generation):
+            self.read_on(max(positions, default=None))
         self.breathe()
         return events
 

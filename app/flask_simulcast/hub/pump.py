@@ -20,7 +20,8 @@ from .announcer import Announcer
 _POLL_SECONDS = 0.25
 # Spread down to half of it, so that workers that lost their log together do not retry together.
 _RETRY_SECONDS = 0.4
-# Batches of 1024 events. No wake-up comes for events of this worker, so the publisher reads them itself.
+# No wake-up comes for events of this worker, so the publisher hands them on, or reads them, itself.
+_BATCH_EVENTS = 1024
 _BATCHES_AT_ONCE = 16
 
 _log = logging.getLogger("flask_simulcast")
@@ -115,6 +116,25 @@ class Pump:
             self._jump()
             return True
         if not events:
+            return False
+        self._on_events(events)
+        self.position = events[-1].position
+        return True
+
+    def take(self, events: list[Event], after: Position | None, generation: int) -> bool:
+        """Hand on events that this worker has appended just now, without reading them back. Does not switch. If the broker's
+        reads do, the pump's greenlet might be reading them already: then do nothing.
+
+        Args:
+            events: The events, in order, with nothing between them.
+            after: The position that they follow; None if that is not known.
+            generation: The broker's generation when they were appended.
+
+        Returns:
+            False if nothing was handed on: the pump must read.
+        """
+        is_next = after == self.position and generation == self._generation and self.is_sure
+        if not (self.is_running and self._broker.reads_at_once and is_next) or len(events) > _BATCH_EVENTS:
             return False
         self._on_events(events)
         self.position = events[-1].position

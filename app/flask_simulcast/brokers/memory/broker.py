@@ -12,7 +12,7 @@ from ...event import CONTROL, RUN_PREFIX, Draft, Position
 from ...presence import Member, Place
 from ...run_state import RunAppend, RunState
 from ...settings import Settings
-from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Verdict
+from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Positions, Verdict
 from ..check_in import CheckIn, take_in
 from ..lease import lease_end
 from .agreements import Agreements
@@ -39,11 +39,11 @@ class MemoryBroker(Broker):
         self._bell = Flag()
         self._mutex = threading.Lock()  # between the threads of a process without a loop
 
-    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+    def append(self, drafts: Sequence[Draft]) -> Positions:
         with self._mutex:
             return self._append(drafts)
 
-    def _append(self, drafts: Sequence[Draft]) -> list[Position]:
+    def _append(self, drafts: Sequence[Draft]) -> Positions:
         positions = self._log.append(drafts)
         if positions:
             self._bell.set()

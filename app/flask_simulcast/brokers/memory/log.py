@@ -21,6 +21,7 @@ from ..base import (
     Clock,
     Page,
     PastHead,
+    Positions,
     Verdict,
     common_mark_of,
     is_other,
@@ -56,14 +57,18 @@ class Log:
         self._common_marks: dict[str, Position] = {}
         self._known: OrderedDict[str, tuple[Position, str]] = OrderedDict()  # with the fingerprint of the stored event
 
-    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+    def append(self, drafts: Sequence[Draft]) -> Positions:
         """Store the drafts whose key is not known yet, and return the positions of all.
 
         Raises:
             IdempotencyConflictError: A key is known with another fingerprint. Nothing is stored.
         """
         self._check_keys([draft for draft in drafts if draft.key is not None])
-        return [self._append(draft) for draft in drafts]
+        after, stored = self.head, len(self._keys)
+        positions = Positions([self._append(draft) for draft in drafts])
+        if drafts and len(self._keys) == stored + len(drafts):
+            positions.after = after
+        return positions
 
     def _check_keys(self, drafts: Sequence[Draft]) -> None:
         here: dict[str, str] = {}

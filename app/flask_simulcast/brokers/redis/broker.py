@@ -18,7 +18,7 @@ from ...presence import Member, Place
 from ...run_state import RunAppend, RunState
 from ...settings import Settings
 from .. import base
-from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Verdict
+from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Positions, Verdict
 from ..check_in import CheckIn
 from ..lease import MAX_LEASE_SECONDS
 from . import scripts
@@ -68,8 +68,8 @@ class RedisBroker(Broker):
         self._tail = Tail(Link(patient, self._meet, threads), self._prefix + "tail", self._read_on, seconds)
         self._maintenance = Maintenance(self._ask, settings, clock or Clock())
 
-    def append(self, drafts: Sequence[Draft]) -> list[Position]:
-        return self._committer.append(drafts) if drafts else []
+    def append(self, drafts: Sequence[Draft]) -> Positions:
+        return Positions(self._committer.append(drafts) if drafts else ())
 
     # Reading
 

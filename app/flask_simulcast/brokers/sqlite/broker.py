@@ -17,7 +17,7 @@ from ...loop import has_loop
 from ...presence import Member, Place
 from ...run_state import RunAppend, RunState
 from ...settings import Settings
-from ..base import Batch, Broker, ChannelSummary, Clock, Page, Verdict
+from ..base import Batch, Broker, ChannelSummary, Clock, Page, Positions, Verdict
 from ..check_in import CheckIn, take_in
 from ..lease import lease_end
 from .agreements import holds
@@ -46,9 +46,9 @@ class SQLiteBroker(Broker):
         self._id = secrets.token_hex(8)
         self._log = LogFile(path, settings, clock)
 
-    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+    def append(self, drafts: Sequence[Draft]) -> Positions:
         if not drafts:
-            return []
+            return Positions()
         self._log.check_space(sum([len(draft.data) for draft in drafts]))
         if has_loop():
             positions = self._log.files.committer.append(drafts)

@@ -16,9 +16,9 @@ import gevent
 from gevent.event import AsyncResult
 
 from ...errors import BrokerUnavailableError, PublishUncertainError
-from ...event import Draft, Position
+from ...event import Draft
 from ...loop import Offload, has_loop
-from ..base import Clock
+from ..base import Clock, Positions
 from .store import Outcome, Store
 from .write_lock import WriteLock
 
@@ -102,7 +102,7 @@ class _Pending:
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self.drafts = drafts
-        self.done: AsyncResult[list[Position]] = AsyncResult()
+        self.done: AsyncResult[Positions] = AsyncResult()
         self._chance = [None]
 
     def claim(self) -> bool:
@@ -137,7 +137,7 @@ class Committer:
         self._thread = Offload()
         self._group: gevent.Greenlet[[], None] | None = None
 
-    def append(self, drafts: Sequence[Draft]) -> list[Position]:
+    def append(self, drafts: Sequence[Draft]) -> Positions:
         """Store all drafts or none. Switches only if it can't commit at once.
 
         Raises:
@@ -158,7 +158,7 @@ class Committer:
                 self._inline.write_lock.release()
         return self._append_in_thread(drafts)
 
-    def _append_here(self, drafts: Sequence[Draft]) -> list[Position]:
+    def _append_here(self, drafts: Sequence[Draft]) -> Positions:
         """Wait for the write lock, then commit. For a thread without a loop."""
         self._threaded.take_turn()
         try:
@@ -166,7 +166,7 @@ class Committer:
         finally:
             self._threaded.write_lock.release()
 
-    def _append_in_thread(self, drafts: Sequence[Draft]) -> list[Position]:
+    def _append_in_thread(self, drafts: Sequence[Draft]) -> Positions:
         pending = _Pending(drafts)
         self._waiting.append(pending)
         if self._group is None:
@@ -181,7 +181,7 @@ class Committer:
             raise PublishUncertainError(
                 "The log has not answered in time. The event might be stored; try again with an idempotency key."
             )
-        return pending.done.get() or []
+        return pending.done.get() or Positions()
 
     def _commit_waiting(self) -> None:
         """Store the waiting events, group by group, until no caller waits."""
@@ -197,7 +197,7 @@ class Committer:
         finally:
             self._group = None
 
-    def _take_group(self) -> dict[_Pending, list[Position] | BaseException | None]:
+    def _take_group(self) -> dict[_Pending, Positions | BaseException | None]:
         """Take callers from the head of the line: one, and more until they have too many events."""
         events = 0
         group: list[_Pending] = []
@@ -207,7 +207,7 @@ class Committer:
             events += len(pending.drafts)
         return dict.fromkeys(group)
 
-    def _commit_group(self, group: dict[_Pending, list[Position] | BaseException | None]) -> None:
+    def _commit_group(self, group: dict[_Pending, Positions | BaseException | None]) -> None:
         """Commit a group and fill in the outcome of each caller. Runs in the thread."""
         appender = self._threaded
         try:
@@ -228,7 +228,7 @@ class Committer:
         finally:
             appender.write_lock.release()
 
-    def _commit_one(self, appender: Appender, drafts: Sequence[Draft]) -> list[Position]:
+    def _commit_one(self, appender: Appender, drafts: Sequence[Draft]) -> Positions:
         now_ms = self._clock.time_ms()
         return appender.write(lambda store: store.append(drafts, now_ms, in_thread=False))
 

@@ -22,7 +22,7 @@ from ...data import byte_length
 from ...errors import IdempotencyConflictError
 from ...event import Draft, Event, Position, next_key
 from ...run_state import RunAppend
-from ..base import Batch, Page, Verdict, common_mark_of, is_other, judge
+from ..base import Batch, Page, Positions, Verdict, common_mark_of, is_other, judge
 from .agreements import Agreements
 from .register import Register
 from .runs import Runs
@@ -34,7 +34,7 @@ Row = tuple[int, int, str, str, str]
 """A row of ``events``: key, tag, channel, type, data."""
 Keys = dict[str, tuple[Position, str]]
 """By idempotency key: the position of its event, and the fingerprint."""
-Outcome = list[Position] | IdempotencyConflictError
+Outcome = Positions | IdempotencyConflictError
 """The result for one caller's drafts."""
 
 _READ_EVENTS = 1024
@@ -108,17 +108,17 @@ class Store(Tables):
 
     # Appending, inside a transaction
 
-    def append(self, drafts: Sequence[Draft], now_ms: int, *, in_thread: bool) -> list[Position]:
+    def append(self, drafts: Sequence[Draft], now_ms: int, *, in_thread: bool) -> Positions:
         """Give the drafts positions and store them, in this transaction.
 
         Raises:
             IdempotencyConflictError: A key is known with another fingerprint. Nothing is stored.
         """
         if not drafts:
-            return []
+            return Positions()
         rows: list[Row] = []
         keys: Keys = {}
-        positions = self._place(drafts, self.head().key, now_ms, rows, keys)
+        positions = self._place(drafts, self.head(), now_ms, rows, keys)
         self._insert(rows, keys, in_thread)
         return positions
 
@@ -140,14 +140,15 @@ class Store(Tables):
     def append_each(self, batches: Sequence[Sequence[Draft]], now_ms: int, *, in_thread: bool) -> list[Outcome]:
         """Store the drafts of several callers, each batch completely or not at all. A conflict is the outcome of its own
         caller only."""
-        head = self.head().key
+        last = self.head()
         rows: list[Row] = []
         keys: Keys = {}
         outcomes: list[Outcome] = []
         for drafts in batches:
             placed, known = len(rows), len(keys)
             try:
-                outcomes.append(self._place(drafts, rows[-1][0] if rows else head, now_ms, rows, keys))
+                outcomes.append(self._place(drafts, last, now_ms, rows, keys))
+                last = Position(*rows[-1][:2]) if rows else last
             except IdempotencyConflictError as error:
                 outcomes.append(error)
                 del rows[placed:]
@@ -156,12 +157,12 @@ class Store(Tables):
         self._insert(rows, keys, in_thread)
         return outcomes
 
-    def _place(self, drafts: Sequence[Draft], last: int, now_ms: int, rows: list[Row], keys: Keys) -> list[Position]:
+    def _place(self, drafts: Sequence[Draft], last: Position, now_ms: int, rows: list[Row], keys: Keys) -> Positions:
         """Compute the positions of a batch. Their keys are computed inside the transaction. Keys computed before it might be
         stored after a later position, and a pump that has passed that position would never see them.
 
         Args:
-            last: The key of the last position given out.
+            last: The last position given out.
             rows: Rows to store; those of new events are added.
             keys: Idempotency keys of this transaction; those of new events are added.
 
@@ -169,15 +170,17 @@ class Store(Tables):
             IdempotencyConflictError: The caller must remove what was added to ``rows`` and ``keys``.
         """
         tags = memoryview(os.urandom(4 * len(drafts))).cast("I")
-        positions: list[Position] = []
+        positions = Positions(after=last)
+        key = last.key
         for draft, tag in zip(drafts, tags, strict=True):
             if draft.key is not None and (old := self._known(draft, keys)) is not None:
                 positions.append(old)
+                positions.after = None
                 continue
-            last = next_key(last, now_ms)
-            position = Position(last, tag)
+            key = next_key(key, now_ms)
+            position = Position(key, tag)
             positions.append(position)
-            rows.append((last, tag, draft.channel, draft.type, draft.data))
+            rows.append((key, tag, draft.channel, draft.type, draft.data))
             if draft.key is not None:
                 keys[draft.key] = (position, draft.fingerprint)
         return positions

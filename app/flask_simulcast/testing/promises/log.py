@@ -75,6 +75,24 @@ class LogPromises(BrokerCase):
         assert broker.append([]) == []
         assert broker.head() == birth
 
+    def test_new_events_tell_which_position_they_follow(self) -> None:
+        """The pump of their worker hands them on unread then. None is always right: it reads."""
+        broker = self.open()
+        other = self.open_other(broker)
+        head = broker.head()
+        first = broker.append([Draft("c", "message", "1", key="known")])
+        assert first.after in ({head} if broker.reads_at_once else {None, head})
+        between = other.append([Draft("c", "message", "2")])[-1]
+        second = broker.append([Draft("c", "message", "3"), Draft("c", "message", "4")])
+        assert second.after in ({between} if broker.reads_at_once else {None, between})
+
+    def test_events_that_are_known_follow_no_position(self) -> None:
+        broker = self.open()
+        known = Draft("c", "message", "1", key="known")
+        broker.append([known])
+        assert broker.append([Draft("c", "message", "2"), known]).after is None
+        assert broker.append([known, Draft("c", "message", "3")]).after is None
+
     def test_data_comes_back_as_it_was(self) -> None:
         broker = self.open()
         texts = ['"\u2028 \u0085 \u00e9 \u4e2d \U0001f600"', '"\\u0000 \\ud800"', '"\'; DROP TABLE events; --"', "1.50"]
