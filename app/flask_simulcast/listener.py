@@ -23,7 +23,10 @@ from .listen_request import ListenRequest
 from .presence import Place
 
 _ID = re.compile("[0-9a-f]{16}", re.ASCII)
+_Queue = SimpleQueue[tuple[bytes, Position | None, int]]
 _WAKE = (b"", None, 0)
+# A queue takes five times the memory of the listener. All parked listeners share this one, and put nothing into it.
+_NO_QUEUE: _Queue = SimpleQueue()
 _BEFORE_ALL = Position(0, 0)
 
 
@@ -118,7 +121,7 @@ class Listener:
         self.events = 0
         self.bytes = 0
         self._on_cut = on_cut
-        self._queue: SimpleQueue[tuple[bytes, Position | None, int]] = SimpleQueue()
+        self._queue: _Queue = SimpleQueue()
         self._queue_bytes = request.queue_bytes
         self._queued = 0
         self._joined_key = 0
@@ -184,21 +187,34 @@ class Listener:
         """Whether it is live, has nothing to take, and waits for more."""
         return self.is_live and not self._queue.qsize() and not self.is_at_end
 
-    def park(self, straight: Callable[[bytes], bool], on_woken: Callable[[], object]) -> bool:
+    def park(
+        self,
+        straight: Callable[[bytes], bool],
+        on_woken: Callable[[], object],
+        *,
+        on_cut: Callable[[], None] | None = None,
+    ) -> bool:
         """Let an idle listener live without a greenlet, which takes ten times the memory of the listener itself.
 
         Args:
             straight: Sends a chunk at once and returns True, or returns False if it can't. Must not switch.
             on_woken: Called when a greenlet must take chunks again: it is catching up, or closed. Must not switch.
+            on_cut: Breaks the connection from now on, if its owner has changed.
 
         Returns:
             False if it has something to do now.
         """
         if not self.is_idle:
             return False
-        self._straight, self._on_woken = straight, on_woken
+        self._straight, self._on_woken, self._queue = straight, on_woken, _NO_QUEUE
+        self._on_cut = on_cut or self._on_cut
         self.waits()
         return True
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether it lives without a greenlet now."""
+        return self._straight is not None
 
     def begins(self, hub_position: Position) -> None:
         """Reset it before its start is chosen. Earlier gaps in the log do not affect a listener that has not started.
@@ -359,7 +375,8 @@ class Listener:
         self.position = position
         self.events += events
         self.bytes += len(chunk)
-        self.waits()
+        if not self.is_writing:  # the rest of a chunk might wait for the client
+            self.since = time.monotonic()
         if self.is_at_end:
             self._wake()
         return True
@@ -372,6 +389,7 @@ class Listener:
     def _wake(self) -> None:
         on_woken, self._straight, self._on_woken = self._on_woken, None, None
         if on_woken is not None:
+            self._queue = SimpleQueue()
             on_woken()
             return
         if not self._queue.qsize():

@@ -44,6 +44,7 @@ COUNTERS = {
 #: All gauges: present values.
 GAUGES = {
     "listeners": "Connected listeners.",
+    "listeners_parked": "Listeners that need no greenlet now.",
     "runs": "Runs that the worker produces.",
     "websockets": "Open WebSockets.",
     "lag_seconds": "Age of the newest event when it was read from the log.",

@@ -134,6 +134,13 @@ class Settings:
         shelf=Shelf.LIMITS,
         was=("listener_queue_bytes", "websocket_queue_bytes"),
     )
+    parking: bool = setting(
+        boolean,
+        True,
+        "Whether an idle stream under gunicorn's gevent worker gives its greenlet back, which makes it ten times smaller; turn it "
+        "off for a WSGI middleware that changes the body of a stream after its first chunks.",
+        shelf=Shelf.RARELY,
+    )
     max_listeners: int = setting(
         Integer(1),
         3600,

@@ -58,8 +58,9 @@ PARTS = {
         {"gateway"},
     ],
     "transports": [
-        {"address", "app_json", "client_socket", "json_rows", "mirror"},
-        {"client_watch", "server_hooks"},
+        {"address", "app_json", "client_socket", "goodbye", "json_rows", "mirror", "output", "reaper"},
+        {"client_watch", "handover", "server_hooks"},
+        {"parked"},
         {"stream", "preflight"},
         {"sse"},
         {"ndjson", "refusal"},

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from ..encoding.sse_reader import SSEEvent
+from ..transports.goodbye import END_ID
 from ..transports.mirror import CONTENT_TYPE, COOKIE, HEADER, Reflection
-from ..transports.stream import END_ID
 from .answer import Answer
 from .beside import Beside
 from .client import Target

@@ -56,8 +56,9 @@ def worker_int(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Let the worker's runs go on for what is left of the graceful timeout, and end the others."""
+    """Wait for the last streams; let the worker's runs go on for what is left of the graceful timeout, and end the others."""
     if worker.booted:
-        from .worker import stop_runs_in_time
+        from .worker import stop_runs_in_time, wait_for_drain
 
+        wait_for_drain(worker)
         stop_runs_in_time(worker)

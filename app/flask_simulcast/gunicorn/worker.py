@@ -21,11 +21,13 @@ from ..loop_thread import in_loop
 from ..ops.reporter import start_reporters
 from ..settings import INSTEAD_OF_MEMORY, Settings
 from ..transports import server_hooks
+from ..transports.handover import ShowsResponse
 from ..transports.websocket import drain_websockets
 
 _WATCH_SECONDS = 0.05
 _IS_LEAVING = "simulcast_is_leaving"
 _LEFT_AT = "simulcast_left_at"
+_DRAIN = "simulcast_drain"
 # What a worker needs after its last run: to store the ending, and to exit before gunicorn kills it.
 _EXIT_SECONDS = 3.0
 
@@ -44,7 +46,10 @@ def start(worker: Any) -> None:
     for listening in worker.sockets:
         _set_options(listening, keepalive)
     start_reporters()
-    threading.Thread(target=_drain_at_end, args=(worker,), daemon=True).start()
+    worker.wsgi = ShowsResponse(worker.wsgi)
+    drain = threading.Thread(target=_drain_at_end, args=(worker,), daemon=True)
+    setattr(worker, _DRAIN, drain)
+    drain.start()
 
 
 def drain() -> None:
@@ -83,6 +88,12 @@ def _drain_at_end(worker: Any) -> None:
         time.sleep(_WATCH_SECONDS)
     setattr(worker, _LEFT_AT, time.monotonic())
     drain()
+
+
+def wait_for_drain(worker: Any) -> None:
+    """Wait until the last streams have ended. gunicorn does not count the parked ones, so it would leave in the middle."""
+    drain: threading.Thread = getattr(worker, _DRAIN)
+    drain.join(worker.cfg.graceful_timeout)
 
 
 def stop_runs_in_time(worker: Any) -> None:

@@ -136,7 +136,9 @@ class Broadcaster:
         ended, and those whose clients take nothing."""
         now = time.monotonic()
         frames: dict[tuple[Encoding, bool, Position], bytes] = {}
+        parked = 0
         for listener in list(self._listeners):
+            parked += listener.is_parked
             if listener.expires_at is not None and now >= listener.expires_at:
                 listener.close(CloseReason.EXPIRED)
             if listener.is_writing:
@@ -148,6 +150,7 @@ class Broadcaster:
                 if frame is None:
                     frame = frames[key] = _heartbeat(listener, position)
                 listener.deliver_heartbeat(frame, position)
+        self._metrics.set("listeners_parked", parked)
 
     def _look_after_writer(self, listener: Listener, seconds: float) -> None:
         """Close or cut a listener whose current chunk has been on its way for ``seconds``."""

@@ -12,7 +12,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from ..encoding.sse import SSE
 from ..extension import Simulcast
-from ..transports.stream import END_ID, closed_data
+from ..transports.goodbye import END_ID, closed_data
 
 COUNT = 20
 _CHANNEL = "numbers"

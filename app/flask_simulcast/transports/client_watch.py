@@ -122,13 +122,13 @@ class PeekWatch:
         on_gone: As in `watch_client`.
     """
 
-    __slots__ = ("_on_gone", "_socket", "_watcher")
+    __slots__ = ("_socket", "_watcher", "on_gone")
 
     def __init__(self, client: Any, on_gone: Callable[[], object]) -> None:
         self._socket: socket.socket = getattr(
             client, "_sock", client
         )  # if it is gevent's, the plain one: a peek must not wait
-        self._on_gone = on_gone
+        self.on_gone = on_gone
         self._watcher = get_hub().loop.io(client.fileno(), _READ)
         self._watcher.start(self._look)
 
@@ -142,7 +142,7 @@ class PeekWatch:
         # With unread bytes (a client that pipelines) a level-triggered watcher would fire endlessly.
         self._watcher.stop()
         if is_gone:
-            self._on_gone()
+            self.on_gone()
 
     def stop(self) -> None:
         """Stop watching. May be called twice."""
@@ -150,7 +150,10 @@ class PeekWatch:
         self._watcher.close()
 
 
-def watch_client(client: Any, on_gone: Callable[[], object]) -> ClientWatch | PeekWatch | None:
+Watch = ClientWatch | PeekWatch
+
+
+def watch_client(client: Any, on_gone: Callable[[], object]) -> Watch | None:
     """Watch a WSGI server's client.
 
     Args:

@@ -15,7 +15,7 @@ from ..errors import GrantError
 from ..metrics import Metrics
 from ..settings import Settings
 from . import sse
-from .stream import END_ID, closed_data, spread_retry
+from .goodbye import END_ID, closed_data, spread_retry
 
 _REASONS = {401: "unauthorized", 403: "forbidden"}
 _TYPE = SSE.content_type.partition(";")[0]

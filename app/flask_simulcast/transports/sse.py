@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Request, Response
 
 from ..encoding.sse import SSE
-from .stream import END_ID, Stream, closed_data, spread_retry
+from .goodbye import END_ID, closed_data, spread_retry
+from .stream import Stream
 
 # No Connection and no Transfer-Encoding: WSGI forbids them, the server sets them.
 HEADERS = {

@@ -11,29 +11,24 @@ is enough: the stream ends, its client leaves, or the stream is collected.
 
 from __future__ import annotations
 
-import json
-import random
 import socket
 from functools import partial
 from typing import Any
 
 import gevent
 
-from ..encoding import Encoding
 from ..errors import SimulcastError
 from ..hub.hub import Hub
 from ..listen_request import ListenRequest
 from ..listener import CloseReason, Listener
 from .client_socket import cut, socket_of
-from .client_watch import ClientWatch, PeekWatch, watch_client
-
-#: The id of the last ``closed`` of a stream that has ended for good. An EventSource reconnects even then; with this as
-#: its ``Last-Event-ID`` it is answered 204, which ends it.
-END_ID = "end"
+from .client_watch import Watch, watch_client
+from .goodbye import closed_data, goodbye, spread_retry
+from .handover import Handover
+from .parked import Parked
 
 # The kernel's send buffer for one client. Without this bound a slow reader takes up to 4 MB (50 of them took 189 MB).
 _SEND_BUFFER_BYTES = 64 << 10
-_SILENT_REASONS = frozenset({CloseReason.CLIENT_GONE, CloseReason.STALLED})
 
 
 class Stream:
@@ -49,8 +44,9 @@ class Stream:
         self._hub = hub
         self._request: ListenRequest | None = request
         self._client = socket_of(environ)
+        self._handover = Handover.of(environ) if hub.settings.parking else None
         self._listener: Listener | None = None
-        self._watch: ClientWatch | PeekWatch | None = None
+        self._watch: Watch | None = None
         self._is_over = False
 
     def __iter__(self) -> Stream:
@@ -63,7 +59,7 @@ class Stream:
                 raise StopIteration
             if listener is None:
                 return self._open()
-            return self._hub.next_chunk(listener) or self._goodbye(listener)
+            return self._next(listener) or self._goodbye(listener)
         except BaseException:  # StopIteration, too: a wrapper may never call close()
             self.close()
             raise
@@ -80,6 +76,28 @@ class Stream:
         """Give the place back if `close` was not called. Runs in any thread, between any two instructions."""
         if self._listener is not None:
             self._hub.reclaim(partial(_give_back, self._hub, self._listener, self._watch))
+
+    def _next(self, listener: Listener) -> bytes:
+        """Wait for the next chunk; return empty bytes if the stream ends here. Switches."""
+        if self._handover is None:
+            return self._hub.next_chunk(listener)
+        chunk = self._hub.next_chunk(listener, waits=False)
+        if not chunk and listener.close_reason is None:
+            if self._parks(listener, self._handover):
+                raise StopIteration
+            self._handover = None
+            return self._hub.next_chunk(listener)
+        return chunk
+
+    def _parks(self, listener: Listener, handover: Handover) -> bool:
+        """Take the socket from the server, for a listener that is idle now. Return False if the server can't give it away."""
+        watch = self._watch
+        if watch is None or not handover.is_possible(listener.bytes):
+            return False
+        fd, is_chunked = handover.take()
+        self._listener = self._watch = None
+        Parked(self._hub, listener, fd, watch, is_chunked=is_chunked).park()
+        return True
 
     def _open(self) -> bytes:
         request, self._request = self._request, None  # a snapshot must not live as long as the stream
@@ -100,6 +118,8 @@ class Stream:
         listener = Listener(request, on_cut=partial(cut, self._client))
         self._listener = listener  # before the hub accepts it, so that a greenlet that is killed gives it back
         first = self._hub.add_listener(listener)
+        if self._handover is not None:
+            self._handover.announce()
         if self._client is not None:
             self._client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             self._watch = watch_client(self._client, partial(_client_left, self._hub, listener))
@@ -108,14 +128,10 @@ class Stream:
     def _goodbye(self, listener: Listener) -> bytes:
         """Return the last chunk: the reason, and whether and when to reconnect."""
         self._is_over = True
-        reason = listener.close_reason
-        if reason is None or reason in _SILENT_REASONS:
+        last = goodbye(listener, self._hub.settings.retry_ms)
+        if not last:
             raise StopIteration
-        encoding = listener.encoding
-        goodbye = encoding.notice(
-            "closed", closed_data(reason.value, reconnect=reason.reconnect), "" if reason.reconnect else END_ID
-        )
-        return self._written(listener, spread_retry(encoding, self._hub.settings.retry_ms) + goodbye)
+        return self._written(listener, last)
 
     @staticmethod
     def _written(listener: Listener, chunk: bytes) -> bytes:
@@ -124,7 +140,7 @@ class Stream:
         return chunk
 
 
-def _give_back(hub: Hub, listener: Listener | None, watch: ClientWatch | PeekWatch | None) -> None:
+def _give_back(hub: Hub, listener: Listener | None, watch: Watch | None) -> None:
     if watch is not None:
         watch.stop()
     if listener is not None:
@@ -137,13 +153,3 @@ def _client_left(hub: Hub, listener: Listener) -> None:
     listener.close(CloseReason.CLIENT_GONE)
     if listener.is_writing:
         gevent.spawn(hub.remove_listener, listener)
-
-
-def closed_data(reason: str, *, reconnect: bool) -> str:
-    """Return the data of a ``closed`` event."""
-    return json.dumps({"reason": reason, "reconnect": reconnect}, separators=(",", ":"))
-
-
-def spread_retry(encoding: Encoding, retry_ms: int) -> bytes:
-    """Return a retry of half to one and a half times the usual wait, to spread out clients that leave together."""
-    return encoding.retry(round(retry_ms * random.uniform(0.5, 1.5)))

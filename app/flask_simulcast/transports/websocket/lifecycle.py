@@ -15,11 +15,11 @@ from gevent.event import Event as Flag
 
 from ...encoding.websocket import PING, PONG, close_frame, frame
 from ...listener import CloseReason
+from ..output import Output
 from .close_codes import CLIENT_CLOSED, CLOSE_CODES, TOO_FAST, CloseCode
 from .inbox import Inbox
 from .keepalive import Keepalive
 from .limits import CLOSE_SECONDS, Bucket, Limits
-from .output import Output
 from .parser import Close, Item, Parser, Ping, Violation
 from .reader import Reader
 from .timer import Timer

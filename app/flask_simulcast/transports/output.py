@@ -1,4 +1,4 @@
-"""The only writer of a connection: it sends frames whole, in order, and one at a time.
+"""Output: the only writer of a connection. It sends frames whole, in order, and one at a time.
 
 If no frame waits, a frame is sent in the caller's own greenlet. Bytes that the socket does not take wait here, and a watcher
 sends them. No other code writes to the socket, so frames never mix, and no part of a frame is lost.
@@ -9,44 +9,52 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from gevent import get_hub
 from gevent.event import Event as Flag
-
-from .wire import Wire
 
 _WRITE = 2
 # Bytes that the client must take in `stall_seconds`, or all bytes if fewer wait: not a whole message, and not just one byte.
 _PIECE_BYTES = 64 << 10
 
 
+class Sink(Protocol):
+    """What frames are written to."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a watcher."""
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send as much as there is room for now; return the number of bytes. Raises OSError if the connection is broken."""
+
+
 class Output:
     """The frames that wait to be sent.
 
     Args:
-        wire: The wire to write to.
+        sink: The socket to write to.
         queue_bytes: Bytes that can wait. A single frame can exceed it.
-        on_moved: Called from the loop, or by a caller of `put`, when everything has been sent, or when a frame begins to
-            wait. Must not switch.
+        on_moved: Called from the loop, or by a caller of `put`, when a frame begins to wait, when the client has taken a
+            piece, and when everything has been sent. Must not switch.
         on_broken: Called in the same way when a write fails because the connection is broken.
     """
 
     __slots__ = (
         "_begun", "_control", "_frames", "_goal", "_marked_at", "_on_broken", "_on_moved", "_queue_bytes", "_room", "_sent",
-        "_size", "_watcher", "_wire",
+        "_sink", "_size", "_watcher",
     )  # fmt: skip
 
     def __init__(
-        self, wire: Wire, queue_bytes: int, on_moved: Callable[[], object], on_broken: Callable[[], object]
+        self, sink: Sink, queue_bytes: int, on_moved: Callable[[], object], on_broken: Callable[[], object]
     ) -> None:
-        self._wire = wire
+        self._sink = sink
         self._queue_bytes = queue_bytes
         self._on_moved = on_moved
         self._on_broken = on_broken
         self._begun: memoryview | None = None  # the rest of a frame that was sent in part
         self._control: bytes | None = None
-        self._frames: deque[bytes] | None = None  # most connections never need one
+        self._frames: deque[bytes | memoryview] | None = None  # most connections never need one
         self._size = 0
         self._sent = 0  # bytes sent of those that had to wait
         self._goal = 0
@@ -63,7 +71,7 @@ class Output:
         """Tell whether a frame of this size can be put now. An empty queue takes any frame, so that large ones can be sent."""
         return not self._size or self._size + size <= self._queue_bytes
 
-    def put(self, frame: bytes) -> None:
+    def put(self, frame: bytes | memoryview) -> None:
         """Send a frame after those that wait. Does not switch."""
         if self._size:
             self._wait_in_line(frame)
@@ -113,9 +121,9 @@ class Output:
             self._watcher.close()
             self._watcher = None
 
-    def _send_now(self, frame: bytes) -> None:
+    def _send_now(self, frame: bytes | memoryview) -> None:
         try:
-            sent = self._wire.send(frame)
+            sent = self._sink.send(frame)
         except OSError:
             self._on_broken()
             return
@@ -126,7 +134,7 @@ class Output:
             self._watch()
             self._on_moved()
 
-    def _wait_in_line(self, frame: bytes) -> None:
+    def _wait_in_line(self, frame: bytes | memoryview) -> None:
         if self._frames is None:
             self._frames = deque()
         self._frames.append(frame)
@@ -134,7 +142,7 @@ class Output:
 
     def _watch(self) -> None:
         if self._watcher is None:
-            self._watcher = get_hub().loop.io(self._wire.fileno(), _WRITE)
+            self._watcher = get_hub().loop.io(self._sink.fileno(), _WRITE)
         self._watcher.start(self._flush)
 
     def _flush(self) -> None:
@@ -144,25 +152,28 @@ class Output:
         except OSError:
             self._on_broken()
             return
-        if self._sent >= self._goal:
+        has_taken_piece = self._sent >= self._goal
+        if has_taken_piece:
             self._mark()
         if not self._size:
             self._watcher.stop()
+        if has_taken_piece or not self._size:
             self._on_moved()
         self.release()
 
     def _send_on(self) -> None:
         while self._size:
             rest = self._begun if self._begun is not None else memoryview(self._next())
-            sent = self._wire.send(rest)
+            sent = self._sink.send(rest)
             self._size -= sent
             self._sent += sent
             self._begun = rest[sent:] if sent < len(rest) else None
             if self._begun is not None:
                 return
 
-    def _next(self) -> bytes:
-        frame, self._control = self._control, None
+    def _next(self) -> bytes | memoryview:
+        frame: bytes | memoryview | None = self._control
+        self._control = None
         if frame is None:
             assert self._frames is not None
             frame = self._frames.popleft()
