@@ -32,9 +32,11 @@ def inspect() -> Response:
     return jsonify(
         pid=os.getpid(),
         listeners=len(hub.listeners),
+        parked=sum(listener.is_parked for listener in hub.listeners),
         channels=len(hub._switchboard.channels),
         audiences=len(hub._switchboard.audiences),
         greenlets=living_greenlets(),
+        frozen=gc.get_freeze_count(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         metrics=simulcast.metrics.snapshot(),
     )

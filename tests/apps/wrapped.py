@@ -32,6 +32,12 @@ def compressor(chunks: Chunks) -> Iterator[bytes]:
     yield compressing.flush()
 
 
+def comments(chunks: Chunks) -> Iterator[bytes]:
+    """Adds bytes of its own."""
+    for chunk in chunks:
+        yield chunk + b": seen\n\n"
+
+
 def first_chunk(chunks: Chunks) -> Iterator[bytes]:
     """Has had enough."""
     for chunk in chunks:
@@ -66,18 +72,21 @@ def another_body(chunks: Chunks) -> Iterator[bytes]:
 
 
 KINDS: dict[str, Callable[[Chunks], Iterator[bytes]]] = {
-    each.__name__: each for each in (generator, compressor, first_chunk, keeper, reader_beside, another_body)
+    each.__name__: each for each in (generator, compressor, comments, first_chunk, keeper, reader_beside, another_body)
 }
 
 
 class Middleware:
-    """Around the whole app; it does not know what the stream is."""
+    """Around the whole app, and around ``start_response``; it does not know what the stream is."""
 
     def __init__(self, inside: Callable[..., Chunks]) -> None:
         self._inside = inside
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Chunks:
-        chunks = self._inside(environ, start_response)
+        def start(*head: Any) -> Any:
+            return start_response(*head)
+
+        chunks = self._inside(environ, start)
         return generator(chunks) if environ["QUERY_STRING"] == "kind=middleware" else chunks
 
 

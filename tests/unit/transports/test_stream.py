@@ -13,8 +13,8 @@ from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.signals import listener_added
 from app.flask_simulcast.testing import read_sse
+from app.flask_simulcast.transports.goodbye import END_ID
 from app.flask_simulcast.transports.json_rows import JSONRows
-from app.flask_simulcast.transports.stream import END_ID
 from tests.unit.conftest import MakeHub
 from tests.unit.readers import stream_of
 
