@@ -12,13 +12,14 @@ from ..listener import CloseReason, Listener
 #: its ``Last-Event-ID`` it is answered 204, which ends it.
 END_ID = "end"
 
-_SILENT_REASONS = frozenset({CloseReason.CLIENT_GONE, CloseReason.STALLED})
+#: Reasons after which the client would read nothing more.
+SILENT_REASONS = frozenset({CloseReason.CLIENT_GONE, CloseReason.STALLED})
 
 
 def goodbye(listener: Listener, retry_ms: int) -> bytes:
     """Return the last chunk of a listener that was closed; empty if its client would not read it."""
     reason = listener.close_reason
-    if reason is None or reason in _SILENT_REASONS:
+    if reason is None or reason in SILENT_REASONS:
         return b""
     encoding = listener.encoding
     data = closed_data(reason.value, reconnect=reason.reconnect)

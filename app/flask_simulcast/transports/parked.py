@@ -15,7 +15,7 @@ from gevent import monkey
 from ..hub.hub import Hub
 from ..listener import CloseReason, Listener
 from .client_watch import Watch
-from .goodbye import goodbye
+from .goodbye import SILENT_REASONS, goodbye
 from .output import Output
 from .reaper import Reaper
 
@@ -159,13 +159,18 @@ class Parked:
             return
         if not self._is_ending:
             self._is_ending = True
-            last = goodbye(self._listener, self._hub.settings.retry_ms)
-            if last:
-                self._listener.writes(last)
-                self._put(_framed(last) + _LAST_CHUNK if self._is_chunked else last)
+            if self._listener.close_reason not in SILENT_REASONS:
+                self._put(self._last_bytes())
                 if self._output is not None and not self._output.is_empty:
                     return
         self._release()
+
+    def _last_bytes(self) -> bytes:
+        last = goodbye(self._listener, self._hub.settings.retry_ms)
+        self._listener.writes(last)
+        if not self._is_chunked:
+            return last
+        return (_framed(last) if last else b"") + _LAST_CHUNK
 
     def _release(self) -> None:
         fd, self._fd = self._fd, -1
