@@ -36,7 +36,6 @@ def inspect() -> Response:
         channels=len(hub._switchboard.channels),
         audiences=len(hub._switchboard.audiences),
         greenlets=living_greenlets(),
-        frozen=gc.get_freeze_count(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         metrics=simulcast.metrics.snapshot(),
     )

@@ -61,10 +61,6 @@ def test_only_a_stream_whose_bytes_pass_unchanged_is_parked(server: Server, path
     wait_until(lambda: inspect(server)["listeners"] == 0, 5, "it to be gone")
 
 
-def test_what_a_worker_has_loaded_is_no_matter_of_its_collections(server: Server) -> None:
-    assert inspect(server)["frozen"] > 50_000
-
-
 def test_the_setting_turns_it_off(tmp_path: Path) -> None:
     with serve(tmp_path, app=APP, parking=0) as server, SSEClient(server.port, STREAM) as client:
         client.until("connected")

@@ -5,7 +5,6 @@ They find the apps in the process, not in what the server was given: that can be
 
 from __future__ import annotations
 
-import gc
 import socket
 import threading
 import time
@@ -26,7 +25,6 @@ from ..transports.handover import ShowsResponse
 from ..transports.websocket import drain_websockets
 
 _WATCH_SECONDS = 0.05
-_COLLECT_AFTER = (20_000, 20, 50)  # new objects, and collections of the two younger generations
 _IS_LEAVING = "simulcast_is_leaving"
 _LEFT_AT = "simulcast_left_at"
 _DRAIN = "simulcast_drain"
@@ -49,18 +47,9 @@ def start(worker: Any) -> None:
         _set_options(listening, keepalive)
     start_reporters()
     worker.wsgi = ShowsResponse(worker.wsgi)
-    _spare_collections()
     drain = threading.Thread(target=_drain_at_end, args=(worker,), daemon=True)
     setattr(worker, _DRAIN, drain)
     drain.start()
-
-
-def _spare_collections() -> None:
-    """Leave what was loaded out of garbage collections, and collect less often. A full collection stops the loop: 0.3 s with 5000
-    listeners that connect, where none is needed then."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
 
 
 def drain() -> None:
