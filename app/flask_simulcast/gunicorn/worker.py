@@ -92,6 +92,7 @@ def _drain_at_end(worker: Any) -> None:
 
 def wait_for_drain(worker: Any) -> None:
     """Wait until the last streams have ended. gunicorn does not count the parked ones, so it would leave in the middle."""
+    worker.alive = False  # a worker that lost its master has not been stopped
     drain: threading.Thread = getattr(worker, _DRAIN)
     drain.join(worker.cfg.graceful_timeout)
 
