@@ -2,16 +2,19 @@
 
 gunicorn asks a body for its chunks. After the last one it writes the end of the body if the response is ``chunked``, and closes
 the connection if the response must close. So a body can take the socket away and end like any other: what gunicorn
-closes then has no descriptor any more, and its greenlet and its place in the pool are free.
+closes then has no descriptor, and its greenlet and its place in the pool are free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from ..loop import is_patched
 from .client_socket import socket_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 _RESPONSE = "flask_simulcast.gunicorn_response"
 _OF_HTTP_1 = "gunicorn.http.wsgi"  # a response of HTTP/2 shares its socket with others
@@ -26,7 +29,7 @@ class ShowsResponse:
         app: The WSGI app of the worker.
     """
 
-    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+    def __init__(self, app: WSGIApplication) -> None:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
