@@ -126,13 +126,12 @@ class Store(Tables):
         """Append events to runs, for each run all or none; return for each whether it has them now."""
         stored: list[bool] = []
         rows: list[Row] = []
-        last = self.head().key
+        last = self.head()
         for append in appends:
             answer = self.runs.takes(append)
             if answer is None:
-                end = self._place(append.drafts, last, now_ms, rows, {})[-1]
-                last = end.key
-                self.runs.took(append, end)
+                last = self._place(append.drafts, last, now_ms, rows, {})[-1]
+                self.runs.took(append, last)
             stored.append(answer is not False)
         self._insert(rows, {}, in_thread=True)
         return stored
