@@ -12,7 +12,7 @@ from tests.tools.require import require
 from tests.tools.serving import ROOT
 
 FOLDER = ROOT / "clients/js"
-STATIC = ROOT / "app/flask_simulcast/static/simulcast.js"
+STATIC = ROOT / "app/flask_simulcast/static"
 
 
 def build_modules() -> Path:
@@ -28,11 +28,16 @@ def build_modules() -> Path:
     return FOLDER
 
 
-def build_bundle(file: Path) -> bytes:
-    """Build the one file that the wheel serves, but elsewhere."""
+def build_bundles(folder: Path) -> dict[str, bytes]:
+    """Build the files that the wheel serves, but elsewhere."""
     _require_tools()
-    run("node", "build.mjs", "bundle", file)
-    return file.read_bytes()
+    run("node", "build.mjs", "bundles", folder)
+    return files_of(folder)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Names and contents."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def run_tests(*files: str, **environment: object) -> None:

@@ -5,6 +5,7 @@ import { delayMs } from "./backoff.js";
 import { Consumers } from "./consumers.js";
 import type { Gap, StreamEvent } from "./event.js";
 import { Handlers } from "./handlers.js";
+import { keepPosition } from "./keep.js";
 import type { Options } from "./options.js";
 import type { Status } from "./status.js";
 import { Stream } from "./stream.js";
@@ -36,11 +37,15 @@ export class Connection<Types extends EventTypes = EventTypes> implements AsyncI
   #consumers = new Consumers();
   #watchers = new Handlers<Status>();
   #stream: Stream;
-  #askByHttp: Ask;
 
-  constructor(ways: Way[], options: Options, askByHttp: Ask) {
-    this.#askByHttp = askByHttp;
+  constructor(
+    ways: Way[],
+    options: Options,
+    readonly askByHttp: Ask,
+    positionKey?: string,
+  ) {
     this.#stream = new Stream(new Ways(ways), options, this.#consumers, (status) => this.#watchers.call("state", status));
+    if (positionKey) keepPosition(positionKey, () => this.#stream.safePosition);
     options.signal?.addEventListener("abort", () => this.close());
     if (options.signal?.aborted) this.close();
   }
@@ -130,7 +135,7 @@ export class Connection<Types extends EventTypes = EventTypes> implements AsyncI
   }
 
   #ask(command: Command): Promise<any> {
-    return (this.#stream.ask ?? this.#askByHttp)(command);
+    return (this.#stream.ask ?? this.askByHttp)(command);
   }
 }
 

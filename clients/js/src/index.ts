@@ -1,5 +1,6 @@
 import { askByHttp } from "./asking.js";
 import { Connection, type EventTypes } from "./connection.js";
+import { keptPosition } from "./keep.js";
 import { type Options, authOf } from "./options.js";
 import { eventSource } from "./transports/eventsource.js";
 import { fetchEvents, fetchLines } from "./transports/fetch.js";
@@ -14,7 +15,9 @@ const GLOBALS: Record<string, string> = { eventsource: "EventSource", websocket:
 export function connect<Types extends EventTypes = EventTypes>(url: string | URL, options: Options = {}): Connection<Types> {
   const base = absolute(url);
   const api = absolute(options.api ?? new URL("/api/v1/", base));
-  return new Connection<Types>(waysOf(base, options), options, askByHttp(api, () => authOf(options)));
+  const key = options.keepPosition ? `simulcast ${base} ${options.channels ?? ""}` : undefined;
+  const position = options.position ?? (key && keptPosition(key)) ?? "";
+  return new Connection<Types>(waysOf(base, options), { ...options, position }, askByHttp(api, () => authOf(options)), key);
 }
 
 function waysOf(url: URL, { transport = "auto", websocket }: Options): Way[] {

@@ -1,3 +1,5 @@
+import type { Snapshot } from "./snapshot.js";
+
 type Maybe<Value> = Value | Promise<Value>;
 
 export interface Options {
@@ -11,6 +13,10 @@ export interface Options {
   api?: string | URL;
   /** The position to resume from; without it the stream starts as the server likes. */
   position?: string;
+  /** Whether a reload of the page resumes where the page was. For pages that keep what they have shown. */
+  keepPosition?: boolean;
+  /** Loads the page's data, at the start and after each gap. Events wait for it. */
+  snapshot?: Snapshot;
   /** Asked before each try, because a ticket is spent by it. */
   getTicket?: () => Maybe<string>;
   /** A function is asked before each try, so a token can be renewed. */

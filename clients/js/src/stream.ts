@@ -6,6 +6,7 @@ import type { Consumers } from "./consumers.js";
 import type { StreamEvent } from "./event.js";
 import { type Options, canRenew, initOf, urlOf } from "./options.js";
 import { Place } from "./place.js";
+import { Snapshots } from "./snapshot.js";
 import { type State, type Status, stateBetweenTries } from "./status.js";
 import { type End, LOST } from "./transports/transport.js";
 import { onWake } from "./wake.js";
@@ -33,6 +34,7 @@ export class Stream {
   /** Sends a command over the present connection, if that takes commands. */
   ask: Ask | undefined;
   #place: Place;
+  #snapshots: Snapshots;
   #failures = 0;
   #retryMs: number | undefined;
   #liveAt = 0;
@@ -52,12 +54,18 @@ export class Stream {
   ) {
     this.channels = [options.channels ?? []].flat();
     this.#place = new Place(options.position);
+    this.#snapshots = new Snapshots(options.snapshot, !options.position, (event) => consumers.hand(event));
     this.#forgetWake = onWake(() => this.wake());
     queueMicrotask(() => this.#run());
   }
 
   get position(): string {
     return this.#place.position;
+  }
+
+  /** Where a reloaded page can resume; empty while its data is on the way. */
+  get safePosition(): string {
+    return this.#snapshots.isLoading ? "" : this.position;
   }
 
   /** Listens to these channels from its position on. The server is asked anew, because a URL names them. */
@@ -155,7 +163,7 @@ export class Stream {
     this.#liveAt ||= Date.now();
     this.#isHeld = false;
     this.#enter("live", this.ways.detour);
-    this.consumers.hand(event);
+    this.#snapshots.take(event);
     if (this.consumers.isFlooded) this.#leave(SLOW);
   }
 

@@ -1,0 +1,1 @@
+function m(r,i,o){let e=[],n=()=>{let t=e;e=[],i(t)};return r.onEvent(t=>{e.push(t)>1||(o===void 0?requestAnimationFrame(n):setTimeout(n,o))})}function v(r,i,o,e){let n=[];return m(r,t=>o(n=[...n,...t].slice(-i)),e)}export{m as batch,v as last};

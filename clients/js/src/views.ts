@@ -1,0 +1,25 @@
+/** For pages that show many events: all of a moment at once, and a list that does not grow for ever. */
+
+import type { Connection } from "./connection.js";
+import type { StreamEvent } from "./event.js";
+
+/** Calls `handler` with all events since the last call: at most every `ms`, or with each frame that the browser paints. */
+export function batch(connection: Connection, handler: (events: StreamEvent[]) => void, ms?: number): () => void {
+  let waiting: StreamEvent[] = [];
+  const hand = () => {
+    const events = waiting;
+    waiting = [];
+    handler(events);
+  };
+  return connection.onEvent((event) => {
+    if (waiting.push(event) > 1) return;
+    if (ms === undefined) requestAnimationFrame(hand);
+    else setTimeout(hand, ms);
+  });
+}
+
+/** Calls `handler` with the last `count` events, the newest last, in a new array each time. At most once a frame, or every `ms`. */
+export function last(connection: Connection, count: number, handler: (events: StreamEvent[]) => void, ms?: number): () => void {
+  let all: StreamEvent[] = [];
+  return batch(connection, (events) => handler((all = [...all, ...events].slice(-count))), ms);
+}
