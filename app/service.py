@@ -54,6 +54,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     figures.init_app(app)
     for feature in (hub_api, wukongs, chat, completions, usage, monitor, notifications, tasks, ops, docs, openapi):
         feature.init_app(app)
+    completions.completion_ended.connect(usage.record_call, app)
     app.register_blueprint(simulcast.js_client())
     cli.init_app(app)
     return app

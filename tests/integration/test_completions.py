@@ -219,3 +219,24 @@ def test_ui_message_stream_has_its_bytes_and_is_resumed_by_its_chat_while_it_run
 def test_wrong_ui_message_is_refused(server: Server, body: Any, code: str) -> None:
     status, _, text = server.request("POST", UI, body)
     assert (status, json.loads(text)["error"]["code"]) == (400, code)
+
+
+def test_usage_stream_has_each_answer_live(server: Server) -> None:
+    reader, eve = token(subscribe=["usage"]), token("eve", publish=["completions"])
+    with SSEClient(server.port, "/api/v1/usage/stream", headers=reader) as usage:
+
+        def next_of_eve() -> int:
+            while True:
+                for record in usage.until("usage").json:
+                    if record.get("user") == "eve":
+                        assert record["model"] == "echo"
+                        return int(record["creditsUsed"])
+
+        told = json.loads(server.request("POST", PATH, question("one two"), eve)[2])
+        assert next_of_eve() == told["usage"]["total_tokens"] > 0
+        url, asked = f"http://127.0.0.1:{server.port}{PATH}", question("word " * 200, stream=True)
+        with httpx.stream("POST", url, json=asked, headers=eve, trust_env=False) as response:
+            id = response.headers["x-completion-id"]
+            assert json.loads(server.request("DELETE", f"{PATH}/{id}", headers=eve)[2])["cancelled"]
+            chunks = [event for event in read_sse(response.read()) if event.type == "message"]
+        assert 0 < len(chunks) <= next_of_eve() < 20, "what was made before the cancel"

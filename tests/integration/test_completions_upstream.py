@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
@@ -307,6 +308,25 @@ def test_killed_worker_is_told_and_what_came_before_stays(both: Both) -> None:
     assert (last.type, last.json["error"]["code"]) == ("error", "worker_lost")
     told = both.other.get_json(f"{PATH}/{id}")
     assert (told["status"], told["choices"][0]["message"]["content"]) == ("failed", "a")
+
+
+def test_usage_is_what_the_upstream_counts_else_the_chunks_that_it_sent(both: Both) -> None:
+    for model, credits in (("good", 3), ("cut", 1)):
+        both.service.request("POST", PATH, question(model, stream=True))
+        path = f"/api/v1/usage?model={model}"
+        listed = wait_until(lambda path=path: both.service.get_json(path)["usage"], 5, "a record")
+        assert {record["creditsUsed"] for record in listed} == {credits}
+
+
+def test_conversation_puts_what_was_said_before_the_prompt(both: Both) -> None:
+    id = str(uuid.uuid4())
+    for model in ("cut", "good", "good"):
+        both.service.request("POST", PATH, question(model, conversation=id, when_busy="wait"))
+    asked = Model.asked[-1]
+    user = {"role": "user", "content": "Hi"}
+    answers = [{"role": "assistant", "content": text} for text in ("a", "Héllo")]
+    assert asked["messages"] == [user, answers[0], user, answers[1], user]
+    assert not {"conversation", "when_busy"} & asked.keys()
 
 
 def test_nothing_of_the_upstream_is_in_the_log(both: Both) -> None:

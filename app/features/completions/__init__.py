@@ -6,6 +6,9 @@ from flask import Flask
 
 from . import answers, conversations, limits, sources, ui
 from .routes import api, page
+from .signals import completion_ended
+
+__all__ = ["completion_ended", "init_app"]
 
 
 def init_app(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from greenlet import greenlet
 from ...extensions import simulcast
 from ...flask_simulcast import CloseReason, Listener, RunEndedError, RunState
 from ...flask_simulcast.signals import listener_closed, run_ended
+from .signals import completion_ended
 
 _WHY = "its answer has ended"
 _KEY = "completions_answers"
@@ -35,6 +37,7 @@ class Answer:
         has_begun: Whether it has a chunk.
         has_turn: Whether nothing that was said before holds it up.
         published: Number of its chunks.
+        usage: What the source says that it has used; None while it has not.
         stirs: Set with each chunk, and with what else happens to it.
     """
 
@@ -48,8 +51,14 @@ class Answer:
         self.has_begun = False
         self.has_turn = False
         self.published = 0
+        self.usage: dict[str, Any] | None = None
         self.stirs = Flag()
         self._producer: greenlet | None = None
+
+    @property
+    def tokens(self) -> int:
+        """What it has used; a token for each chunk if the source does not say."""
+        return self.published if self.usage is None else int(self.usage["total_tokens"])
 
     def takes_turn(self) -> None:
         """Note that nothing holds it up."""
@@ -110,6 +119,7 @@ class Answers:
         answer = self._answers.pop(run.id, None)
         if answer is not None:
             answer.end()
+            gevent.spawn(_tell, sender, run, answer.tokens)
 
     def client_left(self, sender: Any, listener: Listener, reason: CloseReason) -> None:
         """Cancel the answer of a client that left, if it asked so. Another client that watched it cancels nothing."""
@@ -117,6 +127,12 @@ class Answers:
         is_asker = listener.meta == ASKER_META_TEXT
         if answer is not None and answer.is_for_client and is_asker and reason is CloseReason.CLIENT_GONE:
             gevent.spawn(_cancel, sender, answer.id)
+
+
+def _tell(app: Flask, run: RunState, tokens: int) -> None:
+    with app.app_context():
+        model = json.loads(run.meta)["model"]
+        completion_ended.send(app, id=run.id, model=model, user=run.user, tokens=tokens)
 
 
 def _cancel(app: Flask, id: str) -> None:

@@ -52,17 +52,17 @@ def ask(question: Question, grant: Grant) -> Answer:
     turn = None if name is None else conversations.add(name, question, grant, answer.id)
 
     def produce(run: Run) -> dict[str, Any]:
-        usage, finish_reason = None, None
+        finish_reason = None
         said = {"id": answer.id, "object": "chat.completion.chunk", "created": answer.created}
         asked = question if turn is None else question.after(conversations.wait(turn, run))
         answer.takes_turn()
         for chunk in limit.counted(sender, question, source.chunks(asked, answer)):
-            usage = chunk.get("usage") or usage
+            answer.usage = chunk.get("usage") or answer.usage
             finish_reason = next((choice.get("finish_reason") for choice in chunk["choices"]), None) or finish_reason
             if chunk["choices"] or question.wants_usage:
                 _publish(run, {**said, "model": question.model, **chunk, **said})
                 answer.goes_on()
-        return {"usage": usage, "finish_reason": finish_reason}
+        return {"usage": answer.usage, "finish_reason": finish_reason}
 
     known.add(answer)
     try:

@@ -6,7 +6,10 @@ from flask import Flask
 
 from ...cli import is_command
 from . import scheduler
+from .calls import record_call
 from .routes import api
+
+__all__ = ["init_app", "record_call"]
 
 
 def init_app(app: Flask) -> None:

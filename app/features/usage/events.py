@@ -39,7 +39,8 @@ class Within:
 def as_dict(row: Any) -> dict[str, Any]:
     """Return a stored record as its readers see it."""
     created_at = time_text(row.created_ms)
-    return {"id": row.id, "creditsUsed": row.credits_used, "createdAt": created_at, "model": row.model}
+    user = {} if row.user_id is None else {"user": row.user_id}
+    return {"id": row.id, "creditsUsed": row.credits_used, "createdAt": created_at, "model": row.model, **user}
 
 
 def time_text(milliseconds: int) -> str:

@@ -9,13 +9,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 #: With it, 64 bits hold the sum of nine billion records.
 MAX_CREDITS = 1_000_000_000
+MAX_NAME_CHARACTERS = 64
 
 Credits = Annotated[int, Meta(ge=0, le=MAX_CREDITS, description="Credits that the call used.", examples=[12])]
 Model = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=64,
+        max_length=MAX_NAME_CHARACTERS,
         description="Name of the model, of printable characters.",
         examples=["sonnet"],
     ),
@@ -60,6 +61,9 @@ class Usage(Struct, rename="camel"):
     credits_used: Credits
     created_at: Time
     model: Model
+    user: (
+        Annotated[str, Meta(description="For whom this service made an answer: the first 64 characters.")] | UnsetType
+    ) = UNSET
 
 
 class Usages(Struct):

@@ -29,6 +29,7 @@ class UsageRecord(db.Model):  # type: ignore[name-defined, misc]
     model: Mapped[str] = mapped_column(String(64))
     created_ms: Mapped[int] = mapped_column(BigInteger)
     origin: Mapped[bytes | None] = mapped_column(LargeBinary(16), unique=True)  # see New
+    user_id: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (
         Index("ix_usage_created_ms", "created_ms", "id"),
@@ -46,12 +47,14 @@ class New(NamedTuple):
     Attributes:
         origin: Names the request or the source that it is from, so that it is stored once. None for a record that nothing
             names.
+        user_id: The user for whom this service made an answer.
     """
 
     credits_used: int
     model: str
     created_ms: int
     origin: bytes | None = None
+    user_id: str | None = None
 
 
 class Total(NamedTuple):
