@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import signal
+import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
@@ -17,19 +18,20 @@ import httpx
 import pytest
 
 from tests.tools.clients import Block, SSEClient
-from tests.tools.fleet import Fleet, fleet, token
+from tests.tools.fleet import JWT_KEY, Fleet, fleet, token
 from tests.tools.postgres import serve_postgres
 from tests.tools.redis_server import serve_redis
-from tests.tools.serving import Server, wait_until
+from tests.tools.serving import Server, serve, wait_until
 
 ASK, PATH = "/v1/chat/completions", "/api/v1/conversations"
 LONG = " ".join(f"wörd{number}🌍" for number in range(100))
+MODULES = "app.features.completions.conversations"
 CONSTANTS = {
     "app.flask_simulcast.hub.runner._LEASE_SECONDS": 2,
-    "app.features.completions.conversations.service._MOST_CHARACTERS": 5000,
-    "app.features.completions.conversations.service._MOST_WAITING": 2,
-    "app.features.completions.conversations.schemas.MOST_CONVERSATIONS": 3,
-    "app.features.completions.conversations.sweeper.PERIOD_SECONDS": 0.5,
+    f"{MODULES}.service._MOST_CHARACTERS": 5000,
+    f"{MODULES}.service._MOST_WAITING": 2,
+    f"{MODULES}.schemas.MOST_CONVERSATIONS": 3,
+    f"{MODULES}.sweeper.PERIOD_SECONDS": 0.5,
 }
 _users = itertools.count()
 
@@ -62,6 +64,13 @@ def listen(server: Server, user: dict[str, str], id: str = "trip", **options: An
     client = SSEClient(server.port, f"{PATH}/{id}/stream", headers=user, timeout=30, **options)
     assert client.status == 200
     return client
+
+
+def asking(server: Server, user: dict[str, str]) -> contextlib.AbstractContextManager[httpx.Response]:
+    """Ask for a long answer, of which only the beginning is read."""
+    asked = [{"role": "user", "content": LONG}]
+    question = {"model": "echo", "conversation": "trip", "messages": asked, "stream": True}
+    return httpx.stream("POST", f"http://127.0.0.1:{server.port}{ASK}", json=question, headers=user, trust_env=False)
 
 
 def begin(workers: Fleet, user: dict[str, str], text: str) -> None:
@@ -164,14 +173,7 @@ def test_killed_worker_leaves_what_was_said_and_blocks_nothing(workers: Fleet, u
     begin(workers, user, "Hello")
     with listen(workers.two, user) as device:
         watching = Device({"turns": []})
-        question = {
-            "model": "echo",
-            "conversation": "trip",
-            "messages": [{"role": "user", "content": LONG}],
-            "stream": True,
-        }
-        url = f"http://127.0.0.1:{workers.one.port}{ASK}"
-        with httpx.stream("POST", url, json=question, headers=user, trust_env=False):
+        with asking(workers.one, user):
             while not watching.turns or "wörd2" not in (watching.said()[-1][1] or ""):
                 watching.take(device.next() or pytest.fail("the stream ended"))
             for pid in workers.one.workers:
@@ -232,3 +234,22 @@ def test_delete_cancels_and_removes(workers: Fleet, user: dict[str, str]) -> Non
     assert workers.one.request("GET", f"{PATH}/trip", headers=user)[0] == 404
     assert workers.one.get_json(PATH, user)["conversations"] == []
     assert "Traceback" not in workers.one.log + workers.two.log
+
+
+def test_lost_log_leaves_what_was_said_and_a_part_of_the_answer(tmp_path: Path, user: dict[str, str]) -> None:
+    tuned = CONSTANTS | {f"{MODULES}.telling._PART_SECONDS": 0.1, f"{MODULES}.turns._START_MS": 500}
+    settings: dict[str, Any] = {"jwt_key": JWT_KEY, "constants": tuned}
+    part = "SELECT answer FROM conversation_turn WHERE answer LIKE '%wörd9%'"
+    database = tmp_path / "instance" / "service.db"
+    with serve(tmp_path, **settings) as server:
+        with asking(server, user), contextlib.closing(sqlite3.connect(database)) as rows:
+            wait_until(lambda: rows.execute(part).fetchone(), 5, "a part")
+            for pid in (server.process.pid, *server.workers):
+                os.kill(pid, signal.SIGKILL)
+    with serve(tmp_path, broker_url="sqlite:///another.db", **settings) as server:
+        path = f"{PATH}/trip"
+        wait_until(lambda: "pieces" not in server.get_json(path, user)["turns"][0], 5, "the sweeper")
+        (turn,) = server.get_json(path, user)["turns"]
+        assert (turn["status"], turn["error"]["code"]) == ("failed", "worker_lost")
+        assert LONG.startswith(turn["answer"]["content"])
+        assert ask(server, user, "and now?", when_busy="refuse")[0] == 200

@@ -36,8 +36,8 @@ class Ended(Struct):
     """The end of an answer, as listeners get it."""
 
     id: Completion
-    status: Status
-    pieces: int | UnsetType
+    status: str
+    pieces: int
     error: Failure | UnsetType
 
 

@@ -1,12 +1,11 @@
 """The actions: add a prompt, wait for its turn, keep its answer, read and remove conversations.
 
-A turn is open until its answer is kept in the database. Until then its answer is in the log, so each worker can read it, and the
-state of its run tells whether it still holds up the prompts behind it: a killed worker blocks none.
+A turn is open until its answer is kept in the database. It holds up the prompts behind it only while its run goes on, so a killed
+worker blocks none.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from hashlib import sha256
@@ -19,20 +18,17 @@ from ....channels import CONVERSATION
 from ....extensions import simulcast
 from ....flask_simulcast import Grant, Run
 from ....flask_simulcast.errors import NoSuchRunError
+from ....web import limits
 from ....web.errors import ApiError
-from .. import transcript
 from ..questions import Question
-from ..schemas import MAX_MESSAGES, Failure
-from . import access, schemas, store
+from ..schemas import MAX_MESSAGES
+from . import access, schemas, store, turns
 
 #: As of one request: many times what a model reads.
 _MOST_CHARACTERS = 1 << 20
 _MOST_WAITING = 10
 _TITLE_CHARACTERS = 80
 _LOOK_SECONDS = 0.2
-# A prompt is stored before its run begins. After this time a turn without a run is one that a killed worker has left.
-_START_MS = 15_000
-_LOST = Failure("worker_lost", "The server that worked on this has stopped. Ask again.")
 
 
 class Turn(NamedTuple):
@@ -56,7 +52,7 @@ def add(name: str, question: Question, grant: Grant, completion: str) -> Turn:
     access.check_id(name, grant)
     owner, now_ms = access.owner_of(grant), _now_ms()
     known = store.find(owner, name)
-    over = set() if known is None else {row.completion for row in store.open_turns(known.id) if not _is_open(row)}
+    over = set() if known is None else {row.completion for row in store.open_turns(known.id) if not turns.is_open(row)}
     prompt = question.fields["messages"]
     with store.locked(owner, name, _title(question), now_ms) as conversation:
         _check_turn(len(set(conversation.open_turns()) - over), question)
@@ -84,13 +80,13 @@ def wait(turn: Turn, run: Run) -> list[dict[str, Any]]:
     Raises:
         RunEndedError: The answer was cancelled meanwhile.
     """
-    while any(_is_open(row) for row in store.open_turns(turn.row.conversation_id, before=turn.row.id)):
+    while any(turns.is_open(row) for row in store.open_turns(turn.row.conversation_id, before=turn.row.id)):
         run.sleep(_LOOK_SECONDS)
     store.begin(turn.row.id)
     return [
         message
         for row in store.turns(turn.row.conversation_id, before=turn.row.id)
-        for message in _as_history(_told(row))
+        for message in turns.as_history(turns.read(row))
     ]
 
 
@@ -99,22 +95,35 @@ def keep(turn: Turn) -> bool:
 
     A worker that is killed in between leaves the turn open, so it is kept and told again.
     """
-    told = _told(turn.row)
-    if told.status in store.OPEN:
+    made = turns.made(turn.row)
+    if made.status in store.OPEN:
         return False
-    ended = schemas.Ended(told.id, told.status, told.pieces, told.error)
-    key = f"{told.id}-ended"
-    simulcast.publish(turn.channel, msgspec.to_builtins(ended), type="ended", idempotency_key=key)
-    error = None if told.error is msgspec.UNSET else store.as_text(msgspec.to_builtins(told.error))
-    store.end(turn.row.id, told.status, _bounded(told.answer), error)
+    id = turn.row.completion
+    ended = msgspec.to_builtins(schemas.Ended(id, made.status, made.pieces, made.error))
+    simulcast.publish(turn.channel, ended, type="ended", idempotency_key=f"{id}-ended")
+    error = None if made.error is msgspec.UNSET else store.as_text(msgspec.to_builtins(made.error))
+    answer = None if made.answer is None else _bounded(made.answer)
+    store.end(turn.row.id, made.status, answer, error)
     return True
 
 
+def keep_part(turn: Turn, text: str) -> None:
+    """Keep the text of an answer as far as it has come, in case that the log is lost with the server."""
+    store.keep_part(turn.row.id, _bounded({"role": "assistant", "content": text}))
+
+
 def read(row: Row[Any]) -> schemas.Conversation:
-    """Return a conversation with all that was said, and the answer that is being made as far as it has come. Switches."""
+    """Return a conversation with all that was said, and the answer that is being made as far as it has come. Switches.
+
+    Raises:
+        ApiError: 429 ``read_rate``.
+    """
+    limits.check_read()
     position = str(simulcast.hub.position)  # first: what is said meanwhile is behind it
-    turns = [_told(turn) for turn in store.turns(row.id)]
-    return schemas.Conversation(row.name, row.title, row.created_ms // 1000, row.spoken_ms // 1000, turns, position)
+    rows = store.turns(row.id)
+    limits.count_read(sum(len(turn.prompt) + len(turn.answer or "") for turn in rows))
+    said = [turns.read(turn) for turn in rows]
+    return schemas.Conversation(row.name, row.title, row.created_ms // 1000, row.spoken_ms // 1000, said, position)
 
 
 def every(grant: Grant, limit: int) -> schemas.Conversations:
@@ -165,47 +174,8 @@ def _check_size(size: store.Size, prompt: list[dict[str, Any]]) -> None:
         )
 
 
-def _is_open(row: Row[Any]) -> bool:
-    """Tell whether an answer is still being made. Switches."""
-    try:
-        return not simulcast.run_state(row.completion).ending
-    except NoSuchRunError:
-        return bool(_now_ms() - row.created_ms < _START_MS)
-
-
-def _told(row: Row[Any]) -> schemas.Turn:
-    """Return a turn with its answer as far as it has come. Switches."""
-    turn = schemas.Turn(row.completion, row.model, row.created_ms // 1000, json.loads(row.prompt), None, row.status)
-    if row.status not in store.OPEN:
-        turn.answer = row.answer and json.loads(row.answer)
-        turn.error = (row.error and Failure(**json.loads(row.error))) or msgspec.UNSET
-        return turn
-    try:
-        told, turn.pieces = transcript.told(simulcast.run_state(row.completion))
-    except NoSuchRunError:
-        turn.pieces = 0
-        if not _is_open(row):
-            turn.status, turn.error = "failed", _LOST
-        return turn
-    message = told.choices[0].message
-    turn.answer = message if turn.pieces else None
-    if told.status != "running":
-        turn.status, turn.error = told.status, told.error  # type: ignore[assignment]
-    return turn
-
-
-def _as_history(turn: schemas.Turn) -> list[dict[str, Any]]:
-    """Return the messages of a turn for a model. An answer that ended early counts as far as it came."""
-    said = {name: turn.answer.get(name) for name in ("role", "content")} if turn.answer else {}
-    if turn.answer and turn.status == "complete" and turn.answer.get("tool_calls"):
-        said["tool_calls"] = [{n: v for n, v in call.items() if n != "index"} for call in turn.answer["tool_calls"]]
-    return [*turn.messages, said] if said.get("content") or "tool_calls" in said else turn.messages
-
-
-def _bounded(answer: dict[str, Any] | None) -> str | None:
+def _bounded(answer: dict[str, Any]) -> str:
     """Return an answer as it is kept. One that is too large keeps the beginning of its text."""
-    if answer is None:
-        return None
     text = store.as_text(answer)
     if len(text) <= _MOST_CHARACTERS:
         return text

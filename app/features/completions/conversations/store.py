@@ -55,6 +55,7 @@ class ConversationTurn(db.Model):  # type: ignore[name-defined, misc]
 
 
 _conversations, _turns = Conversation.__table__, ConversationTurn.__table__
+_FACTS = [_turns.c[name] for name in ("id", "conversation_id", "completion", "status", "created_ms")]
 _is_open = ConversationTurn.status.in_(OPEN)
 
 
@@ -157,13 +158,13 @@ def turns(conversation: int, before: int | None = None) -> Sequence[Row[Any]]:
 
 
 def open_turns(conversation: int | None = None, before: int | None = None) -> Sequence[Row[Any]]:
-    """Return open turns, the first one first.
+    """Return open turns without what was said in them, the first one first.
 
     Args:
         conversation: Only turns of this conversation.
         before: Only turns before this one.
     """
-    query = select(_turns).where(_is_open).order_by(ConversationTurn.id)
+    query = select(*_FACTS).where(_is_open).order_by(ConversationTurn.id)
     if conversation is not None:
         query = query.where(ConversationTurn.conversation_id == conversation)
     if before is not None:
@@ -178,9 +179,15 @@ def begin(turn: int) -> None:
         connection.execute(update(_turns).where(ConversationTurn.id == turn, _is_open).values(status=RUNNING))
 
 
+def keep_part(turn: int, answer: str) -> None:
+    """Keep an answer as far as it has come."""
+    with db.engine.begin() as connection:
+        connection.execute(update(_turns).where(ConversationTurn.id == turn, _is_open).values(answer=answer))
+
+
 def end(turn: int, status: str, answer: str | None, error: str | None) -> None:
-    """Keep what came of a turn, once."""
-    values = {"status": status, "answer": answer, "error": error}
+    """Keep what came of a turn, once. Without an answer the part that was kept stays."""
+    values = {"status": status, "error": error} | ({} if answer is None else {"answer": answer})
     with db.engine.begin() as connection:
         connection.execute(update(_turns).where(ConversationTurn.id == turn, _is_open).values(values))
 

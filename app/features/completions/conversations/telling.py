@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -29,6 +30,8 @@ _PAUSE_SECONDS = 0.05
 _MOST_CHARACTERS = 8 << 10
 # Of each text: its quotes and its comma.
 _OVERHEAD_CHARACTERS = 3
+# What is lost at most of an answer, if the log is lost with the server.
+_PART_SECONDS = 5.0
 # During an outage of the log.
 _TRIES = 20
 _RETRY_SECONDS = 0.5
@@ -53,6 +56,8 @@ class Telling:
         self._state = state
         self._after = str(state.begin)
         self._told = 0
+        self._text = ""
+        self._kept_at = time.monotonic()
 
     def start(self) -> None:
         """Begin."""
@@ -79,6 +84,9 @@ class Telling:
             self._say_pieces()
             if self._told < answer.published:  # the log does not have them yet
                 answer.stirs.set()
+            if time.monotonic() - self._kept_at > _PART_SECONDS:
+                self._kept_at = time.monotonic()
+                _with_tries(lambda: service.keep_part(self._turn, self._text))
             gevent.sleep(_PAUSE_SECONDS)
         self._say_pieces()
         _with_tries(lambda: service.keep(self._turn))
@@ -96,9 +104,10 @@ class Telling:
         if not events:
             return
         self._after = str(events[-1].position)
-        for texts in _batches([wire.text_of(json.loads(event.data)) for event in events]):
+        for texts in batches([wire.text_of(json.loads(event.data)) for event in events]):
             self._say("pieces", {"id": self._answer.id, "first": self._told, "texts": texts})
             self._told += len(texts)
+            self._text += "".join(texts)
 
     def _news(self) -> list[Event]:
         return list(transcript.events(self._state, self._after))
@@ -108,7 +117,7 @@ class Telling:
         _with_tries(lambda: simulcast.publish(self._turn.channel, data, type=type, idempotency_key=key))
 
 
-def _batches(texts: list[str]) -> Iterator[list[str]]:
+def batches(texts: list[str]) -> Iterator[list[str]]:
     """Yield texts that fit into one event together, at least one."""
     batch: list[str] = []
     size = 0
