@@ -35,7 +35,7 @@ from .settings import Settings
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import ops, signals
+    from . import client, ops, signals
     from .extension import Simulcast
     from .listener import CloseReason, Listener
     from .run import Run
@@ -80,6 +80,7 @@ __all__ = [
     "Writer",
     "WriterEvent",
     "address_of",
+    "client",
     "client_input",
     "cors",
     "errors",
@@ -104,6 +105,7 @@ _LATER = {
     "Writer": ".transports.writer.writer",
     "WriterEvent": ".transports.writer.writer",
     "address_of": ".transports.address",
+    "client": "",
     "ops": "",
     "signals": "",
 }

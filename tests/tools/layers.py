@@ -24,11 +24,17 @@ LAYERS = [
     {"doctor"},
     {"cli"},
     {"extension"},
-    {"gunicorn", "testing"},
+    {"gunicorn", "testing", "client"},
     {"__init__"},
 ]
 # The order of the parts of a package, where it matters. A part may hold those that stand before it.
 PARTS = {
+    "client": [
+        {"errors", "status", "backoff", "address", "event"},
+        {"place", "answers", "wire"},
+        {"stream"},
+        {"client"},
+    ],
     "doctor": [
         {"finding", "errors"},
         {"answer", "beside", "gunicorn_facts", "faults"},
