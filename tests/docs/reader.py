@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.docs.page import Block
-from tests.tools.serving import ROOT, Server, free_port, wait_until
+from tests.tools.serving import ROOT, STARTUP, Server, free_port, wait_until
 
 PAGE_PORT = 8000  # what the documents say; a test has another one, and that is all that it changes in a command
 _COMMAND_SECONDS = 60
@@ -37,7 +37,7 @@ class Reader:
         given = {name: value for name, value in os.environ.items() if not name.startswith(("SIMULCAST_", "GUNICORN_"))}
         self.environment = given | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": "",
+            "PYTHONPATH": STARTUP,
             "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "",
             "PIP_NO_INDEX": "1",  # scripts/run looks whether its packages are there; it must not fetch any
@@ -148,7 +148,7 @@ def app_reader(folder: Path, **files: str) -> Iterator[Reader]:
     here.mkdir()
     for name, text in files.items():
         (here / f"{name}.py").write_text(text)
-    yield Reader(here, PYTHONPATH=str(packages))
+    yield Reader(here, PYTHONPATH=f"{packages}{os.pathsep}{STARTUP}")
 
 
 @contextlib.contextmanager
