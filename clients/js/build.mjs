@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-const BUNDLES = { simulcast: "src/index.ts", views: "src/views.ts" };
+const BUNDLES = { simulcast: "src/index.ts", views: "src/views.ts", tabs: "src/tabs.ts" };
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const common = { format: "esm", target: "es2022", logLevel: "warning", charset: "utf8", absWorkingDir: here(".") };
 const modules = () => build({ ...common, entryPoints: ["src/**/*.ts"], outdir: "dist" });

@@ -1,10 +1,12 @@
-"""The JavaScript client in Chromium, as the service serves it: what pages see over reloads."""
+"""The JavaScript client in Chromium, as the service serves it: what pages see over reloads, and in eight tabs."""
 
 from __future__ import annotations
 
+from itertools import count
+
 from tests.tools.chromium import Chromium, Page
 from tests.tools.fixtures import chromium_fixture, server_fixture
-from tests.tools.serving import Server
+from tests.tools.serving import BEARER, Server, wait_until
 
 server = server_fixture(workers=2, publish_rate=0, retry_ms=100)
 browser = chromium_fixture()
@@ -17,10 +19,14 @@ def blank(server: Server, browser: Chromium) -> Page:
 
 def listen(page: Page, channel: str, options: str = "") -> None:
     """Connect, collect the numbers in `seen`, and wait until it is live."""
-    page.evaluate(f"""import("/simulcast/simulcast.js").then(({{ connect }}) => {{
+    page.evaluate(f"""Promise.all(["simulcast", "tabs"].map((name) => import(`/simulcast/${{name}}.js`))).then((
+        [{{ connect }}, {{ tabs }}]
+    ) => {{
+        window.lives = [];
         window.connection = connect("/api/v1/stream", {{ channels: "{channel}", maxRetryMs: 100, {options} }});
         window.seen = [];
         connection.on("message", ({{ data }}) => seen.push(data));
+        connection.on("connected", () => lives.push(Date.now()));
     }})""")
     page.wait_for("connection.status.state === 'live'")
 
@@ -37,3 +43,31 @@ def test_reloaded_page_resumes_where_it_was(server: Server, browser: Chromium) -
     listen(page, "reload", "keepPosition: true")
     page.wait_for("seen.at(-1) === 4")
     assert page.evaluate("seen") in ([3, 4], [4])
+
+
+def test_eight_tabs_have_one_connection_and_the_next_goes_on_when_the_leader_closes(
+    server: Server, browser: Chromium
+) -> None:
+    numbers = count()
+    pages = []
+    for _ in range(8):
+        pages.append(blank(server, browser))
+        listen(pages[-1], "tabs", "share: tabs")
+        server.publish("tabs", next(numbers))  # the next tab begins later
+    assert connections(server, "tabs") == 1
+    for way_to_close in (Page.close, lambda page: page.evaluate("location.assign('about:blank')")):
+        way_to_close(pages.pop(0))  # the oldest leads
+        server.publish("tabs", *(next(numbers) for _ in range(50)))
+        last = next(numbers)
+        server.publish("tabs", last)
+        for page in pages:
+            page.wait_for(f"seen.at(-1) === {last}")
+            seen = page.evaluate("seen")
+            assert seen == list(range(seen[0], last + 1))
+        wait_until(lambda: connections(server, "tabs") == 1, what="one connection")
+    for page in pages:
+        page.close()
+
+
+def connections(server: Server, channel: str) -> int:
+    return len(server.get_json(f"/api/v1/listeners?channel={channel}", BEARER)["listeners"])

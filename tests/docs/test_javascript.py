@@ -19,6 +19,7 @@ PAGE = Page("docs/javascript.md")
 APP = PAGE.take("In a page", "python")
 IN_A_PAGE = PAGE.take("In a page", "js")
 VIEWS = PAGE.take("The data of a page", "js")
+TABS = PAGE.take("One connection for all tabs", "js")
 IN_NODE = PAGE.take("In Node", "js")
 TEXT = (ROOT / PAGE.path).read_text()
 
@@ -39,6 +40,8 @@ SHOWS = """
 window.added = [];
 window.shown = [];
 window.listed = [];
+console.log = (order) => (window.logged = order);
+const count = () => {};
 const list = (events) => (listed = events);
 const add = (order) => added.push(order);
 const show = (state, reason) => shown.push(state);
@@ -48,7 +51,7 @@ const show = (state, reason) => shown.push(state);
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     with app_reader(tmp_path_factory.mktemp("javascript"), app=program(APP) + BLANK) as reader:
-        (reader.folder / "page.js").write_text(program(IN_A_PAGE, VIEWS) + SHOWS)
+        (reader.folder / "page.js").write_text(program(IN_A_PAGE, VIEWS, TABS) + SHOWS)
         yield reader
 
 
@@ -70,6 +73,7 @@ def test_page_gets_the_events_and_the_state(server: Server, browser: Chromium) -
     tab.wait_for("shown.at(-1) === 'live'")
     order(server, id=7)
     tab.wait_for("added.length === 1 && added[0].id === 7")
+    tab.wait_for("window.logged.id === 7")
     tab.wait_for("listed.length === 1 && listed[0].type === 'created'")
     assert tab.complaints() == []
 

@@ -74,6 +74,10 @@ class Page:
         """Bring the tab to the front: some libraries leave their stream while it is hidden."""
         self._browser.call("Page.bringToFront", session=self._session)
 
+    def close(self) -> None:
+        """Close the tab."""
+        self._browser.call("Page.close", session=self._session)
+
     def wait_for(self, condition: str, seconds: float = 10) -> Any:
         """Wait until a JavaScript expression is true. Returns its value."""
         return wait_until(lambda: self.evaluate(condition), seconds, condition)

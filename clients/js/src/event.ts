@@ -17,6 +17,12 @@ export interface Gap {
   to: string;
 }
 
+/** The data of `closed`. */
+export interface Goodbye {
+  reason: string;
+  reconnect: boolean;
+}
+
 const POSITION = /^(\d+)-(\d+)-[0-9a-f]{8}$/;
 
 /** On a stream of several channels an id is `<position>/<channel>`. */

@@ -1,4 +1,5 @@
 import type { Snapshot } from "./snapshot.js";
+import type { Request, Transport } from "./transports/transport.js";
 
 type Maybe<Value> = Value | Promise<Value>;
 
@@ -7,6 +8,8 @@ export interface Options {
   channels?: string | string[];
   /** Default: `auto`, which is `websocket` if there is a URL for it, and else `fetch`. */
   transport?: "auto" | "fetch" | "eventsource" | "websocket" | "ndjson";
+  /** `tabs`: one connection for all tabs. */
+  share?: (transport: Transport) => Transport;
   /** URL of the hub over WebSocket: `/ws` in the service. */
   websocket?: string | URL;
   /** URL of the API, for commands. Default: `/api/v1/` of the stream's host. */
@@ -37,18 +40,13 @@ export function canRenew({ getTicket, headers }: Options): boolean {
   return !!getTicket || typeof headers === "function";
 }
 
-/** The URL of one try, with its channels and a new ticket. */
-export async function urlOf(base: URL, channels: string[], { getTicket }: Options): Promise<URL> {
+/** One request of a stream: its URL with the channels and a new ticket, and what says who asks. */
+export async function requestOf(base: URL, channels: string[], options: Options): Promise<Request> {
+  const { getTicket, method, body } = options;
   const url = new URL(base);
   for (const channel of channels) url.searchParams.append("channel", channel);
   if (getTicket) url.searchParams.set("ticket", await getTicket());
-  return url;
-}
-
-/** What `fetch` takes for one try. */
-export async function initOf(options: Options): Promise<RequestInit> {
-  const { method, body } = options;
-  return { ...(await authOf(options)), ...(method && { method }), ...(body && { body }) };
+  return { url, init: { ...(await authOf(options)), ...(method && { method }), ...(body && { body }) } };
 }
 
 /** What says who asks. */

@@ -12,10 +12,11 @@ export class Place {
   /** Takes the next event of the stream, and names its channel on a stream of one. Returns false for a duplicate. */
   take(event: StreamEvent): boolean {
     const { type, id } = event;
-    if (type === "gap" || type === "connected") this.#floor = "";
-    else if (type !== "heartbeat" && isAtOrBefore(id ?? "", this.#floor)) return false;
+    const isOld = isAtOrBefore(id ?? "", this.#floor);
+    if (type === "gap" || (type === "connected" && !id)) this.#floor = "";
+    else if (isOld && type !== "connected" && type !== "heartbeat") return false;
     if (type === "connected") this.#channels = (event as StreamEvent<{ channels?: string[] }>).data.channels ?? [];
-    if (id !== undefined) this.position = this.#floor = id;
+    if (id !== undefined && !isOld) this.position = this.#floor = id;
     if (id && this.#channels.length === 1) event.channel ??= this.#channels[0];
     return true;
   }

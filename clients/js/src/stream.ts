@@ -3,12 +3,12 @@
 import type { Ask } from "./asking.js";
 import { delayMs } from "./backoff.js";
 import type { Consumers } from "./consumers.js";
-import type { StreamEvent } from "./event.js";
-import { type Options, canRenew, initOf, urlOf } from "./options.js";
+import { BUFFERED, type End, LOST, RECHANNEL, SILENT, SLOW, UNREACHABLE } from "./ends.js";
+import type { Goodbye, StreamEvent } from "./event.js";
+import { type Options, canRenew, requestOf } from "./options.js";
 import { Place } from "./place.js";
 import { Snapshots } from "./snapshot.js";
 import { type State, type Status, stateBetweenTries } from "./status.js";
-import { type End, LOST } from "./transports/transport.js";
 import { onWake } from "./wake.js";
 import { Watchdog } from "./watchdog.js";
 import type { Way, Ways } from "./ways.js";
@@ -16,17 +16,6 @@ import type { Way, Ways } from "./ways.js";
 const HEARTBEAT_MS = 15_000;
 /** A connection that lived for this long was a good one: the next wait begins small. */
 const GOOD_MS = 10_000;
-const SILENT: End = { reason: "silent", reconnect: true };
-/** The answer has begun, but its first event, which is sent at once, has not come. */
-const BUFFERED: End = { reason: "buffered", reconnect: true };
-/** Only of transports that can't be made to wait: the rest comes again, once there is room. */
-const SLOW: End = { reason: "slow", reconnect: true };
-const RECHANNEL: End = { reason: "channels", reconnect: true };
-
-interface Goodbye {
-  reason: string;
-  reconnect: boolean;
-}
 
 export class Stream {
   status: Status = { state: "connecting", reason: "", retryAt: 0 };
@@ -108,7 +97,7 @@ export class Stream {
     try {
       return await this.#open(way, watchdog);
     } catch {
-      return this.#end ?? (this.#liveAt ? LOST : { reason: "unreachable", reconnect: true });
+      return this.#end ?? (this.#liveAt ? LOST : UNREACHABLE);
     } finally {
       watchdog.stop();
       this.#watchdog = this.ask = undefined;
@@ -118,11 +107,19 @@ export class Stream {
 
   async #open({ transport, url }: Way, watchdog: Watchdog): Promise<End> {
     const { signal } = this.#abort;
-    const attempt = { url: await urlOf(url, this.channels, this.options), init: { ...(await initOf(this.options)), signal } };
-    signal.throwIfAborted();
-    const end = await transport({
-      ...attempt,
-      position: this.position,
+    const { options, channels } = this;
+    const stream = this;
+    const end = await (options.share?.(transport) ?? transport)({
+      name: `${url} ${channels}`,
+      get position() {
+        return stream.position;
+      },
+      async request() {
+        const request = await requestOf(url, channels, options);
+        signal.throwIfAborted();
+        return request;
+      },
+      signal,
       heartbeatMs: this.#heartbeatMs,
       eachType: (handler) => this.consumers.eachType(handler, signal),
       onOpen: () => (this.#isHeld = true),

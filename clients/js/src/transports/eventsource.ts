@@ -1,19 +1,21 @@
 /** The browser's own EventSource, for one try: it would reconnect by itself, but at a fixed interval, and without a state. */
 
+import { LOST } from "../ends.js";
 import { dataOf, splitId } from "../event.js";
-import { LOST, type Transport } from "./transport.js";
+import type { Transport } from "./transport.js";
 
-export const eventSource: Transport = (attempt) =>
-  new Promise((resolve) => {
-    if (attempt.position) attempt.url.searchParams.set("last_event_id", attempt.position);
-    const source = new EventSource(attempt.url, { withCredentials: attempt.init.credentials === "include" });
+export const eventSource: Transport = async (attempt) => {
+  const { url, init } = await attempt.request();
+  if (attempt.position) url.searchParams.set("last_event_id", attempt.position);
+  return new Promise((resolve) => {
+    const source = new EventSource(url, { withCredentials: init.credentials === "include" });
     const end = () => {
       source.close();
       resolve(LOST);
     };
     source.onopen = attempt.onOpen;
     source.onerror = end;
-    attempt.init.signal.addEventListener("abort", end);
+    attempt.signal.addEventListener("abort", end);
     let last = "";
     attempt.eachType((type) =>
       source.addEventListener(type, ({ data, lastEventId }) => {
@@ -25,3 +27,4 @@ export const eventSource: Transport = (attempt) =>
       }),
     );
   });
+};

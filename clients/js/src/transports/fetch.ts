@@ -1,9 +1,10 @@
 /** Server-sent events, and lines of JSON, by `fetch`: with headers, POST and abort, in browsers and in Node. */
 
+import { type End, LOST } from "../ends.js";
 import { type StreamEvent, dataOf, splitId } from "../event.js";
 import { Lines } from "../lines.js";
 import { type Block, Parser } from "../parse.js";
-import { type End, LOST, type Transport, type Try, refusal } from "./transport.js";
+import { type Transport, type Try, refusal } from "./transport.js";
 
 export const fetchEvents: Transport = async (attempt) => {
   const parser = new Parser();
@@ -21,10 +22,12 @@ export const fetchLines: Transport = async (attempt) => {
 };
 
 async function read(attempt: Try, type: string, feed: (bytes: Uint8Array) => StreamEvent[]): Promise<End> {
-  const headers = new Headers(attempt.init.headers);
+  const { url, init } = await attempt.request();
+  const { signal } = attempt;
+  const headers = new Headers(init.headers);
   headers.set("Accept", type);
   if (attempt.position) headers.set("Last-Event-ID", attempt.position);
-  const response = await fetch(attempt.url, { cache: "no-store", ...attempt.init, headers });
+  const response = await fetch(url, { cache: "no-store", ...init, signal, headers });
   if (response.status !== 200 || !response.headers.get("Content-Type")?.startsWith(type)) return refusal(response);
   attempt.onOpen();
   const reader = response.body!.getReader();

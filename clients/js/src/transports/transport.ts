@@ -2,14 +2,25 @@
 
 import type { Ask } from "../asking.js";
 import { errorOf } from "../asking.js";
+import type { End } from "../ends.js";
 import type { StreamEvent } from "../event.js";
+
+/** What one request says: where to, and who asks. */
+export interface Request {
+  url: URL;
+  init: RequestInit;
+}
 
 /** Everything that a transport needs for one try. */
 export interface Try {
-  url: URL;
+  /** The same for tries of the same stream. */
+  name: string;
+  /** Makes the request, with a ticket or token of now. */
+  request(): Promise<Request>;
   /** The position to resume from, or empty. */
-  position: string;
-  init: RequestInit & { signal: AbortSignal };
+  readonly position: string;
+  /** Ends the try. */
+  signal: AbortSignal;
   heartbeatMs: number;
   /** Types of events that the page listens to, now and later: an EventSource must be told each. */
   eachType(handler: (type: string) => void): void;
@@ -25,16 +36,7 @@ export interface Try {
   room(): Promise<void>;
 }
 
-export interface End {
-  reason: string;
-  reconnect: boolean;
-  /** Milliseconds that the server asked the client to wait. */
-  askedMs?: number | undefined;
-}
-
 export type Transport = (attempt: Try) => Promise<End>;
-
-export const LOST: End = { reason: "lost", reconnect: true };
 
 const WORTH_A_RETRY = new Set([408, 425, 429]);
 const NAMES: Record<number, string> = { 204: "finished", 401: "unauthorized", 403: "forbidden" };

@@ -1,7 +1,8 @@
 /** The hub over one WebSocket: events, and commands with their replies. Source: docs/websocket-hub.md. */
 
 import { AskError, type Command } from "../asking.js";
-import { LOST, type Transport } from "./transport.js";
+import { LOST } from "../ends.js";
+import type { Transport } from "./transport.js";
 
 interface Waiting {
   resolve(result: any): void;
@@ -14,11 +15,11 @@ const UNANSWERED = new AskError("unanswered", "The connection ended before the r
 /** Errors that pass: of a worker, its log, or a rate. */
 const PASSING = /^broker|^publish_uncertain|^draining|_rate$/;
 
-export const webSocket: Transport = (attempt) =>
-  new Promise((resolve) => {
-    const { url, position, init } = attempt;
-    url.protocol = url.protocol.replace("http", "ws");
-    if (position) url.searchParams.set("last_event_id", position);
+export const webSocket: Transport = async (attempt) => {
+  const { url } = await attempt.request();
+  url.protocol = url.protocol.replace("http", "ws");
+  if (attempt.position) url.searchParams.set("last_event_id", attempt.position);
+  return new Promise((resolve) => {
     const socket = new WebSocket(url);
     const waiting = new Map<number, Waiting>();
     let count = 0;
@@ -47,7 +48,7 @@ export const webSocket: Transport = (attempt) =>
 
     socket.onerror = () => end(1006); // Node 20 sends no close after a handshake that broke off
     socket.onclose = ({ code }) => end(code);
-    init.signal.addEventListener("abort", () => end(0));
+    attempt.signal.addEventListener("abort", () => end(0));
     socket.onmessage = ({ data }) => {
       attempt.onAlive();
       const { type, id, event, channel, ...message } = JSON.parse(data);
@@ -65,6 +66,7 @@ export const webSocket: Transport = (attempt) =>
       waiting.delete(id);
     };
   });
+};
 
 function refused({ code, message, retry_after_seconds = 0 }: any): AskError {
   return new AskError(code, message, PASSING.test(code) ? 503 : 400, retry_after_seconds * 1000);
