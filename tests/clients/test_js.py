@@ -21,7 +21,13 @@ MOST_BYTES = 28_000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings = {"history_events": 20_000, "publish_rate": 0, "retry_ms": 100, "jwt_key": JWT_KEY}
+    settings = {
+        "history_events": 20_000,
+        "publish_rate": 0,
+        "retry_ms": 100,
+        "heartbeat_seconds": 1,
+        "jwt_key": JWT_KEY,
+    }
     with serve(tmp_path_factory.mktemp("server"), workers=2, presence_channels="room.*", **settings) as server:
         yield server
 
