@@ -68,6 +68,7 @@ class Broadcaster:
         self._wake = switchboard.pass_due
         self._passed = Flag()
         self._waiting = 0
+        self._delivered = 0
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
@@ -116,18 +117,19 @@ class Broadcaster:
     def _hand_out(self, audience: Audience) -> None:
         position = self._pump.position
         oldest_ms = audience.oldest_ms
+        before = self._delivered
         shared, chunk, events, own = audience.take(position)
-        delivered = delivered_events = 0
+        delivered_events = 0
         for listener, its_chunk, its_events in chain(zip(shared, repeat(chunk), repeat(events), strict=False), own):
             if not listener.deliver(its_chunk, position, its_events):
                 self._on_behind(listener)
-            delivered += 1
+            self._delivered += 1
             delivered_events += its_events
-            if not delivered % _LISTENERS_A_TURN:
+            if not self._delivered % _LISTENERS_A_TURN:  # counted over all audiences: many have one member
                 let_others_in()
                 if not audience.members:
                     break  # all were sent back to history meanwhile: the rest of this pass is of an old log
-        self._metrics.count("deliveries_total", delivered)
+        self._metrics.count("deliveries_total", self._delivered - before)
         self._metrics.count("events_delivered_total", delivered_events)
         self._metrics.observe("delivery_seconds", max(time.time() - oldest_ms / 1000, 0))
 

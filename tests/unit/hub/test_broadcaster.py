@@ -28,8 +28,10 @@ def world(make_world: MakeWorld) -> World:
     return make_world(is_quiet=True)
 
 
-def live(hub: Hub, *, heartbeat_as_comment: bool = False, queue_bytes: int = 65536) -> Listener:
-    listener = Listener(ListenRequest(("c",), SSE, heartbeat_as_comment=heartbeat_as_comment, queue_bytes=queue_bytes))
+def live(hub: Hub, channel: str = "c", *, heartbeat_as_comment: bool = False, queue_bytes: int = 65536) -> Listener:
+    listener = Listener(
+        ListenRequest((channel,), SSE, heartbeat_as_comment=heartbeat_as_comment, queue_bytes=queue_bytes)
+    )
     hub.add_listener(listener)
     listener.waits()
     while not listener.is_live:
@@ -55,6 +57,21 @@ def test_what_arrives_during_a_pass_rides_on_the_next_one(world: World, monkeypa
     make_pass(hub)
     assert [event.data for event in read_sse(queued(listeners[0]))] == ["3"]
     assert [event.data for event in read_sse(queued(listeners[2]))] == ["1", "2", "3"]
+
+
+def test_a_pass_over_many_small_audiences_lets_others_in_as_one_over_a_large_one_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = world.hub
+    listeners = [live(hub, f"c{n}") for n in range(200)]
+    turns: list[int] = []
+    monkeypatch.setattr(broadcaster, "_LISTENERS_A_TURN", 64)
+    monkeypatch.setattr(broadcaster, "let_others_in", lambda: turns.append(1))
+    hub.publish([Draft(f"c{n}", "message", "1") for n in range(200)])
+    make_pass(hub)
+    assert len(turns) == 200 // 64
+    assert all(queued(listener) for listener in listeners)
+    assert hub.metrics.value("deliveries_total") == 200
 
 
 def test_members_share_the_same_bytes(world: World) -> None:
