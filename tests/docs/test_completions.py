@@ -16,6 +16,7 @@ CLIENT = PAGE.take("Completions: answers that survive a reload", "python")
 TALK = PAGE.take("Conversations", "sh")
 DEVICE = PAGE.take("Conversations", "js")
 SDK = PAGE.take("Vercel's AI SDK", "js")
+MODEL = PAGE.take_untried("A small model on this machine", "sh")
 UPSTREAM = PAGE.take("A model behind it", "sh")
 
 INSTALLED = ROOT / "tests" / "parsers" / "node_modules"
@@ -28,6 +29,13 @@ def test_server_without_its_upstream_says_so_and_asks_for_a_token(tmp_path: Path
         key = (tmp_path / "instance" / "publish.key").read_text().strip()
         status, _, body = server.request("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"})
         assert (status, json.loads(body)["error"]["code"]) == (502, "upstream_unavailable")
+
+
+def test_small_model_is_installed_as_the_nightly_tests_install_it() -> None:
+    install = MODEL.lines[0].removeprefix(".venv/bin/pip install ")
+    nightly = (ROOT / "scripts" / "nightly").read_text()
+    assert install.replace(" -r", " --target build/model -r") in nightly
+    assert (ROOT / install.split()[-1]).is_file()
 
 
 def test_curl_and_openai_client_get_what_they_said(tmp_path: Path) -> None:

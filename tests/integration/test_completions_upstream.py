@@ -37,7 +37,7 @@ def chunk(text: str, finish_reason: str | None = None) -> bytes:
 
 
 HELLO = chunk("Hé") + chunk("llo", "stop")
-USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{}}}\n\n'
 DONE = b"data: [DONE]\n\n"
 
 
@@ -62,6 +62,8 @@ class Model(BaseHTTPRequestHandler):
         "error": (200, [chunk("a"), b'event: error\ndata: {"error":{"message":"secret"}}\n\n']),
         "cut": (200, [chunk("a")]),
         "long-line": (200, [b"data: "] + [b"x" * 65536] * 40),
+        "400": (400, [b"too long"]),
+        "404": (404, [b"no model"]),
         "401": (401, [b"who?"]),
         "429": (429, [b"slowly"]),
         "500": (500, [b"<html>"]),
@@ -171,6 +173,8 @@ def test_answer_of_the_upstream_is_passed_on(both: Both) -> None:
         ("no-choices", 502, "upstream_garbage"),
         ("long-line", 502, "upstream_garbage"),
         ("401", 502, "upstream_unauthorized"),
+        ("400", 400, "upstream_refused"),
+        ("404", 404, "model_not_found"),
         ("429", 429, "upstream_busy"),
         ("500", 502, "upstream_status"),
         ("503", 502, "upstream_status"),

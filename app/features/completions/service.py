@@ -28,6 +28,8 @@ _STATUSES = {
     "time_limit": 504,
     "worker_stopped": 503,
     "worker_lost": 503,
+    "model_not_found": 404,
+    "upstream_refused": 400,
     "upstream_busy": 429,
     "upstream_timeout": 504,
 }

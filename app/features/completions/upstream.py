@@ -31,6 +31,9 @@ _MODELS_BYTES = 1 << 20
 _DONE = "[DONE]"
 # Answers of an upstream that is not ready: nothing has been said yet, so the same question can be asked again.
 _AGAIN = frozenset({502, 503, 504})
+# The question is longer than the model reads, for example.
+_REFUSED = frozenset({400, 413, 422})
+_CODES = {401: "upstream_unauthorized", 403: "upstream_unauthorized", 404: "model_not_found", 429: "upstream_busy"}
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -144,9 +147,9 @@ def _piece(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
 
 
 def _refused(status: int) -> RunFailedError:
-    code = {401: "upstream_unauthorized", 403: "upstream_unauthorized", 429: "upstream_busy"}.get(
-        status, "upstream_status"
-    )
+    if status in _REFUSED:
+        return RunFailedError(f"The model's server refused the question ({status}). Ask for less.", "upstream_refused")
+    code = _CODES.get(status, "upstream_status")
     return RunFailedError(f"The model's server answered {status}. Try again later.", code)
 
 
