@@ -24,7 +24,7 @@ from tests.tools.redis_server import serve_redis
 from tests.tools.serving import Server, serve, wait_until
 
 ASK, PATH = "/v1/chat/completions", "/api/v1/conversations"
-LONG = " ".join(f"wörd{number}🌍" for number in range(100))
+LONG = " ".join(f"wörd{number}🌍" for number in range(120))
 MODULES = "app.features.completions.conversations"
 CONSTANTS = {
     "app.flask_simulcast.hub.runner._LEASE_SECONDS": 2,
@@ -66,9 +66,9 @@ def listen(server: Server, user: dict[str, str], id: str = "trip", **options: An
     return client
 
 
-def asking(server: Server, user: dict[str, str]) -> contextlib.AbstractContextManager[httpx.Response]:
-    """Ask for a long answer, of which only the beginning is read."""
-    asked = [{"role": "user", "content": LONG}]
+def asking(server: Server, user: dict[str, str], text: str = LONG) -> contextlib.AbstractContextManager[httpx.Response]:
+    """Ask for a stream, of which only the head is read."""
+    asked = [{"role": "user", "content": text}]
     question = {"model": "echo", "conversation": "trip", "messages": asked, "stream": True}
     return httpx.stream("POST", f"http://127.0.0.1:{server.port}{ASK}", json=question, headers=user, trust_env=False)
 
@@ -158,14 +158,16 @@ def test_prompts_at_once_are_answered_in_order_or_refused(workers: Fleet, user: 
                 device.until("prompt")
                 refused, error = ask(workers.two, user, "no", when_busy="refuse")
                 assert (refused, error["error"]["code"]) == (409, "conversation_busy")
-                with Asking(workers.one, user, "third") as third:
+                with asking(workers.one, user, "third") as third:
+                    assert (third.status_code, first.status) == (200, 0), "its stream begins while it waits"
                     device.until("prompt")
                     assert ask(workers.one, user, "too many")[1]["error"]["code"] == "too_many_waiting"
-        assert [first.status, second.status, third.status] == [200] * 3
+                    assert third.read().endswith(b"data: [DONE]\n\n")
+        assert first.status == second.status == 200
         begun = [device.until("begun").json["id"] for _ in range(2)]
     turns = workers.one.get_json(f"{PATH}/trip", user)["turns"]
     assert [turn["messages"][0]["content"] for turn in turns] == ["zero", LONG, "second", "third"]
-    assert [turn["id"] for turn in turns[2:]] == begun == [second.answer["id"], third.answer["id"]]
+    assert [turn["id"] for turn in turns[2:]] == begun == [second.answer["id"], third.headers["x-completion-id"]]
     assert ask(workers.two, user, "now", when_busy="refuse")[0] == 200
 
 

@@ -35,7 +35,7 @@ class Answer:
         begun: Set with its first chunk, or with its end.
         ended: Set when the log has its end.
         has_begun: Whether it has a chunk.
-        has_turn: Whether nothing that was said before holds it up.
+        turn: Set when nothing that was said before holds it up.
         published: Number of its chunks.
         usage: What the source says that it has used; None while it has not.
         stirs: Set with each chunk, and with what else happens to it.
@@ -49,7 +49,7 @@ class Answer:
         self.begun = Flag()
         self.ended = Flag()
         self.has_begun = False
-        self.has_turn = False
+        self.turn = Flag()
         self.published = 0
         self.usage: dict[str, Any] | None = None
         self.stirs = Flag()
@@ -62,7 +62,7 @@ class Answer:
 
     def takes_turn(self) -> None:
         """Note that nothing holds it up."""
-        self.has_turn = True
+        self.turn.set()
         self.stirs.set()
 
     def goes_on(self) -> None:

@@ -22,6 +22,8 @@ from .questions import Question
 ID_HEADER = "X-Completion-Id"
 #: Until then a refusal of the source is answered with a status of its own. After it the stream begins, with heartbeats.
 FIRST_SECONDS = 5.0
+# An answer that waits longer for others in its conversation begins with heartbeats.
+_TURN_SECONDS = 0.5
 _LOOK_SECONDS = 0.25
 _STATUSES = {
     "cancelled": 409,
@@ -88,7 +90,7 @@ def _publish(run: Run, chunk: dict[str, Any]) -> None:
 
 
 def stream(answer: Answer, grant: Grant, **options: Any) -> Response:
-    """Return the answer as a stream from its beginning, once it has begun. Switches.
+    """Return the answer as a stream from its beginning, once it has begun, or waits for its turn. Switches.
 
     Args:
         options: As in `follow`.
@@ -96,7 +98,8 @@ def stream(answer: Answer, grant: Grant, **options: Any) -> Response:
     Raises:
         ApiError: It ended before its first chunk.
     """
-    answer.begun.wait(FIRST_SECONDS)
+    if answer.turn.wait(_TURN_SECONDS):
+        answer.begun.wait(FIRST_SECONDS)
     if answer.ended.is_set() and not answer.has_begun:
         raise _failure(result(answer.id, grant))
     return follow(answer.id, grant, **{"resume": None, "meta": answers.ASKER_META, **options})

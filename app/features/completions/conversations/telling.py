@@ -25,7 +25,7 @@ from . import service
 from .service import Turn
 
 # Pieces that come within this time are told together.
-_PAUSE_SECONDS = 0.05
+_PAUSE_SECONDS = 0.1
 # Even with each character escaped, as many fit into an event.
 _MOST_CHARACTERS = 8 << 10
 # Of each text: its quotes and its comma.
@@ -78,7 +78,7 @@ class Telling:
         while not answer.ended.is_set():
             answer.stirs.wait()
             answer.stirs.clear()
-            if answer.has_turn and not has_begun:
+            if answer.turn.is_set() and not has_begun:
                 has_begun = True
                 self._say("begun", {"id": answer.id})
             self._say_pieces()
