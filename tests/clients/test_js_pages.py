@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from itertools import count
 
+import pytest
+
+from tests.apps.js_pages import FOLDERS
 from tests.tools.chromium import Chromium, Page
 from tests.tools.fixtures import chromium_fixture, server_fixture
+from tests.tools.fleet import JWT_KEY
+from tests.tools.require import require
 from tests.tools.serving import BEARER, Server, wait_until
 
-server = server_fixture(workers=2, publish_rate=0, retry_ms=100)
+server = server_fixture(
+    app="tests.apps.js_pages:app",
+    workers=2,
+    publish_rate=0,
+    retry_ms=100,
+    presence_channels="room",
+    jwt_key=JWT_KEY,
+    jwt_cookie="token",
+)
 browser = chromium_fixture()
 
 
@@ -67,6 +80,23 @@ def test_eight_tabs_have_one_connection_and_the_next_goes_on_when_the_leader_clo
         wait_until(lambda: connections(server, "tabs") == 1, what="one connection")
     for page in pages:
         page.close()
+
+
+@pytest.mark.parametrize("framework", ["react", "vue"])
+def test_page_of_a_framework_shows_events_members_and_a_run(server: Server, browser: Chromium, framework: str) -> None:
+    require(framework, next((str(folder / framework) for folder in FOLDERS if (folder / framework).exists()), None))
+    page = browser.open(f"http://127.0.0.1:{server.port}/{framework}")
+    page.show()  # a hidden page paints nothing
+    shown = "JSON.parse(document.querySelector('#{}').textContent)"
+    page.wait_for("document.querySelector('#room') !== null")
+    page.wait_for(f"{shown.format('room')}.state === 'live'")
+    server.publish("room", 1, 2, 3, 4)
+    page.wait_for(f"{shown.format('room')}.said.join() === '2,3,4'")
+    page.wait_for(f"{shown.format('room')}.members === 1")
+    page.wait_for(f"{shown.format('run')}.state === 'complete'")
+    assert page.evaluate(shown.format("run"))["result"] == {"counted": 100}
+    assert page.complaints() == []
+    page.close()
 
 
 def connections(server: Server, channel: str) -> int:

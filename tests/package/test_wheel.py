@@ -84,7 +84,8 @@ def build(folder: Path) -> Path:
 def holds_the_extension_alone(wheel: Path) -> bool:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    data = {"py.typed", "brokers/redis/scripts/prelude.lua", "static/simulcast.js", "static/views.js", "static/tabs.js"}
+    static = {f"static/{name}.js" for name in ("simulcast", "views", "tabs", "react", "vue")}
+    data = {"py.typed", "brokers/redis/scripts/prelude.lua"} | static
     assert {f"flask_simulcast/{name}" for name in data} <= set(names)
     return all(name.startswith(("flask_simulcast/", "flask_simulcast-")) for name in names)
 

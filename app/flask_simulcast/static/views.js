@@ -1,1 +1,1 @@
-function m(r,i,o){let e=[],n=()=>{let t=e;e=[],i(t)};return r.onEvent(t=>{e.push(t)>1||(o===void 0?requestAnimationFrame(n):setTimeout(n,o))})}function v(r,i,o,e){let n=[];return m(r,t=>o(n=[...n,...t].slice(-i)),e)}export{m as batch,v as last};
+function m(i,r,o){let n=[],t=()=>{let e=n;n=[],e.length&&r(e)};return i.onEvent(e=>{n.push(e)>1||(setTimeout(t,o??1e3),o===void 0&&requestAnimationFrame(t))})}function v(i,r,o,n){let t=[];return m(i,e=>o(t=[...t,...e].slice(-r)),n)}export{m as batch,v as last};

@@ -3,18 +3,21 @@
 import type { Connection } from "./connection.js";
 import type { StreamEvent } from "./event.js";
 
+/** A hidden page paints nothing, but what waits for it must not grow. */
+const HIDDEN_MS = 1_000;
+
 /** Calls `handler` with all events since the last call: at most every `ms`, or with each frame that the browser paints. */
 export function batch(connection: Connection, handler: (events: StreamEvent[]) => void, ms?: number): () => void {
   let waiting: StreamEvent[] = [];
   const hand = () => {
     const events = waiting;
     waiting = [];
-    handler(events);
+    if (events.length) handler(events);
   };
   return connection.onEvent((event) => {
     if (waiting.push(event) > 1) return;
+    setTimeout(hand, ms ?? HIDDEN_MS);
     if (ms === undefined) requestAnimationFrame(hand);
-    else setTimeout(hand, ms);
   });
 }
 
