@@ -1,4 +1,4 @@
-"""Fan-out: one channel, N listeners, one worker, one publisher over HTTP."""
+"""Fan-out: one channel, N listeners, one worker, one publisher over HTTP. 1000 listeners also without parking."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ _LATENCY_TARGETS = {1000: (at_most(25), at_most(60))}
 
 def measure(effort: Effort) -> Iterator[Figure]:
     """Measure the highest rate, with 1 and with 32 events a POST; and the latency at a fixed rate."""
+    with serve(parking=False) as server:
+        yield capacity(server, effort, 1000, 1, of="not parked: ")
+        yield from _latency(server, effort, 1000, of="not parked: ")
     for listeners in (100, 1000, 5000):
         with serve() as server:
             yield capacity(server, effort, listeners, 1, cpu_target=_CPU_TARGETS.get(listeners))
@@ -68,16 +71,16 @@ def capacity(
     return capacity_figure(name, outcomes, **targets)
 
 
-def _latency(server: Server, effort: Effort, listeners: int) -> Iterator[Figure]:
+def _latency(server: Server, effort: Effort, listeners: int, *, of: str = "") -> Iterator[Figure]:
     """Measure p50 and p99 from publish to receive, each the median of its rounds."""
     rate = _DELIVERIES_A_SECOND / listeners
     outcomes = rounds(server, effort, listeners, rate=rate)
     outcome = middle(outcomes)
-    targets = _LATENCY_TARGETS.get(listeners, (None, None))
+    targets = (None, None) if of else _LATENCY_TARGETS.get(listeners, (None, None))
     for which, label in enumerate(("p50", "p99")):
         values = sorted(each.latency_ms[0][which] for each in outcomes)
         yield Figure(
-            f"latency, N={listeners}, {rate:g} events/s, {label}",
+            f"{of}latency, N={listeners}, {rate:g} events/s, {label}",
             values[len(values) // 2],
             "ms",
             targets[which],

@@ -1,4 +1,4 @@
-"""Idle listeners: their memory, and the cost of a connect."""
+"""Idle listeners, parked and not: their memory, and the cost of a connect."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from .server import serve
 
 def measure(effort: Effort) -> Iterator[Figure]:
     """Measure each number of listeners on a new server, because the resident memory of a process does not shrink."""
-    for listeners in (1000, 5000):
-        with serve() as server:
+    for listeners, is_parked in ((1000, False), (1000, True), (5000, True)):
+        of = "" if is_parked else "not parked: "
+        with serve(parking=is_parked) as server:
             run(Job([server.port], server.workers, 1))  # memory that only the first one costs must not count
             outcome = run(Job([server.port], server.workers, listeners))
         yield Figure(
-            f"idle listener, N={listeners}",
+            f"{of}idle listener, N={listeners}",
             outcome.resident_bytes / listeners / 1024,
             "KiB resident",
-            at_most(20),
+            at_most(2.5 if is_parked else 20),
             faults=faults_of([outcome]),
             rounds=rounds_of([outcome]),
         )
         yield Figure(
-            f"connects, N={listeners}",
+            f"{of}connects, N={listeners}",
             listeners / outcome.connect_seconds,
             "connects/s",
             None,
