@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import psutil
 import pytest
@@ -59,7 +60,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def serve_with(folder: Path, packages: Path) -> Any:
     path = f"{packages}{os.pathsep}{ROOT}"
-    return serve(folder, PYTHONPATH=path, completions_anonymous="true", max_runs_per_user=0)
+    settings = {"completions_anonymous": "true", "completions_cancel_on_disconnect": "true", "max_runs_per_user": 0}
+    return serve(folder, PYTHONPATH=path, **settings)
 
 
 def ask(server: Server, text: str = "Hi", **fields: Any) -> tuple[int, Any]:
@@ -106,6 +108,20 @@ def test_questions_above_the_limit_are_refused(server: Server) -> None:
         (server.folder / "go").touch()
         told = {answer.result()[1]["choices"][0]["message"]["content"] for answer in waiting}
     assert told == {str(pid_of(server))}
+
+
+def test_setting_cancels_the_answer_of_a_client_that_leaves(server: Server) -> None:
+    """Another matter, on a server that is there."""
+    words = [{"role": "user", "content": "word " * 500}]
+    for asked, status in (({}, "cancelled"), ({"cancel_on_disconnect": False}, "running")):
+        question = {"model": "echo", "stream": True, "messages": words, **asked}
+        url = f"http://127.0.0.1:{server.port}{PATH}"
+        with httpx.stream("POST", url, json=question, trust_env=False) as response:
+            id = response.headers["x-completion-id"]
+        if status == "cancelled":
+            wait_until(lambda id=id: server.get_json(f"{PATH}/{id}")["status"] != "running", 5, "the cancel")
+        assert server.get_json(f"{PATH}/{id}")["status"] == status
+    server.request("DELETE", f"{PATH}/{id}")
 
 
 @pytest.mark.skipif(find_weights() is None, reason="scripts/nightly installs the model")

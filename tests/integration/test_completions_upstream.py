@@ -181,8 +181,9 @@ def test_answer_of_the_upstream_is_passed_on(both: Both) -> None:
     ],
 )
 def test_bad_upstream_before_the_first_token_is_a_status(both: Both, model: str, status: int, code: str) -> None:
-    answered, _, body = both.service.request("POST", PATH, question(model, stream=True))
+    answered, headers, body = both.service.request("POST", PATH, question(model, stream=True))
     assert (answered, json.loads(body)["error"]["code"]) == (status, code)
+    assert ("retry-after" in headers) == (status == 429)
 
 
 def test_only_an_upstream_that_is_not_ready_is_asked_again(both: Both) -> None:

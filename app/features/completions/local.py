@@ -72,7 +72,7 @@ class Local:
     def _upstream(self) -> Upstream:
         """Return the way to the child, which is started if there is none. Switches."""
         with self._starting:
-            if self._child is None or not self._child.process.is_alive():
+            if self._child is None or wait([self._child.process.sentinel], 0):
                 self._child = _start(self._weights)
             return self._child.upstream
 

@@ -25,6 +25,8 @@ FIRST_SECONDS = 5.0
 # An answer that waits longer for others in its conversation begins with heartbeats.
 _TURN_SECONDS = 0.5
 _LOOK_SECONDS = 0.25
+# What was in the way may be over at once: another worker answers, or the model has room again.
+_AGAIN = frozenset({429, 503})
 _STATUSES = {
     "cancelled": 409,
     "time_limit": 504,
@@ -146,4 +148,7 @@ def result(id: str, grant: Grant) -> schemas.Completion:
 def _failure(told: schemas.Completion) -> ApiError:
     assert isinstance(told.error, schemas.Failure)
     code = told.error.code
-    return ApiError(_STATUSES.get(code, 502), code, told.error.message, {ID_HEADER: told.id})
+    status, headers = _STATUSES.get(code, 502), {ID_HEADER: told.id}
+    if status in _AGAIN:
+        headers["Retry-After"] = "1"
+    return ApiError(status, code, told.error.message, headers)
