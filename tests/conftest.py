@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 # The contract's asserts are shipped, and explained by pytest all the same.
@@ -33,6 +35,16 @@ _LONGEST_FILES = (
     "integration/test_seed_hub.py",
     "integration/test_drain.py",
 )
+
+
+# Nearly all that is made until the first test stays to the end, so no garbage collection looks at it: not then, and not later.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage be collected again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
