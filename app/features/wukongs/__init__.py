@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from typing import TYPE_CHECKING
 
-from . import cli, socket, waits
-from .routes import api, page
-from .sampler import WukongSampler
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Add the routes and the ``flask`` commands, and start to watch for listeners."""
+    """Add the routes and the ``flask`` commands, and start to watch for listeners.
+
+    The agent imports this package, and nothing of the service: so all of that comes later.
+    """
+    from . import cli, socket, waits
+    from .routes import api, page
+    from .sampler import WukongSampler
+
     waits.init_app(app)
     cli.init_app(app)
     app.register_blueprint(page)
