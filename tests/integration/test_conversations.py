@@ -255,3 +255,8 @@ def test_lost_log_leaves_what_was_said_and_a_part_of_the_answer(tmp_path: Path, 
         assert (turn["status"], turn["error"]["code"]) == ("failed", "worker_lost")
         assert LONG.startswith(turn["answer"]["content"])
         assert ask(server, user, "and now?", when_busy="refuse")[0] == 200
+        with contextlib.closing(sqlite3.connect(database)) as rows, rows:
+            rows.execute("UPDATE conversation SET spoken_ms = spoken_ms - ?", (91 * 86_400_000,))
+        wait_until(
+            lambda: server.request("GET", path, headers=user)[0] == 404, 5, "a silent conversation to be removed"
+        )

@@ -39,6 +39,7 @@ OPTIONS = [
 PAGES = {
     "/",
     "/chat",
+    "/completions",
     "/dashboard",
     "/notifications",
     "/tasks",

@@ -209,8 +209,11 @@ def remove(conversation: int) -> None:
 def remove_silent(before_ms: int, limit: int) -> None:
     """Remove up to ``limit`` conversations in which nothing was said since this time."""
     query = select(Conversation.id).where(Conversation.spoken_ms < before_ms).limit(limit)
-    with db.engine.begin() as connection:
-        _remove(connection, list(connection.execute(query).scalars()))
+    with db.engine.connect() as connection:
+        ids = connection.execute(query).scalars().all()
+    if ids:
+        with db.engine.begin() as connection:
+            _remove(connection, ids)
 
 
 def as_text(data: object) -> str:
