@@ -3,13 +3,16 @@
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-const BUNDLES = { simulcast: "src/index.ts", views: "src/views.ts", tabs: "src/tabs.ts", react: "src/react.ts", vue: "src/vue.ts" };
+const BUNDLES = {
+  simulcast: "src/index.ts",
+  ...Object.fromEntries(["views", "tabs", "offline", "react", "vue"].map((name) => [name, `src/${name}.ts`])),
+};
 /** The files stand beside each other, so they import each other. */
 const beside = {
   name: "beside",
   setup({ onResolve }) {
     onResolve({ filter: /^\.\/(index|views)\.js$/ }, ({ path, importer }) =>
-      /(react|vue)\.ts$/.test(importer) ? { path: path.replace("index", "simulcast"), external: true } : undefined,
+      /(offline|react|vue)\.ts$/.test(importer) ? { path: path.replace("index", "simulcast"), external: true } : undefined,
     );
   },
 };

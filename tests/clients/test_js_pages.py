@@ -1,7 +1,8 @@
-"""The JavaScript client in Chromium, as the service serves it: what pages see over reloads, and in eight tabs."""
+"""The JavaScript client in Chromium, as the service serves it: what pages see over reloads, in eight tabs, and without the network."""
 
 from __future__ import annotations
 
+import json
 from itertools import count
 
 import pytest
@@ -10,6 +11,7 @@ from tests.apps.js_pages import FOLDERS
 from tests.tools.chromium import Chromium, Page
 from tests.tools.fixtures import chromium_fixture, server_fixture
 from tests.tools.fleet import JWT_KEY
+from tests.tools.relay import Relay
 from tests.tools.require import require
 from tests.tools.serving import BEARER, Server, wait_until
 
@@ -97,6 +99,46 @@ def test_page_of_a_framework_shows_events_members_and_a_run(server: Server, brow
     assert page.evaluate(shown.format("run"))["result"] == {"counted": 100}
     assert page.complaints() == []
     page.close()
+
+
+def test_page_shows_what_it_remembers_and_sends_once_what_it_published_offline(
+    server: Server, browser: Chromium
+) -> None:
+    with Relay(server.port) as relay:
+        there = Server(server.folder, relay.port, server.process)
+        page = remembering(there, browser)
+        server.publish("notes", *range(5))
+        page.wait_for("offline.recall().then((events) => events.length === 3)")
+        relay.block()
+        page.evaluate("Promise.all(['a', 'b'].map((text) => offline.publish(connection, 'notes', text)))")
+        page.wait_for("connection.status.state === 'offline'")
+        page.close()
+        server.publish("notes", 5)
+        relay.open()
+        page = remembering(there, browser)
+        assert page.evaluate("recalled.map(({ data, isRemembered }) => [data, isRemembered])") == [
+            [n, True] for n in (2, 3, 4)
+        ]
+        assert page.evaluate("waited") == ["a", "b"]
+        page.evaluate("offline.send(connection)")
+        page.wait_for("offline.waiting().then((items) => items.length === 0)")
+        page.wait_for("seen.length === 2")
+        page.close()
+    history = server.get_json("/api/v1/channels/notes/history")["events"]
+    assert [event["data"] for event in history] == [*range(6), "a", "b"]
+
+
+def remembering(server: Server, browser: Chromium) -> Page:
+    """A page that remembers three events of the channel. Before it connects, it reads what it has."""
+    page = blank(server, browser)
+    page.evaluate("""import("/simulcast/offline.js").then(async ({ Offline }) => {
+        window.offline = await Offline.open("notes");
+        window.recalled = await offline.recall();
+        window.waited = (await offline.waiting()).map(({ data }) => data);
+    })""")
+    listen(page, "notes", f"headers: {json.dumps(BEARER)}")
+    page.evaluate("void offline.remember(connection, 3)")
+    return page
 
 
 def connections(server: Server, channel: str) -> int:

@@ -20,6 +20,7 @@ APP = PAGE.take("In a page", "python")
 IN_A_PAGE = PAGE.take("In a page", "js")
 VIEWS = PAGE.take("The data of a page", "js")
 TABS = PAGE.take("One connection for all tabs", "js")
+OFFLINE = PAGE.take("Without the network", "js")
 IN_NODE = PAGE.take("In Node", "js")
 TEXT = (ROOT / PAGE.path).read_text()
 
@@ -51,7 +52,7 @@ const show = (state, reason) => shown.push(state);
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     with app_reader(tmp_path_factory.mktemp("javascript"), app=program(APP) + BLANK) as reader:
-        (reader.folder / "page.js").write_text(program(IN_A_PAGE, VIEWS, TABS) + SHOWS)
+        (reader.folder / "page.js").write_text(SHOWS + program(IN_A_PAGE, VIEWS, TABS, OFFLINE))
         yield reader
 
 

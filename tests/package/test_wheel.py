@@ -84,7 +84,7 @@ def build(folder: Path) -> Path:
 def holds_the_extension_alone(wheel: Path) -> bool:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    static = {f"static/{name}.js" for name in ("simulcast", "views", "tabs", "react", "vue")}
+    static = {f"static/{name}.js" for name in ("simulcast", "views", "tabs", "offline", "react", "vue")}
     data = {"py.typed", "brokers/redis/scripts/prelude.lua"} | static
     assert {f"flask_simulcast/{name}" for name in data} <= set(names)
     return all(name.startswith(("flask_simulcast/", "flask_simulcast-")) for name in names)

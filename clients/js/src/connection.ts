@@ -6,6 +6,7 @@ import { Consumers } from "./consumers.js";
 import type { Gap, StreamEvent } from "./event.js";
 import { Handlers } from "./handlers.js";
 import { keepPosition } from "./keep.js";
+import { newKey } from "./key.js";
 import type { Options } from "./options.js";
 import type { Status } from "./status.js";
 import { Stream } from "./stream.js";
@@ -137,9 +138,4 @@ export class Connection<Types extends EventTypes = EventTypes> implements AsyncI
   #ask(command: Command): Promise<any> {
     return (this.#stream.ask ?? this.askByHttp)(command);
   }
-}
-
-/** `crypto.randomUUID` is missing on pages without TLS. */
-function newKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
 }
