@@ -15,7 +15,14 @@ from tests.tools.js_client import STATIC, build_bundles, build_modules, files_of
 from tests.tools.relay import CuttingRelay
 from tests.tools.serving import KEY, Server, serve
 
-MOST_ZIPPED_BYTES = {"simulcast.js": 6 << 10, "views.js": 512, "tabs.js": 1024, "offline.js": 1024, "react.js": 1024, "vue.js": 1024}
+MOST_ZIPPED_BYTES = {
+    "simulcast.js": 6 << 10,
+    "views.js": 512,
+    "tabs.js": 1024,
+    "offline.js": 1024,
+    "react.js": 1024,
+    "vue.js": 1024,
+}
 MOST_BYTES = 28_000
 
 

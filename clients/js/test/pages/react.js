@@ -3,7 +3,7 @@ import { createRoot } from "react-dom/client";
 import { useChannel, usePresence, useRun } from "/simulcast/react.js";
 
 function Room() {
-  const room = useChannel("/api/v1/stream", { channels: ["room", "presence:room"] }, 3);
+  const room = useChannel("/api/v1/stream", { channels: ["room", "presence:room"] }, 50);
   const members = usePresence(room, "room");
   const said = room.events.filter(({ channel }) => channel === "room").map(({ data }) => data);
   return h("p", { id: "room" }, JSON.stringify({ state: room.status.state, said, members: members.length }));

@@ -3,7 +3,7 @@ import { useChannel, usePresence, useRun } from "/simulcast/vue.js";
 
 const Room = {
   setup() {
-    const room = useChannel("/api/v1/stream", { channels: ["room", "presence:room"] }, 3);
+    const room = useChannel("/api/v1/stream", { channels: ["room", "presence:room"] }, 50);
     const members = usePresence(room, "room");
     const said = computed(() => room.events.value.filter(({ channel }) => channel === "room").map(({ data }) => data));
     return () =>
