@@ -77,6 +77,21 @@ test("websocket: its pings move the position of a quiet channel", async (t) => {
   assert.equal(connection.status.state, "live");
 });
 
+test("websocket: a loop that is 10 000 events behind ends the connection, and misses nothing", async (t) => {
+  const connection = WAYS.websocket({ channels: "flood", maxRetryMs: 20 });
+  t.after(() => connection.close());
+  const loop = connection[Symbol.asyncIterator]();
+  await reached(connection, "live");
+  const slow = new Promise((resolve) => connection.onState(({ reason }) => reason === "slow" && resolve()));
+  for (const start of range(0, 12)) await publish("flood", range(start * 1000, start * 1000 + 1000).map((n) => ({ n })));
+  const ask = () => loop.next().then(({ value }) => value.data.n);
+  const first = await ask();
+  const rest = [];
+  while (rest.at(-1) !== 11_999) rest.push(await ask());
+  await slow;
+  assert.deepEqual([first, ...rest], range(0, 12_000));
+});
+
 /** A proxy that knows no WebSockets, and hands answers on as `hand` says. */
 async function proxy(t, hand) {
   const server = createServer((request, response) => {
