@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from typing import get_args
 
@@ -10,6 +11,7 @@ import pytest
 
 from app.flask_simulcast.client import State
 from app.identity.tokens import mint
+from tests.docs.likeness import settled
 from tests.docs.page import Block, Page
 from tests.docs.reader import Reader, app_reader
 from tests.tools.fixtures import server_fixture
@@ -21,6 +23,8 @@ OWN_VIEW = PAGE.take("Listen", "python")
 OF_THE_SERVICE = PAGE.take("Listen", "python")
 AFTER_A_RESTART = PAGE.take("After a restart of your own program", "python")
 PUBLISHES = PAGE.take("Publish", "python")
+LISTENS, LISTENS_SAYS = PAGE.take("At a prompt", "sh"), PAGE.take("At a prompt", "text")
+OVER_THE_SERVICE, SERVICE_SAYS = PAGE.take("At a prompt", "sh"), PAGE.take("At a prompt", "text")
 SHOWS_STATES = PAGE.take("States", "python")
 TEXT = (ROOT / PAGE.path).read_text()
 
@@ -100,6 +104,57 @@ def test_the_service_is_listened_to_and_published_to(reader: Reader, service: Se
         while "orders" not in listening.output:
             assert re.fullmatch(r"\d+-\d+-[0-9a-f]{8}\n", reader.run(publish, TOKEN=token))
         listening.wait_for("orders {'id': 7}")
+
+
+def at(block: Block, server: Server) -> str:
+    return block.replaced({"127.0.0.1:8000": f"127.0.0.1:{server.port}"}).text
+
+
+def shape_of(text: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", settled(text))
+
+
+def test_commands_at_a_prompt_print_what_the_page_shows(reader: Reader, shop: Server, service: Server) -> None:
+    with reader.running(at(LISTENS, shop)) as listening:
+        while "Go on" not in listening.output:
+            order(shop, 7)
+        shown = shape_of(LISTENS_SAYS.text).replace("created", "message").replace('"id"', '"n"')
+        wait_until(lambda: shape_of(listening.output) == shown, 5, shown)
+    token = mint(JWT_KEY, user="ann", subscribe=["orders"], publish=["orders"], seconds=60)
+    assert settled(reader.run("exec 2>&1\n" + at(OVER_THE_SERVICE, service), SIMULCAST_TOKEN=token)) == settled(
+        SERVICE_SAYS.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("listen nowhere", "This is no URL of a server"),
+        ("listen $URL/healthz", "Use the URL of an event stream"),
+        ("listen $URL orders --token-file nothing", "does not exist"),
+        ("listen $URL user:ann", "401: "),
+        ("publish $URL orders 'id: 7'", "This is not JSON"),
+        ("publish $URL 'no channel' 7", "40"),
+        ("publish $URL orders -", "This is not JSON"),
+    ],
+)
+def test_commands_refuse_in_one_sentence(reader: Reader, service: Server, arguments: str, said: str) -> None:
+    text = f"python -m flask_simulcast.client {arguments} 2>&1 || echo code $?"
+    told = reader.run(text, URL=f"http://127.0.0.1:{service.port}", SIMULCAST_TOKEN="")
+    assert said in told
+    assert told.endswith("code 2\n")
+    assert "Traceback" not in told
+
+
+def test_ctrl_c_ends_a_listening_command_and_says_how_to_go_on(reader: Reader, shop: Server) -> None:
+    with reader.running(
+        f"exec python -m flask_simulcast.client listen http://127.0.0.1:{shop.port}/orders/stream"
+    ) as listening:
+        while "orders" not in listening.output:
+            order(shop, 1)
+        listening.shell.send_signal(signal.SIGINT)
+        assert listening.shell.wait(10) == 0
+        listening.wait_for("Go on with --from ")
 
 
 def test_states_are_those_of_the_page() -> None:

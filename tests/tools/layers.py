@@ -34,6 +34,7 @@ PARTS = {
         {"place", "answers", "wire"},
         {"stream"},
         {"client"},
+        {"__main__"},
     ],
     "doctor": [
         {"finding", "errors"},

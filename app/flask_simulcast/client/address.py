@@ -35,11 +35,12 @@ class Address(NamedTuple):
         return cls(parts.scheme == "https", parts.hostname, parts.port, parts.path.rstrip("/"), parts.query)
 
     def of(self, path: str, **query: object) -> str:
-        """Return the target of a request below this URL."""
-        return self.path + path + ("?" + urlencode(query, doseq=True) if query else "")
+        """Return the target of a request below this URL. A query of the URL itself stays."""
+        queries = [self.query, urlencode(query, doseq=True)]
+        return (self.path + path or "/") + ("?" + "&".join(filter(None, queries)) if any(queries) else "")
 
     def stream(self, channels: tuple[str, ...], replay: int) -> str:
         """Return the target of a stream: the service's route if channels are named, else this URL itself."""
         if not channels:
-            return (self.path or "/") + ("?" + self.query if self.query else "")
+            return self.of("")
         return self.of(f"{API}/stream", channel=channels, **({"replay": replay} if replay else {}))

@@ -134,6 +134,7 @@ def test_retry_after_is_seconds_or_a_date(text: str | None, seconds: float) -> N
         ("https://simulcast.example", ("a", "b"), "/api/v1/stream?channel=a&channel=b"),
         ("http://[::1]:8000/live/", ("user:Zoë",), "/live/api/v1/stream?channel=user%3AZo%C3%AB"),
         ("http://localhost/orders/stream?room=7", (), "/orders/stream?room=7"),
+        ("http://localhost/x?key=1", ("a",), "/x/api/v1/stream?key=1&channel=a"),
         ("http://localhost", (), "/"),
     ],
 )

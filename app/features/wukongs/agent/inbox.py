@@ -1,18 +1,16 @@
-"""Inbox: from the lines of a stream to commands, each of them once. Pure.
+"""Inbox: from the events of a stream to commands, each of them once. Pure.
 
-A reconnect resumes from the position of the last command that was *handled*, so a command that was read but not handled
-arrives again. The inbox keeps the ids of the commands that were started, so that a repeated one does not run again. It keeps
-them as long as the service takes a repeated key for the same command. After that time, the same id is a new command.
+The stream resumes after the last event that the agent has taken. If the log was restored from a copy, it may send older events
+again. So the inbox keeps the ids of the commands that were begun. It keeps them as long as the service takes a repeated key for
+the same command. After that time, the same id is a new command.
 """
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
 
-from .errors import AwayError
+from ....flask_simulcast.client import ReceivedEvent
 
 _MAX_IDS = 1000
 _SAME_MS = 300_000
@@ -27,25 +25,6 @@ class Order:
     id: str
     command: object
     args: object
-    position: str
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Commands may be missing."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Goodbye:
-    """The service ends the stream."""
-
-    reason: str
-
-
-class Connected:
-    """The stream has begun."""
 
 
 class Inbox:
@@ -54,54 +33,21 @@ class Inbox:
     Args:
         channel: The only channel whose commands count. Every listener also gets broadcasts, and a client that may
             broadcast must not command all agents that way.
-
-    Attributes:
-        position: Position from which a reconnect resumes; empty before the first connect.
     """
 
     def __init__(self, channel: str) -> None:
-        self.position = ""
         self._channel = channel
         self._begun: OrderedDict[str, int] = OrderedDict()  # Unix ms at which the log stored it
 
-    def read(self, line: bytes) -> Order | Gap | Goodbye | Connected | None:
-        """Return the meaning of a line; None for a line without one.
-
-        Raises:
-            AwayError: The line is not from the service.
-        """
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            event = None
-        if not isinstance(event, dict):
-            raise AwayError("What answers is not the service: a line that is no JSON object.")
-        data = event["data"] if isinstance(event.get("data"), dict) else {}
-        if "channel" not in event:
-            return self._notice(event, data)
-        position = str(event.get("id", ""))
-        if event["channel"] == self._channel and event.get("type") == _COMMAND:
-            id, time_ms = data.get("id"), event.get("time")
-            if not isinstance(time_ms, int):
-                time_ms = 0
-            if isinstance(id, str) and 1 <= len(id) <= _MAX_ID_CHARACTERS and self._begin(id, time_ms):
-                return Order(id, data.get("command"), data.get("args", {}), position)
-        self.position = position
-        return None
-
-    def handled(self, order: Order) -> None:
-        """Note that a command was handled. It does not have to arrive again."""
-        self.position = order.position
-
-    def _notice(self, event: dict[str, Any], data: dict[str, Any]) -> Gap | Goodbye | Connected | None:
-        """Read a notice. Its position becomes the inbox's, except that of ``gap`` and ``closed``."""
-        reason = str(data.get("reason", ""))[:64]
-        if event.get("type") == "gap":
-            return Gap(reason)
-        if event.get("type") == "closed":
-            return Goodbye(reason)
-        self.position = str(event.get("id", self.position))
-        return Connected() if event.get("type") == "connected" else None
+    def read(self, event: ReceivedEvent) -> Order | None:
+        """Return the command that an event is; None if it is none, or was begun before."""
+        data = event.data
+        if event.channel != self._channel or event.type != _COMMAND or not isinstance(data, dict):
+            return None
+        id = data.get("id")
+        if not isinstance(id, str) or not 1 <= len(id) <= _MAX_ID_CHARACTERS or not self._begin(id, event.time_ms or 0):
+            return None
+        return Order(id, data.get("command"), data.get("args", {}))
 
     def _begin(self, id: str, time_ms: int) -> bool:
         """Note that a command is started. Return False if it was started before."""

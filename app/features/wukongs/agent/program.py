@@ -9,16 +9,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
+from ....flask_simulcast.client import Backoff, Client, ClientError, ReceivedEvent, RefusedError, Status, Stream
 from .. import machine
 from ..command_set import MIN_INTERVAL_SECONDS, CommandError, carry_out, check
-from .backoff import Backoff
-from .connection import Connection
-from .errors import AgentError, AwayError, RefusedError
-from .inbox import Connected, Gap, Goodbye, Inbox, Order
+from .inbox import Inbox, Order
 
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 _STOP_SECONDS = 3.0  # for the requests in progress
@@ -37,15 +34,18 @@ class Agent:
     Args:
         name: Name of the wukong.
         interval_seconds: Seconds between two reports.
-        connect: Makes a connection; each thread has its own.
+        connect: Makes a client: of one route's stream, or of the service.
     """
 
-    def __init__(self, name: str, interval_seconds: float, connect: Callable[[], Connection]) -> None:
+    def __init__(self, name: str, interval_seconds: float, connect: Callable[[str], Client]) -> None:
         self._name = name
         self._interval_seconds = interval_seconds
         self._began = time.monotonic()
         self._inbox = Inbox(f"wukong-agent.{name}")
-        self._reports, self._answers, self._commands = connect(), connect(), connect()
+        self._path = f"{_API}/wukongs/{quote(name)}"
+        self._reports, self._answers = connect(""), connect("")
+        self._commands = connect(f"{self._path}/commands")
+        self._stream: Stream = self._commands.listen(on_state=self._tell)
         self._stopping = threading.Event()
         self._interval_changed = threading.Event()
         self._accepted = threading.Event()  # the first report was accepted
@@ -70,8 +70,8 @@ class Agent:
         self._stopping.set()
         self._interval_changed.set()
         self._accepted.set()
-        self._commands.cut()
-        self._reports.cut()  # a report can be lost; an answer in progress is completed
+        self._commands.close()
+        self._reports.close()  # a report can be lost; an answer in progress is completed
         deadline = time.monotonic() + _STOP_SECONDS
         for thread in threads:
             thread.join(max(deadline - time.monotonic(), 0))
@@ -121,10 +121,9 @@ class Agent:
         while not self._stopping.is_set():
             self._interval_changed.clear()
             interval = self._interval_seconds
-            path = f"{_API}/wukongs/{quote(self._name)}/status?interval={interval:g}"
             try:
-                self._reports.request("PUT", path, self._measure())
-            except AgentError as error:
+                self._reports.request("PUT", f"{self._path}/status", self._measure(), interval=f"{interval:g}")
+            except ClientError as error:
                 if isinstance(error, RefusedError) and not self._accepted.is_set():
                     self._give_up(error)
                     return
@@ -151,30 +150,36 @@ class Agent:
     # Listening
 
     def _listen(self) -> None:
+        """Carry out commands. The stream comes back by itself; after a refusal it is asked for again."""
         self._accepted.wait()
         backoff = Backoff()
-        path = f"{_API}/wukongs/{quote(self._name)}/commands"
         while not self._stopping.is_set():
             try:
-                with closing(self._commands.lines(path, self._inbox.position)) as lines:
-                    for line in lines:
-                        self._take(line, backoff)
-                raise AwayError("The stream has ended.")
-            except AgentError as error:
+                for event in self._stream:
+                    self._take(event)
+                    backoff.reset()
+                if not self._stopping.wait(backoff.wait()):
+                    _log.warning("No commands: the service has ended the stream.")
+            except RefusedError as error:
                 self._wait("No commands", error, backoff)
+            self._stream = self._commands.listen(position=self._stream.position, on_state=self._tell)
 
-    def _take(self, line: bytes, backoff: Backoff) -> None:
-        match self._inbox.read(line):
-            case Order() as order:
-                self._answer(order, self._carry_out(order))
-                self._inbox.handled(order)
-            case Connected():
-                backoff.reset()
+    def _tell(self, status: Status) -> None:
+        match status.state:
+            case "live":
                 _log.info("Listens for commands.")
-            case Gap(reason):
-                _log.warning("Commands may be missing: history no longer has all since the last one (%s).", reason)
-            case Goodbye(reason):
-                raise AwayError(f"The service has ended the stream: {reason}.")
+            case "stale":
+                _log.warning("No commands: the service is silent.")
+            case "reconnecting":
+                _log.warning("No commands: %s. Tries again in %.1f s.", status.reason, status.wait_seconds)
+
+    def _take(self, event: ReceivedEvent) -> None:
+        if event.type == "gap":
+            reason = event.data.get("reason") if isinstance(event.data, dict) else None
+            _log.warning("Commands may be missing: history no longer has all since the last one (%s).", reason)
+        order = self._inbox.read(event)
+        if order is not None:
+            self._answer(order, self._carry_out(order))
 
     def _carry_out(self, order: Order) -> dict[str, Any]:
         try:
@@ -193,21 +198,15 @@ class Agent:
 
     def _answer(self, order: Order, answer: dict[str, Any]) -> None:
         """Send an answer until the service has it. The id is its idempotency key, so it is stored once even if sent twice."""
-        event = {"channel": f"wukong-replies.{self._name}", "type": "command-result", "data": answer}
-        event["idempotency_key"] = order.id
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        backoff = Backoff()
-        while True:
-            try:
-                self._answers.request("POST", f"{_API}/events", event)
-                return
-            except AgentError as error:
-                if isinstance(error, RefusedError) or self._stopping.is_set() or time.monotonic() > deadline:
-                    _log.error("Command %s was carried out, but its answer could not be sent: %s", order.id, error)
-                    return
-                self._wait(f"Command {order.id} not answered", error, backoff)
+        channel, key = f"wukong-replies.{self._name}", order.id
+        try:
+            self._answers.publish(
+                channel, answer, type="command-result", idempotency_key=key, retry_seconds=_ANSWER_SECONDS
+            )
+        except ClientError as error:
+            _log.error("Command %s was carried out, but its answer could not be sent: %s", order.id, error)
 
-    def _wait(self, what: str, error: AgentError, backoff: Backoff) -> None:
+    def _wait(self, what: str, error: ClientError, backoff: Backoff) -> None:
         if self._stopping.is_set():
             return
         seconds = backoff.wait(error.retry_after)
