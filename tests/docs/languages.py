@@ -75,6 +75,11 @@ def check_nginx(text: str) -> None:
     assert text.count("{") == text.count("}"), text
 
 
+def check_brackets(text: str) -> None:
+    """It closes the brackets that it opens; the page's test says what else is looked at."""
+    assert all(text.count(a) == text.count(b) for a, b in ("()", "[]", "{}")), text
+
+
 def check_output(text: str) -> None:
     """What a program has printed; the page's test compares it with what the program prints."""
     assert text.strip()
@@ -91,6 +96,9 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "html": check_html,
     "promql": check_metrics_query,
     "nginx": check_nginx,
+    "java": check_brackets,
+    "dart": check_brackets,
+    "swift": check_brackets,
     "text": check_output,
 }
 

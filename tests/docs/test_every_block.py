@@ -49,6 +49,9 @@ def test_every_row_of_untried_is_a_block() -> None:
         ("html", "<ul><li></ul>\n"),
         ("promql", "rate(simulcast_gaps_total[5m]\n"),
         ("nginx", "location / {\n    proxy_pass http://127.0.0.1:8000\n}\n"),
+        ("java", "void close() {\n"),
+        ("dart", "var data = <String>[;\n"),
+        ("swift", "feed(byte\n"),
         ("text", "\n"),
     ],
 )

@@ -10,7 +10,7 @@ from .backoff import retry_after_seconds
 from .errors import ClientError, RefusedError, UnreachableError
 
 _MAX_BYTES = 4 << 20
-_WORTH_A_RETRY = frozenset({408, 425, 429})
+WORTH_A_RETRY = frozenset({408, 425, 429})
 _REASONS = {401: "unauthorized", 403: "forbidden"}
 
 
@@ -46,7 +46,7 @@ def refusal(response: http.client.HTTPResponse) -> ClientError:
     message = f"{status}: {str(told.get('message') or response.reason)[:300]}"
     if 300 <= status < 400:
         message += f". It is at {str(response.headers.get('Location'))[:200]!a}: use that URL."
-    if status >= 500 or status in _WORTH_A_RETRY:
+    if status >= 500 or status in WORTH_A_RETRY:
         seconds = retry_after_seconds(response.headers.get("Retry-After"))
         return UnreachableError(message, reason=reason, retry_after=seconds)
     return RefusedError(message, reason=reason)
