@@ -1,6 +1,6 @@
 /** One live connection to one SSE route: EventSource, and a retry for the cases in which it gives up or hangs. */
 
-const EVENT_TYPES = ["connected", "status", "metrics", "heartbeat", "gap", "closed"];
+const EVENT_TYPES = ["connected", "status", "metrics", "usage", "heartbeat", "gap", "closed"];
 const HEARTBEAT_MS = 15_000;
 const STALE_MS = 1.5 * HEARTBEAT_MS;
 const SILENCE_MS = 2.5 * HEARTBEAT_MS;

@@ -43,6 +43,7 @@ PAGES = {
     "/dashboard",
     "/notifications",
     "/tasks",
+    "/usage",
     "/docs/",
     "/docs/<path:name>",
     "/docs/openapi/",

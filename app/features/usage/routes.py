@@ -1,9 +1,9 @@
-"""``/usage``: record, list, sum up, and stream."""
+"""``/usage``: record, list, sum up, and stream. And the page that shows it."""
 
 from __future__ import annotations
 
 import msgspec
-from flask import Response, request
+from flask import Blueprint, Response, request
 
 from ...extensions import simulcast
 from ...identity.rights import Listen, Publish, Subscribe
@@ -13,15 +13,23 @@ from ...web.api import Api
 from ...web.body import JSON, LINES, NDJSON, Body
 from ...web.errors import ApiError
 from ...web.here import this_app
+from ...web.pages import page as as_page
 from ...web.route import RESUME_HEADER, STREAMS
 from . import events, schemas, service
 from . import sources as polled
 
 api = Api("usage", __name__)
+page = Blueprint("usage_page", __name__)
 
 # More than any record has, even with each character of its model escaped.
 _RECORD_BYTES = 1024
 _record, _records = msgspec.json.Decoder(schemas.Record), msgspec.json.Decoder(schemas.Record | list[schemas.Record])
+
+
+@page.get("/usage")
+def index() -> Response:
+    """Return the page that shows records as they come."""
+    return as_page("usage.html")
 
 
 def _read(text: bytes) -> list[schemas.Record]:
@@ -87,9 +95,12 @@ def record(body: list[schemas.Record]) -> schemas.Recorded:
 
 @api.get("", needs=Subscribe(events.CHANNEL), query=schemas.ListQuery, answers={200: schemas.Usages}, errors=(503,))
 def every(query: schemas.ListQuery) -> Response:
-    """List the records of the last hours, the oldest first, as streaming JSON."""
+    """List the records of the last hours, the oldest first, as streaming JSON; or with `before` the newest that stand before it."""
     _check_name(query.model)
-    return simulcast.json_rows("usage", service.every(service.hours_of(query.hours), query.model))
+    hours = service.hours_of(query.hours)
+    if query.before:
+        return simulcast.json_rows("usage", service.older(hours, query.model, query.before, query.limit))
+    return simulcast.json_rows("usage", service.every(hours, query.model))
 
 
 @api.get(

@@ -10,6 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 #: With it, 64 bits hold the sum of nine billion records.
 MAX_CREDITS = 1_000_000_000
 MAX_NAME_CHARACTERS = 64
+_MAX_ID = 2**63 - 1
+_MAX_LIMIT = 1000
 
 Credits = Annotated[int, Meta(ge=0, le=MAX_CREDITS, description="Credits that the call used.", examples=[12])]
 Model = Annotated[
@@ -77,6 +79,17 @@ class ListQuery(Struct):
 
     hours: Hours = "1"
     model: Annotated[str, Meta(description="Only records of this model.")] = ""
+    before: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=_MAX_ID,
+            description="Id of a record: only the newest `limit` records that stand before it. None if it is no longer kept.",
+        ),
+    ] = 0
+    limit: Annotated[int, Meta(ge=1, le=_MAX_LIMIT, description="Maximum number of records, with `before`.")] = (
+        _MAX_LIMIT
+    )
 
 
 class StreamQuery(Struct):

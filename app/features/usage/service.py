@@ -120,6 +120,11 @@ def every(hours: int, model: str) -> Iterator[dict[str, Any]]:
     return map(events.as_dict, store.every(db.engine, _since_ms(hours), model))
 
 
+def older(hours: int, model: str, before: int, limit: int) -> Iterator[dict[str, Any]]:
+    """Return the newest records of the last hours that stand before the one with this id, the oldest first."""
+    return map(events.as_dict, store.newest(_since_ms(hours), limit, model=model, before=before))
+
+
 def summary(hours: int, by: str) -> schemas.Summary:
     """Sum up the last hours. Lets others in between. Switches.
 

@@ -104,12 +104,23 @@ def remove_before(before_ms: int) -> int:
         return connection.execute(delete(UsageRecord).where(UsageRecord.id.in_(ids))).rowcount
 
 
-def newest(since_ms: int, count: int) -> list[Row[Any]]:
-    """Return the newest records of this time, the oldest first."""
-    latest = UsageRecord.created_ms.desc(), UsageRecord.id.desc()
+def newest(since_ms: int, count: int, *, model: str = "", before: int | None = None) -> list[Row[Any]]:
+    """Return the newest records of this time, the oldest first.
+
+    Args:
+        model: Only records of this one; empty for all.
+        before: Only records that stand before the one with this id. There are none if that was removed: the oldest go first.
+    """
+    wanted = select(_TABLE).where(UsageRecord.created_ms >= since_ms)
+    if model:
+        wanted = wanted.where(UsageRecord.model == model)
+    if before is not None:
+        of_it = select(UsageRecord.created_ms).where(UsageRecord.id == before).scalar_subquery()
+        is_earlier = (UsageRecord.created_ms < of_it) | (UsageRecord.id < before)
+        wanted = wanted.where(UsageRecord.created_ms <= of_it, is_earlier)
     with db.engine.connect() as connection:
-        query = select(_TABLE).where(UsageRecord.created_ms >= since_ms).order_by(*latest).limit(count)
-        return list(connection.execute(query).all())[::-1]
+        latest = wanted.order_by(UsageRecord.created_ms.desc(), UsageRecord.id.desc()).limit(count)
+        return list(connection.execute(latest).all())[::-1]
 
 
 def every(engine: Engine, since_ms: int, model: str) -> Iterator[Row[Any]]:
