@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 
 import pytest
 
@@ -12,33 +13,42 @@ pytest.register_assert_rewrite("app.flask_simulcast.testing")
 # A file goes to one process, so the run lasts at least as long as a long file that begins last. These take 20 to 60 s each.
 # Those that keep the cores busy and those that wait take turns.
 _LONGEST_FILES = (
+    "faults/test_p08_dead_clients.py",
     "faults/test_p06_joins.py",
     "faults/test_p05_no_silent_gap.py",
-    "faults/test_p03_p04_exactly_once.py",
     "faults/test_p01_p02_killed.py",
-    "faults/test_presence.py",
-    "faults/test_p16_runs.py",
-    "integration/test_memory_alone.py",
-    "e2e/test_hosts.py",
-    "integration/test_metrics.py",
-    "contract/test_redis_branches.py",
     "integration/test_openapi.py",
-    "integration/test_wukongs.py",
-    "contract/test_brokers.py",
-    "integration/test_bodies.py",
-    "integration/test_agent_outages.py",
-    "contract/test_redis_outages.py",
-    "integration/test_ws_chat.py",
-    "integration/test_agent.py",
+    "e2e/test_nginx.py",
+    "integration/test_metrics.py",
+    "integration/test_grants.py",
+    "integration/test_memory_alone.py",
+    "integration/test_gaps.py",
+    "e2e/test_hosts.py",
     "integration/test_servers.py",
+    "contract/test_redis_branches.py",
+    "integration/test_agent.py",
+    "contract/test_brokers.py",
+    "integration/test_ws_console.py",
+    "integration/test_wukongs.py",
+    "integration/test_ws_hub.py",
+    "integration/test_wrapped.py",
+    "integration/test_conversations.py",
+    "contract/test_redis_outages.py",
+    "integration/test_hub_api.py",
+    "integration/test_database.py",
+    "integration/test_agent_outages.py",
     "e2e/test_page.py",
-    "integration/test_seed_hub.py",
     "integration/test_drain.py",
 )
 
 
 # Nearly all that is made until the first test stays to the end, so no garbage collection looks at it: not then, and not later.
 gc.disable()
+
+
+# A shell lets what it starts in the background ignore INT, and so would all servers that are to stop by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
