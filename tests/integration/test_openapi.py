@@ -42,6 +42,7 @@ PAGES = {
     "/completions",
     "/dashboard",
     "/notifications",
+    "/playground",
     "/tasks",
     "/usage",
     "/docs/",

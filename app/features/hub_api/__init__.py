@@ -5,11 +5,12 @@ from __future__ import annotations
 from flask import Flask
 
 from . import asyncapi, ws
-from .routes import api
+from .routes import api, page
 
 
 def init_app(app: Flask) -> None:
     """Add the routes."""
+    app.register_blueprint(page)
     app.register_blueprint(api.blueprint, url_prefix="/api/v1")
     app.register_blueprint(ws.api.blueprint)
     app.register_blueprint(asyncapi.api.blueprint)

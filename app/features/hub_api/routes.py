@@ -1,10 +1,10 @@
-"""Routes to listen, publish, read history, list members and listeners, and close a connection."""
+"""Routes to listen, publish, read history, list members and listeners, and close a connection; and the page to try them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Response
+from flask import Blueprint, Response
 from msgspec import UNSET
 
 from ...extensions import simulcast
@@ -15,10 +15,12 @@ from ...web import reads
 from ...web.api import Api
 from ...web.body import JSON, NDJSON, Body
 from ...web.here import this_app, this_request
+from ...web.pages import page as as_page
 from ...web.route import RESUME_HEADER, STREAMS
 from . import access, reading, schemas, service
 
 api = Api("hub_api", __name__, {"user": schemas.User, "listener": schemas.ListenerId, "channel": schemas.Channel})
+page = Blueprint("playground", __name__)
 
 # Maximum size of a draft besides its data, and of a ticket request.
 _MAX_HEAD_BYTES = 4096
@@ -61,6 +63,12 @@ _PUBLISHES: dict[str, Any] = {
     },
     "errors": (409,),
 }
+
+
+@page.get("/playground")
+def index() -> Response:
+    """Return the page that publishes, listens, and shows the bytes of a stream."""
+    return as_page("playground.html")
 
 
 @api.get(
