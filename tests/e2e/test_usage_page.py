@@ -54,9 +54,11 @@ def test_records_from_before_and_after_are_there_once_each_in_order(server: Serv
         assert shown == {place: 20_006 - place for place in shown} != {}
     assert rows(page)[20_005] == 1
     assert page.complaints() == []
+    check_a_page_that_begins_with_the_newest(server, chromium)
 
 
-def test_older_records_come_when_the_table_is_scrolled_to_them(server: Server, chromium: Chromium) -> None:
+def check_a_page_that_begins_with_the_newest(server: Server, chromium: Chromium) -> None:
+    """Check that older records come when the table is scrolled to them, and that new ones then do not move it."""
     page = chromium.open(f"http://127.0.0.1:{server.port}/usage")
     page.wait_for(f"{FACTS}.includes('20,005 records ·') && {FACTS}.includes('1,000 records loaded')")
     for loaded in ("2,000", "3,000"):
