@@ -80,7 +80,7 @@ function byEventSource({ channel, position, ticket, type }, on) {
   for (const name of new Set([...EVENTS, "message", type])) {
     source.addEventListener(name, ({ lastEventId, data }) => on.frame({ type: name, id: name === "gap" ? "" : lastEventId, data, raw: UNSEEN }));
   }
-  source.onerror = () => (source.readyState === EventSource.CLOSED ? on.end("The server refused the EventSource.") : on.retry());
+  source.onerror = () => (source.readyState === EventSource.CLOSED ? on.end("The EventSource stopped: the server refused it, or ended it for good.") : on.retry());
   return () => source.close();
 }
 
