@@ -124,6 +124,22 @@ def test_records_are_listed_in_the_order_of_their_times(server: Server, model: s
     assert listed(server, model)[0]["createdAt"] == times[2][:23] + "Z"
 
 
+def test_a_client_pages_back_from_a_record_that_it_has(server: Server, model: str) -> None:
+    same = ago(minutes=9)  # the ids decide
+    times = [ago(minutes=5), same, same, ago(minutes=7), same]
+    ids = record(server, *({"creditsUsed": 1, "model": model, "createdAt": time} for time in times))
+    in_order = [ids[n] for n in (1, 2, 4, 3, 0)]
+    assert [row["id"] for row in listed(server, model)] == in_order
+
+    def older(before: int) -> list[int]:
+        answer = get(server, f"?hours=24&model={model}&before={before}&limit=2")
+        return [row["id"] for row in answer["usage"]]
+
+    assert older(ids[0]) == in_order[2:4]
+    assert older(in_order[2]) == in_order[:2]
+    assert older(in_order[0]) == older(2**62) == []
+
+
 def test_a_request_that_is_repeated_stores_nothing(server: Server, model: str) -> None:
     key = {"Idempotency-Key": f"try-{model}"}
     records = [{"creditsUsed": number, "model": model} for number in range(3)]
