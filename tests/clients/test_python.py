@@ -186,7 +186,11 @@ def test_a_gap_is_an_event_of_the_loop(two: Server) -> None:
 
 @pytest.mark.parametrize(
     ("token", "reason"),
-    [(None, "unauthorized"), ("wrong", "unauthorized"), (mint(JWT_KEY, subscribe=["other"], seconds=60), "forbidden")],
+    [
+        (None, "unauthorized"),
+        ("wrong", "unauthorized"),
+        (mint(JWT_KEY, subscribe=["other"], seconds=3600), "forbidden"),
+    ],
 )
 def test_a_refusal_ends_the_loop_with_an_error(two: Server, token: str | None, reason: str) -> None:
     listening = Listening(client_of(two.port, token=token), "user:ann")

@@ -49,7 +49,7 @@ def fleet(folder: Path, app: str = "tests.apps.hub_views:app", **settings: objec
 
 def token(user: str = "", **claims: Any) -> dict[str, str]:
     """The header with a token of this user; ``subscribe`` and ``publish`` are lists of patterns."""
-    return {"Authorization": "Bearer " + mint(JWT_KEY, seconds=600, user=user, **claims)}
+    return {"Authorization": "Bearer " + mint(JWT_KEY, seconds=3600, user=user, **claims)}
 
 
 def call(

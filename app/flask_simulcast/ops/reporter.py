@@ -61,8 +61,9 @@ class Reporter:
 
     def start(self) -> None:
         """Start to store the figures: once a second if they have changed, and once more at the end of the process."""
-        own = object()
-        if self._started.setdefault(os.getpid(), own) is own:  # atomic: of two first requests at once, one starts it
+        own, pid = object(), os.getpid()
+        if self._started.setdefault(pid, own) is own:  # atomic: of two first requests at once, one starts it
+            self._belong_to(pid)
             threading.Thread(target=self._run, name="simulcast-figures", daemon=True).start()  # patched: a greenlet
 
     def machine(self) -> Machine:
@@ -114,14 +115,18 @@ class Reporter:
         self._looks += 1
         return self._looks, self._figures()
 
+    def _belong_to(self, pid: int) -> None:
+        """The first time in a process, see to its last figures. After a fork the files are the parent's."""
+        if self._pid != pid:
+            self._pid = pid
+            self._folder.leave()
+            atexit.register(self._finish)
+
     def _write(self, look: int, now: figures.Figures) -> None:
         if look < self._last_look:
             return  # it had to wait, and newer figures were written: counters must not fall
         self._last_look = look
-        if self._pid != os.getpid():  # the first time, or after a fork: the files are the parent's
-            self._pid = os.getpid()
-            self._folder.leave()
-            atexit.register(self._finish)
+        self._belong_to(os.getpid())
         self._folder.write(now)
 
     def _write_and_read(self, look: int, now: figures.Figures) -> Machine:

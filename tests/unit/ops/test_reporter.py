@@ -13,8 +13,8 @@ from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.ops.reporter import Reporter
 
 
-def test_two_first_requests_at_once_start_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    reporter = Reporter(Flask("app"), Metrics(), Path("unused"), setting="")
+def test_two_first_requests_at_once_start_one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    reporter = Reporter(Flask("app"), Metrics(), tmp_path, setting="")
     runs: list[Reporter] = []
     both, pid = threading.Barrier(2), os.getpid()
 
