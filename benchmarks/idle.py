@@ -20,7 +20,7 @@ def measure(effort: Effort) -> Iterator[Figure]:
             f"{of}idle listener, N={listeners}",
             outcome.resident_bytes / listeners / 1024,
             "KiB resident",
-            at_most(2.5 if is_parked else 20),
+            at_most(2.5) if is_parked else None,
             faults=faults_of([outcome]),
             rounds=rounds_of([outcome]),
         )
