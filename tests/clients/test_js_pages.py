@@ -51,8 +51,7 @@ def test_reloaded_page_resumes_where_it_was(server: Server, browser: Chromium) -
     listen(page, "reload", "keepPosition: true")
     server.publish("reload", 1, 2)
     page.wait_for("seen.length === 2")
-    page.evaluate("location.reload()")
-    page.wait_for("window.connection === undefined && document.readyState === 'complete'")
+    page.reload()
     server.publish("reload", 3, 4)  # nothing listens
     listen(page, "reload", "keepPosition: true")
     page.wait_for("seen.at(-1) === 4")

@@ -63,8 +63,7 @@ def test_event_source_reads_an_answer_also_after_a_reload_in_the_middle(server: 
     page = chromium.open(f"http://127.0.0.1:{server.port}/tasks")
     read(page, id)
     page.wait_for(f"{TEXT}.includes('and')")
-    page.evaluate("window.isOld = true; location.reload()")
-    page.wait_for("!window.isOld && document.readyState === 'complete'")
+    page.reload()
     read(page, id)
     page.wait_for("source.readyState === EventSource.CLOSED")
     assert page.evaluate(TEXT) == said
@@ -110,11 +109,6 @@ def wait_for_end(page: Page, count: int, status: str) -> None:
     page.wait_for(f"{TURNS}.length === {count} && {LAST}.dataset.status === '{status}'", 20)
 
 
-def reload(page: Page) -> None:
-    page.evaluate("window.isOld = true; location.reload()")
-    page.wait_for("!window.isOld && document.readyState === 'complete'")
-
-
 def test_page_shows_markdown_and_nothing_that_is_hostile(server: Server, chromium: Chromium) -> None:
     page = open_page(chromium, server)
     say(page, HOSTILE)
@@ -138,7 +132,7 @@ def test_page_goes_on_after_a_reload_and_a_second_tab_watches_and_stops(server: 
     first.wait_for(f"{ANSWER}?.includes('and on')")
     second = open_page(chromium, server, first.evaluate("location.hash"))
     second.wait_for(f"{ANSWER}?.includes('and on')")
-    reload(first)
+    first.reload()
     first.wait_for(f"{ANSWER}?.includes('and on')")
     before = first.evaluate(ANSWER)
     for page in (first, second):

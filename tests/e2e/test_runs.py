@@ -38,8 +38,7 @@ def test_a_page_that_reloads_has_the_whole_run_again(server: Server, chromium: C
     page = chromium.open(f"http://127.0.0.1:{server.port}/ping")
     page.evaluate(WATCH % id)
     page.wait_for("got.length > 10")
-    page.evaluate("location.reload()")
-    page.wait_for("document.readyState === 'complete' && !window.got")
+    page.reload()
     page.evaluate(WATCH % id)
     assert page.wait_for("ending") == 100
     assert page.evaluate("got") == list(range(100))

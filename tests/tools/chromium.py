@@ -78,9 +78,27 @@ class Page:
         """Close the tab."""
         self._browser.call("Page.close", session=self._session)
 
+    def reload(self) -> None:
+        """Load the page anew, and wait until it is there."""
+        self.evaluate("window.isOld = true")
+        self._browser.call("Page.reload", session=self._session)
+        self.wait_for("!window.isOld && document.readyState === 'complete'")
+
     def wait_for(self, condition: str, seconds: float = 10) -> Any:
-        """Wait until a JavaScript expression is true. Returns its value."""
-        return wait_until(lambda: self.evaluate(condition), seconds, condition)
+        """Wait until a JavaScript expression is true. Returns its value. A page that is being left has none."""
+
+        def value() -> Any:
+            try:
+                return self.evaluate(condition)
+            except AssertionError as error:
+                if _IS_LEFT not in str(error):
+                    raise
+                return None
+
+        return wait_until(value, seconds, condition)
+
+
+_IS_LEFT = "Inspected target navigated or closed"
 
 
 class Chromium:
