@@ -75,12 +75,15 @@ class Parked:
 
     def _send(self, chunk: bytes) -> bool:
         """Send a chunk, or let its rest wait. Return False if there is no room for it."""
-        data = _framed(chunk) if self._is_chunked else chunk
-        output = self._output
-        if output is not None and not output.has_room(len(data)):
+        data = self._in_body(chunk)
+        if self._output is not None and not self._output.has_room(len(data)):
             return False
         self._put(data)
         return True
+
+    def _in_body(self, chunk: bytes) -> bytes:
+        """Return a chunk as it stands in the body of the response."""
+        return _framed(chunk) if self._is_chunked and chunk else chunk
 
     def _put(self, data: bytes) -> None:
         output = self._output
@@ -117,11 +120,13 @@ class Parked:
             _reaper.put(self)
 
     def cut(self) -> None:
-        """Send nothing more: the client has left, or does not take its last message."""
+        """Send nothing more: the client has left, or does not take its last message. A goodbye behind a chunk that was sent in
+        part would be read as the rest of an event."""
         self._watch.stop()
         if self._output is not None:
             self._output.close()
-        if not self._listener.close(CloseReason.CLIENT_GONE) and self._is_ending:
+        was_ending, self._is_ending = self._is_ending, True
+        if not self._listener.close(CloseReason.CLIENT_GONE) and was_ending:
             _reaper.put(self)
 
     # In a greenlet of its own
@@ -146,7 +151,7 @@ class Parked:
                 continue
             chunk = hub.next_chunk(listener, waits=False)
             if chunk:
-                self._put(_framed(chunk) if self._is_chunked else chunk)
+                self._put(self._in_body(chunk))
             elif self.park():
                 return True
         return False
@@ -168,9 +173,7 @@ class Parked:
     def _last_bytes(self) -> bytes:
         last = goodbye(self._listener, self._hub.settings.retry_ms)
         self._listener.writes(last)
-        if not self._is_chunked:
-            return last
-        return (_framed(last) if last else b"") + _LAST_CHUNK
+        return self._in_body(last) + (_LAST_CHUNK if self._is_chunked else b"")
 
     def _release(self) -> None:
         fd, self._fd = self._fd, -1

@@ -182,6 +182,24 @@ def test_a_goodbye_that_no_client_takes_is_cut(make_hub: MakeHub) -> None:
     client.socket.close()
 
 
+def test_no_goodbye_follows_a_chunk_that_was_cut(make_hub: MakeHub) -> None:
+    """The client would read it as the rest of an event, and take the position of an event that it has not got."""
+    hub = make_hub(queue_bytes=1024)
+    client = Client(hub, is_slow=True)
+    while client.listener.is_parked:
+        publish(hub, '"' + "x" * 3000 + '"')
+        settle()
+    client.listener.close(CloseReason.KICKED)
+    client.listener.since -= 1.1
+    look_after(hub)
+    client.read()  # there is room now
+    settle()
+    assert not hub.listeners
+    client.read_to_end()
+    assert b"kicked" not in client.bytes
+    client.socket.close()
+
+
 def test_a_client_that_takes_nothing_is_stalled(make_hub: MakeHub) -> None:
     hub = make_hub(stall_seconds=5)
     client = Client(hub, is_slow=True)
