@@ -113,7 +113,7 @@ async function loadOlder() {
 
 function showLoaded() {
   const isEmpty = !records.length && stream?.state === "live" && !pending.length;
-  const end = older.loading ? "Loading older ones…" : records.length >= MAX_ROWS ? "The table holds no more." : records.length < sums.count ? "Scroll down for older ones." : "";
+  const end = older.loading ? "Loading older ones…" : records.length >= MAX_ROWS ? "The table is full." : records.length < sums.count ? "Scroll down for older ones." : "";
   const text = records.length ? `${number(records.length)} records loaded. ${end}` : isEmpty ? "No records in this time. New ones appear here at once." : "Waiting for the first records…";
   shown.table.setAttribute("aria-rowcount", records.length + 1);
   say(shown, { loaded: text });

@@ -9,7 +9,7 @@ export interface Status {
   readonly retryAt: number;
 }
 
-/** After so many tries in vain it is more than a hiccup. */
+/** After this number of failed tries it is more than a hiccup. */
 const TRIES = 3;
 
 export function stateBetweenTries(failures: number): State {
