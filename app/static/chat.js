@@ -1,20 +1,15 @@
 /** A room in a browser: one form joins, a stream fills the room, another form sends. Everything from others is set as text. */
 
-import { API, call } from "./api.js";
+import { call, listen } from "./api.js";
+import { follow, showState, tell } from "./connection.js";
 import { time } from "./format.js";
 import { element, parts, say } from "./parts.js";
+import { t } from "./text.js";
 
 const MAX_ROWS = 500;
 const TYPING_MS = 2_000;
 /** A person whose last typing hint is older than this has stopped typing. */
 const TYPED_MS = 4_000;
-const REFUSALS = {
-  unauthorized: "You can’t join this room without a valid token; yours may have expired. Join with a new token.",
-  forbidden: "You can’t join this room: your token is not for this room, or not for this name.",
-};
-const LABELS = { outside: "Not joined", connecting: "Joining", live: "Live", reconnecting: "Reconnecting", closed: "Closed" };
-
-const main = document.getElementById("room");
 const talk = document.getElementById("talk");
 const people = document.getElementById("people");
 const door = document.getElementById("door");
@@ -22,44 +17,33 @@ const speech = document.getElementById("speak");
 const shown = parts(document);
 const present = new Map();
 const typers = new Map();
-let source = null;
-let here = null; // {room, user, token}
+let here = null; // {room, user}
 let typedAt = 0;
-
-function show(state, hint = "") {
-  main.dataset.connection = state;
-  say(shown, { label: LABELS[state], hint });
-  for (const field of speech.elements) field.disabled = state !== "live";
-}
-
-/** Sends a request as the person who joined. */
-const request = (method, path, body) => call(method, path, here.token, body);
 
 const path = (method) => `chat/${encodeURIComponent(here.room)}/${method}`;
 /** The typed name. Without one, the service takes the name from the token. */
 const me = () => (here.user ? { user: here.user } : {});
 
 async function enter() {
-  leave();
-  show("connecting");
-  document.getElementById("title").textContent = here.room;
-  const query = new URLSearchParams(me());
+  showState("connecting");
+  empty();
+  say(shown, { title: here.room });
   try {
-    // An EventSource can't send a header, and gives only one word as the reason of a refusal. This call gets a full message.
-    if (here.token) query.set("ticket", (await request("POST", "tickets")).ticket);
-    await request("GET", path("users?limit=1"));
+    await call("GET", path("users?limit=1")); // a refused stream has one word, this call a sentence
   } catch (error) {
-    return show("closed", error.message);
+    if (error.status) return showState("closed", error.message);
   }
-  source = new EventSource(`${API}${path("stream")}?${query}`);
-  for (const [type, handle] of Object.entries(HANDLERS)) source.addEventListener(type, (event) => handle(JSON.parse(event.data)));
-  source.onopen = () => show("live");
-  source.onerror = () => (source.readyState === EventSource.CLOSED ? show("closed", "The room refused the connection. Check the name: it must be one line.") : show("reconnecting"));
+  const connection = listen(`${path("stream")}?${new URLSearchParams(me())}`, HANDLERS);
+  connection.onState(({ state }) => allowSpeech(state === "live"));
+  follow(connection, enter);
 }
 
-function leave() {
-  source?.close();
-  source = null;
+function allowSpeech(isLive) {
+  for (const field of speech.elements) field.disabled = !isLive;
+}
+
+function empty() {
+  allowSpeech(false);
   present.clear();
   typers.clear();
   talk.replaceChildren();
@@ -85,25 +69,26 @@ const HANDLERS = {
   },
   "user-join"(data) {
     present.set(keyOf(data), data);
-    addRow("event", data, `${data.user} joined`);
+    addRow("event", data, t("chat.joined", data));
     showPeople();
   },
   "user-leave"(data) {
     present.delete(keyOf(data));
     typers.delete(keyOf(data));
-    addRow("event", data, `${data.user} left`);
+    addRow("event", data, t("chat.left", data));
     showPeople();
   },
-  gap: () => addRow("event", { time: Date.now() }, "Some messages are missing here"),
-  closed(data) {
-    if (data.reconnect) return;
-    source.close();
-    show("closed", REFUSALS[data.reason] ?? `The service ended this connection for good: ${data.reason}.`);
-  },
+  gap: () => addRow("event", { time: Date.now() }, t("chat.missing")),
 };
 
 /** An unverified Ann is another person than a verified Ann. */
 const keyOf = ({ user, verified }) => `${verified} ${user}`;
+
+function nameOf(className, { verified }, text) {
+  const name = element("span", className, text);
+  if (verified === false) name.dataset.unverified = t("chat.unverified");
+  return name;
+}
 
 function addMessage(data) {
   const row = addRow("who", { ...data, time: data.timestamp }, data.user);
@@ -114,7 +99,7 @@ function addRow(className, data, text) {
   const follows = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 80;
   const row = element("li", "", "");
   row.dataset.verified = data.verified;
-  row.append(element("span", className, text), element("time", "", time(data.time)));
+  row.append(nameOf(className, data, text), element("time", "", time(data.time)));
   talk.append(row);
   while (talk.children.length > MAX_ROWS) talk.firstChild.remove();
   if (follows) requestAnimationFrame(() => (talk.scrollTop = talk.scrollHeight));
@@ -126,23 +111,23 @@ function showPeople() {
     ...[...present.values()].map((one) => {
       const row = element("li", "", "");
       row.dataset.verified = one.verified;
-      row.append(element("span", "who", one.user));
+      row.append(nameOf("who", one, one.user));
       return row;
     }),
   );
-  say(shown, { count: present.size ? `${present.size} here` : "" });
+  say(shown, { count: present.size ? t("chat.here", { count: present.size }) : "" });
 }
 
 function showTyping() {
   const now = Date.now();
   for (const [key, one] of typers) if (one.until < now) typers.delete(key);
   const names = [...typers.values()].map((one) => one.user);
-  say(shown, { types: names.length > 3 ? `${names.length} people type…` : names.length ? `${names.join(", ")} type${names.length > 1 ? "" : "s"}…` : "" });
+  say(shown, { types: names.length > 3 ? t("chat.many", { count: names.length }) : names.length ? t("chat.types", { count: names.length, names: names.join(", ") }) : "" });
 }
 
 door.addEventListener("submit", (event) => {
   event.preventDefault();
-  here = Object.fromEntries(["room", "user", "token"].map((name) => [name, door.elements[name].value]));
+  here = Object.fromEntries(["room", "user"].map((name) => [name, door.elements[name].value]));
   location.hash = here.room;
   enter();
 });
@@ -154,11 +139,11 @@ speech.addEventListener("submit", async (event) => {
   if (!text.trim()) return;
   field.value = "";
   try {
-    await request("POST", path("message"), { ...me(), message: text });
-    show("live");
+    await call("POST", path("message"), { ...me(), message: text });
+    tell("");
   } catch (error) {
     field.value ||= text;
-    show(main.dataset.connection, error.message);
+    tell(error.message);
   }
   field.focus();
 });
@@ -172,12 +157,9 @@ speech.elements.text.addEventListener("keydown", (event) => {
 speech.elements.text.addEventListener("input", () => {
   if (Date.now() - typedAt < TYPING_MS) return;
   typedAt = Date.now();
-  request("POST", path("typing"), me()).catch(() => {}); // only a hint: the message itself reports an error
+  call("POST", path("typing"), me()).catch(() => {}); // only a hint: the message itself reports an error
 });
 
-// Chromium keeps a page that the user left, with its connection. Others would still see that user in the room.
-addEventListener("pagehide", () => source?.close());
-addEventListener("pageshow", (event) => event.persisted && source && enter());
-
+showState("outside", t("chat.start"));
 setInterval(showTyping, 1_000);
 if (location.hash.length > 1) door.elements.room.value = location.hash.slice(1);

@@ -1,13 +1,14 @@
 /** Wires the page: the hash names the conversation, its stream fills the page, a form asks. A reload goes on where it was. */
 
-import { call, send } from "./api.js";
-import { Conversation } from "./conversation.js";
+import { call, listen, send } from "./api.js";
+import { follow, retitle, showState } from "./connection.js";
 import { time } from "./format.js";
 import { element, parts, say } from "./parts.js";
+import { t } from "./text.js";
+import { onToken, token } from "./token.js";
 import { Turns } from "./turns.js";
 
 const OPENAI = new URL("v1/", document.baseURI).href;
-const TOKEN = "simulcast-token";
 /** Of a browser without a user: ids and titles. Users have theirs in the service. */
 const KNOWN = "simulcast-conversations";
 const MOST_KNOWN = 100;
@@ -16,58 +17,64 @@ const ANSWER = "X-Completion-Id";
 const ID = /^[A-Za-z0-9._-]{1,64}$/;
 /** A prompt may wait for its first token. The stream is opened meanwhile. */
 const OPEN_AFTER_MS = 300;
-const LABELS = { outside: "Ready", connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", closed: "Closed" };
+/** Before its first prompt has arrived, a conversation is not there: it is asked for again after this time. */
+const NEW_MS = 300;
 
-const main = document.getElementById("conversation");
 const list = document.getElementById("conversations");
 const [door, speech] = [document.getElementById("door"), document.getElementById("speak")];
 const { text: field, stop } = speech.elements;
 const shown = parts(document);
 const turns = new Turns(document.getElementById("turns"), document.getElementById("said"), (prompt) => ask(prompt));
-let conversation = null;
+/** The connection to the conversation that is shown, or null. */
+let stream = null;
 let id = "";
-
-const token = () => door.elements.token.value;
-
-function show(state, hint = "") {
-  main.dataset.connection = state;
-  say(shown, { label: LABELS[state], hint });
-}
+/** Whether the service might not have the conversation yet, because its first prompt is on its way. */
+let isNew = false;
 
 const tell = (error) => say(shown, { problem: error.message });
 
 function showTitle(title) {
-  say(shown, { title: title || "New conversation" });
-  document.title = `${title || "Completions"} · Simulcast`;
+  say(shown, { title: title || t("completions.new") });
+  retitle(`${title || t("shell.page.completions")} · Simulcast`);
 }
 
 /** Opens a conversation; an empty id is a new one. */
 function choose(chosen) {
-  unfollow();
+  leave();
   id = chosen;
   turns.dropDraft();
   turns.replace([]);
   showTitle("");
   showOpen();
   markChosen();
-  if (id) follow();
+  if (id) open();
 }
 
-function follow(isNew = false) {
-  const opened = (conversation = new Conversation(id, token(), isNew, (type, data) => receive(opened, type, data), showState));
-  opened.open();
+/** Listens to the conversation from its beginning. One that is new might not be there yet: no state to show. */
+function open() {
+  const mine = (stream = listen(`conversations/${id}/stream`, HANDLERS));
+  if (isNew) showState("connecting");
+  else follow(mine, open);
+  mine.onEvent(showOpen);
+  mine.onState(({ state }) => {
+    if (mine !== stream) return;
+    if (isNew && state === "live") begin(mine);
+    if (state !== "closed") return;
+    if (isNew) setTimeout(() => mine === stream && open(), NEW_MS);
+    else stream = null; // it is opened again after the next prompt
+  });
 }
 
-function unfollow() {
-  conversation?.close();
-  conversation = null;
-  show("outside");
+function begin(opened) {
+  isNew = false;
+  follow(opened, open);
 }
 
-/** A conversation that was refused is followed again after the next prompt. */
-function showState(state, hint) {
-  if (state === "closed") conversation = null;
-  show(state, hint);
+function leave() {
+  stream?.close();
+  stream = null;
+  isNew = false;
+  showState("outside");
 }
 
 const HANDLERS = {
@@ -77,30 +84,29 @@ const HANDLERS = {
     remember(data);
   },
   prompt(data) {
-    if (!data.messages) return conversation.open(true); // they are larger than an event
+    if (!data.messages) return open(); // they are larger than an event
     turns.add({ ...data, status: "waiting" });
     loadList();
   },
   begun: (data) => turns.begin(data.id),
-  pieces: ({ id, first, texts }) => turns.grow(id, first, texts) || conversation.open(true),
+  pieces: ({ id, first, texts }) => turns.grow(id, first, texts) || open(),
   ended: ({ id, status, error }) => turns.end(id, status, error),
   deleted() {
     forget(id);
     loadList();
     location.hash = "";
-    tell({ message: "This conversation was deleted." });
+    tell({ message: t("completions.deleted") });
   },
 };
 
-function receive(from, type, data) {
-  if (from !== conversation) return;
-  HANDLERS[type]?.(data);
-  showOpen();
-}
-
 function showOpen() {
   stop.hidden = turns.open.length === 0;
-  shown.remove.hidden = !conversation;
+  shown.remove.hidden = !stream;
+}
+
+function openNew() {
+  isNew = true;
+  open();
 }
 
 /** Sends a prompt, and leaves: the stream of the conversation shows the answer. */
@@ -111,12 +117,12 @@ async function ask(prompt) {
     history.replaceState(null, "", `#${id}`);
   }
   const here = id;
-  const opening = !conversation && setTimeout(() => here === id && follow(true), OPEN_AFTER_MS);
+  const opening = !stream && setTimeout(() => here === id && openNew(), OPEN_AFTER_MS);
   turns.draft(prompt, model);
   say(shown, { problem: "" });
   try {
     const asked = { model, stream: true, conversation: here, messages: [{ role: "user", content: prompt }] };
-    const response = await send("POST", `${OPENAI}chat/completions`, token(), asked);
+    const response = await send("POST", `${OPENAI}chat/completions`, asked);
     response.body.cancel();
     accept(here, response.headers.get(ANSWER));
   } catch (error) {
@@ -131,12 +137,12 @@ async function ask(prompt) {
 function accept(here, answer) {
   if (here !== id) return; // the user has gone to another conversation
   turns.accept(answer);
-  if (conversation) conversation.isNew = false;
-  else follow();
+  isNew = false;
+  if (!stream) open();
 }
 
 function refuse(prompt, error) {
-  if (conversation?.isNew) unfollow();
+  if (isNew) leave();
   turns.dropDraft();
   field.value ||= prompt;
   tell(error);
@@ -161,21 +167,21 @@ async function remember({ id, title, spoken }) {
 
 /** Returns whether the service has the list, because there is a user. */
 async function loadList() {
-  const listed = token() && (await call("GET", "conversations", token()).catch(() => null));
+  const listed = token() && (await call("GET", "conversations").catch(() => null));
   showList(listed ? listed.conversations : known());
   return Boolean(listed);
 }
 
 function showList(conversations) {
   list.replaceChildren(...conversations.map(rowOf));
-  say(shown, { note: conversations.length ? "" : "No conversations yet." });
+  say(shown, { note: conversations.length ? "" : t("completions.none") });
   markChosen();
 }
 
 function rowOf({ id, title, spoken }) {
   const [row, link] = [element("li"), element("a")];
   Object.assign(link, { href: `#${id}`, title });
-  link.append(element("span", "", title || "Untitled"), element("span", "", time(spoken * 1000)));
+  link.append(element("span", "", title || t("completions.untitled")), element("span", "", time(spoken * 1000)));
   row.append(link);
   return row;
 }
@@ -186,7 +192,7 @@ function markChosen() {
 
 async function loadModels() {
   const select = door.elements.model;
-  const { data } = await (await send("GET", `${OPENAI}models`, token())).json();
+  const { data } = await (await send("GET", `${OPENAI}models`)).json();
   select.replaceChildren(...data.map((model) => new Option(model.id)));
   select.disabled = data.length < 2;
 }
@@ -216,29 +222,20 @@ field.addEventListener("keydown", (event) => {
   speech.requestSubmit();
 });
 stop.addEventListener("click", () => {
-  for (const answer of turns.open) send("DELETE", `${OPENAI}chat/completions/${answer}`, token()).catch(tell);
+  for (const answer of turns.open) send("DELETE", `${OPENAI}chat/completions/${answer}`).catch(tell);
   field.focus();
 });
 shown.remove.addEventListener("click", () => {
-  if (confirm("Delete this conversation, on all devices?")) call("DELETE", `conversations/${id}`, token()).catch(tell);
+  if (confirm(t("completions.delete"))) call("DELETE", `conversations/${id}`).catch(tell);
 });
 door.elements.fresh.addEventListener("click", () => {
   location.hash = "";
   field.focus();
 });
-door.addEventListener("submit", (event) => event.preventDefault());
-door.elements.token.addEventListener("change", ({ target }) => {
-  sessionStorage.setItem(TOKEN, target.value);
-  start();
-});
+onToken(start);
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the hash is the conversation
   field.focus();
 });
 addEventListener("hashchange", () => chosenId() === id || choose(chosenId()));
-// Chromium keeps a page that the user left, with its connection.
-addEventListener("pagehide", () => conversation?.close());
-addEventListener("pageshow", (event) => event.persisted && conversation?.open());
-
-door.elements.token.value = sessionStorage.getItem(TOKEN) ?? "";
 start();

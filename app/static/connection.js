@@ -1,34 +1,100 @@
-/** The state of the connection in words: a badge that screen readers announce, and a tally that they do not. */
+/** The line under the masthead: the state of the page's connection, in words. */
 
-import { duration, number } from "./format.js";
+import { duration, time } from "./format.js";
 import { parts, say } from "./parts.js";
+import { named, has, t } from "./text.js";
 
-const CLOSED = {
-  unknown: "No wukong has this name. Choose one from the list.",
-  unauthorized: "You are not logged in. Log in, and try again.",
-  forbidden: "You are not allowed to see this. Ask for a token that allows it.",
-};
-const LABELS = { connecting: "Connecting", live: "Live", stale: "Stale", reconnecting: "Reconnecting", offline: "Offline", closed: "Closed" };
+const TICK_MS = 1_000;
 
-function hint({ state, reason, retryMs }, notice) {
-  const next = retryMs ? `Next try in ${duration(Math.ceil((retryMs - Date.now()) / 1000))}.` : "Trying now.";
+const root = document.getElementById("connection");
+const shown = parts(root);
+let title = document.title;
+let state = document.body.dataset.connection;
+/** The connection that the line shows: `again` opens a new one, `wasLive` tells whether this is not its first time. */
+let followed = null;
+let notice = "";
+
+/** Shows this connection from now on, and closes the one before it. */
+export function follow(connection, again) {
+  showState("connecting");
+  const mine = (followed = { connection, again, events: 0, lastMs: 0, wasLive: false, isAfterGap: false });
+  const ifMine = (act) => (given) => mine === followed && act(given);
+  connection.onState(ifMine(show));
+  connection.onEvent(ifMine(() => Object.assign(mine, { events: mine.events + 1, lastMs: Date.now() })));
+  connection.onGap(ifMine(({ reason }) => tellGap(mine, reason)));
+  connection.on("connected", ifMine(() => tellReturn(mine)));
+  show();
+}
+
+/** Closes the connection, and shows what the page says instead: that it has none yet, or why. */
+export function showState(ownState, hint = "", tally = "") {
+  const { connection } = followed ?? {};
+  followed = null;
+  connection?.close();
+  notice = hint;
+  say(shown, { tally });
+  enter(ownState, hint);
+}
+
+/** Says something beside a live connection, until the next such thing. */
+export function tell(text) {
+  notice = text;
+  root.removeAttribute("data-gap");
+  show();
+}
+
+export function retitle(text) {
+  title = text;
+  enter(state, shown.hint.textContent);
+}
+
+/** A gap stays told: the return that follows it has not brought what was missed. */
+function tellGap(mine, reason) {
+  mine.isAfterGap = true;
+  tell(t("shell.gap", { reason: named("shell.gap", reason), time: time(Date.now()) }));
+  root.dataset.gap = reason;
+}
+
+function tellReturn(mine) {
+  if (mine.wasLive && !mine.isAfterGap) tell(t("shell.resumed", { time: time(Date.now()) }));
+  Object.assign(mine, { wasLive: true, isAfterGap: false });
+}
+
+function hintOf({ state, reason, retryAt }) {
+  const next = retryAt ? t("shell.next", { wait: duration(Math.ceil((retryAt - Date.now()) / 1000)) }) : t("shell.now");
   return {
-    connecting: "Waiting for the first status.",
+    connecting: t("shell.hint.connecting"),
     live: notice,
-    stale: "The connection is open, but no data arrives. The page reconnects if this lasts.",
-    reconnecting: `The connection is lost. ${next}`,
-    offline: `${navigator.onLine ? "The server can’t be reached." : "This device has no network."} ${next}`,
-    closed: CLOSED[reason] ?? `The server ended this stream for good: ${reason}.`,
+    stale: t("shell.hint.stale"),
+    reconnecting: `${named("shell.lost", has(`shell.lost.${reason}`) ? reason : "lost")} ${next}`,
+    offline: `${navigator.onLine ? t("shell.lost.unreachable") : t("shell.hint.offline")} ${next}`,
+    closed: has(`shell.closed.${reason}`) ? t(`shell.closed.${reason}`) : t("shell.closed.other", { reason }),
   }[state];
 }
 
-/** Cheap enough to run every second. `notice` is the latest message about a live stream. */
-export function showConnection(root, stream, notice) {
-  const elements = parts(root);
-  const age = duration((Date.now() - stream.lastEventMs) / 1000);
-  const tally = stream.events ? `${number(stream.events)} events · last ${age} ago` : "No events yet";
-  root.dataset.connection = stream.state;
-  say(elements, { label: LABELS[stream.state], tally, hint: hint(stream, notice) });
-  document.title = stream.state === "live" ? "Simulcast" : `${LABELS[stream.state]} · Simulcast`;
-  elements.again.hidden = !["reconnecting", "offline", "closed"].includes(stream.state);
+/** Cheap enough to run every second. */
+function show() {
+  if (!followed) return enter(state, notice);
+  const { connection, events, lastMs } = followed;
+  const age = duration((Date.now() - lastMs) / 1000);
+  say(shown, { tally: events ? t("shell.tally", { count: events, age }) : t("shell.tally.none") });
+  enter(connection.status.state, hintOf(connection.status));
+  document.body.dataset.reason = connection.status.reason;
 }
+
+function enter(next, hint) {
+  state = next;
+  const label = t(`shell.state.${state}`);
+  document.body.dataset.connection = state;
+  document.body.dataset.reason = "";
+  document.title = ["live", "outside"].includes(state) ? title : `${label} · ${title}`;
+  say(shown, { label, hint });
+  shown.again.hidden = !followed || !["reconnecting", "offline", "closed"].includes(state);
+}
+
+shown.again.addEventListener("click", () => (state === "closed" ? followed.again() : followed.connection.wake()));
+// Chromium keeps a page that the user left, with its connection. Others would still see that user as present.
+addEventListener("pagehide", () => followed?.connection.close());
+addEventListener("pageshow", ({ persisted }) => persisted && followed?.again());
+enter(state, "");
+setInterval(() => followed && show(), TICK_MS);

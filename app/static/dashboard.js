@@ -1,23 +1,22 @@
 /** Wires the dashboard: one stream feeds a row for each machine, and the panel of the chosen one. */
 
+import { API, listen } from "./api.js";
 import { MAX_VALUES } from "./chart.js";
-import { showConnection } from "./connection.js";
-import { figure, time } from "./format.js";
+import { follow } from "./connection.js";
+import { figure } from "./format.js";
 import { parts, say } from "./parts.js";
 import { StatusPanel } from "./status.js";
-import { Stream } from "./stream.js";
+import { t } from "./text.js";
+import { onToken } from "./token.js";
 
-const TICK_MS = 1_000;
-const URL_OF_STREAM = new URL(`api/v1/dashboard/stream?history=${MAX_VALUES}`, document.baseURI).href;
+const STREAM = `dashboard/stream?history=${MAX_VALUES}`;
 
-const main = document.getElementById("status");
+const main = document.getElementById("main");
 const list = parts(document.getElementById("list"));
 const panel = new StatusPanel(main);
-const stream = new Stream(URL_OF_STREAM, receive);
 /** Each machine, with its row and its last samples: the chart of another one is not empty when it is chosen. */
 const machines = new Map();
 let shown = "";
-let notice = "";
 
 const chosen = () => (machines.has(hash()) ? hash() : (machines.keys().next().value ?? ""));
 
@@ -46,6 +45,7 @@ function keep(sample) {
   const machine = machines.get(sample.host);
   machine.samples = [...machine.samples, sample].slice(-MAX_VALUES);
   machine.link.lastChild.textContent = figure("cpu_percent", sample.cpu.usage);
+  say(list, { note: "" });
   if (chosen() !== shown) choose();
   else if (sample.host === shown) panel.show(statusOf(sample));
 }
@@ -68,34 +68,18 @@ function addRow(host) {
   return link;
 }
 
-const show = () => showConnection(main, stream, notice);
-
-/** Handlers for each type of event. A heartbeat is only counted. */
-const HANDLERS = {
-  gap({ reason }) {
-    panel.break();
-    notice = `Some samples were missed: ${reason}. (${time(Date.now())})`;
-  },
-  metrics: keep,
-};
-
-function receive(type, data) {
-  HANDLERS[type]?.(data);
-  say(list, { note: machines.size ? "" : "Waiting for the first sample…" });
-  show();
+function open() {
+  for (const machine of machines.values()) machine.samples = []; // the stream begins with the last ones
+  choose();
+  say(list, { note: machines.size ? "" : t("dashboard.waiting") });
+  follow(listen(STREAM, { metrics: keep, gap: () => panel.break() }), open);
 }
 
-const wake = () => !document.hidden && stream.wake();
-
-document.getElementById("skip").addEventListener("click", (event) => {
+document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the hash is the chosen machine
   main.focus();
 });
-main.querySelector("[data-part=again]").addEventListener("click", () => stream.open());
-document.addEventListener("visibilitychange", wake);
-window.addEventListener("online", wake);
-window.addEventListener("hashchange", choose);
-document.getElementById("command").textContent = `curl -N "${URL_OF_STREAM}"`;
-setInterval(show, TICK_MS);
-stream.open();
-show();
+addEventListener("hashchange", choose);
+onToken(open);
+document.getElementById("command").textContent = `curl -N "${API}${STREAM}"`;
+open();

@@ -1,7 +1,9 @@
 /** The list of wukongs. Rows are kept by name, so a refresh never takes the keyboard focus away. */
 
+import { call } from "./api.js";
 import { figure } from "./format.js";
 import { parts, say } from "./parts.js";
+import { named, t } from "./text.js";
 
 /** More rows would make the page slow. The note says how many are left out. */
 const MAX_ROWS = 500;
@@ -9,12 +11,6 @@ const FETCH_MS = 8_000;
 const KINDS = ["host", "worker", "agent"];
 const names = new Intl.Collator("en", { numeric: true });
 const inOrder = (a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || names.compare(a.name, b.name);
-
-async function fetchWukongs(url) {
-  const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_MS) });
-  if (!response.ok) throw new Error(`status ${response.status}`);
-  return (await response.json()).wukongs;
-}
 
 function makeRow() {
   const [row, link] = [document.createElement("li"), document.createElement("a")];
@@ -26,10 +22,10 @@ function makeRow() {
 function fillRow(row, { name, kind, state, data }) {
   const link = row.firstChild;
   const hasFigure = state === "online" && Number.isFinite(data.cpu_percent);
-  Object.assign(row.dataset, { kind, state });
+  Object.assign(row.dataset, { kind, state, group: t(`shell.group.${kind}`) });
   Object.assign(link, { href: `#${encodeURIComponent(name)}`, title: name });
   link.firstChild.textContent = name;
-  link.lastChild.textContent = hasFigure ? figure("cpu_percent", data.cpu_percent) : state;
+  link.lastChild.textContent = hasFigure ? figure("cpu_percent", data.cpu_percent) : named("shell.wukong", state);
 }
 
 export class WukongList {
@@ -38,11 +34,11 @@ export class WukongList {
   }
 
   /** An incomplete document is an error, and the rows of the last good one stay. */
-  async load(url) {
+  async load() {
     try {
-      this.#show(await fetchWukongs(url));
+      this.#show((await call("GET", "wukongs", null, AbortSignal.timeout(FETCH_MS))).wukongs);
     } catch (error) {
-      say(this.parts, { note: `The list can’t be ${this.rows.size ? "refreshed" : "loaded"} now.` });
+      say(this.parts, { note: t(this.rows.size ? "shell.list.old" : "shell.list.failed") });
       console.warn(`List of wukongs not read: ${error.message}`);
     }
   }
@@ -67,7 +63,7 @@ export class WukongList {
     for (const name of [...this.rows.keys()].filter((each) => !kept.has(each))) this.#drop(name);
     shown.forEach((wukong, index) => this.#place(wukong, index));
     this.mark(this.current);
-    say(this.parts, { note: rest ? `And ${rest} more.` : shown.length ? "" : "No wukongs yet. One appears here with its first status." });
+    say(this.parts, { note: rest ? t("shell.list.rest", { count: rest }) : shown.length ? "" : t("shell.list.empty") });
   }
 
   #drop(name) {

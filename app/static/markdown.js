@@ -1,9 +1,10 @@
 /** Markdown that comes in pieces, as elements. Nothing of it is read as HTML, and it loads nothing. */
 
+import { copy } from "./copy.js";
 import { element } from "./parts.js";
+import { t } from "./text.js";
 import * as smd from "./vendor/streaming-markdown/smd.min.js";
 
-const COPIED_MS = 2_000;
 /** Other schemes, such as `javascript:`, stay text. */
 const SCHEMES = ["http:", "https:", "mailto:"];
 /** Headings are below those of the page. An image is a link: the page loads none from other places. */
@@ -82,7 +83,7 @@ function appendCode(parent) {
   const block = append(parent, "figure");
   const bar = append(block, "figcaption");
   const code = element("code");
-  const button = element("button", "", "Copy");
+  const button = element("button", "", t("shell.copy"));
   button.type = "button";
   button.addEventListener("click", () => copy(code, button));
   bar.append(element("span"), button);
@@ -120,16 +121,4 @@ const SETTERS = {
 function setAddress(link, address) {
   if (!URL.canParse(address) || !SCHEMES.includes(new URL(address).protocol)) return;
   Object.assign(link, { href: address, target: "_blank", rel: "noopener noreferrer" });
-}
-
-/** Without https a browser has no clipboard for pages, but copies what is selected. */
-async function copy(code, button) {
-  const isCopied = (await navigator.clipboard?.writeText(code.textContent).then(() => true, () => false)) || copySelected(code);
-  button.textContent = isCopied ? "Copied" : "Can’t copy";
-  setTimeout(() => (button.textContent = "Copy"), COPIED_MS);
-}
-
-function copySelected(code) {
-  getSelection().selectAllChildren(code);
-  return document.execCommand("copy");
 }

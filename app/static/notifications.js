@@ -1,47 +1,36 @@
 /** One user's notifications: what is unread, then what comes. A row leaves every page when one of them has marked it as read. */
 
-import { API, call } from "./api.js";
-import { number, time } from "./format.js";
+import { call, listen } from "./api.js";
+import { follow, showState, tell } from "./connection.js";
+import { time } from "./format.js";
 import { element, parts, say } from "./parts.js";
+import { named, t } from "./text.js";
+import { token } from "./token.js";
 
 const MAX_ROWS = 200;
-const LABELS = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", closed: "Closed" };
 
-const main = document.getElementById("inbox");
 const list = document.getElementById("rows");
-const door = document.getElementById("door");
-const shown = parts(main);
+const shown = parts(document.getElementById("main"));
 /** The rows by position. A notice has a row that only this page knows. */
 const rows = new Map();
-let source = null;
-let token = "";
 let unread = 0;
-
-function show(state, hint = "") {
-  main.dataset.connection = state;
-  say(shown, { label: LABELS[state], hint });
-}
 
 function showCount(count) {
   unread = Math.max(count, 0);
-  say(shown, { count: unread ? `${number(unread)} unread` : "Nothing unread" });
+  say(shown, { count: unread ? t("notifications.unread", { count: unread }) : t("notifications.nothing") });
 }
 
-async function listen() {
-  source?.close();
-  show("connecting");
+async function open() {
+  showState("connecting");
+  rows.clear();
+  list.replaceChildren();
+  say(shown, { count: "" });
   try {
-    const { ticket } = await call("POST", "tickets", token);
-    await call("GET", "notifications/unread?limit=1", token); // an EventSource is told only one word of a refusal
-    source = new EventSource(`${API}notifications?${new URLSearchParams({ ticket })}`);
+    await call("GET", "notifications/unread?limit=1"); // a refused stream has one word, this call a sentence
   } catch (error) {
-    return show("closed", error.message);
+    if (error.status) return showState("closed", error.message);
   }
-  for (const [type, handle] of Object.entries(HANDLERS)) {
-    source.addEventListener(type, (event) => handle(JSON.parse(event.data), event.lastEventId));
-  }
-  source.onopen = () => show("live");
-  source.onerror = () => (source.readyState === EventSource.CLOSED ? show("closed", "The service refused the connection.") : show("reconnecting"));
+  follow(listen("notifications", HANDLERS), open);
 }
 
 const HANDLERS = {
@@ -59,21 +48,16 @@ const HANDLERS = {
     remove(position);
     showCount(unread - 1);
   },
-  notice: (data, id) => add(id, data, "Notice to everyone"),
-  closed(data) {
-    if (data.reconnect) return;
-    source.close();
-    show("closed", `The service ended this connection for good: ${data.reason}.`);
-  },
+  notice: (data, id) => add(id, data, t("notifications.notice")),
 };
 
 /** The newest row is the first. */
 function add(id, { type, message, time: sentMs }, kind = "") {
   const row = element("li");
-  const button = element("button", "", kind ? "Dismiss" : "Mark as read");
+  const button = element("button", "", t(kind ? "notifications.dismiss" : "notifications.read"));
   button.addEventListener("click", () => (kind ? remove(id) : markAsRead(id, button)));
   row.dataset.type = type;
-  row.append(element("span", "kind", kind ? `${kind} · ${type}` : type), element("time", "", time(sentMs)), button, element("p", "text", message));
+  row.append(element("span", "kind", [kind, named("notifications.type", type)].filter(Boolean).join(" · ")), element("time", "", time(sentMs)), button, element("p", "text", message));
   rows.set(id, row);
   list.prepend(row);
   if (rows.size > MAX_ROWS) remove(rows.keys().next().value);
@@ -83,10 +67,10 @@ function add(id, { type, message, time: sentMs }, kind = "") {
 async function markAsRead(position, button) {
   button.disabled = true;
   try {
-    await call("POST", `notifications/${position}/read`, token);
+    await call("POST", `notifications/${position}/read`);
   } catch (error) {
     button.disabled = false;
-    show(main.dataset.connection, error.message);
+    tell(error.message);
   }
 }
 
@@ -95,8 +79,5 @@ function remove(id) {
   rows.delete(id);
 }
 
-door.addEventListener("submit", (event) => {
-  event.preventDefault();
-  token = door.elements.token.value;
-  listen();
-});
+document.getElementById("door").addEventListener("submit", open);
+if (token()) open();

@@ -1,28 +1,29 @@
 /** The playground: listen by any transport, see what is on the wire, cut the connection, and resume it. */
 
 import { API, call } from "./api.js";
+import { showState } from "./connection.js";
+import { wireCopies } from "./copy.js";
 import { element, parts, say } from "./parts.js";
+import { language, t } from "./text.js";
+import { token } from "./token.js";
 import { ACCEPTS, TRANSPORTS, headersOf, streamUrl } from "./transports.js";
 
 const MAX_FRAMES = 500;
 const NEEDS_TICKET = ["eventsource", "websocket"];
-const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
+const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
 
-const root = document.getElementById("playground");
 const frames = document.getElementById("frames");
 const template = document.getElementById("frame");
 const published = document.getElementById("published");
 const door = document.getElementById("door");
 const speak = document.getElementById("speak");
-const view = parts(root);
 const form = door.elements;
 const draft = speak.elements;
 let cut = null;
 let counts = {};
 
-function show(state, label, hint = "") {
-  root.dataset.connection = state;
-  say(view, { label, hint });
+function show(state, hint = "") {
+  showState(state, hint, Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(" · "));
   form.cut.disabled = !cut;
   form.resume.disabled = Boolean(cut) || !form.position.value;
 }
@@ -43,7 +44,6 @@ function addFrame({ type, id, data, raw }) {
   say(parts(line), { time: clock.format(Date.now()), type, data, id: id ?? "", raw: raw.replaceAll("\n", "\\n\n") });
   add(line);
   counts[type] = (counts[type] ?? 0) + 1;
-  say(view, { tally: Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(" · ") });
 }
 
 /** The handlers of one connection. Those of an earlier one are deaf once it was cut. */
@@ -52,18 +52,18 @@ function handlers(connection) {
   const end = (reason) => {
     cut = null;
     mark(reason);
-    show("offline", "Ended", reason);
+    show("offline", reason);
   };
   return {
-    open: ifOpen(() => show("live", "Connected")),
-    retry: ifOpen(() => show("reconnecting", "Reconnecting", "The EventSource tries again by itself.")),
+    open: ifOpen(() => show("live")),
+    retry: ifOpen(() => show("reconnecting", t("playground.retry"))),
     end: ifOpen(end),
     frame: ifOpen((frame) => {
       addFrame(frame);
       if (frame.id && frame.id !== "end") form.position.value = frame.id;
       showCommands();
-      if (frame.type === "gap") show("stale", "Gap", "History no longer has all events since your position.");
-      else if (frame.type !== "closed") show("live", "Connected", counts.gap ? "There was a gap: look at the frames." : "");
+      if (frame.type === "gap") show("live", t("playground.gap"));
+      else if (frame.type !== "closed") show("live", counts.gap ? t("playground.gapped") : "");
     }),
   };
 }
@@ -76,13 +76,13 @@ async function connect(position) {
     connection.isCut = true;
     connection.close?.();
   };
-  show("connecting", "Connecting");
+  show("connecting");
   const on = handlers(connection);
-  const [channel, transport, token] = [form.channel.value, form.transport.value, form.token.value];
-  mark(position ? `resume ${channel} after ${position}` : `connect to ${channel}`);
+  const [channel, transport] = [form.channel.value, form.transport.value];
+  mark(position ? t("playground.resumes", { channel, position }) : t("playground.connects", { channel }));
   try {
-    const ticket = token && NEEDS_TICKET.includes(transport) ? (await call("POST", "tickets", token)).ticket : "";
-    if (!connection.isCut) connection.close = TRANSPORTS[transport]({ channel, position, token, ticket, type: draft.type.value }, on);
+    const ticket = token() && NEEDS_TICKET.includes(transport) ? (await call("POST", "tickets")).ticket : "";
+    if (!connection.isCut) connection.close = TRANSPORTS[transport]({ channel, position, token: token(), ticket, type: draft.type.value }, on);
   } catch (error) {
     on.end(error.message);
   }
@@ -92,15 +92,15 @@ function cutNow() {
   if (!cut) return;
   cut();
   cut = null;
-  mark("cut");
-  show("closed", "Cut", "What is published now comes when you resume.");
+  mark(t("playground.cut"));
+  show("closed", t("playground.cut.hint"));
 }
 
 async function publish() {
   const body = { channel: form.channel.value, type: draft.type.value, data: JSON.parse(draft.data.value) };
   if (draft.key.value) body.idempotency_key = draft.key.value;
-  const { positions } = await call("POST", "events", form.token.value, body);
-  published.textContent = `Stored at ${positions[0]}`;
+  const { positions } = await call("POST", "events", body);
+  published.textContent = t("playground.stored", { position: positions[0] });
 }
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
@@ -109,12 +109,12 @@ const option = ([name, value]) => (name === "Authorization" ? `-H "Authorization
 /** The forms as commands. The token itself is not in them. */
 function showCommands() {
   const position = form.position.value;
-  const token = form.token.value && "$TOKEN";
-  const listens = (accept) => ["curl -N", quoted(streamUrl("stream", form.channel.value)), ...Object.entries(headersOf(accept, { token, position })).map(option)];
+  const sent = token() && "$TOKEN";
+  const listens = (accept) => ["curl -N", quoted(streamUrl("stream", form.channel.value)), ...Object.entries(headersOf(accept, { token: sent, position })).map(option)];
   const socket = quoted(streamUrl("/ws", form.channel.value, { last_event_id: position }).replace(/^http/, "ws"));
-  const bySocket = ["websocat", socket, ...(token ? [option(["Authorization", `Bearer ${token}`])] : [])];
+  const bySocket = ["websocat", socket, ...(sent ? [option(["Authorization", `Bearer ${sent}`])] : [])];
   const body = `{"channel": ${JSON.stringify(form.channel.value)}, "type": ${JSON.stringify(draft.type.value)}, "data": ${draft.data.value}${draft.key.value && `, "idempotency_key": ${JSON.stringify(draft.key.value)}`}}`;
-  const sends = Object.entries({ ...(token && { Authorization: `Bearer ${token}` }), "Content-Type": "application/json" }).map(option);
+  const sends = Object.entries({ ...(sent && { Authorization: `Bearer ${sent}` }), "Content-Type": "application/json" }).map(option);
   document.getElementById("listening").textContent = (form.transport.value === "websocket" ? bySocket : listens(ACCEPTS[form.transport.value] ?? ACCEPTS.sse)).join(" ");
   document.getElementById("publishing").textContent = ["curl", quoted(`${API}events`), ...sends, "-d", quoted(body)].join(" ");
 }
@@ -128,7 +128,6 @@ form.resume.addEventListener("click", () => connect(form.position.value));
 form.clear.addEventListener("click", () => {
   frames.replaceChildren();
   counts = {};
-  say(view, { tally: "" });
 });
 speak.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -136,10 +135,6 @@ speak.addEventListener("submit", (event) => {
 });
 for (const one of [door, speak]) one.addEventListener("input", showCommands);
 form.position.addEventListener("input", () => (form.resume.disabled = Boolean(cut) || !form.position.value));
-root.addEventListener("click", async ({ target }) => {
-  if (!target.dataset.copies) return;
-  await navigator.clipboard.writeText(document.getElementById(target.dataset.copies).textContent);
-  target.textContent = "Copied";
-  setTimeout(() => (target.textContent = "Copy"), 1_500);
-});
+wireCopies();
+show("outside", t("playground.start"));
 showCommands();

@@ -3,6 +3,7 @@
 import { Chart } from "./chart.js";
 import { bytes, figure, label, time } from "./format.js";
 import { parts, say } from "./parts.js";
+import { named, t } from "./text.js";
 
 /** An agent may report any object. Rows above this limit are left out. */
 const MAX_FACTS = 100;
@@ -11,8 +12,8 @@ const COUNTED = /^network_.*_bytes$/;
 const NOTED = ["cpu_count", "load", "memory_used_bytes", "memory_total_bytes"];
 
 const processorNote = ({ cpu_count: cores, load }) =>
-  [cores && `${cores} ${cores === 1 ? "core" : "cores"}`, load && `load ${figure("load", load)}`].filter(Boolean).join(" · ");
-const memoryNote = ({ memory_used_bytes: used, memory_total_bytes: total }) => (total ? `${bytes(used)} of ${bytes(total)}` : "");
+  [cores && t("shell.cores", { count: cores }), load && t("shell.load", { load: figure("load", load) })].filter(Boolean).join(" · ");
+const memoryNote = ({ memory_used_bytes: used, memory_total_bytes: total }) => (total ? t("shell.used", { used: bytes(used), total: bytes(total) }) : "");
 
 /** The change a second of a counter since boot. The count alone does not show what happens now. */
 function rate(key, now, before) {
@@ -46,7 +47,8 @@ export class StatusPanel {
   show(wukong) {
     const { name, kind, state, data } = wukong;
     this.root.dataset.wukong = state;
-    say(this.parts, { name, kind, state, reported: `reported at ${time(wukong.time)}` });
+    const reported = t("shell.reported", { time: time(wukong.time) });
+    say(this.parts, { name, kind: named("shell.kind", kind), state: named("shell.wukong", state), reported });
     if (wukong.time === this.last?.time) return;
     const drawn = [this.processor.push(data, processorNote(data)), this.memory.push(data, memoryNote(data))];
     this.#tabulate(wukong, Object.keys(data).filter((key) => ![...drawn, ...NOTED].includes(key)));

@@ -6,9 +6,10 @@
  */
 
 import { API } from "./api.js";
+import { t } from "./text.js";
 
 const EVENTS = ["connected", "heartbeat", "gap", "closed", "join", "leave"];
-const UNSEEN = "A browser does not show a page the bytes of an EventSource. SSE by fetch shows them.";
+const UNSEEN = t("playground.unseen");
 
 /** The URL of a stream. `inQuery` has what a client can't send as a header. */
 export function streamUrl(path, channel, inQuery = {}) {
@@ -67,9 +68,9 @@ const byFetch = (accept, end, frameOf) => (request, on) => {
     if (!response.ok) return on.end(`${response.status}: ${(await response.json()).error.message}`);
     on.open();
     await readFrames(response.body, end, (raw) => cut.signal.aborted || on.frame(frameOf(raw)));
-    on.end("The server ended the stream.");
+    on.end(t("playground.ended"));
   };
-  read().catch((error) => cut.signal.aborted || on.end(`The connection is lost: ${error.message}.`));
+  read().catch((error) => cut.signal.aborted || on.end(t("playground.lost", { message: error.message })));
   return () => cut.abort();
 };
 
@@ -80,7 +81,7 @@ function byEventSource({ channel, position, ticket, type }, on) {
   for (const name of new Set([...EVENTS, "message", type])) {
     source.addEventListener(name, ({ lastEventId, data }) => on.frame({ type: name, id: name === "gap" ? "" : lastEventId, data, raw: UNSEEN }));
   }
-  source.onerror = () => (source.readyState === EventSource.CLOSED ? on.end("The EventSource stopped: the server refused it, or ended it for good.") : on.retry());
+  source.onerror = () => (source.readyState === EventSource.CLOSED ? on.end(t("playground.stopped")) : on.retry());
   return () => source.close();
 }
 
@@ -88,7 +89,7 @@ function byWebSocket({ channel, position, ticket }, on) {
   const socket = new WebSocket(streamUrl("/ws", channel, { last_event_id: position, ticket }).replace(/^http/, "ws"));
   socket.onopen = () => on.open();
   socket.onmessage = ({ data }) => on.frame(websocketFrame(data));
-  socket.onclose = ({ code, reason }) => on.end(`Close code ${code}${reason && `: ${reason}`}.`);
+  socket.onclose = ({ code, reason }) => on.end(t("playground.closecode", { code: String(code), reason }));
   return () => {
     socket.onmessage = socket.onclose = null;
     socket.close();

@@ -3,8 +3,8 @@
 import { time } from "./format.js";
 import { Markdown } from "./markdown.js";
 import { element, parts, say } from "./parts.js";
+import { has, t } from "./text.js";
 
-const STATES = { waiting: "waits for the answer before it", running: "answers…", cancelled: "stopped", failed: "failed" };
 const NEAR_END_PX = 80;
 
 const template = document.getElementById("turn");
@@ -98,7 +98,7 @@ export class Turns {
     const row = template.content.firstElementChild.cloneNode(true);
     const view = { row, isOpen: true, isLive: false, ...parts(row) };
     view.markdown = new Markdown(view.answer, (text) => view.isLive && this.#said.append(element("p", "", text)));
-    say(view, { prompt, model, created: time(created * 1000), state: STATES.waiting });
+    say(view, { prompt, model, created: time(created * 1000), state: t("completions.answer.waiting") });
     return view;
   }
 
@@ -135,6 +135,7 @@ export class Turns {
       view.isLive = false;
     }
     view.again.hidden = view.isOpen;
-    say(view, { state: error && status === "failed" ? error.message : (STATES[status] ?? "") });
+    const state = has(`completions.answer.${status}`) ? t(`completions.answer.${status}`) : "";
+    say(view, { state: error && status === "failed" ? error.message : state });
   }
 }

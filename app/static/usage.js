@@ -1,11 +1,12 @@
 /** Usage in a browser: the last records at once, then each as it comes; older ones when the table is scrolled to them. */
 
-import { API, call, send } from "./api.js";
-import { showConnection } from "./connection.js";
-import { number, time } from "./format.js";
+import { API, call, listen, send } from "./api.js";
+import { follow, showState, tell } from "./connection.js";
+import { time } from "./format.js";
 import { element, parts, say } from "./parts.js";
 import { Rows } from "./rows.js";
-import { Stream } from "./stream.js";
+import { number, t } from "./text.js";
+import { onToken } from "./token.js";
 
 const MAX_ROWS = 100_000;
 /** The most that a stream begins with, and that a page of older records has. */
@@ -16,11 +17,12 @@ const SUM_MS = 10_000;
 const TICK_MS = 1_000;
 const MAX_MODELS = 6;
 const HOUR_MS = 3_600_000;
-const TOKEN = "simulcast-token";
+const DAY_MS = 24 * HOUR_MS;
+/** With more bars than these a bar is too thin to see. */
+const MAX_HOURS = 48;
 
-const main = document.getElementById("usage");
 const door = document.getElementById("door");
-const shown = parts(main);
+const shown = parts(document.getElementById("main"));
 const rows = new Rows(document.getElementById("records"), 4, { at: (index) => records.at(-1 - index), fill, onEnd: loadOlder });
 
 /** In the order of their times, the oldest first. The table shows them from the end. */
@@ -28,14 +30,12 @@ let records = [];
 let ids = new Set();
 let pending = [];
 let flushTimer = 0;
-let stream = null;
-let notice = "";
+let isLive = false;
 let older = { more: true, loading: false };
 let sums = { count: 0, isOld: false, askedMs: 0 };
-/** Counts the calls of `listen`: answers to an earlier one are dropped. */
+/** Counts the calls of `open`: answers to an earlier one are dropped. */
 let round = 0;
 
-const token = () => door.elements.token.value;
 const hours = () => door.elements.hours.value;
 const isBefore = (a, b) => a.createdAt < b.createdAt || (a.createdAt === b.createdAt && a.id < b.id);
 const inOrder = (a, b) => (isBefore(a, b) ? -1 : 1);
@@ -96,14 +96,13 @@ async function loadOlder() {
   showLoaded();
   try {
     const query = new URLSearchParams({ hours: hours(), before: records[0].id, limit: PAGE_ROWS });
-    const { usage } = await call("GET", `usage?${query}`, token());
+    const { usage } = await call("GET", `usage?${query}`);
     if (mine !== older) return;
     mine.more = usage.length === PAGE_ROWS;
     add(usage);
   } catch (error) {
-    notice = `Older records can’t be loaded now: ${error.message}`;
+    tell(t("usage.older.failed", { message: error.message }));
     mine.more = false;
-    show();
   } finally {
     mine.loading = false;
     showLoaded();
@@ -112,35 +111,35 @@ async function loadOlder() {
 }
 
 function showLoaded() {
-  const isEmpty = !records.length && stream?.state === "live" && !pending.length;
-  const end = older.loading ? "Loading older ones…" : records.length >= MAX_ROWS ? "The table is full." : records.length < sums.count ? "Scroll down for older ones." : "";
-  const text = records.length ? `${number(records.length)} records loaded. ${end}` : isEmpty ? "No records in this time. New ones appear here at once." : "Waiting for the first records…";
+  const end = older.loading ? "usage.older.loading" : records.length >= MAX_ROWS ? "usage.full" : records.length < sums.count ? "usage.older" : "";
+  const isEmpty = !records.length && !pending.length && isLive;
+  const loaded = records.length ? [t("usage.loaded", { count: records.length }), end && t(end)].join(" ") : t(isEmpty ? "usage.empty" : "usage.waiting");
   shown.table.setAttribute("aria-rowcount", records.length + 1);
-  say(shown, { loaded: text });
+  say(shown, { loaded });
 }
 
 /** Asks for both sums. Throws what `send` throws. */
 async function sum(mine = round) {
   sums = { ...sums, isOld: false, askedMs: Date.now() };
-  const answers = await Promise.all(["model", "hour"].map((by) => send("GET", `${API}usage/summary?${new URLSearchParams({ hours: hours(), by })}`, token())));
+  const answers = await Promise.all(["model", "hour"].map((by) => send("GET", `${API}usage/summary?${new URLSearchParams({ hours: hours(), by })}`)));
   const [byModel, byHour] = await Promise.all(answers.map((answer) => answer.json()));
   if (mine !== round) return;
   sums.count = byModel.count;
   const nowMs = Date.parse(answers[0].headers.get("Date")) || Date.now(); // the clock of this device may be wrong
   const since = new Date(nowMs - byHour.hours * HOUR_MS).toISOString();
   if (records.length && records[0].createdAt < since) change(records.filter(({ createdAt }) => createdAt >= since));
-  const total = `${number(byModel.count)} records · ${number(byModel.creditsUsed)} credits`;
+  const total = t("usage.total", { count: byModel.count, credits: byModel.creditsUsed });
   say(shown, { total, spoken: total });
   shown.sums.hidden = !byModel.count;
   showModels(byModel.groups);
-  showHours(byHour, nowMs);
+  showTimes(byHour, nowMs);
   showLoaded();
 }
 
 function showModels(groups) {
   const rest = groups.slice(MAX_MODELS).reduce((all, { creditsUsed }) => all + creditsUsed, 0);
   const bars = groups.slice(0, MAX_MODELS).map(({ model, creditsUsed }) => [model, creditsUsed]);
-  if (rest) bars.push([`${number(groups.length - MAX_MODELS)} others`, rest]);
+  if (rest) bars.push([t("usage.others", { count: groups.length - MAX_MODELS }), rest]);
   const most = Math.max(1, ...bars.map(([, credits]) => credits));
   shown.models.replaceChildren(...bars.map(([model, credits]) => {
     const [row, bar] = [element("li"), element("i")];
@@ -150,79 +149,57 @@ function showModels(groups) {
   }));
 }
 
-function showHours({ hours: count, groups }, nowMs) {
-  const first = Math.floor(nowMs / HOUR_MS) - count;
-  const most = Math.max(1, ...groups.map(({ creditsUsed }) => creditsUsed));
-  const bar = ({ hour, creditsUsed }) => `M${Date.parse(hour) / HOUR_MS - first} 20v${(-20 * creditsUsed) / most}h.8V20Z`;
-  shown.plot.setAttribute("viewBox", `0 0 ${count + 1} 20`);
-  shown.plot.setAttribute("aria-label", `Credits in each of the last ${count + 1} hours, at most ${number(most)}`);
-  shown.hours.setAttribute("d", groups.map(bar).join(""));
-  say(shown, { span: `${time(first * HOUR_MS)} to now`, scale: `at most ${number(most)} an hour` });
-}
-
-function show() {
-  if (!stream) return;
-  showConnection(main, stream, notice);
-  if (stream.state === "live") document.title = "Usage · Simulcast";
-}
-
-/** The service's answer to a request that no retry would help. */
-function refuse(message) {
-  main.dataset.connection = "closed";
-  shown.again.hidden = false;
-  say(shown, { label: "Closed", hint: message, loaded: "Nothing is shown." });
+/** A bar for each hour, or for each day of this device's clock if there are many hours. */
+function showTimes({ hours: count, groups }, nowMs) {
+  const isDaily = count > MAX_HOURS;
+  const beginOf = (ms) => (isDaily ? new Date(ms).setHours(0, 0, 0, 0) : Math.floor(ms / HOUR_MS) * HOUR_MS);
+  const first = beginOf(nowMs - count * HOUR_MS);
+  const placeOf = (ms) => Math.round((beginOf(ms) - first) / (isDaily ? DAY_MS : HOUR_MS)); // a day may have 23 or 25 hours
+  const heights = new Map();
+  for (const { hour, creditsUsed } of groups) {
+    const place = placeOf(Date.parse(hour));
+    heights.set(place, (heights.get(place) ?? 0) + creditsUsed);
+  }
+  const most = Math.max(1, ...heights.values());
+  const bars = placeOf(nowMs) + 1;
+  const unit = isDaily ? "day" : "hour";
+  shown.plot.setAttribute("viewBox", `0 0 ${bars} 20`);
+  shown.plot.setAttribute("aria-label", t(`usage.plot.${unit}`, { bars, most }));
+  shown.bars.setAttribute("d", [...heights].map(([place, credits]) => `M${place + 0.1} 20v${(-20 * credits) / most}h.8V20Z`).join(""));
+  say(shown, { times: t(`usage.by.${unit}`), span: t("usage.span", { since: time(first) }), scale: t(`usage.most.${unit}`, { most }) });
 }
 
 const HANDLERS = {
   usage: later,
-  gap({ reason }) {
-    clear(); // the snapshot that follows begins behind what was missed
-    notice = `Some records were missed: ${reason}. The table was read again. (${time(Date.now())})`;
-  },
+  gap: clear, // the snapshot that follows begins behind what was missed
 };
 
-function receive(type, data) {
-  HANDLERS[type]?.(data);
-  show();
-  showLoaded();
-}
-
-async function listen() {
+async function open() {
   const mine = ++round;
-  stream?.close();
-  [stream, notice, sums.count] = [null, "", 0];
+  showState("connecting");
+  [isLive, sums.count] = [false, 0];
   clear();
-  main.dataset.connection = "connecting";
-  say(shown, { label: "Connecting", tally: "", hint: "Waiting for the first records.", total: "" });
+  say(shown, { total: "" });
   shown.sums.hidden = true;
   try {
-    const query = new URLSearchParams({ hours: hours() });
-    await sum(mine).catch((error) => error.status && Promise.reject(error)); // without a network, the stream tries again
-    if (token()) query.set("ticket", (await call("POST", "tickets", token())).ticket); // an EventSource can't send a header
-    if (mine !== round) return;
-    stream = new Stream(`${API}usage/stream?${query}`, receive);
-    stream.open();
-    show();
+    await sum(mine);
   } catch (error) {
-    if (mine === round) refuse(error.message);
-  }
+    if (mine === round && error.status) return showState("closed", error.message);
+  } // without a network, the stream tries again
+  if (mine !== round) return;
+  const connection = listen(`usage/stream?${new URLSearchParams({ hours: hours() })}`, HANDLERS);
+  connection.onState(({ state }) => {
+    isLive = state === "live";
+    showLoaded();
+  });
+  follow(connection, open);
 }
 
-function tick() {
-  show();
+function sumAgain() {
   if (sums.isOld && Date.now() - sums.askedMs > SUM_MS && !document.hidden) sum().catch(() => (sums.isOld = true));
 }
 
-const wake = () => !document.hidden && stream?.wake();
-
-door.addEventListener("submit", (event) => event.preventDefault());
-door.addEventListener("change", () => {
-  sessionStorage.setItem(TOKEN, token()); // of this tab, until it is closed
-  listen();
-});
-shown.again.addEventListener("click", listen);
-document.addEventListener("visibilitychange", wake);
-window.addEventListener("online", wake);
-door.elements.token.value = sessionStorage.getItem(TOKEN) ?? "";
-setInterval(tick, TICK_MS);
-listen();
+door.elements.hours.addEventListener("change", open);
+onToken(open);
+setInterval(sumAgain, TICK_MS);
+open();

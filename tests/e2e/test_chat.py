@@ -33,7 +33,7 @@ def come_in(chromium: Chromium, server: Server, room: str, *, user: str = "", na
 
 
 def wait_for_connection(page: Page, state: str) -> None:
-    page.wait_for(f"document.getElementById('room').dataset.connection === '{state}'")
+    page.wait_for(f"document.body.dataset.connection === '{state}'")
 
 
 def say(page: Page, text: str) -> None:

@@ -47,5 +47,5 @@ def test_a_notification_is_read_on_one_page_and_leaves_both(server: Server, chro
 
 def test_a_page_without_a_user_is_told_why(server: Server, chromium: Chromium) -> None:
     page = open_inbox(chromium, server, token(subscribe=["*"]))
-    page.wait_for("document.getElementById('inbox').dataset.connection === 'closed'")
-    assert "no user" in page.evaluate("document.querySelector('[data-part=hint]').textContent")
+    page.wait_for("document.body.dataset.connection === 'closed'")
+    assert "names no user" in page.evaluate("document.querySelector('[data-part=hint]').textContent")

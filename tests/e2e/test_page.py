@@ -19,7 +19,7 @@ RETRY_MS = 200  # so that a test does not wait for the usual 2 s
 # Each state of the page's connection, in the order in which it was shown.
 WATCH_CONNECTION = """
   window.states = [];
-  const root = document.getElementById("status");
+  const root = document.body;
   const note = () => root.dataset.connection === states.at(-1) || states.push(root.dataset.connection);
   new MutationObserver(note).observe(root, {attributeFilter: ["data-connection"]});
   note();
@@ -38,14 +38,14 @@ server = server_fixture(workers=2, retry_ms=RETRY_MS)
 
 def text_of(page: Page, part: str) -> str:
     """What a named part of the status panel says."""
-    return str(page.evaluate(f"document.querySelector('#status [data-part={part}]').textContent"))
+    return str(page.evaluate(f"document.querySelector('[data-part={part}]').textContent"))
 
 
 def wait_for_updates(page: Page) -> None:
     """Wait until the figures have changed twice: a stream, not one answer. At most 3 s of a killed worker's lease between."""
     for _ in range(2):
         seen = json.dumps(text_of(page, "reported"))
-        page.wait_for(f"document.querySelector('#status [data-part=reported]').textContent !== {seen}", 10)
+        page.wait_for(f"document.querySelector('[data-part=reported]').textContent !== {seen}", 10)
 
 
 def holder_of_the_only_stream(server: Server) -> int:
@@ -70,7 +70,7 @@ def test_the_dashboard_draws_the_samples_and_those_before_it(server: Server, chr
         page.wait_for(
             "document.querySelector('[data-chart=processor] [data-part=line]').getAttribute('d')?.includes('L')", 1.5
         )
-    page.wait_for("document.getElementById('status').dataset.connection === 'live'")
+    page.wait_for("document.body.dataset.connection === 'live'")
     assert text_of(page, "name") == host
     assert page.evaluate("document.querySelector('#list [aria-current=true]').title") == host
     assert "requests" in str(page.evaluate("document.querySelector('[data-part=facts]').textContent")).lower()
@@ -80,7 +80,7 @@ def test_the_dashboard_draws_the_samples_and_those_before_it(server: Server, chr
 
 def test_the_status_shows_and_updates(server: Server, chromium: Chromium) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/")
-    page.wait_for("document.getElementById('status').dataset.connection === 'live'")
+    page.wait_for("document.body.dataset.connection === 'live'")
     assert text_of(page, "label") == "Live"
     assert text_of(page, "name") != "…"
     wait_for_updates(page)
@@ -89,7 +89,7 @@ def test_the_status_shows_and_updates(server: Server, chromium: Chromium) -> Non
 
 def test_the_page_goes_on_by_itself_when_its_worker_is_killed(server: Server, chromium: Chromium) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/")
-    page.wait_for("document.getElementById('status').dataset.connection === 'live'")
+    page.wait_for("document.body.dataset.connection === 'live'")
     page.evaluate(WATCH_CONNECTION)
     os.kill(holder_of_the_only_stream(server), signal.SIGKILL)
     page.wait_for("states.includes('reconnecting') && states.at(-1) === 'live'", 15)

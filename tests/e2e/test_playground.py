@@ -16,7 +16,7 @@ SETTLE_SECONDS = "app.flask_simulcast.brokers.memory.log.SETTLE_SECONDS"  # youn
 server = server_fixture(
     broker_url="memory://", history_events=KEPT, anonymous_channels="", constants={SETTLE_SECONDS: 0.1}
 )
-STATE = "document.getElementById('playground').dataset.connection"
+STATE = "document.body.dataset.connection"
 
 
 def come_in(chromium: Chromium, server: Server, transport: str, token: str = KEY) -> Page:
@@ -78,7 +78,7 @@ def test_a_cut_connection_resumes_with_what_it_missed_or_a_gap(
 def test_a_refusal_is_shown_and_the_key_is_not_in_the_commands(server: Server, chromium: Chromium) -> None:
     page = come_in(chromium, server, "ndjson", "wrong")
     page.wait_for(f"{STATE} === 'offline'")
-    assert "401" in page.evaluate("document.querySelector('#playground [data-part=hint]').textContent")
+    assert "401" in page.evaluate("document.querySelector('[data-part=hint]').textContent")
     page.evaluate("door.dispatchEvent(new Event('input', {bubbles: true}))")
     command = page.evaluate("document.getElementById('listening').textContent")
     assert "$TOKEN" in command

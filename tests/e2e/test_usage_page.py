@@ -77,5 +77,5 @@ def check_a_page_that_begins_with_the_newest(server: Server, chromium: Chromium)
 def test_a_token_that_is_refused_is_told_why(server: Server, chromium: Chromium) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/usage")
     page.evaluate("door.elements.token.value = 'wrong'; door.dispatchEvent(new Event('change'))")
-    page.wait_for("usage.dataset.connection === 'closed'")
+    page.wait_for("document.body.dataset.connection === 'closed'")
     assert page.evaluate("document.querySelector('[data-part=hint]').textContent")
