@@ -18,6 +18,7 @@ _LONGEST_FILES = (
     "faults/test_p05_no_silent_gap.py",
     "faults/test_p01_p02_killed.py",
     "integration/test_openapi.py",
+    "clients/test_js_pages.py",
     "e2e/test_nginx.py",
     "integration/test_metrics.py",
     "integration/test_grants.py",

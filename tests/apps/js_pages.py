@@ -28,6 +28,11 @@ SCRIPTS = '<script src="/npm/react/umd/react.development.js"></script><script sr
 app = create_app()
 
 
+@app.get("/blank")
+def blank() -> str:
+    return '<!doctype html><title>Blank</title><link rel="icon" href="data:,">'
+
+
 @app.get("/<any(react, vue):name>")
 def page(name: str) -> Response:
     """As a login would, it gives the page a token."""

@@ -1,35 +1,40 @@
-"""The JavaScript client in Chromium, as the service serves it: what pages see over reloads, in eight tabs, and without the network."""
+"""The JavaScript client in Chromium, Firefox and WebKit: what pages see through cuts and reloads, in eight tabs, and without the network."""
 
 from __future__ import annotations
 
 import json
-from itertools import count
+import random
+from collections.abc import Iterator
+from itertools import chain, count, repeat
 
 import pytest
 
 from tests.apps.js_pages import FOLDERS
-from tests.tools.chromium import Chromium, Page
-from tests.tools.fixtures import chromium_fixture, server_fixture
+from tests.tools.browser import Browser, Page
+from tests.tools.fixtures import browser_fixture, server_fixture
 from tests.tools.fleet import JWT_KEY
-from tests.tools.relay import Relay
+from tests.tools.relay import CuttingRelay, Relay
 from tests.tools.require import require
-from tests.tools.serving import BEARER, Server, wait_until
+from tests.tools.serving import BEARER, Server, free_port, wait_until
 
+PORT = free_port()
 server = server_fixture(
     app="tests.apps.js_pages:app",
     workers=2,
     publish_rate=0,
     retry_ms=100,
     presence_channels="room",
+    port=PORT,
+    allowed_origins=f"http://127.0.0.1:{PORT}",  # for what goes through a relay, which has another port
     jwt_key=JWT_KEY,
     jwt_cookie="token",
 )
-browser = chromium_fixture()
+browser = browser_fixture()
 
 
-def blank(server: Server, browser: Chromium) -> Page:
+def blank(server: Server, browser: Browser) -> Page:
     """A page of the same origin, without scripts of its own."""
-    return browser.open(f"http://127.0.0.1:{server.port}/healthz")
+    return browser.open(f"http://127.0.0.1:{server.port}/blank")
 
 
 def listen(page: Page, channel: str, options: str = "") -> None:
@@ -46,20 +51,81 @@ def listen(page: Page, channel: str, options: str = "") -> None:
     page.wait_for("connection.status.state === 'live'")
 
 
-def test_reloaded_page_resumes_where_it_was(server: Server, browser: Chromium) -> None:
-    page = blank(server, browser)
-    listen(page, "reload", "keepPosition: true")
-    server.publish("reload", 1, 2)
+# The browser's own EventSource, without the client, and the client by each transport that a page has.
+LISTEN_EACH_WAY = """import("/simulcast/simulcast.js").then(({{ connect }}) => {{
+    const url = (path) => `http://127.0.0.1:{port}${{path}}?channel={channel}`;
+    const ways = {{ native: new EventSource(url("/api/v1/stream")) }};
+    for (const transport of ["fetch", "eventsource", "websocket"]) {{
+        const connection = connect(url(transport === "websocket" ? "/ws" : "/api/v1/stream"), {{ transport, maxRetryMs: 50 }});
+        ways[transport] = {{ addEventListener: (type, handler) => connection.on(type, handler) }};
+    }}
+    window.heard = {{}};
+    window.ready = new Set();
+    for (const [name, way] of Object.entries(ways)) {{
+        heard[name] = [];
+        way.addEventListener("connected", () => ready.add(name));
+        way.addEventListener("message", ({{ data }}) => heard[name].push(Number(data)));
+    }}
+}})"""
+CUT_EVENTS = 240
+HEAD_BYTES = 270  # of an answer, or a few more. After a head that was cut Chromium's EventSource gives up.
+WHOLE = 1 << 20
+
+
+def test_each_way_to_listen_sees_each_event_once_through_cuts(server: Server, browser: Browser) -> None:
+    page, channel = blank(server, browser), f"cuts.{browser.name}"
+    with CuttingRelay(server.port, random.Random(14), 6000, 2 * HEAD_BYTES) as relay:
+        page.evaluate(LISTEN_EACH_WAY.format(port=relay.port, channel=channel))
+        page.wait_for("ready.size === 4")
+        for start in range(0, CUT_EVENTS, 20):
+            server.publish(channel, *range(start, start + 20))
+        page.wait_for(f"Object.values(heard).every((numbers) => numbers.at(-1) === {CUT_EVENTS - 1})", 20)
+        for way, numbers in page.evaluate("heard").items():
+            assert numbers == list(range(CUT_EVENTS)), way
+        assert relay.cuts >= 20
+        page.close()
+
+
+class Dice(random.Random):
+    """Dice of a relay. At first all gets through; once `sizes` is set, what that says."""
+
+    sizes: Iterator[int] | None = None
+
+    def randint(self, a: int, b: int) -> int:
+        return next(self.sizes) if self.sizes else b
+
+
+def test_answer_that_is_cut_at_any_byte_of_its_head_is_asked_for_again(server: Server, browser: Browser) -> None:
+    dice = Dice()
+    with CuttingRelay(server.port, dice, WHOLE) as relay:
+        page = browser.open(f"http://127.0.0.1:{relay.port}/blank")
+        page.evaluate("""import("/simulcast/simulcast.js").then(({ connect }) => {
+            window.begin = () => void (window.connection = connect("/api/v1/stream", { channels: "head", maxRetryMs: 1 }));
+        })""")
+        relay.block()  # the browser keeps connections for the next request
+        relay.open()
+        dice.sizes = chain(range(1, HEAD_BYTES), repeat(WHOLE))
+        page.evaluate("begin()")
+        page.wait_for("['live', 'closed'].includes(connection.status.state)", 20)
+        assert page.evaluate("connection.status") == {"state": "live", "reason": "", "retryAt": 0}
+        assert next(dice.sizes) == WHOLE
+        page.close()
+
+
+def test_reloaded_page_resumes_where_it_was(server: Server, browser: Browser) -> None:
+    page, channel = blank(server, browser), f"reload.{browser.name}"
+    listen(page, channel, "keepPosition: true")
+    server.publish(channel, 1, 2)
     page.wait_for("seen.length === 2")
     page.reload()
-    server.publish("reload", 3, 4)  # nothing listens
-    listen(page, "reload", "keepPosition: true")
+    server.publish(channel, 3, 4)  # nothing listens
+    listen(page, channel, "keepPosition: true")
     page.wait_for("seen.at(-1) === 4")
     assert page.evaluate("seen") == [3, 4]
 
 
 def test_eight_tabs_have_one_connection_and_the_next_goes_on_when_the_leader_closes(
-    server: Server, browser: Chromium
+    server: Server, browser: Browser
 ) -> None:
     numbers = count()
     pages = []
@@ -83,7 +149,7 @@ def test_eight_tabs_have_one_connection_and_the_next_goes_on_when_the_leader_clo
 
 
 @pytest.mark.parametrize("framework", ["react", "vue"])
-def test_page_of_a_framework_shows_events_members_and_a_run(server: Server, browser: Chromium, framework: str) -> None:
+def test_page_of_a_framework_shows_events_members_and_a_run(server: Server, browser: Browser, framework: str) -> None:
     require(framework, next((str(folder / framework) for folder in FOLDERS if (folder / framework).exists()), None))
     page = browser.open(f"http://127.0.0.1:{server.port}/{framework}")
     page.show()  # a hidden page paints nothing
@@ -100,20 +166,21 @@ def test_page_of_a_framework_shows_events_members_and_a_run(server: Server, brow
 
 
 def test_page_shows_what_it_remembers_and_sends_once_what_it_published_offline(
-    server: Server, browser: Chromium
+    server: Server, browser: Browser
 ) -> None:
+    channel = f"notes.{browser.name}"
     with Relay(server.port) as relay:
         there = Server(server.folder, relay.port, server.process)
-        page = remembering(there, browser)
-        server.publish("notes", *range(5))
+        page = remembering(there, browser, channel)
+        server.publish(channel, *range(5))
         page.wait_for("offline.recall().then((events) => events.length === 3)")
         relay.block()
-        page.evaluate("Promise.all(['a', 'b'].map((text) => offline.publish(connection, 'notes', text)))")
+        page.evaluate(f"Promise.all(['a', 'b'].map((text) => offline.publish(connection, '{channel}', text)))")
         page.wait_for("connection.status.state === 'offline'")
         page.close()
-        server.publish("notes", 5)
+        server.publish(channel, 5)
         relay.open()
-        page = remembering(there, browser)
+        page = remembering(there, browser, channel)
         assert page.evaluate("recalled.map(({ data, isRemembered }) => [data, isRemembered])") == [
             [n, True] for n in (2, 3, 4)
         ]
@@ -122,11 +189,11 @@ def test_page_shows_what_it_remembers_and_sends_once_what_it_published_offline(
         page.wait_for("offline.waiting().then((items) => items.length === 0)")
         page.wait_for("seen.length === 2")
         page.close()
-    history = server.get_json("/api/v1/channels/notes/history")["events"]
+    history = server.get_json(f"/api/v1/channels/{channel}/history")["events"]
     assert [event["data"] for event in history] == [*range(6), "a", "b"]
 
 
-def remembering(server: Server, browser: Chromium) -> Page:
+def remembering(server: Server, browser: Browser, channel: str) -> Page:
     """A page that remembers three events of the channel. Before it connects, it reads what it has."""
     page = blank(server, browser)
     page.evaluate("""import("/simulcast/offline.js").then(async ({ Offline }) => {
@@ -134,7 +201,7 @@ def remembering(server: Server, browser: Chromium) -> Page:
         window.recalled = await offline.recall();
         window.waited = (await offline.waiting()).map(({ data }) => data);
     })""")
-    listen(page, "notes", f"headers: {json.dumps(BEARER)}")
+    listen(page, channel, f"headers: {json.dumps(BEARER)}")
     page.evaluate("void offline.remember(connection, 3)")
     return page
 

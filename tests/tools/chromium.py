@@ -14,15 +14,14 @@ import json
 import os
 import select
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.tools import browser
 from tests.tools.require import require
-from tests.tools.serving import wait_until
 
 _FLAGS = [
     "--headless",
@@ -43,16 +42,15 @@ _FLAGS = [
 _ANSWER_SECONDS = 20
 
 
-class Page:
-    """A tab."""
+class Page(browser.Page):
+    """A tab of Chromium."""
 
-    def __init__(self, browser: Chromium, session: str) -> None:
-        self._browser = browser
+    def __init__(self, chromium: Chromium, session: str) -> None:
+        self._chromium = chromium
         self._session = session
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression; a promise is waited for."""
-        answer = self._browser.call(
+        answer = self._chromium.call(
             "Runtime.evaluate",
             {"expression": expression, "awaitPromise": True, "returnByValue": True},
             self._session,
@@ -61,52 +59,35 @@ class Page:
         return answer["result"].get("value")
 
     def complaints(self) -> list[str]:
-        """What the browser has found wrong since the page was opened: errors of scripts, of loading, and of its policy."""
         for domain in ("Log", "Runtime"):  # each tells first what came before
-            self._browser.call(f"{domain}.enable", session=self._session)
+            self._chromium.call(f"{domain}.enable", session=self._session)
         return [
             _complaint(told)
-            for told in self._browser.told
+            for told in self._chromium.told
             if told.get("sessionId") == self._session and _is_wrong(told)
         ]
 
     def show(self) -> None:
-        """Bring the tab to the front: some libraries leave their stream while it is hidden."""
-        self._browser.call("Page.bringToFront", session=self._session)
+        self._chromium.call("Page.bringToFront", session=self._session)
 
     def close(self) -> None:
-        """Close the tab."""
-        self._browser.call("Page.close", session=self._session)
+        self._chromium.call("Page.close", session=self._session)
 
-    def reload(self) -> None:
-        """Load the page anew, and wait until it is there."""
-        self.evaluate("window.isOld = true")
-        self._browser.call("Page.reload", session=self._session)
-        self.wait_for("!window.isOld && document.readyState === 'complete'")
-
-    def wait_for(self, condition: str, seconds: float = 10) -> Any:
-        """Wait until a JavaScript expression is true. Returns its value. A page that is being left has none."""
-
-        def value() -> Any:
-            try:
-                return self.evaluate(condition)
-            except AssertionError as error:
-                if _IS_LEFT not in str(error):
-                    raise
-                return None
-
-        return wait_until(value, seconds, condition)
+    def load_again(self) -> None:
+        self._chromium.call("Page.reload", session=self._session)
 
 
 _IS_LEFT = "Inspected target navigated or closed"
 
 
-class Chromium:
+class Chromium(browser.Browser):
     """One browser with a profile of its own. Use `open_chromium`.
 
     Attributes:
         told: What it has told unasked.
     """
+
+    name = "chromium"
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands = commands
@@ -117,7 +98,6 @@ class Chromium:
         self.told: list[dict[str, Any]] = []
 
     def open(self, url: str) -> Page:
-        """A new tab; returns when the page and its modules have been loaded."""
         target = self.call("Target.createTarget", {"url": url} | self._profile)["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         page = Page(self, session)
@@ -145,7 +125,10 @@ class Chromium:
         while True:
             answer = self._next_message(deadline)
             if answer.get("id") == number:
-                assert "error" not in answer, f"{method}: {answer['error']}"
+                error = answer.get("error", {})
+                if _IS_LEFT in error.get("message", ""):
+                    raise browser.PageIsLeftError
+                assert not error, f"{method}: {error}"
                 return dict(answer["result"])
             self.told.append(answer)
 
@@ -186,7 +169,7 @@ def open_chromium(folder: Path, *flags: str) -> Iterator[Chromium]:
     finally:
         os.close(commands)
         os.close(answers)
-        _stop(process)
+        browser.stop_session(process)
 
 
 def _is_wrong(told: dict[str, Any]) -> bool:
@@ -198,19 +181,3 @@ def _is_wrong(told: dict[str, Any]) -> bool:
 def _complaint(told: dict[str, Any]) -> str:
     parameters = told["params"]
     return str(parameters.get("entry") or parameters.get("exceptionDetails") or parameters.get("args"))
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Kill the whole session: a clean end would take two seconds, for a profile that is not used again."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    wait_until(lambda: not _is_alive(process.pid), 10, "Chromium's processes to be gone")
-
-
-def _is_alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -9,10 +9,13 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.tools.browser import Browser
 from tests.tools.chromium import Chromium, open_chromium
+from tests.tools.firefox import open_firefox
 from tests.tools.fleet import Fleet, fleet
 from tests.tools.serving import Server, serve
 from tests.tools.tiers import open_store
+from tests.tools.webkit import open_webkit
 
 Serve = Callable[..., contextlib.AbstractContextManager[Any]]
 
@@ -41,6 +44,20 @@ def chromium_fixture(*options: str) -> Callable[..., Iterator[Chromium]]:
     def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
         with open_chromium(tmp_path_factory.mktemp("chromium"), *options) as chromium:
             yield chromium
+
+    return running
+
+
+_BROWSERS = {"chromium": open_chromium, "firefox": open_firefox, "webkit": open_webkit}
+
+
+def browser_fixture() -> Callable[..., Iterator[Browser]]:
+    """Make a fixture: one browser for a module, of each kind in turn."""
+
+    @pytest.fixture(scope="module", params=_BROWSERS)
+    def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+        with _BROWSERS[request.param](tmp_path_factory.mktemp("browser")) as browser:
+            yield browser
 
     return running
 

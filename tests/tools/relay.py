@@ -106,20 +106,21 @@ class CuttingRelay(Relay):
     Args:
         target: The port of the server behind it.
         chance: Its dice.
-        most_bytes: Largest number of bytes that get through. At least one does.
+        most_bytes: Largest number of bytes that get through.
+        fewest_bytes: Smallest number.
 
     Attributes:
         cuts: How many connections it has cut.
     """
 
-    def __init__(self, target: int, chance: random.Random, most_bytes: int) -> None:
+    def __init__(self, target: int, chance: random.Random, most_bytes: int, fewest_bytes: int = 1) -> None:
         super().__init__(target)
         self._chance = chance
-        self._most_bytes = most_bytes
+        self._bytes = fewest_bytes, most_bytes
         self.cuts = 0
 
     def _copy_back(self, server: socket.socket, client: socket.socket) -> None:
-        left = self._chance.randint(1, self._most_bytes)
+        left = self._chance.randint(*self._bytes)
         with suppress(OSError):
             while left and (piece := server.recv(min(left, 1 << 16))):
                 client.sendall(piece)

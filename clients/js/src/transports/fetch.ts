@@ -28,7 +28,10 @@ async function read(attempt: Try, type: string, feed: (bytes: Uint8Array) => Str
   headers.set("Accept", type);
   if (attempt.position) headers.set("Last-Event-ID", attempt.position);
   const response = await fetch(url, { cache: "no-store", ...init, signal, headers });
-  if (response.status !== 200 || !response.headers.get("Content-Type")?.startsWith(type)) return refusal(response);
+  const given = response.headers.get("Content-Type") ?? "";
+  // On plain HTTP browsers take the beginning of a head, which was cut, for a head.
+  if (response.status <= 200 && type.startsWith(given) && type !== given) return LOST;
+  if (response.status !== 200 || !given.startsWith(type)) return refusal(response);
   attempt.onOpen();
   const reader = response.body!.getReader();
   for (;;) {
