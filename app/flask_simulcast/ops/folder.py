@@ -28,6 +28,8 @@ from .figures import Figures, added_up
 _REMEMBERED = 1000
 # Only these files are ever deleted, whatever folder was configured.
 _OURS = re.compile(r"[0-9a-f]{16}\.(json|lock|new|json\.new)")
+# Of these, what is written only in a turn. In another's turn it is of a worker that was killed.
+_UNFINISHED = re.compile(r"[0-9a-f]{16}\.new")
 
 
 class Machine(NamedTuple):
@@ -144,9 +146,9 @@ class Folder:
                 past.figures = added_up((), (*figures, past.figures))
                 past.ids = [*past.ids, *new][-_REMEMBERED:]
                 self._replace("ended.json", past.as_json())
-            for id in gone:
-                for file in (f"{id}.json", f"{id}.lock", f"{id}.json.new"):
-                    (self._path / file).unlink(missing_ok=True)
+            unfinished = [name for name in os.listdir(self._path) if _UNFINISHED.fullmatch(name)]
+            for name in (*unfinished, *(f"{id}{end}" for id in gone for end in (".json.new", ".json", ".lock"))):
+                (self._path / name).unlink(missing_ok=True)
 
     def _ids(self) -> list[str]:
         return [name[:16] for name in os.listdir(self._path) if name.endswith(".lock") and _OURS.fullmatch(name)]
