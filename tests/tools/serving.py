@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.tools.zygote import Forked, can_fork, fork
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Makes each Python that a test starts begin sooner.
 STARTUP = str(ROOT / "tests" / "tools" / "startup")
@@ -73,7 +75,9 @@ def wait_until(is_so: Callable[[], Any], seconds: float = 10, what: str = "") ->
 class Server:
     """One gunicorn, its workers, and what it says."""
 
-    def __init__(self, folder: Path, port: int, process: subprocess.Popen[bytes], host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, folder: Path, port: int, process: subprocess.Popen[bytes] | Forked, host: str = "127.0.0.1"
+    ) -> None:
         self.folder = folder
         self.port = port
         self.process = process
@@ -184,8 +188,8 @@ def serve(
         app: Another WSGI app than the service, importable from ``folder`` or the repository.
         config: For gunicorn, as its option `-c` takes it; None for plain ``gunicorn -k gevent``, without our hooks.
         constants: Values for constants that are no settings, by module and name.
-        first: Whether it is the first start in ``folder``, which makes the tables of the database. By default it finds them, as
-            every other start does.
+        first: Whether it starts as the first one in ``folder`` does: by a Python of its own, and it makes the tables of the
+            database. By default it finds them, as every other start does, and is forked (`tests.tools.zygote`).
         settings: SIMULCAST_* without the prefix in lower case; other names, in capitals, are handed on as they are.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -206,14 +210,14 @@ def serve(
     environment |= {k if k.isupper() else f"SIMULCAST_{k.upper()}": str(v) for k, v in settings.items()}
     plain = ["-k", "gevent", "-b", environment["BIND"], "--no-control-socket"]
     options = plain if config is None else ["-c", str(config)]
+    arguments = [*options, app]
+    process: subprocess.Popen[bytes] | Forked
     with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*through, sys.executable, "-m", "gunicorn", *options, app],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        if first or through or not can_fork(settings):
+            command = [*through, sys.executable, "-m", "gunicorn", *arguments]
+            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        else:
+            process = fork(arguments, folder, environment, log.fileno())
     server = Server(folder, port, process, host)
     try:
         wait_until(lambda: process.poll() is not None or _answers(server, workers, bind), 30, "the server to start")

@@ -1,0 +1,181 @@
+"""A Python that has imported what every server of the tests needs of other projects, and forks the servers.
+
+Started anew, each server spends two thirds of its CPU on these imports, and the tests start hundreds. The service, the extension,
+and all that must not be loaded before gevent patches are not here: each worker loads them, as everywhere. Of what is here gevent
+patches nothing but a few locks, under which nothing waits.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+# No package that imports ssl: gevent has to patch it before.
+_OF_OTHERS = (
+    "gunicorn.workers.ggevent",
+    "flask_sqlalchemy",
+    "sqlalchemy.dialects.sqlite",
+    "msgspec.json",
+    "h11",
+    "wsproto",
+    "simple_websocket",
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "cryptography.hazmat.primitives.asymmetric.ec",
+)
+_MOST_BYTES = 1 << 20
+# Read when Python starts: a server with such a variable needs a Python of its own.
+_OF_A_START = ("PYTHON", "LD_", "MALLOC_", "GEVENT", "FAKETIME")
+
+
+class Forked:
+    """A forked server, with the part of `subprocess.Popen` that tests use. Its parent is the zygote."""
+
+    def __init__(self, pid: int, ending: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ending = ending
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; minus the number for one that a signal ended.
+
+        Raises:
+            subprocess.TimeoutExpired: It still runs.
+        """
+        if self.returncode is None:
+            if not select.select([self._ending], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("a forked server", timeout or 0)
+            status = os.read(self._ending, 16)
+            os.close(self._ending)
+            self.returncode = int(status)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """TERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """KILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+def can_fork(settings: Mapping[str, object]) -> bool:
+    """Whether none of these variables of a server must be known when its Python starts."""
+    return not any(name.startswith(_OF_A_START) for name in settings)
+
+
+def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: int) -> Forked:
+    """Run ``python -m gunicorn`` with these arguments and environment in a folder. Both its outputs go to the file ``log``."""
+    ending, told = os.pipe()
+    zygote = _zygote()
+    socket.send_fds(zygote, [json.dumps([arguments, str(folder), environment]).encode()], [log, told])
+    os.close(told)
+    return Forked(int(zygote.recv(16)), ending)
+
+
+@functools.cache
+def _zygote() -> socket.socket:
+    """Start the zygote of this process, which ends with it."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_BYTES)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMULCAST_")}
+    root = str(Path(__file__).resolve().parent.parent.parent)
+    environment["PYTHONPATH"] = os.pathsep.join([root, f"{root}/tests/tools/startup"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, str(there.fileno())], env=environment, pass_fds=[there.fileno()]
+    )
+    there.close()
+
+    def end() -> None:
+        here.close()
+        process.wait()
+
+    atexit.register(end)
+    return here
+
+
+def _serve(orders: socket.socket) -> None:
+    """Fork a server for each order, and tell how each ended. End when the tests have."""
+    ended, by_signal = os.pipe()
+    os.set_blocking(by_signal, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which stop their servers
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(by_signal)
+    told: dict[int, int] = {}
+    while True:
+        ready = select.select([orders, ended], [], [])[0]
+        if ended in ready:
+            os.read(ended, 4096)
+            _tell(told)
+        if orders in ready:
+            order, files, *_ = socket.recv_fds(orders, _MOST_BYTES, 2)
+            if not order:
+                return
+            log, answer = files
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                for file in (orders.fileno(), ended, by_signal, answer, *told.values()):
+                    os.close(file)
+                _become_gunicorn(*json.loads(order), log)
+            os.close(log)
+            told[pid] = answer
+            orders.send(str(pid).encode())
+
+
+def _tell(told: dict[int, int]) -> None:
+    """Write the exit status of each server that has ended, to the one that asked for it."""
+    while told:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        answer = told.pop(pid)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())
+        os.close(answer)
+
+
+def _become_gunicorn(arguments: list[str], folder: str, environment: dict[str, str], log: int) -> None:
+    """Do what ``python -m gunicorn`` does."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = [folder, *environment["PYTHONPATH"].split(os.pathsep)]
+    sys.argv = [gunicorn.__main__.__file__, *arguments]  # gunicorn starts itself by it after USR2
+    gunicorn.__main__.run(prog="gunicorn")
+
+
+if __name__ == "__main__":
+    import gunicorn.__main__
+
+    for name in _OF_OTHERS:
+        importlib.import_module(name)
+    gc.freeze()
+    _serve(socket.socket(fileno=int(sys.argv[1])))
