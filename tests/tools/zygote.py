@@ -22,9 +22,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# No package that imports ssl: gevent has to patch it before.
+# No package that gevent has to patch before it is loaded; and not gunicorn, which looks where it is when it is loaded.
 _OF_OTHERS = (
-    "gunicorn.workers.ggevent",
+    "gevent.pywsgi",
     "flask_sqlalchemy",
     "sqlalchemy.dialects.sqlite",
     "msgspec.json",
@@ -168,13 +168,13 @@ def _become_gunicorn(arguments: list[str], folder: str, environment: dict[str, s
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = [folder, *environment["PYTHONPATH"].split(os.pathsep)]
+    import gunicorn.__main__
+
     sys.argv = [gunicorn.__main__.__file__, *arguments]  # gunicorn starts itself by it after USR2
     gunicorn.__main__.run(prog="gunicorn")
 
 
 if __name__ == "__main__":
-    import gunicorn.__main__
-
     for name in _OF_OTHERS:
         importlib.import_module(name)
     gc.freeze()
