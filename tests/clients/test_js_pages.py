@@ -82,7 +82,7 @@ def test_each_way_to_listen_sees_each_event_once_through_cuts(server: Server, br
         page.wait_for(f"Object.values(heard).every((numbers) => numbers.at(-1) === {CUT_EVENTS - 1})", 20)
         for way, numbers in page.evaluate("heard").items():
             assert numbers == list(range(CUT_EVENTS)), way
-        assert relay.cuts >= 20
+        assert relay.cuts >= 8  # two of each
         page.close()
 
 
