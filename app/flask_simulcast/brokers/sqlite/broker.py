@@ -23,6 +23,7 @@ from ..lease import lease_end
 from .agreements import holds
 from .disk import wal_bytes
 from .files import LogFile
+from .maintenance import Maintenance
 from .store import Store
 
 _UPKEEP_LEASE = "simulcast:upkeep"
@@ -236,12 +237,10 @@ class SQLiteBroker(Broker):
                 self.generation += 1
                 let_go()
             if self._log.disk.is_low():
-                self._log.off_loop(self._log.files.maintenance.give_back)
-            is_ours = self.hold_lease(_UPKEEP_LEASE, self._id, _UPKEEP_SECONDS)
-            maintenance = self._log.files.maintenance
-            if not is_ours:
-                self._log.off_loop(maintenance.look)
-            elif self._log.off_loop(maintenance.work):
+                self._log.maintain(Maintenance.give_back)
+            if not self.hold_lease(_UPKEEP_LEASE, self._id, _UPKEEP_SECONDS):
+                self._log.maintain(Maintenance.look)
+            elif self._log.maintain(Maintenance.work):
                 self._log.doorbell.ring(everybody=True)
             self.write_ahead_bytes = wal_bytes(self._log.path)
         except (sqlite3.Error, OSError) as error:

@@ -1,4 +1,4 @@
-"""All that a worker has open on one log: one connection for reading, three for writing, and their write locks."""
+"""All that a worker has open on one log: one connection for reading, four for writing, and their write locks."""
 
 from __future__ import annotations
 
@@ -49,11 +49,12 @@ class Files:
         room = settings.most_history_bytes
         self.reader = Store(path)
         busy_ms = round(wait * 1000)
-        self.maintainer = Appender(Store(path, busy_ms=busy_ms), WriteLock(lock), wait)
+        self.changer = Appender(Store(path, busy_ms=busy_ms), WriteLock(lock), wait)
+        self._maintainer = Appender(Store(path, busy_ms=busy_ms), WriteLock(lock), wait)
         self._inline = Appender(Store(path, max_bytes=room), WriteLock(lock), 0)
         self._threaded = Appender(Store(path, busy_ms=busy_ms, max_bytes=room), WriteLock(lock), wait)
         self.committer = Committer(self._inline, self._threaded, clock, wait, settings.sqlite_commit_in_thread)
-        self.maintenance = Maintenance(path, self.maintainer, settings, clock)
+        self.maintenance = Maintenance(path, self._maintainer, settings, clock)
         stat = os.stat(path)
         self._id = (stat.st_dev, stat.st_ino)
 
@@ -67,7 +68,7 @@ class Files:
 
     def close(self) -> None:
         self.committer.close()
-        for appender in (self._inline, self._threaded, self.maintainer):
+        for appender in (self._inline, self._threaded, self.changer, self._maintainer):
             appender.close()
         self.reader.close()
 
@@ -93,7 +94,8 @@ class _Reading:
 
 
 class LogFile:
-    """A log by its path. It follows the path when the file is replaced. Reads run on the loop, writes in one thread.
+    """A log by its path. It follows the path when the file is replaced. Reads run on the loop, changes in one thread, and
+    maintenance in another.
 
     Args:
         path: The file. A missing file is made, with its folder, for this user only.
@@ -116,7 +118,8 @@ class LogFile:
         self.mutex = threading.Lock()
         self._settings = settings
         self._clock = clock
-        self._thread = Offload()
+        self._changers = Offload()
+        self._maintainers = Offload()
         self._is_closed = False
         self.files = self._open_files()
         self.doorbell = self._hang_doorbell()
@@ -146,21 +149,23 @@ class LogFile:
 
     def change(self, work: Callable[[Store], T]) -> T:
         """Run ``work`` off the loop, with the write lock, as one transaction. Switches if there is a loop."""
-        result: T = self.off_loop(self._write, work)
+        result: T = self._changers.run(self._write, work)
         return result
 
     def _write(self, work: Callable[[Store], T]) -> T:
-        """Run ``work`` with the maintainer's connection. Runs in the thread."""
-        maintainer = self.files.maintainer
-        maintainer.take_turn()
+        """Write. Runs in the thread of changes."""
+        changer = self.files.changer
+        changer.take_turn()
         try:
-            return maintainer.write(work)
+            return changer.write(work)
         finally:
-            maintainer.write_lock.release()
+            changer.write_lock.release()
 
-    def off_loop(self, function: Callable[..., T], *arguments: object) -> T:
-        """Call a function in the thread, one at a time. Switches if there is a loop."""
-        return self._thread.run(function, *arguments)
+    def maintain(self, work: Callable[[Maintenance], T]) -> T:
+        """Run a part of maintenance in a thread of its own, because a change must not wait for a round of it. Switches if
+        there is a loop."""
+        result: T = self._maintainers.run(lambda: work(self.files.maintenance))
+        return result
 
     def check_space(self, bytes: int) -> None:
         """Refuse new data on a disk that is nearly full, so that leases can still be renewed and history be dropped."""
@@ -184,11 +189,12 @@ class LogFile:
             "The log %s was replaced under this worker. It reads the new file, and tells listeners.", self.path
         )
         files, doorbell = self.files, self.doorbell
-        self.files = self.off_loop(self._open_files)
+        self.files = self._changers.run(self._open_files)
         self.doorbell = self._hang_doorbell()
 
         def let_go() -> None:
-            self.off_loop(lambda: None)  # waits for a write to the old file that began before the change
+            for thread in (self._changers, self._maintainers):
+                thread.run(lambda: None)  # waits for a write to the old file that began before the change
             files.close()
             doorbell.close()
 
@@ -199,6 +205,7 @@ class LogFile:
         if self._is_closed:
             return
         self._is_closed = True
-        self._thread.close()  # first, because its work needs the files
+        self._changers.close()  # first, because their work needs the files
+        self._maintainers.close()
         self.files.close()
         self.doorbell.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from ...settings import Settings
 from ..base import IDEMPOTENCY_SECONDS, SETTLE_SECONDS, Clock, PastHead
 from .committer import Appender
 from .disk import Disk, wal_bytes
+from .grown import Grown
 
 # Rows of one transaction. It holds the write lock, and so stops every publisher, for about a millisecond.
 _ROWS = 500
 _PLACES = 100  # about two milliseconds
+_CHANNELS_A_BATCH = 32
 _CHANNELS_A_ROUND = 64
 _BATCHES_A_ROUND = 200
 _FORGET_SECONDS = 30
@@ -47,6 +50,7 @@ class Maintenance:
         self._promised = PastHead(IDEMPOTENCY_SECONDS)
         self._allowed_when_low: int | None = None
         self._disk = Disk(path, settings.most_history_bytes)
+        self._grown = Grown(appender.store.trimming, settings, clock)
         self._trimmed_to = 0
         self._forgettable = 0
         self._last_channel = ""
@@ -76,12 +80,11 @@ class Maintenance:
         has_told = self._sweep_places()
         has_told = self._sweep_runs(now_ms) or has_told
         self._make_room(ceiling)
-        for channel in self._channels_to_trim(ceiling):
-            self._trim(channel, now_ms, ceiling)
         oldest = first_key_of(now_ms - round(self._settings.longest_history_seconds * 1000))
         aged = min(oldest - 1, ceiling)
         if self._store.trimming.oldest("events") <= aged:
             self._repeat(partial(self._store.trimming.sweep, aged, _ROWS))
+        self._trim_channels(ceiling)
         if self._store.trimming.oldest("known") <= self._forgettable:
             self._repeat(partial(self._store.trimming.drop_known_keys, self._forgettable, _ROWS))
         if self._clock.monotonic() - self._forgot_at >= _FORGET_SECONDS:
@@ -127,21 +130,29 @@ class Maintenance:
             self._repeat(partial(runs.forget, oldest_ms, _ROWS))
         return bool(ended)
 
-    def _channels_to_trim(self, ceiling: int) -> list[str]:
-        """Return the channels with events that just became old enough to trim, and the next few of all channels, whose
-        events only age."""
-        grown = self._store.trimming.channels_between(self._trimmed_to, ceiling)
-        some = self._store.trimming.channels_after(self._last_channel, _CHANNELS_A_ROUND)
+    def _trim_channels(self, ceiling: int) -> None:
+        """Trim the channels with events that just became old enough, and the next few of all channels, whose events only
+        age."""
+        trimming = self._store.trimming
+        self._grown.add(trimming.growth(self._trimmed_to, ceiling))
         self._trimmed_to = ceiling
+        some = trimming.channels_after(self._last_channel, _CHANNELS_A_ROUND)
         self._last_channel = some[-1] if len(some) == _CHANNELS_A_ROUND else ""
-        return list(dict.fromkeys(grown + some))
+        self._grown.forget(some)
+        self._grown.look(ceiling)
+        while self._grown.surplus and self._batches_left > 0:
+            self._write(self._trim)
+            self._batches_left -= 1
 
-    def _trim(self, channel: str, now_ms: int, ceiling: int) -> None:
-        keep, seconds, _ = self._settings.retention(channel)
-        before = first_key_of(now_ms - round(seconds * 1000))
-        up_to = self._store.trimming.surplus(channel, keep, before, ceiling)
-        if up_to is not None:
-            self._repeat(partial(self._store.trimming.trim, channel, up_to, _ROWS))
+    def _trim(self) -> int:
+        """Trim a few channels in one transaction; return the number of rows that were emptied."""
+        rows = 0
+        for channel, up_to in list(itertools.islice(self._grown.surplus.items(), _CHANNELS_A_BATCH)):
+            rows += self._store.trimming.trim(channel, up_to, _ROWS - rows)
+            if rows >= _ROWS:
+                break
+            del self._grown.surplus[channel]
+        return rows
 
     def _make_room(self, ceiling: int) -> None:
         """Remove the oldest events while the log is too large. Each time that the disk becomes nearly full, the log shrinks
@@ -196,6 +207,7 @@ class Maintenance:
         is_busy = used > _WAL_LIMIT_BYTES and not self._has_told
         is_large = wal_bytes(self._path) > _WAL_LIMIT_BYTES
         if used > _WAL_BYTES or is_large:
+            self._store.checkpoint("PASSIVE")  # what came meanwhile, so that little is left to do while publishers wait
             with self._turn():
                 self._store.checkpoint("TRUNCATE" if is_large and not is_busy else "RESTART")
 

@@ -11,6 +11,8 @@ from ..base import common_mark_of
 from .tables import Tables
 
 _MARK = "INSERT INTO marks VALUES (?, ?, ?) ON CONFLICT (channel) DO UPDATE SET key = excluded.key, tag = excluded.tag"
+# Higher than every key.
+NO_KEY = 1 << 63
 
 
 class Trimming(Tables):
@@ -79,27 +81,29 @@ class Trimming(Tables):
 
     # These need no transaction: most of the time there is nothing to do
 
-    def surplus(self, channel: str, keep: int, before: int, ceiling: int) -> int | None:
-        """Return the key up to which a channel must be trimmed, or None if nothing must be trimmed. Surplus events are all
-        but the newest ``keep``, and those with a key below ``before``; never those above ``ceiling``."""
-        extra = self._one("SELECT key FROM events WHERE channel = ? ORDER BY key DESC LIMIT 1 OFFSET ?", channel, keep)
-        up_to = min(max(before - 1, extra[0] if extra else 0), ceiling)
-        found = self._one("SELECT 1 FROM events WHERE channel = ? AND key <= ? LIMIT 1", channel, up_to)
-        return up_to if found else None
+    def newest_but(self, channel: str, keep: int) -> int:
+        """Return the key of a channel's newest event behind the newest ``keep``; 0 if there is none. Takes ``keep`` steps."""
+        row = self._one("SELECT key FROM events WHERE channel = ? ORDER BY key DESC LIMIT 1 OFFSET ?", channel, keep)
+        return 0 if row is None else int(row[0])
+
+    def oldest_of(self, channel: str) -> int:
+        """Return the key of a channel's oldest event."""
+        row = self._one("SELECT key FROM events WHERE channel = ? ORDER BY key LIMIT 1", channel)
+        return NO_KEY if row is None else int(row[0])
 
     def oldest(self, table: Literal["events", "known"]) -> int:
         """Return the lowest key of a table."""
         row = self._one(f"SELECT key FROM {table} ORDER BY key LIMIT 1")
-        return (1 << 63) if row is None else int(row[0])
+        return NO_KEY if row is None else int(row[0])
 
-    def channels_between(self, after: int, up_to: int) -> list[str]:
-        """Return the channels with an event in this range."""
-        rows = self._all(
-            "SELECT DISTINCT channel FROM events NOT INDEXED WHERE key > ? AND key <= ? AND channel IS NOT NULL",
+    def growth(self, after: int, up_to: int) -> list[tuple[str, int]]:
+        """Return the channels with events in this range, and the number of those."""
+        return self._all(
+            "SELECT channel, count(*) FROM events NOT INDEXED WHERE key > ? AND key <= ? AND channel IS NOT NULL"
+            " GROUP BY channel",
             after,
             up_to,
         )
-        return [channel for (channel,) in rows]
 
     def channels_after(self, channel: str, limit: int) -> list[str]:
         """Return the next channels in the order of their names, with one index look-up each."""
