@@ -269,6 +269,12 @@ TABLE = (
         unit="s",
     ),
     rows.Row(
+        "rpc",
+        rows.boolean,
+        False,
+        "Whether programs may publish and listen by Connect and gRPC-Web, too.",
+    ),
+    rows.Row(
         "chat_anonymous",
         rows.boolean,
         False,

@@ -11,7 +11,7 @@ from flask import Flask
 from . import cli, database, figures, log, migrations
 from . import config as configuration
 from .extensions import simulcast
-from .features import chat, completions, docs, hub_api, monitor, notifications, ops, tasks, usage, wukongs
+from .features import chat, completions, docs, hub_api, monitor, notifications, ops, rpc, tasks, usage, wukongs
 from .identity import requests as auth
 from .web import answers, bodies, cors, errors, hosts, limits, openapi, proxies
 
@@ -52,7 +52,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     database.init_app(app)
     migrations.init_app(app)
     figures.init_app(app)
-    for feature in (hub_api, wukongs, chat, completions, usage, monitor, notifications, tasks, ops, docs, openapi):
+    for feature in (hub_api, rpc, wukongs, chat, completions, usage, monitor, notifications, tasks, ops, docs, openapi):
         feature.init_app(app)
     completions.completion_ended.connect(usage.record_call, app)
     app.register_blueprint(simulcast.js_client())

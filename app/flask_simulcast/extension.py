@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,27 @@ class Simulcast(Publishing, Running, Revoking):
             ValueError: There is both a token and ``may_read``.
         """
         return make_blueprint(token=token, may_read=may_read, folder=folder)
+
+    # What programs call
+
+    def rpc(
+        self, *, before_publish: Callable[[int], object] | None = None, sender: Callable[[], str] | None = None
+    ) -> Blueprint:
+        """Make a blueprint with the calls of ``simulcast.v1.StreamService``: publish and listen by Connect and gRPC-Web::
+
+            app.register_blueprint(simulcast.rpc())
+
+        Grants of the authorizer say what a client may do; without an authorizer every call is refused. Clients expect the
+        service at the root, so register it without an ``url_prefix``. Needs ``flask-simulcast[rpc]``.
+
+        Args:
+            before_publish: Called with the number of events that a call is about to publish. Its errors refuse the call.
+            sender: Returns the sender of the current request: an idempotency key counts only for its sender. Defaults to
+                the user of the grant, or else its token.
+        """
+        from .stream_service import make_blueprint  # with protobuf: an app without RPC starts without it
+
+        return make_blueprint(self, before_publish=before_publish, sender=sender)
 
     # What pages load
 

@@ -8,7 +8,7 @@ EXTENSION = ROOT / "app" / "flask_simulcast"
 
 # From the ground up. A module may import those of lower layers and, where it is a package, its own parts.
 LAYERS = [
-    {"event", "data", "settings", "rows", "errors", "loop", "url", "server_log", "keepalive", "version"},
+    {"event", "data", "settings", "rows", "errors", "loop", "url", "server_log", "keepalive", "version", "proto"},
     {"encoding", "grant", "presence", "run_state", "cors"},
     {"listen_request", "listener", "audience", "signals", "loop_thread"},
     {"brokers"},
@@ -18,7 +18,7 @@ LAYERS = [
     {"publisher", "revoking", "tickets", "on_commit", "app_state", "channel_names"},
     {"redemption", "error_responses", "run"},
     {"ops"},
-    {"access"},
+    {"access", "stream_service"},
     {"streaming"},
     {"running"},
     {"doctor"},
@@ -72,7 +72,7 @@ PARTS = {
         {"sse"},
         {"ndjson", "refusal"},
         {"response"},
-        {"writer", "websocket"},
+        {"writer", "websocket", "rpc"},
     ],
 }
 

@@ -1,0 +1,105 @@
+"""Codes: how a call ends, in the words of gRPC, Connect and HTTP.
+
+Source: gRPC, "Status codes and their use in gRPC"; Connect protocol, "Error codes".
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """The code of a call. Its value is gRPC's number."""
+
+    OK = 0
+    CANCELED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+    @property
+    def text(self) -> str:
+        """The code as Connect writes it."""
+        return self.name.lower()
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of a unary Connect call that ends with it."""
+        return _STATUSES[self]
+
+
+class CallError(Exception):
+    """A call ends with this code. The message is for the client."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+_STATUSES = {
+    Code.OK: 200,
+    Code.CANCELED: 499,
+    Code.UNKNOWN: 500,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.DATA_LOSS: 500,
+    Code.UNAUTHENTICATED: 401,
+}
+_OF_STATUS = {
+    400: Code.INVALID_ARGUMENT,
+    401: Code.UNAUTHENTICATED,
+    403: Code.PERMISSION_DENIED,
+    404: Code.NOT_FOUND,
+    408: Code.DEADLINE_EXCEEDED,
+    409: Code.ALREADY_EXISTS,
+    413: Code.RESOURCE_EXHAUSTED,
+    429: Code.RESOURCE_EXHAUSTED,
+    503: Code.UNAVAILABLE,
+}
+# Of the reasons and codes with which a stream closes. After all others another worker, or the same one a moment later, takes
+# the client.
+_OF_REASON = {
+    "finished": Code.OK,
+    "expired": Code.UNAUTHENTICATED,
+    "revoked": Code.UNAUTHENTICATED,
+    "kicked": Code.ABORTED,
+    "limit": Code.RESOURCE_EXHAUSTED,
+    "too_many_listeners": Code.RESOURCE_EXHAUSTED,
+}
+
+
+def code_of_status(status: int, code: str = "") -> Code:
+    """Return the code of an error that has this HTTP status.
+
+    Args:
+        code: The error's own code. An event that is perhaps stored must not look like one that is certainly not: clients
+            repeat a call that ended with UNAVAILABLE.
+    """
+    return Code.UNKNOWN if code == "publish_uncertain" else _OF_STATUS.get(status, Code.INTERNAL)
+
+
+def code_of_reason(reason: str) -> Code:
+    """Return the code of a stream that closes for this reason."""
+    return _OF_REASON.get(reason, Code.UNAVAILABLE)

@@ -1,0 +1,103 @@
+"""Dialects: the protocols that a client can speak, each with protobuf or JSON.
+
+All of them but Connect's unary calls put each message into an envelope: a byte of flags, four of length. The same bytes
+therefore serve all. What differs is the end of a call: Connect and gRPC-Web write it as a last envelope. So does gRPC here; the
+HTTP/2 connection makes trailers of that one.
+
+Source: Connect protocol reference; gRPC over HTTP/2; "gRPC Web" of the gRPC project.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from google.protobuf.message import Message
+
+from .codec import JSON, PROTO, Codec
+from .codes import Code
+
+#: Bytes before each message: flags, and the length.
+HEAD = struct.Struct(">BI")
+#: Flag of an envelope whose message is compressed.
+COMPRESSED = 0x01
+_CONNECT_END = 0x02
+_TRAILERS = 0x80
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+
+
+def envelope(data: bytes, flags: int = 0) -> bytes:
+    """Return a message as it stands in a stream."""
+    return HEAD.pack(flags, len(data)) + data
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What differs between protocols.
+
+    Attributes:
+        name: For metrics and logs.
+        end: Returns the last bytes of a call; None for one whose messages have no envelopes.
+        compression: Header that names the compression of the request, as the WSGI environ has it.
+        timeout: Header with the client's deadline, as the WSGI environ has it.
+    """
+
+    name: str
+    end: Callable[[Code, str], bytes] | None
+    compression: str
+    timeout: str
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A protocol with a codec. Compared by identity, as there is one of each."""
+
+    protocol: Protocol
+    codec: Codec
+    content_type: str
+
+    def frame(self, message: Message) -> bytes:
+        """Return a message in its envelope."""
+        return envelope(self.codec.encode(message))
+
+    def end(self, code: Code, message: str = "") -> bytes:
+        """Return the last bytes of a call in envelopes."""
+        assert self.protocol.end is not None
+        return self.protocol.end(code, message)
+
+
+def error_json(code: Code, message: str) -> dict[str, str]:
+    """Return an error as Connect writes it."""
+    return {"code": code.text, "message": message}
+
+
+def _end_of_connect(code: Code, message: str) -> bytes:
+    end = {} if code is Code.OK else {"error": error_json(code, message)}
+    return envelope(json.dumps(end).encode(), _CONNECT_END)
+
+
+def _trailers(code: Code, message: str) -> bytes:
+    # The message is percent-encoded, because it stands in a header.
+    about = f"grpc-message: {quote(message, safe=_PRINTABLE)}\r\n" if message else ""
+    return envelope(f"grpc-status: {code.value}\r\n{about}".encode(), _TRAILERS)
+
+
+_UNARY = Protocol("connect", None, "HTTP_CONTENT_ENCODING", "HTTP_CONNECT_TIMEOUT_MS")
+_CONNECT = Protocol("connect", _end_of_connect, "HTTP_CONNECT_CONTENT_ENCODING", "HTTP_CONNECT_TIMEOUT_MS")
+_GRPC_WEB = Protocol("grpc-web", _trailers, "HTTP_GRPC_ENCODING", "HTTP_GRPC_TIMEOUT")
+_UNARY_DIALECTS = [Dialect(_UNARY, codec, f"application/{codec.name}") for codec in (PROTO, JSON)]
+#: Dialects of streams, by content type.
+OF_STREAMS = {
+    content_type: Dialect(protocol, codec, content_type)
+    for protocol, prefix in ((_CONNECT, "application/connect"), (_GRPC_WEB, "application/grpc-web"))
+    for codec in (PROTO, JSON)
+    for content_type in (f"{prefix}+{codec.name}",)
+}
+OF_STREAMS["application/grpc-web"] = OF_STREAMS["application/grpc-web+proto"]
+#: Dialects of unary calls, by content type.
+OF_UNARY = {each.content_type: each for each in _UNARY_DIALECTS} | {
+    name: each for name, each in OF_STREAMS.items() if each.protocol is not _CONNECT
+}

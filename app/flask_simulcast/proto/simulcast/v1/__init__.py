@@ -1,0 +1,1 @@
+"""The package ``simulcast.v1``: publish and listen."""

@@ -1,0 +1,8 @@
+"""Calls of gRPC-Web and Connect: from a request to messages, and from messages to a response."""
+
+from __future__ import annotations
+
+from .answer import failed, replied
+from .call import Call
+
+__all__ = ["Call", "failed", "replied"]

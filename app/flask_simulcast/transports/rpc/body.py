@@ -1,0 +1,108 @@
+"""The body of a call: read to the byte, and bounded before and after it is decompressed."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import AbstractContextManager, nullcontext
+from typing import IO, Any
+
+import gevent
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from ...encoding.rpc.codes import CallError, Code
+from ...loop import is_patched
+
+#: One message, compressed or not: what gRPC's own libraries take.
+MAX_MESSAGE_BYTES = 4 << 20
+
+# For a message, once it has begun: 140 KB a second at least.
+_MESSAGE_SECONDS = 30.0
+_GZIP = 16 + zlib.MAX_WBITS
+_TAKEN = ("gzip", "identity", "")
+
+
+def exactly(source: IO[bytes], size: int) -> bytes:
+    """Read this number of bytes, less at the end of the body. A server's ``read`` waits for all that it is asked for, so
+    nothing more than the message that is on its way may be asked. Switches.
+
+    Raises:
+        CallError: The client's framing of HTTP is broken, or the client left.
+    """
+    pieces, missing = [], size
+    while missing:
+        piece = _piece(source, missing)
+        if not piece:
+            break
+        pieces.append(piece)
+        missing -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def within_time(source: IO[bytes], size: int) -> bytes:
+    """Do the same for a message that is on its way: it must be there after 30 seconds, where gevent has patched.
+
+    Raises:
+        CallError: As in `exactly`, or it was too slow.
+    """
+    limit: AbstractContextManager[object] = gevent.Timeout(_MESSAGE_SECONDS) if is_patched() else nullcontext()
+    try:
+        with limit:
+            return exactly(source, size)
+    except gevent.Timeout as timeout:
+        if timeout is not limit:
+            raise
+        raise CallError(
+            Code.DEADLINE_EXCEEDED, f"A message did not arrive within {_MESSAGE_SECONDS:g} s. Send it faster."
+        ) from None
+
+
+def _piece(source: IO[bytes], size: int) -> bytes:
+    try:
+        return source.read(size)
+    except Exception as error:
+        of_client = (OSError, ClientDisconnected, RequestEntityTooLarge)
+        if isinstance(error, of_client) or type(error).__module__ == "gunicorn.http.errors":
+            raise CallError(Code.INVALID_ARGUMENT, "The body can't be read. Send it as its head says.") from None
+        raise
+
+
+def check_size(size: int) -> None:
+    """Check the size of a message before it is read.
+
+    Raises:
+        CallError: It is too large.
+    """
+    if size > MAX_MESSAGE_BYTES:
+        raise CallError(
+            Code.RESOURCE_EXHAUSTED,
+            f"A message has more than {MAX_MESSAGE_BYTES} bytes, which is the limit. Send a reference to the data.",
+        )
+
+
+def check_compression(name: str) -> None:
+    """Check that the request is compressed in a way that is known here.
+
+    Raises:
+        CallError: It is not.
+    """
+    if name not in _TAKEN:
+        raise CallError(Code.UNIMPLEMENTED, f"{name[:32]!a} is not known here. Send identity or gzip.")
+
+
+def decompressed(data: bytes, compression: str) -> bytes:
+    """Return a message as it was before its compression. A few bytes could become any number, so it stops at the limit.
+
+    Raises:
+        CallError: It is too large, or not what it says.
+    """
+    if compression != "gzip":
+        raise CallError(Code.INVALID_ARGUMENT, "A message is compressed, and no header says how. Name gzip in it.")
+    reader: Any = zlib.decompressobj(_GZIP)
+    try:
+        message: bytes = reader.decompress(data, MAX_MESSAGE_BYTES + 1)
+    except zlib.error:
+        raise CallError(Code.INVALID_ARGUMENT, "A message is not gzip, although its header says so.") from None
+    check_size(len(message))
+    if not reader.eof:
+        raise CallError(Code.INVALID_ARGUMENT, "A compressed message ends in its middle. Send all of it.")
+    return message

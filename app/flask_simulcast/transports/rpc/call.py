@@ -1,0 +1,117 @@
+"""Call: one request as a call of a service: its dialect, its deadline, and its messages as they come."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import TypeVar
+
+from flask import Request
+from google.protobuf.message import Message
+from werkzeug.wsgi import get_input_stream
+
+from ...encoding.rpc.codes import CallError, Code
+from ...encoding.rpc.dialect import COMPRESSED, HEAD, Dialect
+from . import body
+
+M = TypeVar("M", bound=Message)
+
+_MILLISECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)  # Connect
+_WITH_UNIT = re.compile(r"([0-9]{1,8})([HMSmun])", re.ASCII)  # gRPC
+_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+class Call:
+    """One call.
+
+    Args:
+        request: Its request. Nothing has read its body.
+        dialect: The dialect of its content type.
+
+    Raises:
+        CallError: A header can't be used, or the deadline is over.
+    """
+
+    def __init__(self, request: Request, dialect: Dialect) -> None:
+        environ, protocol = request.environ, dialect.protocol
+        self.dialect = dialect
+        self._source = get_input_stream(environ)
+        self._compression: str = environ.get(protocol.compression, "").strip().lower()
+        body.check_compression(self._compression)
+        seconds = _seconds_of(environ.get(protocol.timeout))
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self.check_deadline()
+
+    def check_deadline(self) -> None:
+        """Check that the client still waits for an answer.
+
+        Raises:
+            CallError: Its deadline is over.
+        """
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            raise CallError(Code.DEADLINE_EXCEEDED, "The deadline of the call is over. Give it more time.")
+
+    def message(self, kind: type[M]) -> M:
+        """Return the only message of the client. May switch.
+
+        Raises:
+            CallError: There is none, there is another one, or it can't be read.
+        """
+        if self.dialect.protocol.end is None:
+            return self._plain(kind)
+        messages = list(zip(range(2), self.messages(kind), strict=False))
+        if len(messages) != 1:
+            raise CallError(Code.UNIMPLEMENTED, "This call takes one message. Send exactly one.")
+        return messages[0][1]
+
+    def messages(self, kind: type[M]) -> Iterator[M]:
+        """Yield the messages of the client as they come, until it ends its side. Switches.
+
+        Raises:
+            CallError: One can't be read.
+        """
+        while head := body.exactly(self._source, HEAD.size):
+            if len(head) < HEAD.size:
+                raise _cut_off()
+            flags, size = HEAD.unpack(head)
+            if flags & ~COMPRESSED:
+                raise CallError(
+                    Code.INVALID_ARGUMENT, "The body is not a stream of messages. Send each in an envelope."
+                )
+            body.check_size(size)
+            data = body.within_time(self._source, size)
+            if len(data) < size:
+                raise _cut_off()
+            self.check_deadline()
+            yield self._decoded(data, kind, is_compressed=bool(flags & COMPRESSED))
+
+    def _plain(self, kind: type[M]) -> M:
+        data = body.within_time(self._source, body.MAX_MESSAGE_BYTES + 1)
+        body.check_size(len(data))
+        return self._decoded(data, kind, is_compressed=self._compression == "gzip")
+
+    def _decoded(self, data: bytes, kind: type[M], *, is_compressed: bool) -> M:
+        if is_compressed:
+            data = body.decompressed(data, self._compression)
+        return self.dialect.codec.decode(data, kind)
+
+
+def _cut_off() -> CallError:
+    return CallError(Code.INVALID_ARGUMENT, "The body ends in the middle of a message. Send all of it.")
+
+
+def _seconds_of(header: str | None) -> float | None:
+    """Return the seconds that a client gives its call; None for no limit.
+
+    Raises:
+        CallError: The header can't be read.
+    """
+    if not header:
+        return None
+    if _MILLISECONDS.fullmatch(header):
+        return int(header) / 1000
+    match = _WITH_UNIT.fullmatch(header)
+    if match is None:
+        raise CallError(Code.INVALID_ARGUMENT, f"{header[:32]!a} is not a timeout. Send a number as the protocol says.")
+    return int(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,92 @@
+"""A client of the RPC transport of which each byte is under control."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from google.protobuf.message import Message
+
+from app.flask_simulcast.encoding.rpc.dialect import HEAD, envelope
+from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
+from tests.tools.serving import Server
+
+SERVICE = "/simulcast.v1.StreamService/"
+CONNECT, GRPC_WEB = "application/connect+proto", "application/grpc-web+proto"
+
+
+class RpcCall:
+    """One call: sends all of its request, and reads the answer envelope by envelope."""
+
+    def __init__(
+        self,
+        server: Server,
+        method: str,
+        body: bytes,
+        content_type: str = CONNECT,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self._connection = http.client.HTTPConnection(server.host, server.port, timeout=15)
+        self._connection.request("POST", SERVICE + method, body, {"Content-Type": content_type} | (headers or {}))
+        self.response = self._connection.getresponse()
+
+    def envelopes(self) -> Iterator[tuple[int, bytes]]:
+        """Flags and bytes of each envelope, until the body ends."""
+        while head := self.response.read(HEAD.size):
+            flags, size = HEAD.unpack(head)
+            yield flags, self.response.read(size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.response.close()
+        self._connection.close()
+
+
+class Subscriber(RpcCall):
+    """A call of ``Subscribe``.
+
+    Attributes:
+        end: Bytes of the last envelope, once it is there.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *channels: str,
+        last_event_id: str = "",
+        content_type: str = CONNECT,
+        replay: int | None = None,
+    ) -> None:
+        asked = pb.SubscribeRequest(channels=channels, last_event_id=last_event_id, replay=replay)
+        super().__init__(server, "Subscribe", enveloped(asked), content_type)
+        self.end = b""
+        self._envelopes = self.envelopes()
+
+    def next(self) -> pb.SubscribeResponse | None:
+        """The next message; None at the end of the call."""
+        flags, data = next(self._envelopes)
+        if flags:
+            self.end = data
+            return None
+        return pb.SubscribeResponse.FromString(data)
+
+    def events(self, count: int) -> list[pb.Event]:
+        """Read a number of events. Heartbeats are skipped."""
+        found: list[pb.Event] = []
+        while len(found) < count:
+            message = self.next()
+            assert message is not None, self.end
+            if message.HasField("event"):
+                found.append(message.event)
+        return found
+
+
+def enveloped(*messages: Message) -> bytes:
+    """These messages as the body of a call."""
+    return b"".join(envelope(message.SerializeToString()) for message in messages)
