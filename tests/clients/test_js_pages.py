@@ -13,7 +13,7 @@ from tests.apps.js_pages import FOLDERS
 from tests.tools.browser import Browser, Page
 from tests.tools.fixtures import browser_fixture, server_fixture
 from tests.tools.fleet import JWT_KEY
-from tests.tools.relay import CuttingRelay, Relay
+from tests.tools.relay import CuttingRelay, Relay, StallingRelay
 from tests.tools.require import require
 from tests.tools.serving import BEARER, Server, free_port, wait_until
 
@@ -37,13 +37,14 @@ def blank(server: Server, browser: Browser) -> Page:
     return browser.open(f"http://127.0.0.1:{server.port}/blank")
 
 
-def listen(page: Page, channel: str, options: str = "") -> None:
+def listen(page: Page, channel: str, options: str = "", relay: Relay | None = None) -> None:
     """Connect, collect the numbers in `seen`, and wait until it is live."""
+    through = f"http://127.0.0.1:{relay.port}" if relay else ""
     page.evaluate(f"""Promise.all(["simulcast", "tabs"].map((name) => import(`/simulcast/${{name}}.js`))).then((
         [{{ connect }}, {{ tabs }}]
     ) => {{
         window.lives = [];
-        window.connection = connect("/api/v1/stream", {{ channels: "{channel}", maxRetryMs: 100, {options} }});
+        window.connection = connect("{through}/api/v1/stream", {{ channels: "{channel}", maxRetryMs: 100, {options} }});
         window.seen = [];
         connection.on("message", ({{ data }}) => seen.push(data));
         connection.on("connected", () => lives.push(Date.now()));
@@ -109,6 +110,29 @@ def test_answer_that_is_cut_at_any_byte_of_its_head_is_asked_for_again(server: S
         page.wait_for("['live', 'closed'].includes(connection.status.state)", 20)
         assert page.evaluate("connection.status") == {"state": "live", "reason": "", "retryAt": 0}
         assert next(dice.sizes) == WHOLE
+        page.close()
+
+
+SLEPT_EVENTS = 3_000
+
+
+@pytest.mark.parametrize(("slept_ms", "is_cut"), [(0, False), (300_000, True)], ids=["short", "long"])
+def test_page_that_slept_misses_nothing(server: Server, browser: Browser, slept_ms: int, is_cut: bool) -> None:
+    """After a short sleep its connection is full. After a long one it has died without a word."""
+    page, channel = blank(server, browser), f"sleep.{browser.name}.{slept_ms}"
+    page.evaluate("const now = Date.now; window.sleptMs = 0; Date.now = () => now() + sleptMs")
+    with StallingRelay(server.port) as relay:
+        listen(page, channel, relay=relay)
+        server.publish(channel, 0)
+        page.wait_for("seen.length === 1")
+        relay.is_stalled = is_cut
+        with page.frozen():
+            page.evaluate(f"sleptMs = {slept_ms}")
+            for start in range(1, SLEPT_EVENTS, 500):
+                server.publish(channel, *range(start, start + 500))
+            relay.is_stalled = False
+        page.wait_for(f"seen.at(-1) === {SLEPT_EVENTS}")
+        assert page.evaluate("seen") == list(range(SLEPT_EVENTS + 1))
         page.close()
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 from tests.tools.serving import wait_until
@@ -40,6 +41,11 @@ class Page(ABC):
         self.evaluate("window.isOld = true")
         self.load_again()
         self.wait_for("!window.isOld && document.readyState === 'complete'")
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let no code of the page run meanwhile, where the browser can be told so."""
+        yield
 
     def wait_for(self, condition: str, seconds: float = 10) -> Any:
         """Wait until a JavaScript expression is true. Returns its value."""

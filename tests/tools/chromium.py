@@ -76,6 +76,12 @@ class Page(browser.Page):
     def load_again(self) -> None:
         self._chromium.call("Page.reload", session=self._session)
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        self._chromium.call("Page.setWebLifecycleState", {"state": "frozen"}, self._session)
+        yield
+        self._chromium.call("Page.setWebLifecycleState", {"state": "active"}, self._session)
+
 
 _IS_LEFT = "Inspected target navigated or closed"
 

@@ -129,6 +129,21 @@ class CuttingRelay(Relay):
         _end(server, client)
 
 
+class StallingRelay(Relay):
+    """Loses all that the server sends to a connection while `is_stalled` is set, and after it: a path that died without a word."""
+
+    is_stalled = False
+
+    def _copy_back(self, server: socket.socket, client: socket.socket) -> None:
+        is_dead = False
+        with suppress(OSError):
+            while piece := server.recv(1 << 16):
+                is_dead |= self.is_stalled
+                if not is_dead:
+                    client.sendall(piece)
+        _end(server, client)
+
+
 class ForgetfulRelay(Relay):
     """Hands each request on, and drops some of the answers: it closes the connection instead. HTTP with a Content-Length.
 

@@ -44,7 +44,7 @@ export class Stream {
     this.channels = [options.channels ?? []].flat();
     this.#place = new Place(options.position);
     this.#snapshots = new Snapshots(options.snapshot, !options.position, (event) => consumers.hand(event));
-    this.#forgetWake = onWake(() => this.wake());
+    this.#forgetWake = onWake(() => this.wake(), () => this.#leave(LOST));
     queueMicrotask(() => this.#run());
   }
 

@@ -1,5 +1,7 @@
 const STALE = 1.5;
 const SILENT = 2.5;
+/** Timers stand still while the machine sleeps, so the clock is looked at more often. */
+const LOOK_MS = 5_000;
 
 /** Tells when a connection is silent: a dead network path raises no error. Counted in heartbeats of the server. */
 export class Watchdog {
@@ -36,7 +38,8 @@ export class Watchdog {
 
   /** One timer for any number of events: it looks, when it fires, whether there was one. */
   #watch(heartbeats: number): void {
-    this.#timer = setTimeout(() => this.#look(), Math.ceil((heartbeats - this.#silence) * this.heartbeatMs));
+    const ms = Math.ceil((heartbeats - this.#silence) * this.heartbeatMs);
+    this.#timer = setTimeout(() => this.#look(), Math.min(ms, LOOK_MS));
   }
 
   #look(): void {
