@@ -118,7 +118,7 @@ SLEPT_EVENTS = 3_000
 
 @pytest.mark.parametrize(("slept_ms", "is_cut"), [(0, False), (300_000, True)], ids=["short", "long"])
 def test_page_that_slept_misses_nothing(server: Server, browser: Browser, slept_ms: int, is_cut: bool) -> None:
-    """After a short sleep its connection is full. After a long one it has died without a word."""
+    """After a short sleep its connection is full. After a long one it has died silently."""
     page, channel = blank(server, browser), f"sleep.{browser.name}.{slept_ms}"
     page.evaluate("const now = Date.now; window.sleptMs = 0; Date.now = () => now() + sleptMs")
     with StallingRelay(server.port) as relay:

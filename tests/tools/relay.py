@@ -130,7 +130,7 @@ class CuttingRelay(Relay):
 
 
 class StallingRelay(Relay):
-    """Loses all that the server sends to a connection while `is_stalled` is set, and after it: a path that died without a word."""
+    """Loses all that the server sends to a connection while `is_stalled` is set, and after it: a path that died silently."""
 
     is_stalled = False
 
