@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import Flask
 
-from . import cli, database, figures, log, migrations
+from . import cli, database, figures, log, looks, migrations
 from . import config as configuration
 from .extensions import simulcast
-from .features import chat, completions, docs, hub_api, monitor, notifications, ops, rpc, tasks, usage, wukongs
+from .features import chat, completions, docs, home, hub_api, monitor, notifications, ops, rpc, tasks, usage, wukongs
 from .identity import requests as auth
 from .web import answers, bodies, cors, errors, hosts, limits, openapi, proxies
 
@@ -52,6 +52,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     database.init_app(app)
     migrations.init_app(app)
     figures.init_app(app)
+    looks.init_app(app)
+    home.init_app(app)
     for feature in (hub_api, rpc, wukongs, chat, completions, usage, monitor, notifications, tasks, ops, docs, openapi):
         feature.init_app(app)
     completions.completion_ended.connect(usage.record_call, app)

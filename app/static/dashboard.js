@@ -1,15 +1,14 @@
 /** Wires the dashboard: one stream feeds a row for each machine, and the panel of the chosen one. */
 
 import { API, listen } from "./api.js";
-import { MAX_VALUES } from "./chart.js";
 import { follow } from "./connection.js";
+import { wireCopies } from "./copy.js";
 import { figure } from "./format.js";
 import { parts, say } from "./parts.js";
+import { MAX_SAMPLES, STREAM, statusOf } from "./samples.js";
 import { StatusPanel } from "./status.js";
 import { t } from "./text.js";
 import { onToken } from "./token.js";
-
-const STREAM = `dashboard/stream?history=${MAX_VALUES}`;
 
 const main = document.getElementById("main");
 const list = parts(document.getElementById("list"));
@@ -29,21 +28,10 @@ function hash() {
   }
 }
 
-/** The sample in the words of the panel. */
-function statusOf({ host, timestamp, cpu, memory, requests, listeners, events_per_second }) {
-  const total = memory.used + memory.available;
-  const data = {
-    cpu_percent: cpu.usage, cpu_count: cpu.cores, memory_percent: (100 * memory.used) / total,
-    memory_used_bytes: memory.used, memory_total_bytes: total,
-    listeners, events_per_second, requests: requests.total, requests_failed: requests.failed, threads: cpu.threads,
-  };
-  return { name: host, kind: "machine", state: "online", time: timestamp, data };
-}
-
 function keep(sample) {
   if (!machines.has(sample.host)) machines.set(sample.host, { link: addRow(sample.host), samples: [] });
   const machine = machines.get(sample.host);
-  machine.samples = [...machine.samples, sample].slice(-MAX_VALUES);
+  machine.samples = [...machine.samples, sample].slice(-MAX_SAMPLES);
   machine.link.lastChild.textContent = figure("cpu_percent", sample.cpu.usage);
   say(list, { note: "" });
   if (chosen() !== shown) choose();
@@ -72,7 +60,7 @@ function open() {
   for (const machine of machines.values()) machine.samples = []; // the stream begins with the last ones
   choose();
   say(list, { note: machines.size ? "" : t("dashboard.waiting") });
-  follow(listen(STREAM, { metrics: keep, gap: () => panel.break() }), open);
+  follow(listen(STREAM, { metrics: keep }), open);
 }
 
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -82,4 +70,5 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 addEventListener("hashchange", choose);
 onToken(open);
 document.getElementById("command").textContent = `curl -N "${API}${STREAM}"`;
+wireCopies();
 open();

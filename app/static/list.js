@@ -19,11 +19,11 @@ function makeRow() {
   return row;
 }
 
-function fillRow(row, { name, kind, state, data }) {
+function fillRow(row, { name, kind, state, data }, base) {
   const link = row.firstChild;
   const hasFigure = state === "online" && Number.isFinite(data.cpu_percent);
   Object.assign(row.dataset, { kind, state, group: t(`shell.group.${kind}`) });
-  Object.assign(link, { href: `#${encodeURIComponent(name)}`, title: name });
+  Object.assign(link, { href: `${base}#${encodeURIComponent(name)}`, title: name });
   link.firstChild.textContent = name;
   link.lastChild.textContent = hasFigure ? figure("cpu_percent", data.cpu_percent) : named("shell.wukong", state);
 }
@@ -53,7 +53,7 @@ export class WukongList {
 
   /** The stream is newer than the list, so it updates its row. */
   update(wukong) {
-    if (this.rows.has(wukong.name)) fillRow(this.rows.get(wukong.name), wukong);
+    if (this.rows.has(wukong.name)) this.#fill(this.rows.get(wukong.name), wukong);
   }
 
   #show(wukongs) {
@@ -66,6 +66,11 @@ export class WukongList {
     say(this.parts, { note: rest ? t("shell.list.rest", { count: rest }) : shown.length ? "" : t("shell.list.empty") });
   }
 
+  /** Its links lead to the page of wukongs. */
+  #fill(row, wukong) {
+    fillRow(row, wukong, this.root.dataset.href ?? "");
+  }
+
   #drop(name) {
     this.rows.get(name).remove();
     this.rows.delete(name);
@@ -76,7 +81,7 @@ export class WukongList {
     const row = this.rows.get(wukong.name) ?? makeRow();
     const there = this.parts.rows.children[index] ?? null;
     this.rows.set(wukong.name, row);
-    fillRow(row, wukong);
+    this.#fill(row, wukong);
     if (there !== row) this.parts.rows.insertBefore(row, there);
   }
 }

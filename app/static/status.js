@@ -38,11 +38,6 @@ export class StatusPanel {
     say(this.parts, { name, kind: "", state: "", reported: "" });
   }
 
-  /** Breaks the lines where updates were missed. */
-  break() {
-    for (const chart of [this.processor, this.memory]) chart.keep(null);
-  }
-
   /** Draws a status once, even if it arrives twice (at once, and replayed). */
   show(wukong) {
     const { name, kind, state, data } = wukong;
@@ -50,7 +45,7 @@ export class StatusPanel {
     const reported = t("shell.reported", { time: time(wukong.time) });
     say(this.parts, { name, kind: named("shell.kind", kind), state: named("shell.wukong", state), reported });
     if (wukong.time === this.last?.time) return;
-    const drawn = [this.processor.push(data, processorNote(data)), this.memory.push(data, memoryNote(data))];
+    const drawn = [this.processor.push(wukong.time, data, processorNote(data)), this.memory.push(wukong.time, data, memoryNote(data))];
     this.#tabulate(wukong, Object.keys(data).filter((key) => ![...drawn, ...NOTED].includes(key)));
     this.parts.empty.hidden = Object.keys(data).length > 0;
     this.last = wukong;

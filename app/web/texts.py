@@ -41,7 +41,8 @@ def asked_language() -> str:
 
 def language() -> str:
     """Return the language of the answer to the current request."""
-    return asked_language() or request.accept_languages.best_match(LANGUAGES) or next(iter(LANGUAGES))
+    wanted = [tag.partition("-")[0].lower() for tag in request.accept_languages.values()]  # zh-CN before en
+    return asked_language() or next((code for code in wanted if code in LANGUAGES), next(iter(LANGUAGES)))
 
 
 def place(endpoint: str) -> str:

@@ -79,7 +79,7 @@ def test_the_dashboard_draws_the_samples_and_those_before_it(server: Server, chr
 
 
 def test_the_status_shows_and_updates(server: Server, chromium: Chromium) -> None:
-    page = chromium.open(f"http://127.0.0.1:{server.port}/")
+    page = chromium.open(f"http://127.0.0.1:{server.port}/wukongs")
     page.wait_for("document.body.dataset.connection === 'live'")
     assert text_of(page, "label") == "Live"
     assert text_of(page, "name") != "…"
@@ -88,7 +88,7 @@ def test_the_status_shows_and_updates(server: Server, chromium: Chromium) -> Non
 
 
 def test_the_page_goes_on_by_itself_when_its_worker_is_killed(server: Server, chromium: Chromium) -> None:
-    page = chromium.open(f"http://127.0.0.1:{server.port}/")
+    page = chromium.open(f"http://127.0.0.1:{server.port}/wukongs")
     page.wait_for("document.body.dataset.connection === 'live'")
     page.evaluate(WATCH_CONNECTION)
     os.kill(holder_of_the_only_stream(server), signal.SIGKILL)

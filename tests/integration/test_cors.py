@@ -191,7 +191,7 @@ def test_a_key_in_a_preflight_s_url_is_not_needed_and_not_told(server: Server) -
 
 def test_no_answer_is_taken_for_another_type_and_none_of_the_api_is_kept(server: Server, rules: list[Rule]) -> None:
     """sec, "Weak": tickets, history, who is there, and their errors."""
-    pages = [("GET", path) for path in ("/", "/chat", "/healthz", "/static/page.js", "/openapi.json", "/nowhere")]
+    pages = [("GET", path) for path in ("/", "/chat", "/healthz", "/static/parts.js", "/openapi.json", "/nowhere")]
     asked = [(method, url_of(rule)) for rule in rules for method in methods_of(rules, rule)] + pages
     for method, url in asked:
         status, headers = head_of(server, method, url, None)

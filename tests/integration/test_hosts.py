@@ -37,7 +37,7 @@ def stream_status(server: Server, host: str) -> int:
 
 def test_a_page_of_a_name_that_its_owner_pointed_here_reads_nothing(server: Server) -> None:
     """sec, "Weak": DNS rebinding. On loopback no name has to be set for that."""
-    for path in ("/", "/chat", "/static/page.js", "/openapi.json", "/api/v1/wukongs", "/api/v1/nowhere", STREAM):
+    for path in ("/", "/chat", "/static/parts.js", "/openapi.json", "/api/v1/wukongs", "/api/v1/nowhere", STREAM):
         assert status_of(server, path, EVIL) == 400, path
     assert (websocket_status(server, EVIL), stream_status(server, EVIL)) == (400, 400)
     assert server.request("POST", "/api/v1/events", b"{}", {"Host": EVIL} | BEARER)[0] == 400

@@ -45,6 +45,7 @@ PAGES = {
     "/playground",
     "/tasks",
     "/usage",
+    "/wukongs",
     "/docs/",
     "/docs/<path:name>",
     "/docs/openapi/",

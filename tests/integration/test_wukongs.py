@@ -386,6 +386,6 @@ def test_the_page_has_no_outside_sources(server: Server) -> None:
     assert status == 200
     assert headers["content-security-policy"].startswith("default-src 'self'")
     assert b"//" not in body.replace(b"<!doctype html>", b"").replace(b"http://www.w3.org", b"")
-    for path in (b"/static/page.js", b"/static/page.css"):
+    for path in (b"/static/parts.js", b"/static/page.css"):
         assert path in body
         assert server.request("GET", path.decode())[0] == 200

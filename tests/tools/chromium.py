@@ -120,6 +120,10 @@ class Chromium(browser.Browser):
             self.call("Target.disposeBrowserContext", self._profile)
             self._profile = {}
 
+    def grant(self, *permissions: str) -> None:
+        """Let its pages do this without a question to the user."""
+        self.call("Browser.grantPermissions", {"permissions": list(permissions)} | self._profile)
+
     def call(self, method: str, parameters: dict[str, Any] | None = None, session: str | None = None) -> dict[str, Any]:
         """Send a command and wait for its answer."""
         number = next(self._numbers)

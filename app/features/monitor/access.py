@@ -1,8 +1,9 @@
-"""Access: the right to watch the dashboard."""
+"""Access: the rights to watch the dashboard, and to read it."""
 
 from __future__ import annotations
 
-from ...identity.rights import Listen
+from ...identity.rights import Listen, Subscribe
 from .samples import CHANNEL
 
 WATCH = Listen(CHANNEL)
+READ = Subscribe(CHANNEL)

@@ -1,14 +1,15 @@
-"""``/dashboard/stream``, and the page that draws it."""
+"""``/dashboard/stream``, ``/dashboard/past``, and the page that draws it."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response
 
 from ...extensions import simulcast
+from ...host import HOST
 from ...web.api import Api
 from ...web.pages import page as as_page
 from ...web.route import RESUME_HEADER, STREAMS
-from . import access, schemas
+from . import access, samplers, schemas
 from .samples import CHANNEL
 
 api = Api("monitor", __name__)
@@ -19,6 +20,12 @@ page = Blueprint("monitor_page", __name__)
 def index() -> Response:
     """Return the page with the charts."""
     return as_page("dashboard.html")
+
+
+@api.get("/past", needs=access.READ, answers={200: schemas.Past})
+def past() -> schemas.Past:
+    """Return the load of this machine in the last five minutes, as one of its workers has seen it."""
+    return schemas.Past(HOST, samplers.past())
 
 
 @api.get(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from typing import Any
+
+from flask import Flask, current_app
 
 from ...extensions import simulcast
 from ...flask_simulcast import Listener
+from ...looks import Look, Past, look
 from ...sampling import Sampler
 from . import samples
-from .samples import CHANNEL, METRICS, SYSTEM_STATUS, Look
+from .samples import CHANNEL, METRICS, SYSTEM_STATUS
 
 
 class _LoadSampler(Sampler):
@@ -21,13 +24,23 @@ class _LoadSampler(Sampler):
 
     def look(self) -> None:
         """Look at the machine. May switch."""
-        self._before, self._now = self._now, samples.look()
+        self._before, self._now = self._now, look()
 
     @property
     def _looks(self) -> tuple[Look, Look]:
         assert self._before is not None
         assert self._now is not None
         return self._before, self._now
+
+
+class MetricsPast(Past):
+    """The samples of the last minutes, for a chart that begins."""
+
+    name = "metrics"
+
+    def row(self, before: Look, now: Look) -> dict[str, Any]:
+        """Return the sample."""
+        return samples.metrics(before, now)
 
 
 class DashboardSampler(_LoadSampler):
@@ -58,3 +71,9 @@ class StatusSampler(_LoadSampler):
     def sample(self) -> None:
         """Broadcast the sample. May switch."""
         simulcast.broadcast(samples.system_status(*self._looks), type=SYSTEM_STATUS)
+
+
+def past() -> list[dict[str, Any]]:
+    """Return the samples of the last five minutes, the oldest first."""
+    kept: MetricsPast = current_app.extensions["metrics_past"]
+    return list(kept.rows)

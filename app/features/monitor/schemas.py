@@ -1,8 +1,8 @@
-"""Requests of the dashboard, for the OpenAPI document."""
+"""Requests and answers of the dashboard, for the OpenAPI document."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -20,3 +20,10 @@ class StreamQuery(Struct):
             description="Number of the last samples to send first, so that a chart is not empty at the beginning.",
         ),
     ] = 0
+
+
+class Past(Struct):
+    """This machine in the last minutes."""
+
+    host: str
+    samples: Annotated[list[Any], Meta(description="Each as the data of `metrics`, 5 seconds apart, the oldest first.")]

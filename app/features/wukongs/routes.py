@@ -19,7 +19,7 @@ from ...web.route import RESUME_HEADER, STREAMS
 from . import access, commands, schemas, service
 
 api = Api("wukongs", __name__, {"name": schemas.Name})
-page = Blueprint("page", __name__)
+page = Blueprint("wukongs_page", __name__)
 
 
 def _report(text: bytes) -> dict[str, Any]:
@@ -38,10 +38,10 @@ COMMAND = bodies.of_struct(
 )
 
 
-@page.get("/")
+@page.get("/wukongs")
 def index() -> Response:
     """Return the page with the list of wukongs and the live status of one."""
-    return as_page("index.html")
+    return as_page("wukongs.html")
 
 
 @api.get("", needs=access.LIST, answers={200: schemas.Wukongs})

@@ -38,12 +38,16 @@ class Reporter:
         metrics: The extension's counters in this process.
         path: Path of the folder that the workers of this machine share.
         setting: What an operator changes to get another folder: named in a warning.
+
+    Attributes:
+        on_round: Called once a second in each process that stores figures. Must not raise. May switch.
     """
 
     def __init__(self, app: Flask, metrics: extension.Metrics, path: Path, *, setting: str) -> None:
         self._metrics = metrics
         self._folder = Folder(path)
         self._setting = setting
+        self.on_round: Callable[[], None] = lambda: None
         self._pid = 0
         self._began = time.time()
         self._answers: Counter[int] = Counter()
@@ -98,6 +102,7 @@ class Reporter:
                 self._is_broken = False
             except OSError as error:
                 self._complain(error)
+            self.on_round()
             time.sleep(_PERIOD_SECONDS)
 
     def _off_the_loop(self, function: Callable[[int, figures.Figures], T]) -> T:

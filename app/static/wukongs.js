@@ -2,6 +2,7 @@
 
 import { API, listen } from "./api.js";
 import { follow } from "./connection.js";
+import { wireCopies } from "./copy.js";
 import { WukongList } from "./list.js";
 import { StatusPanel } from "./status.js";
 import { onToken } from "./token.js";
@@ -27,7 +28,7 @@ function open() {
   panel.clear(chosenName());
   list.mark(chosenName());
   document.getElementById("command").textContent = `curl -N "${API}${path}"`;
-  follow(listen(path, { status: show, gap: () => panel.break() }), open);
+  follow(listen(path, { status: show }), open);
 }
 
 function show(wukong) {
@@ -51,5 +52,6 @@ onToken(() => {
   refresh();
 });
 setInterval(refresh, REFRESH_MS);
+wireCopies();
 open();
 refresh();
