@@ -35,7 +35,7 @@ from .settings import Settings
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import client, ops, signals
+    from . import client, hot, ops, signals
     from .extension import Simulcast
     from .listener import CloseReason, Listener
     from .run import Run
@@ -84,6 +84,7 @@ __all__ = [
     "client_input",
     "cors",
     "errors",
+    "hot",
     "metrics",
     "ops",
     "rows",
@@ -106,6 +107,7 @@ _LATER = {
     "WriterEvent": ".transports.writer.writer",
     "address_of": ".transports.address",
     "client": "",
+    "hot": "",
     "ops": "",
     "signals": "",
 }

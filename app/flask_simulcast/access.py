@@ -65,6 +65,16 @@ class Access(ABC):
             kept.simulcast_grant = grant
         return grant
 
+    def take_grant(self, grant: Grant) -> None:
+        """Check a grant, and take it for the one of this context, instead of asking the authorizer: for a hot route, which has
+        no request. May switch.
+
+        Raises:
+            UnauthorizedError: The grant has ended, or was revoked.
+        """
+        self._check_grant(grant)
+        g.simulcast_grant = grant
+
     def check_grant(self) -> None:
         """Check again that the current request's grant is valid. Call it after a wait, right before the action that the grant
         allows: a token can expire, or be revoked, while a body arrives. May switch.

@@ -10,6 +10,7 @@ from gevent.lock import BoundedSemaphore
 
 from .brokers import check_alone, connect
 from .errors import SettingError
+from .hot import HotRoutes
 from .hub.gateway import made_in_loop
 from .hub.hub import Hub
 from .loop_thread import in_loop
@@ -38,6 +39,7 @@ class AppState:
         self.metrics = Metrics()
         self.connections = Connections(settings, self.metrics)
         self.create = create
+        self.hot = HotRoutes()
         self._hub: Hub | None = None
         self._making = BoundedSemaphore(1)
         _states.add(self)

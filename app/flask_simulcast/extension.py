@@ -20,6 +20,7 @@ from .data import Default
 from .error_responses import as_response
 from .errors import SimulcastError
 from .event import Draft, IdempotencyKey, check_key, check_publishable, check_type
+from .hot import HotRoutes, known
 from .hub.history import History
 from .hub.hub import Hub
 from .metrics import Metrics
@@ -100,9 +101,11 @@ class Simulcast(Publishing, Running, Revoking):
         app.register_error_handler(SimulcastError, self._as_response)
         app.register_error_handler(WebsocketMismatch, lambda error: self._as_response(mismatch(error)))
         if self._answers_preflights and settings.allowed_origins:
-            last = partial(preflight.answered, allowed=settings.allowed_origins)
+            last = known(partial(preflight.answered, allowed=settings.allowed_origins))
             app.after_request_funcs.setdefault(None, []).insert(0, last)  # these run backwards
-        app.wsgi_app = keep_start_response(app.wsgi_app)  # type: ignore[assignment,method-assign]
+        app.wsgi_app = known(  # type: ignore[assignment,method-assign]
+            keep_start_response(app.wsgi_app), wraps=app.wsgi_app
+        )
 
     # Publishing and streaming: the other methods are in `Publishing`, `Streaming`, `Running` and `Revoking`
 
@@ -281,6 +284,13 @@ class Simulcast(Publishing, Running, Revoking):
         """Give a lease back before it ends. May switch."""
         hub = self.hub
         hub.broker.release_lease(name, hub.id)
+
+    # Routes that a StreamWorker answers itself
+
+    def hot_routes(self, app: Flask) -> HotRoutes:
+        """Return the app's hot routes, to add some; see the module ``hot``."""
+        routes: HotRoutes = app.extensions[KEY].hot
+        return routes
 
     # The state of the app
 

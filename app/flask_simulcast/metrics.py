@@ -68,9 +68,14 @@ class Distribution(NamedTuple):
 
 
 class Metrics:
-    """The metrics of one worker, by name and label value."""
+    """The metrics of one worker, by name and label value.
+
+    Attributes:
+        answers: Answers to HTTP requests, by status. `ops` exposes them.
+    """
 
     def __init__(self) -> None:
+        self.answers: Counter[int] = Counter()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._gauges = dict.fromkeys(GAUGES, 0.0)
         self._buckets = {name: [0] * (len(BUCKETS) + 1) for name in HISTOGRAMS}

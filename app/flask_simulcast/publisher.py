@@ -101,12 +101,20 @@ class Publishing(ABC):
             InvalidEventError: One of the events is invalid; the message says which. None is stored.
             BrokerUnavailableError, PublishUncertainError: As in `publish`.
         """
+        return self.hub.publish(self.drafts(events))
+
+    def drafts(self, events: Iterable[Mapping[str, Any]]) -> list[Draft]:
+        """Check and encode events, as `publish_many` takes them, for a later ``hub.publish``. May switch.
+
+        Raises:
+            InvalidEventError: One of the events is invalid; the message says which.
+        """
         hub, default = self.hub, self._default
         drafts: list[Draft] = []
         for number, event in enumerate(events):
             drafts += _drafts(event, number, hub.settings, default)
             hub.breathe()  # encoding thousands of events would hold the loop
-        return hub.publish(drafts)
+        return drafts
 
     def publish_to_channels(
         self,

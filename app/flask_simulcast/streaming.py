@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Unpack
 
-from flask import Response, current_app, g, has_request_context, request
+from flask import Request, Response, current_app, g, has_request_context, request
 
 from . import cors
 from .access import Access
@@ -18,14 +18,17 @@ from .encoding.ndjson import NDJSON
 from .encoding.sse import SSE
 from .errors import NoRequestError
 from .grant import Grant
+from .hot import Reply
 from .hub.gateway import made_in_loop
 from .listener import Listener
 from .transports import json_rows, preflight, sse
+from .transports.address import limited_address
 from .transports.app_json import default_of
 from .transports.client_watch import Flag, client_gone
-from .transports.mirror import reflect
+from .transports.mirror import is_for_doctor, reflect
 from .transports.preflight import ViewFunction
 from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond, resume_of
+from .transports.stream import Stream
 from .transports.websocket import Connection, OnlyThese, Subscription, closes_if_refused
 from .transports.writer.writer import Writer
 
@@ -81,6 +84,25 @@ class Streaming(Access):
     def stream(self, channels: str | Iterable[str], **options: Unpack[StreamOptions]) -> Response:
         """Return `ndjson` for a client that asks for ``application/x-ndjson``, `sse` for all others."""
         return self._stream(encoding_for(request), channels, options)
+
+    def hot_stream(
+        self, request: Request, channels: str | Iterable[str], **options: Unpack[StreamOptions]
+    ) -> Reply | None:
+        """Return `stream` as the answer of a hot route; None if Flask must answer: a refusal, a stream that has ended. The
+        context has a grant already. May switch."""
+        hub = self.hub
+        names, grant = self._admitted(channels, options)
+        address = limited_address(request, hub.settings)
+        if is_for_doctor(request) or sse.is_over(resume_of(request, options)) or not hub.has_room(grant.user, address):
+            return None
+        encoding = options.get("encoding") or encoding_for(request)
+        body = Stream(hub, prepare(hub, request, encoding, names, grant, options), request.environ)
+        headers = {
+            **sse.HEADERS,
+            "Content-Type": encoding.content_type,
+            **cors.headers_for(request.headers.get("Origin"), hub.settings.allowed_origins),
+        }
+        return Reply("200 OK", tuple(headers.items()), body)
 
     @contextmanager
     def websocket(

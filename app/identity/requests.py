@@ -14,7 +14,7 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flask import Flask, current_app, request
+from flask import Flask, Request, current_app, request
 
 from ..extensions import simulcast
 from ..flask_simulcast import ForbiddenError, Grant, UnauthorizedError, cors
@@ -53,6 +53,16 @@ class _Auth:
     holder: Grant
     nobody: Grant
 
+    def grant_of(self, token: str) -> Grant:
+        """Return the grant of a credential in a header: of the publish key, or of a token.
+
+        Raises:
+            UnauthorizedError: It is invalid.
+        """
+        if self.publish_key and hmac.compare_digest(token.encode(), self.publish_key):
+            return self.holder
+        return self.tokens.grant(token)
+
 
 def init_app(app: Flask) -> None:
     """Read the settings and the keys, and register the authorizer with the extension.
@@ -90,11 +100,9 @@ def authorize() -> Grant:
         ForbiddenError: ``origin``: another site's page used the browser's cookie.
     """
     auth = _here()
-    token = _bearer()
+    token = _bearer(this_request())
     if token is not None:
-        if auth.publish_key and hmac.compare_digest(token.encode(), auth.publish_key):
-            return auth.holder
-        return auth.tokens.grant(token)
+        return auth.grant_of(token)
     if _TICKET in request.args and _is_for_tickets():
         return _redeem(request.args[_TICKET])
     token = request.cookies.get(auth.cookie) if auth.cookie else None
@@ -102,6 +110,19 @@ def authorize() -> Grant:
         _check_origin()
         return auth.tokens.grant(token)
     return auth.nobody
+
+
+def hot_grant(of: Request) -> Grant | None:
+    """Return the grant that `authorize` returns for a request; None if it has a ticket or a cookie, which Flask must look at.
+
+    Raises:
+        UnauthorizedError: Its credential is invalid.
+    """
+    auth = _here()
+    token = _bearer(of)
+    if token is not None:
+        return auth.grant_of(token)
+    return None if _TICKET in of.args or (auth.cookie and "HTTP_COOKIE" in of.environ) else auth.nobody
 
 
 def _holder(always: Iterable[str]) -> Grant:
@@ -137,9 +158,9 @@ def _here() -> _Auth:
     return auth
 
 
-def _bearer() -> str | None:
+def _bearer(request: Request) -> str | None:
     """Return the text after ``Bearer``; None for another scheme, which may belong to a proxy with its own passwords."""
-    scheme, _, token = this_request().environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import msgspec
 from flask import Flask, Response
 from werkzeug.datastructures import Headers
 
+from ..flask_simulcast import hot
 from .here import this_request
 
 _API = ("/api/v1/", "/v1/")
 # Browsers must not guess another type: an event's data may look like a script. Caches must not keep what only one client may
 # see: a ticket, history, lists of members.
 _NO_SNIFF, _NO_STORE = ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")
-_HEADERS = Headers([("Content-Type", "application/json"), _NO_SNIFF, _NO_STORE])
+_JSON = (("Content-Type", "application/json"), _NO_SNIFF, _NO_STORE)
+_HEADERS = Headers(_JSON)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -25,11 +28,24 @@ def init_app(app: Flask) -> None:
 
 def as_json(answer: msgspec.Struct, status: int = 200) -> Response:
     """Return a JSON answer with this body. ``msgspec.Raw`` in it is JSON text already, and is written as it is."""
+    return Response(_text_of(answer), status, _HEADERS.copy())
+
+
+def hot_json(answer: msgspec.Struct, status: str, more: Iterable[tuple[str, str]] = ()) -> hot.Reply:
+    """Return the same for a hot route."""
+    return hot.Reply(status, (*_JSON, *more), _text_of(answer))
+
+
+def complete(reply: hot.Reply) -> hot.Reply:
+    """Return an answer of a hot route with what each answer has."""
+    return reply._replace(headers=(*reply.headers, _NO_SNIFF))
+
+
+def _text_of(answer: msgspec.Struct) -> bytes:
     try:
-        text = _encode(answer)
+        return _encode(answer)
     except UnicodeEncodeError:  # half a surrogate pair, which JSON has as an escape alone
-        text = json.dumps(msgspec.to_builtins(answer)).encode()
-    return Response(text, status, _HEADERS.copy())
+        return json.dumps(msgspec.to_builtins(answer)).encode()
 
 
 def is_api() -> bool:
@@ -37,6 +53,7 @@ def is_api() -> bool:
     return this_request().path.startswith(_API)
 
 
+@hot.known
 def _add_headers(response: Response) -> Response:
     """Add what is missing; `as_json` has set both already."""
     headers = response.headers

@@ -16,6 +16,7 @@ import gevent
 from flask import Flask, Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from ..flask_simulcast import hot
 from .errors import ApiError
 from .here import this_app, this_request
 
@@ -79,7 +80,7 @@ def init_app(app: Flask) -> None:
     """Count bodies, and let no refused body hold a connection."""
     bodies = app.extensions[_KEY] = Bodies()
     app.after_request(_leave_unread)
-    app.teardown_request(lambda error: bodies.let_go(this_request().environ))
+    app.teardown_request(hot.known(lambda error: bodies.let_go(this_request().environ)))  # a hot route holds none
 
 
 def read(most_bytes: int | None = None) -> bytes:
@@ -192,6 +193,7 @@ def _is_framing(error: Exception) -> bool:
     return type(error).__module__ == "gunicorn.http.errors"
 
 
+@hot.known  # it has read its body
 def _leave_unread(response: Response) -> Response:
     """Read and drop an unread body for a moment. If more of it follows, the connection ends with this answer."""
     here = this_request()

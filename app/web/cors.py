@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Flask, Request, Response
 from flask.globals import request_ctx
 
 from ..extensions import simulcast
-from ..flask_simulcast import cors
+from ..flask_simulcast import cors, hot
 from .answers import is_api
 from .here import this_request
 
@@ -17,6 +17,13 @@ def init_app(app: Flask) -> None:
     app.after_request(_add_headers)
 
 
+def headers_of(request: Request) -> dict[str, str]:
+    """Return the headers that let a page of the request's origin read an answer of the API."""
+    allowed = simulcast.settings.allowed_origins
+    return cors.headers_for(request.headers.get("Origin"), allowed) if allowed else {}
+
+
+@hot.known
 def _answer_preflight() -> Response | None:
     request = this_request()
     if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers or not is_api():
@@ -30,10 +37,10 @@ def _answer_preflight() -> Response | None:
     return Response(status=204, headers=headers)
 
 
+@hot.known
 def _add_headers(response: Response) -> Response:
-    allowed = simulcast.settings.allowed_origins
-    if allowed and is_api():
-        headers = cors.headers_for(this_request().headers.get("Origin"), allowed)
+    if is_api():
+        headers = headers_of(this_request())
         if headers.pop("Vary", None):
             response.vary.add("Origin")
         response.headers.update(headers)

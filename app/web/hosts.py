@@ -11,10 +11,13 @@ import logging
 from collections.abc import Sequence
 from functools import lru_cache
 
-from flask import Flask
+from flask import Flask, Request
 
+from ..flask_simulcast import hot
 from .errors import ApiError
-from .here import this_request
+from .here import this_app, this_request
+
+_KEY = "hosts"
 
 # Balancers and Prometheus ask for these by address. The answers have only numbers.
 _ANY_HOST = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -32,8 +35,7 @@ def init_app(app: Flask) -> None:
             "SIMULCAST_TRUSTED_HOSTS is not set, so any host is served. Set it to the names that browsers use."
         )
 
-    def check_host() -> None:
-        request = this_request()
+    def check_host(request: Request) -> None:
         host = request.environ.get("HTTP_HOST", "")
         if not host or request.path in _ANY_HOST or is_local(host):
             return
@@ -49,7 +51,17 @@ def init_app(app: Flask) -> None:
                 "one that is there.",
             )
 
-    app.before_request(check_host)
+    app.extensions[_KEY] = check_host
+    app.before_request(hot.known(lambda: check_host(this_request())))
+
+
+def check(request: Request) -> None:
+    """Check the host of a request, for a hot route.
+
+    Raises:
+        ApiError: 400 ``unknown_host``.
+    """
+    this_app().extensions[_KEY](request)
 
 
 def is_among(host: str, names: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from flask import Flask
+from flask import Flask, Request
 
 from ..extensions import simulcast
 from ..flask_simulcast import address_of
@@ -141,14 +141,19 @@ def _buckets(rate: int, burst_seconds: int) -> Buckets | None:
     return Buckets(rate, burst_seconds * rate) if rate else None
 
 
-def check_publish(events: int) -> None:
-    """Check that the current request may publish a number of events now. Call it once, right before the publish.
+def check_publish(events: int, of: Request | None = None) -> None:
+    """Check that a request may publish a number of events now. Call it once, right before the publish.
+
+    Args:
+        of: Defaults to the current request.
 
     Raises:
         ApiError: 429 ``publish_rate`` with an honest ``Retry-After``; 413 ``publish_burst``.
     """
     limits = _here().publish
-    address = "" if limits.per_address is None else address_of(this_request(), "SIMULCAST_PUBLISH_RATE_PER_ADDRESS")
+    address = (
+        "" if limits.per_address is None else address_of(of or this_request(), "SIMULCAST_PUBLISH_RATE_PER_ADDRESS")
+    )
     limits.check(events, simulcast.grant().user, address)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
+
+from ..extensions import simulcast
+from ..flask_simulcast import hot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +25,23 @@ def init_app(app: Flask) -> None:
     """Trust ``SIMULCAST_PROXY_HOPS`` proxies on the address, scheme, host and path prefix."""
     hops = app.config["SIMULCAST_PROXY_HOPS"]
     if hops:
-        fixed = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
-        app.wsgi_app = _PlainPrefix(fixed)  # type: ignore[method-assign]
+        app.wsgi_app = hot.known(_believing(app.wsgi_app, hops), wraps=app.wsgi_app)  # type: ignore[method-assign]
+
+
+def init_hot_routes(app: Flask) -> None:
+    """Trust them in hot routes, too."""
+    hops = app.config["SIMULCAST_PROXY_HOPS"]
+    if hops:
+        believing = _believing(lambda environ, start_response: (), hops)
+        simulcast.hot_routes(app).adjusts.append(lambda environ: believing(environ, _start_nothing))
+
+
+def _believing(app: WSGIApplication, hops: int) -> _PlainPrefix:
+    return _PlainPrefix(ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops))
+
+
+def _start_nothing(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+    """Stand for a server's ``start_response`` where there is no response."""
 
 
 class _PlainPrefix:

@@ -6,23 +6,25 @@ import functools
 from typing import TypeVar
 
 import msgspec
-from flask import request
+from flask import Request
 
 from .errors import ApiError
+from .here import this_request
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def read(type: type[T]) -> T:
-    """Return the query parameters of the request. If one is given twice, the first counts, unless it is a list.
+def read(type: type[T], of: Request | None = None) -> T:
+    """Return the query parameters of a request. If one is given twice, the first counts, unless it is a list.
 
     Args:
         type: A Struct; its fields are the parameters.
+        of: Defaults to the current request.
 
     Raises:
         ApiError: 400: a parameter is invalid.
     """
-    arguments = request.args
+    arguments = (of or this_request()).args
     given = {
         name: arguments.getlist(name) if is_list else arguments[name]
         for name, is_list in _fields(type)

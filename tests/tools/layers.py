@@ -15,6 +15,7 @@ LAYERS = [
     {"channel", "metrics"},
     {"hub"},
     {"transports"},
+    {"hot"},
     {"publisher", "revoking", "tickets", "on_commit", "app_state", "channel_names"},
     {"redemption", "error_responses", "run"},
     {"ops"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import asyncapi, ws
+from . import asyncapi, hot, ws
 from .routes import api, page
 
 
@@ -14,3 +14,4 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(api.blueprint, url_prefix="/api/v1")
     app.register_blueprint(ws.api.blueprint)
     app.register_blueprint(asyncapi.api.blueprint)
+    hot.init_app(app)

@@ -14,7 +14,7 @@ from ...web import body as bodies
 from ...web import reads
 from ...web.api import Api
 from ...web.body import JSON, NDJSON, Body
-from ...web.here import this_app, this_request
+from ...web.here import this_request
 from ...web.pages import page as as_page
 from ...web.route import RESUME_HEADER, STREAMS
 from . import access, reading, schemas, service
@@ -27,16 +27,11 @@ _MAX_HEAD_BYTES = 4096
 
 
 def _events(text: bytes) -> list[schemas.Event]:
-    config, request, hub = this_app().config, this_request(), simulcast.hub
-    bounds = reading.Bounds(
-        config["SIMULCAST_MAX_BATCH_EVENTS"], hub.settings.max_event_bytes, config["SIMULCAST_MAX_BODY_BYTES"]
-    )
-    return reading.read_events(text, request.mimetype, _key(), bounds, hub.breathe)
+    return service.events_of(this_request(), text)
 
 
 def _key() -> str | None:
-    key: str | None = this_request().environ.get("HTTP_IDEMPOTENCY_KEY")
-    return key
+    return service.key_of(this_request())
 
 
 EVENTS = Body(

@@ -1,4 +1,4 @@
-"""Answers of the routes, made from the extension's results."""
+"""What the routes read, and their answers, made from the extension's results."""
 
 from __future__ import annotations
 
@@ -6,14 +6,31 @@ import time
 from collections.abc import Sequence
 from typing import TypeVar
 
+from flask import Request
 from msgspec import UNSET, Raw
 
 from ...extensions import simulcast
 from ...flask_simulcast import Event, Grant, History
 from ...web import limits, reads
-from . import schemas
+from ...web.here import this_app
+from . import reading, schemas
 
 T = TypeVar("T")
+
+
+def events_of(request: Request, text: bytes) -> list[schemas.Event]:
+    """Read the events in the body of a request. May switch. Raises as `reading.read_events`."""
+    config, hub = this_app().config, simulcast.hub
+    bounds = reading.Bounds(
+        config["SIMULCAST_MAX_BATCH_EVENTS"], hub.settings.max_event_bytes, config["SIMULCAST_MAX_BODY_BYTES"]
+    )
+    return reading.read_events(text, request.mimetype, key_of(request), bounds, hub.breathe)
+
+
+def key_of(request: Request) -> str | None:
+    """Return the idempotency key in the head of a request."""
+    key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    return key
 
 
 def published(event: Event) -> schemas.Published:

@@ -17,6 +17,8 @@ its first use; and gunicorn's log quotes a request line that gunicorn refuses, w
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 # gunicorn takes each name of this module that is one of its settings. So no part of this package has such a name ("config").
 from . import hooks
 from .defaults import (
@@ -30,7 +32,11 @@ from .defaults import (
 )
 from .hooks import on_starting, post_fork, post_worker_init, worker_exit, worker_int
 
+if TYPE_CHECKING:
+    from .stream_worker import StreamWorker
+
 __all__ = [
+    "StreamWorker",
     "access_log_format",
     "graceful_timeout",
     "hooks",
@@ -45,3 +51,12 @@ __all__ = [
     "worker_int",
     "worker_tmp_dir",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import `StreamWorker` at its first use, because it imports gunicorn's gevent worker."""
+    if name != "StreamWorker":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .stream_worker import StreamWorker
+
+    return StreamWorker

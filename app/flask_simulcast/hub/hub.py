@@ -245,13 +245,24 @@ class Hub:
             BrokerUnavailableError: The log could not be read a moment ago; perhaps another worker can.
         """
         try:
-            if self.is_draining:
-                raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
-            self._listeners.check_capacity(user, address)
-            self._check_log()
+            self._check_capacity(user, address)
         except (ListenError, BrokerError) as error:
             self.metrics.count("listeners_refused_total", label=error.code)
             raise
+
+    def _check_capacity(self, user: str, address: str) -> None:
+        if self.is_draining:
+            raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
+        self._listeners.check_capacity(user, address)
+        self._check_log()
+
+    def has_room(self, user: str, address: str) -> bool:
+        """Tell the same, for a caller that leaves it to another one to refuse and to count it. Does not switch."""
+        try:
+            self._check_capacity(user, address)
+        except (ListenError, BrokerError):
+            return False
+        return True
 
     def add_listener(self, listener: Listener) -> bytes:
         """Add a listener, which starts catching up. May switch.

@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +16,7 @@ import gevent
 from flask import Flask, Response, got_request_exception, request
 
 from .. import metrics as extension
+from ..hot import known
 from ..loop import Threads, is_patched
 from . import figures
 from .folder import Folder, Machine
@@ -50,7 +50,6 @@ class Reporter:
         self.on_round: Callable[[], None] = lambda: None
         self._pid = 0
         self._began = time.time()
-        self._answers: Counter[int] = Counter()
         self._request_errors = 0
         self._threads = Threads(1)
         self._mutex = threading.Lock()  # between the threads of an unpatched process
@@ -150,7 +149,7 @@ class Reporter:
             self._folder.leave()
 
     def _figures(self) -> figures.Figures:
-        return figures.of_worker(self._metrics, self._answers, self._request_errors)
+        return figures.of_worker(self._metrics, self._metrics.answers, self._request_errors)
 
     def _complain(self, error: OSError) -> None:
         """Log an error, once until it works again."""
@@ -158,8 +157,9 @@ class Reporter:
             self._is_broken = True
             _log.warning("Figures can't be shared with other workers: %s. Look at %s.", error, self._setting)
 
+    @known  # a hot route counts its answers itself
     def _count_answer(self, response: Response) -> Response:
-        self._answers[response.status_code] += 1
+        self._metrics.answers[response.status_code] += 1
         if os.getpid() not in self._started and "SERVER_SOFTWARE" in request.environ:  # a test client is no server
             self.start()
         return response

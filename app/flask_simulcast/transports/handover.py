@@ -16,7 +16,8 @@ from .client_socket import socket_of
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-_RESPONSE = "flask_simulcast.gunicorn_response"
+#: The key of gunicorn's response in an environ.
+RESPONSE = "flask_simulcast.gunicorn_response"
 _OF_HTTP_1 = "gunicorn.http.wsgi"  # a response of HTTP/2 shares its socket with others
 
 
@@ -25,19 +26,19 @@ class ShowsResponse:
 
     They find it there even if something in between has wrapped ``start_response``, as tracing libraries do.
 
-    Args:
+    Attributes:
         app: The WSGI app of the worker.
     """
 
     def __init__(self, app: WSGIApplication) -> None:
-        self._app = app
+        self.app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ[_RESPONSE] = getattr(start_response, "__self__", None)
-        return self._app(environ, start_response)
+        environ[RESPONSE] = getattr(start_response, "__self__", None)
+        return self.app(environ, start_response)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._app, name)
+        return getattr(self.app, name)
 
 
 class Handover:
@@ -57,9 +58,10 @@ class Handover:
     @classmethod
     def of(cls, environ: dict[str, Any]) -> Handover | None:
         """Return the handover of a request; None if its server or its connection can't let go: HTTP/2, TLS, another server."""
-        client, response = socket_of(environ), environ.get(_RESPONSE)
+        client, response = socket_of(environ), environ.get(RESPONSE)
         is_plain = is_patched() and hasattr(client, "_sock") and not hasattr(client, "_sslobj")
-        return cls(client, response) if is_plain and type(response).__module__ == _OF_HTTP_1 else None
+        lets_go = type(response).__module__ == _OF_HTTP_1 or hasattr(response, "lets_go")
+        return cls(client, response) if is_plain and lets_go else None
 
     def announce(self) -> None:
         """Have the head say that the connection will close, because the stream closes it. Call this before the first chunk."""

@@ -66,6 +66,11 @@ def name_of(key: str) -> str:
     return "doctor:" + sha256(key.encode()).hexdigest()
 
 
+def is_for_doctor(request: Request) -> bool:
+    """Tell whether a request says that it comes from the doctor."""
+    return HEADER in request.headers
+
+
 def reflect(hub: Hub, request: Request) -> Response | None:
     """Return the answer for the doctor; None for a request that does not come from it. Reads the log if it has the header.
 

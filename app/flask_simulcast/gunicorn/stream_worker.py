@@ -1,0 +1,33 @@
+"""StreamWorker: gunicorn's gevent worker with a door in front, which answers hot requests itself.
+
+The master imports this module, and keeps it over a HUP. So the rest of the door is imported when a worker runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gunicorn.workers.ggevent import GeventWorker
+
+
+class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's gevent worker. For an app with hot routes it accepts connections at a `Door`; for all others it is the same."""
+
+    def run(self) -> None:
+        """Accept connections until the worker stops."""
+        from .door.opening import door_for
+
+        self.server_class = door_for(self)
+        super().run()
+
+    def handle_request(self, listener_name: Any, req: Any, client: Any, address: Any) -> None:
+        """Answer a request as gunicorn does; then the connection waits at the door for the next one, without a greenlet.
+
+        Raises:
+            StopIteration: gunicorn is to let go of the connection.
+        """
+        super().handle_request(listener_name, req, client, address)
+        if self.server_class is not None:
+            from .door.opening import give_back
+
+            give_back(self, req, client, address)
