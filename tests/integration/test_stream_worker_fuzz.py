@@ -147,7 +147,7 @@ def serving(folder: Path, kind: str) -> AbstractContextManager[Server]:
     arguments = f"-b 127.0.0.1:{port} -k {kind}"
     # With one seed of hashes for both, because an answer of Flask lists a set.
     return serve(
-        folder, app="tests.apps.echo:app", config=GUNICORN, port=port, GUNICORN_CMD_ARGS=arguments, PYTHONHASHSEED=0
+        folder, app="tests.apps.hot_echo:app", config=GUNICORN, port=port, GUNICORN_CMD_ARGS=arguments, PYTHONHASHSEED=0
     )
 
 
