@@ -24,6 +24,7 @@ from pathlib import Path
 
 # No package that gevent has to patch before it is loaded; and not gunicorn, which looks where it is when it is loaded.
 _OF_OTHERS = (
+    "gevent.thread",  # outlives the handlers of logs, as in every server
     "gevent.pywsgi",
     "flask_sqlalchemy",
     "sqlalchemy.dialects.sqlite",
