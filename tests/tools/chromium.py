@@ -76,6 +76,24 @@ class Page(browser.Page):
     def load_again(self) -> None:
         self._chromium.call("Page.reload", session=self._session)
 
+    def look(self, width: int, height: int, *, is_dark: bool) -> None:
+        """Give the tab the size of a window, and the colours that a user likes. Nothing moves, so colours change at once."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self._chromium.call("Emulation.setDeviceMetricsOverride", size, self._session)
+        likes = {"prefers-color-scheme": "dark" if is_dark else "light", "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in likes.items()]
+        self._chromium.call("Emulation.setEmulatedMedia", {"features": features}, self._session)
+
+    def begin_each_document_with(self, script: str) -> None:
+        """Run a script before those of each document that the tab loads from now on."""
+        self._chromium.call("Page.enable", session=self._session)
+        self._chromium.call("Page.addScriptToEvaluateOnNewDocument", {"source": script}, self._session)
+
+    def go(self, url: str) -> None:
+        """Load another page, and wait until it is there."""
+        self._chromium.call("Page.navigate", {"url": url}, self._session)
+        self.wait_for(f"location.href === {json.dumps(url)} && document.readyState === 'complete'", 20)
+
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         self._chromium.call("Page.setWebLifecycleState", {"state": "frozen"}, self._session)
