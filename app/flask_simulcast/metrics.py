@@ -34,6 +34,7 @@ COUNTERS = {
     "writer_streams_total": "Streams that a view wrote itself, from their first write on.",
     "writer_errors_total": "Views that failed in the middle of such a stream.",
     "writer_gone_total": "Clients that left such a stream, or stopped reading it.",
+    "http2_refused_total{reason}": "HTTP/2 connections ended because of what the client sent, by reason.",
     "websocket_opened_total": "WebSockets accepted.",
     "websocket_refused_total{code}": "WebSockets refused, by error code.",
     "websocket_closed_total{reason}": "WebSockets that ended, by reason.",

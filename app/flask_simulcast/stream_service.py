@@ -22,6 +22,7 @@ from .errors import GrantError, SimulcastError, client_input
 from .event import Event, IdempotencyKey
 from .grant import Grant
 from .proto.simulcast.v1 import stream_pb2 as pb
+from .transports.handover import has_trailers
 from .transports.preflight import marked
 from .transports.refusal import refuse
 from .transports.response import StreamOptions
@@ -96,6 +97,8 @@ class StreamService:
         """Answer the current request."""
         found, mimetype = self._methods.get(method), request.mimetype
         dialect = (found.dialects if found else OF_STREAMS | OF_UNARY).get(mimetype)
+        if dialect is not None and dialect.has_trailers and not has_trailers(request.environ):
+            dialect = None
         if dialect is None:
             types = ", ".join(OF_UNARY if found is None else found.dialects)
             return Response("", 415, {"Accept-Post": types})

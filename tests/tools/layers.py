@@ -67,6 +67,7 @@ PARTS = {
     ],
     "transports": [
         {"address", "app_json", "client_socket", "goodbye", "json_rows", "mirror", "output", "reaper"},
+        {"line"},
         {"client_watch", "handover", "server_hooks"},
         {"parked"},
         {"stream", "preflight"},

@@ -164,6 +164,9 @@ def watch_client(client: Any, on_gone: Callable[[], object]) -> Watch | None:
         The watch; stop it on every path. None for a TLS socket without epoll: there only a failed heartbeat shows that the
         client left.
     """
+    if hasattr(client, "watch"):  # it shares a connection, and is told of its end
+        watch: Watch = client.watch(on_gone)
+        return watch
     if HAS_EPOLL:
         return ClientWatch(_lookout(), client.fileno(), on_gone)
     return None if hasattr(client, "_sslobj") else PeekWatch(client, on_gone)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..loop import is_patched
 from .client_socket import socket_of
+from .line import Line, SocketLine
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -41,6 +42,11 @@ class ShowsResponse:
         return getattr(self.app, name)
 
 
+def has_trailers(environ: dict[str, Any]) -> bool:
+    """Tell whether the server makes trailers of the last envelope of a response: our own HTTP/2 does."""
+    return hasattr(socket_of(environ), "line")
+
+
 class Handover:
     """The socket of one response, for as long as gunicorn has it.
 
@@ -57,8 +63,10 @@ class Handover:
 
     @classmethod
     def of(cls, environ: dict[str, Any]) -> Handover | None:
-        """Return the handover of a request; None if its server or its connection can't let go: HTTP/2, TLS, another server."""
+        """Return the handover of a request; None if its server or its connection can't let go: TLS, another server."""
         client, response = socket_of(environ), environ.get(RESPONSE)
+        if hasattr(client, "line"):  # a stream of our own HTTP/2
+            return cls(client, response)
         is_plain = is_patched() and hasattr(client, "_sock") and not hasattr(client, "_sslobj")
         lets_go = type(response).__module__ == _OF_HTTP_1 or hasattr(response, "lets_go")
         return cls(client, response) if is_plain and lets_go else None
@@ -81,7 +89,10 @@ class Handover:
             and not any(name.lower() == "content-encoding" for name, _ in response.headers)
         )
 
-    def take(self) -> tuple[int, bool]:
-        """Take the socket. Return its descriptor, and whether the rest of the body is written in HTTP/1.1's chunks."""
+    def take(self) -> Line:
+        """Take the socket from the server, with what is written to it from now on."""
+        if hasattr(self._client, "line"):
+            line: Line = self._client.line()
+            return line
         is_chunked, self._response.chunked = self._response.chunked, False
-        return self._client.detach(), is_chunked
+        return SocketLine(self._client.detach(), is_chunked=is_chunked)

@@ -11,10 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from gevent import get_hub
 from gevent.event import Event as Flag
 
-_WRITE = 2
 # Bytes that the client must take in `stall_seconds`, or all bytes if fewer wait: not a whole message, and not just one byte.
 _PIECE_BYTES = 64 << 10
 
@@ -22,8 +20,8 @@ _PIECE_BYTES = 64 << 10
 class Sink(Protocol):
     """What frames are written to."""
 
-    def fileno(self) -> int:
-        """Return the descriptor, for a watcher."""
+    def watcher(self) -> Any:
+        """Return a watcher, not started, of the moments at which there is room."""
 
     def send(self, data: bytes | memoryview) -> int:
         """Send as much as there is room for now; return the number of bytes. Raises OSError if the connection is broken."""
@@ -142,7 +140,7 @@ class Output:
 
     def _watch(self) -> None:
         if self._watcher is None:
-            self._watcher = get_hub().loop.io(self._sink.fileno(), _WRITE)
+            self._watcher = self._sink.watcher()
         self._watcher.start(self._flush)
 
     def _flush(self) -> None:

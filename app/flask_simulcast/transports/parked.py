@@ -7,45 +7,38 @@ is so slow that a chunk finds no room there, the listener catches up again, in a
 from __future__ import annotations
 
 import logging
-import os
 
 import gevent
-from gevent import monkey
 
 from ..hub.hub import Hub
 from ..listener import CloseReason, Listener
 from .client_watch import Watch
 from .goodbye import SILENT_REASONS, goodbye
+from .line import Line
 from .output import Output
 from .reaper import Reaper
-
-_LAST_CHUNK = b"0\r\n\r\n"
-# gevent's own looks for watchers of the descriptor first, which takes 3 µs. Here they are closed already.
-_close = monkey.get_original("os", "close")
 
 _log = logging.getLogger("flask_simulcast")
 _reaper = Reaper()
 
 
 class Parked:
-    """One stream that owns its socket.
+    """One stream that owns its line.
 
     Args:
         hub: The hub of the listener.
         listener: A listener that is live and idle.
-        fd: Descriptor of the socket, non-blocking.
+        line: Where it writes.
         watch: Tells when the client leaves.
-        is_chunked: Whether the body is written in HTTP/1.1's chunks.
     """
 
-    __slots__ = ("_fd", "_hub", "_is_chunked", "_is_ending", "_listener", "_output", "_watch")
+    __slots__ = ("_hub", "_is_ending", "_line", "_listener", "_output", "_watch")
 
-    def __init__(self, hub: Hub, listener: Listener, fd: int, watch: Watch, *, is_chunked: bool) -> None:
+    def __init__(self, hub: Hub, listener: Listener, line: Line, watch: Watch) -> None:
         self._hub = hub
         self._listener = listener
-        self._fd = fd
+        self._line: Line | None = line
         self._watch = watch
-        self._is_chunked = is_chunked
         self._is_ending = False
         self._output: Output | None = None  # most clients take everything at once
         watch.on_gone = self.cut
@@ -54,36 +47,20 @@ class Parked:
         """Live without a greenlet from now on. Return False if the listener has something to do first."""
         return self._listener.park(self._send, self._woken, on_cut=self.cut)
 
-    # The socket, as an output writes to it
-
-    def fileno(self) -> int:
-        """Return the descriptor, for a watcher."""
-        return self._fd
-
-    def send(self, data: bytes | memoryview) -> int:
-        """Send as much as the socket takes now; return the number of bytes.
-
-        Raises:
-            OSError: The connection is broken.
-        """
-        try:
-            return os.write(self._fd, data)
-        except BlockingIOError:
-            return 0
-
     # From the broadcaster, and from the loop: nothing here switches
 
     def _send(self, chunk: bytes) -> bool:
         """Send a chunk, or let its rest wait. Return False if there is no room for it."""
-        data = self._in_body(chunk)
+        data = self._open_line.in_body(chunk)
         if self._output is not None and not self._output.has_room(len(data)):
             return False
         self._put(data)
         return True
 
-    def _in_body(self, chunk: bytes) -> bytes:
-        """Return a chunk as it stands in the body of the response."""
-        return _framed(chunk) if self._is_chunked and chunk else chunk
+    @property
+    def _open_line(self) -> Line:
+        assert self._line is not None
+        return self._line
 
     def _put(self, data: bytes) -> None:
         output = self._output
@@ -91,7 +68,7 @@ class Parked:
             output.put(data)
             return
         try:
-            sent = self.send(data)
+            sent = self._open_line.send(data)
         except OSError:
             self.cut()
             return
@@ -100,7 +77,9 @@ class Parked:
 
     def _wait(self, rest: memoryview) -> None:
         if self._output is None:
-            self._output = Output(self, self._hub.settings.queue_bytes, on_moved=self._moved, on_broken=self.cut)
+            self._output = Output(
+                self._open_line, self._hub.settings.queue_bytes, on_moved=self._moved, on_broken=self.cut
+            )
         self._output.put(rest)
 
     def _moved(self) -> None:
@@ -151,7 +130,7 @@ class Parked:
                 continue
             chunk = hub.next_chunk(listener, waits=False)
             if chunk:
-                self._put(self._in_body(chunk))
+                self._put(self._open_line.in_body(chunk))
             elif self.park():
                 return True
         return False
@@ -160,7 +139,7 @@ class Parked:
 
     def end(self) -> None:
         """Say goodbye; once that is sent, give everything back. The reaper calls it, again if the goodbye had to wait."""
-        if self._fd < 0:
+        if self._line is None:
             return
         if not self._is_ending:
             self._is_ending = True
@@ -173,24 +152,13 @@ class Parked:
     def _last_bytes(self) -> bytes:
         last = goodbye(self._listener, self._hub.settings.retry_ms)
         self._listener.writes(last)
-        return self._in_body(last) + (_LAST_CHUNK if self._is_chunked else b"")
+        return self._open_line.in_body(last) + self._open_line.end()
 
     def _release(self) -> None:
-        fd, self._fd = self._fd, -1
+        line, self._line = self._open_line, None
         self._watch.stop()
         if self._output is not None:
             self._output.close()
             self._output = None
-        _close(fd)
+        line.close()
         self._hub.remove_listener(self._listener)
-
-
-_framed_last: tuple[bytes, bytes] = (b"", b"")
-
-
-def _framed(chunk: bytes) -> bytes:
-    """Return a chunk of the body as HTTP/1.1 frames it; made once for all streams that send the same bytes in a row."""
-    global _framed_last  # noqa: PLW0603 - it is a cache of one
-    if chunk is not _framed_last[0]:
-        _framed_last = chunk, b"%X\r\n%b\r\n" % (len(chunk), chunk)
-    return _framed_last[1]

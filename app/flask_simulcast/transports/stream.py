@@ -94,9 +94,8 @@ class Stream:
         watch = self._watch
         if watch is None or not handover.is_possible(listener.bytes):
             return False
-        fd, is_chunked = handover.take()
         self._listener = self._watch = None
-        Parked(self._hub, listener, fd, watch, is_chunked=is_chunked).park()
+        Parked(self._hub, listener, handover.take(), watch).park()
         return True
 
     def _open(self) -> bytes:

@@ -18,6 +18,7 @@ from app.flask_simulcast.listener import CloseReason, Listener
 from app.flask_simulcast.loop import is_patched, let_others_in
 from app.flask_simulcast.testing import read_sse
 from app.flask_simulcast.transports.client_watch import HAS_EPOLL, watch_client
+from app.flask_simulcast.transports.line import SocketLine
 from app.flask_simulcast.transports.parked import Parked
 from tests.unit.conftest import MakeHub
 from tests.unit.moves import look_after
@@ -47,7 +48,7 @@ class Client:
         self.fd = ours.fileno()
         watch = watch_client(ours, lambda: None)
         assert watch is not None
-        self.parked = Parked(hub, self.listener, ours.detach(), watch, is_chunked=is_chunked)
+        self.parked = Parked(hub, self.listener, SocketLine(ours.detach(), is_chunked=is_chunked), watch)
         assert self.parked.park()
 
     def read(self, most: int = 1 << 16) -> None:

@@ -63,6 +63,11 @@ class Dialect:
         """Return a message in its envelope."""
         return envelope(self.codec.encode(message))
 
+    @property
+    def has_trailers(self) -> bool:
+        """Whether its end is trailers of HTTP/2, which the connection makes of the last envelope."""
+        return self.protocol is _GRPC
+
     def end(self, code: Code, message: str = "") -> bytes:
         """Return the last bytes of a call in envelopes."""
         assert self.protocol.end is not None
@@ -88,15 +93,21 @@ def _trailers(code: Code, message: str) -> bytes:
 _UNARY = Protocol("connect", None, "HTTP_CONTENT_ENCODING", "HTTP_CONNECT_TIMEOUT_MS")
 _CONNECT = Protocol("connect", _end_of_connect, "HTTP_CONNECT_CONTENT_ENCODING", "HTTP_CONNECT_TIMEOUT_MS")
 _GRPC_WEB = Protocol("grpc-web", _trailers, "HTTP_GRPC_ENCODING", "HTTP_GRPC_TIMEOUT")
+_GRPC = Protocol("grpc", _trailers, "HTTP_GRPC_ENCODING", "HTTP_GRPC_TIMEOUT")
 _UNARY_DIALECTS = [Dialect(_UNARY, codec, f"application/{codec.name}") for codec in (PROTO, JSON)]
 #: Dialects of streams, by content type.
 OF_STREAMS = {
     content_type: Dialect(protocol, codec, content_type)
-    for protocol, prefix in ((_CONNECT, "application/connect"), (_GRPC_WEB, "application/grpc-web"))
+    for protocol, prefix in (
+        (_CONNECT, "application/connect"),
+        (_GRPC_WEB, "application/grpc-web"),
+        (_GRPC, "application/grpc"),
+    )
     for codec in (PROTO, JSON)
     for content_type in (f"{prefix}+{codec.name}",)
 }
-OF_STREAMS["application/grpc-web"] = OF_STREAMS["application/grpc-web+proto"]
+for _name in ("application/grpc-web", "application/grpc"):
+    OF_STREAMS[_name] = OF_STREAMS[f"{_name}+proto"]
 #: Dialects of unary calls, by content type.
 OF_UNARY = {each.content_type: each for each in _UNARY_DIALECTS} | {
     name: each for name, each in OF_STREAMS.items() if each.protocol is not _CONNECT

@@ -25,6 +25,8 @@ class Client(GeventSocket):
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Return the bytes that were given back, then those of the socket. Switches."""
+        if self._unread and flags == socket.MSG_PEEK:
+            return self._unread[:size]
         if not self._unread or flags:
             return super().recv(size, flags)
         data, self._unread = self._unread[:size], self._unread[size:]

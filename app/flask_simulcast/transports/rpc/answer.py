@@ -13,7 +13,10 @@ def replied(dialect: Dialect, message: Message) -> Response:
     """Return the response with the only message of the server."""
     if dialect.protocol.end is None:
         return Response(dialect.codec.encode(message), content_type=dialect.content_type)
-    return Response(dialect.frame(message) + dialect.end(Code.OK), content_type=dialect.content_type)
+    end = dialect.end(Code.OK)
+    if dialect.has_trailers:  # each in a chunk of its own
+        return Response(iter((dialect.frame(message), end)), content_type=dialect.content_type)
+    return Response(dialect.frame(message) + end, content_type=dialect.content_type)
 
 
 def failed(dialect: Dialect, error: CallError) -> Response:

@@ -11,6 +11,9 @@ import ssl
 from contextlib import suppress
 from typing import Any
 
+from gevent import get_hub
+
+_WRITE = 2
 # Bytes of one turn. If a client fills it with empty frames, they take 5 ms.
 _READ_BYTES = 16 << 10
 # Bytes that the kernel holds for one slow client, as for a stream. Without a bound it would be 4 MB per client.
@@ -43,6 +46,10 @@ class Wire:
     def fileno(self) -> int:
         """Return the descriptor, for a watcher."""
         return self._plain.fileno()
+
+    def watcher(self) -> Any:
+        """Return a watcher for room in the socket."""
+        return get_hub().loop.io(self._plain.fileno(), _WRITE)
 
     @property
     def has_more(self) -> bool:

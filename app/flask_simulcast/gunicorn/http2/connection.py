@@ -1,0 +1,264 @@
+"""Connection: one HTTP/2 connection. A greenlet reads it; each request has a greenlet of its own, until its stream parks.
+
+Only callbacks of the loop and the reader write to the socket, so frames never mix. What all streams send in one turn of the loop
+is one write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import get_hub
+from h2 import events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
+from hyperframe.frame import GoAwayFrame
+
+from ...transports.output import Output
+from ...transports.websocket.wire import Wire
+from .allowance import Allowance
+from .exchange import Exchange, Headers
+
+#: Streams that one connection may have open.
+MAX_STREAMS = 1000
+_READ_BYTES = 64 << 10
+# Of request bodies that wait in one connection; each stream has 64 KiB of it, HTTP/2's own default.
+_WINDOW_BYTES = 1 << 20
+_HEADER_BYTES = 64 << 10
+# Bytes that wait for the socket. At the limit streams wait for room, as they do for a window.
+_QUEUE_BYTES = 256 << 10
+# A peer that is silent for this time gets a PING; for twice this time, it is gone.
+_SILENT_SECONDS = 30.0
+# Of a peer's RST_STREAM frames (CVE-2023-44487), and of its PING, SETTINGS, PRIORITY and empty DATA frames.
+_RESETS = 500, 100
+_CONTROLS = 1000, 100
+_CONTROL_EVENTS = (events.PingReceived, events.RemoteSettingsChanged, events.PriorityUpdated)
+
+
+class Connection:
+    """One connection.
+
+    Args:
+        worker: gunicorn's worker.
+        listener_name: The address at which it listens.
+        client: gevent's socket, of which nothing was read.
+        address: The client's.
+        may_open: Tells whether the worker takes another stream.
+        on_flood: Called with the reason when a client's frames are too many.
+    """
+
+    def __init__(
+        self,
+        worker: Any,
+        listener_name: Any,
+        client: Any,
+        address: Any,
+        *,
+        may_open: Callable[[], bool],
+        on_flood: Callable[[str], object],
+    ) -> None:
+        self.worker = worker
+        self.listener_name = listener_name
+        self.address = address
+        self.exchanges: dict[int, Exchange] = {}
+        self.waiting: set[Exchange] = set()
+        self._client = client
+        self._may_open = may_open
+        self._on_flood = on_flood
+        self._wire = Wire(client)
+        self._output = Output(self._wire, _QUEUE_BYTES, on_moved=self._has_room, on_broken=self.cut)
+        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
+        self._resets, self._controls = Allowance(*_RESETS), Allowance(*_CONTROLS)
+        self._last_id = 0
+        self._will_flush = False
+        self._is_leaving = False
+        self._is_cut = False
+
+    def run(self) -> None:
+        """Serve the connection until it ends. Switches."""
+        self._h2.local_settings.update(
+            {SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS, SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_BYTES}
+        )
+        self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(_WINDOW_BYTES - self._h2.inbound_flow_control_window)
+        self._flush()
+        try:
+            while not self._is_cut and (data := self._receive()):
+                self._take(data)
+        except OSError:
+            pass  # the client has left
+        finally:
+            self.cut()
+            self._output.close()
+
+    def _receive(self) -> bytes:
+        """Return what the client sends; nothing if it has left, or answers no PING. Switches."""
+        for is_asked in (False, True):
+            with gevent.Timeout(_SILENT_SECONDS, False):  # type: ignore[arg-type]
+                data: bytes = self._client.recv(_READ_BYTES)
+                return data
+            if not is_asked:
+                self._h2.ping(b"simulcst")
+                self._flush()
+        return b""
+
+    def _take(self, data: bytes) -> None:
+        try:
+            for event in self._h2.receive_data(data):
+                self._handle(event)
+        except ProtocolError:  # h2 has written the GOAWAY with its code; a flood of CONTINUATION is among these
+            self._on_flood("protocol_error")
+            self._end()
+        self._flush()
+
+    def _handle(self, event: events.Event) -> None:
+        exchange = self.exchanges.get(getattr(event, "stream_id", None) or 0)
+        if isinstance(event, events.RequestReceived):
+            self._open(event)
+        elif isinstance(event, events.DataReceived):
+            self._received(event, exchange)
+        elif isinstance(event, events.WindowUpdated):
+            self._has_room()
+        elif isinstance(event, events.StreamEnded):
+            if exchange is not None:
+                exchange.body.finish()
+        elif isinstance(event, events.StreamReset):
+            if exchange is not None:
+                exchange.vanish()
+            self._count(self._resets, "resets")
+        elif isinstance(event, _CONTROL_EVENTS):
+            self._count(self._controls, "control_frames")
+            self._has_room()  # the peer's settings might have opened all windows
+        elif isinstance(event, events.ConnectionTerminated):
+            self._is_leaving = True
+            self._end_if_idle()
+
+    def _open(self, event: events.RequestReceived) -> None:
+        assert event.stream_id is not None and event.headers is not None
+        if self._is_leaving or not self._may_open():
+            self.reset(event.stream_id, ErrorCodes.REFUSED_STREAM)  # the client may send it again, elsewhere
+            return
+        self._last_id = event.stream_id
+        headers: Headers = [(str(name), str(value)) for name, value in event.headers]
+        exchange = self.exchanges[event.stream_id] = Exchange(self, event.stream_id, headers)
+        exchange.start()
+
+    def _received(self, event: events.DataReceived, exchange: Exchange | None) -> None:
+        data, size = event.data or b"", event.flow_controlled_length or 0
+        if not data and event.stream_ended is None:
+            self._count(self._controls, "control_frames")
+        assert event.stream_id is not None
+        unused = size if exchange is None else size - len(data)  # padding
+        if unused:
+            self.open_window(event.stream_id, unused)
+        if exchange is not None and data:
+            exchange.body.feed(data)
+
+    def _count(self, allowance: Allowance, what: str) -> None:
+        if not allowance.take() and not self._is_leaving:
+            self._on_flood(what)
+            self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            self._flush()
+            self._end()
+
+    # For the exchanges. Nothing here switches
+
+    def send_headers(self, stream_id: int, headers: Headers, *, end_stream: bool) -> None:
+        """Send headers of a response."""
+        self._h2.send_headers(stream_id, headers, end_stream=end_stream)
+        self._flush_soon()
+
+    def send_data(self, stream_id: int, data: bytes | memoryview) -> int:
+        """Send as much as the windows allow; return the number of bytes."""
+        if self._output.is_empty or self._output.has_room(len(data)):
+            window = min(self._h2.local_flow_control_window(stream_id), len(data))
+            most = self._h2.max_outbound_frame_size
+            for start in range(0, window, most):
+                self._h2.send_data(stream_id, bytes(data[start : min(start + most, window)]))
+            self._flush_soon()
+            return max(window, 0)
+        return 0
+
+    def end(self, stream_id: int, trailers: Headers, *, is_read: bool) -> None:
+        """End a response. A client that still sends is told to stop."""
+        if trailers:
+            self._h2.send_headers(stream_id, trailers, end_stream=True)
+        else:
+            self._h2.end_stream(stream_id)
+        if not is_read:
+            self.reset(stream_id, ErrorCodes.NO_ERROR)
+        self._flush_soon()
+
+    def reset(self, stream_id: int, code: int) -> None:
+        """End a stream at once."""
+        if not self._is_cut:
+            self._h2.reset_stream(stream_id, code)
+            self._flush_soon()
+
+    def open_window(self, stream_id: int, size: int) -> None:
+        """Let the client send as many bytes again."""
+        if not self._is_cut:
+            self._h2.acknowledge_received_data(size, stream_id)
+            self._flush_soon()
+
+    def leave(self, exchange: Exchange) -> None:
+        """Forget an exchange that is over. What the app has not read of its body may be sent again, by others."""
+        self.exchanges.pop(exchange.stream_id, None)
+        self.waiting.discard(exchange)
+        if exchange.body.unread:
+            self.open_window(exchange.stream_id, exchange.body.unread)
+        get_hub().loop.run_callback(self._end_if_idle)
+
+    # Writing
+
+    def _flush_soon(self) -> None:
+        if not self._will_flush:
+            self._will_flush = True
+            get_hub().loop.run_callback(self._flush)
+
+    def _flush(self) -> None:
+        self._will_flush = False
+        data = self._h2.data_to_send()
+        if data and not self._is_cut:
+            self._output.put(data)
+
+    def _has_room(self) -> None:
+        waiting, self.waiting = self.waiting, set()
+        for exchange in waiting:
+            exchange.has_room()
+        self._end_if_idle()
+
+    # The end
+
+    def say_goodbye(self) -> None:
+        """Take no new stream. Those that are there end in their own time."""
+        if not self._is_leaving:
+            self._is_leaving = True
+            self._flush()
+            # Not by h2, which would let no stream go on after it.
+            self._output.put(GoAwayFrame(0, last_stream_id=self._last_id).serialize())
+            self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._is_leaving and not self.exchanges and not self._is_cut:
+            self._flush()
+            self._end()
+
+    def _end(self) -> None:
+        """End the connection once everything is written."""
+        if self._output.is_empty:
+            self.cut()
+
+    def cut(self) -> None:
+        """End the connection, and all its streams."""
+        if self._is_cut:
+            return
+        self._is_cut = True
+        self._wire.cut()
+        for exchange in list(self.exchanges.values()):
+            exchange.vanish()
