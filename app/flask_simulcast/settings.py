@@ -134,6 +134,13 @@ class Settings:
         shelf=Shelf.LIMITS,
         was=("listener_queue_bytes", "websocket_queue_bytes"),
     )
+    http2: bool = setting(
+        boolean,
+        False,
+        "Whether gunicorn's port takes HTTP/2, which gRPC needs: with TLS, and without it from the proxies of gunicorn's "
+        "`forwarded_allow_ips`.",
+        shelf=Shelf.RARELY,
+    )
     parking: bool = setting(
         boolean,
         True,

@@ -13,7 +13,7 @@ from typing import Any
 import gevent
 
 from .. import server_log
-from ..app_state import settings_of_this_process
+from ..app_state import settings_of_this_process, states_of_this_process
 from ..errors import SettingError
 from ..hub.hub import drain_process, stop_runs
 from ..keepalive import Keepalive, keepalive_for
@@ -28,6 +28,7 @@ _WATCH_SECONDS = 0.05
 _IS_LEAVING = "simulcast_is_leaving"
 _LEFT_AT = "simulcast_left_at"
 _DRAIN = "simulcast_drain"
+_HTTP_2 = "simulcast_http_2"
 # What a worker needs after its last run: to store the ending, and to exit before gunicorn kills it.
 _EXIT_SECONDS = 3.0
 
@@ -47,17 +48,41 @@ def start(worker: Any) -> None:
         _set_options(listening, keepalive)
     start_reporters()
     worker.wsgi = ShowsResponse(worker.wsgi)
+    if any(each.http2 for each in settings):
+        _take_http_2(worker)
     drain = threading.Thread(target=_drain_at_end, args=(worker,), daemon=True)
     setattr(worker, _DRAIN, drain)
     drain.start()
 
 
-def drain() -> None:
+def _take_http_2(worker: Any) -> None:
+    """Serve HTTP/2, too.
+
+    Raises:
+        SettingError: What it needs is not installed.
+    """
+    try:
+        from .http2.connections import Connections
+    except ImportError as error:
+        raise SettingError(
+            "SIMULCAST_HTTP2=true needs gunicorn 27 and h2. Install them: pip install 'flask-simulcast[http2]'."
+        ) from error
+    worker.cfg.set("http_protocols", "h2,h1")  # what TLS offers
+    state = states_of_this_process()[0]
+    connections = Connections(worker, state.metrics, state.settings.drain_seconds)
+    setattr(worker, _HTTP_2, connections)
+    worker.handle = connections.handle
+
+
+def drain(worker: Any) -> None:
     """Drain streams and WebSockets at the same time. Each has its own deadline."""
-    in_loop(_drain_both)
+    in_loop(_drain_all, worker)
 
 
-def _drain_both() -> None:
+def _drain_all(worker: Any) -> None:
+    connections = getattr(worker, _HTTP_2, None)
+    if connections is not None:
+        connections.say_goodbye()  # first, so that no client begins a call here that will be refused
     gevent.joinall([gevent.spawn(drain_process), gevent.spawn(drain_websockets)])
 
 
@@ -70,7 +95,7 @@ def drain_at_quit(worker: Any) -> None:
     if getattr(worker, _IS_LEAVING, False) and isinstance(gevent.getcurrent(), gevent.Greenlet):
         raise gevent.GreenletExit
     setattr(worker, _IS_LEAVING, True)
-    drain()
+    drain(worker)
 
 
 def _set_options(listening: Any, keepalive: Keepalive) -> None:
@@ -87,7 +112,7 @@ def _drain_at_end(worker: Any) -> None:
     while worker.alive:
         time.sleep(_WATCH_SECONDS)
     setattr(worker, _LEFT_AT, time.monotonic())
-    drain()
+    drain(worker)
 
 
 def wait_for_drain(worker: Any) -> None:

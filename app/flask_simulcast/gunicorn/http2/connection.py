@@ -6,7 +6,9 @@ is one write.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -34,6 +36,8 @@ _HEADER_BYTES = 64 << 10
 _QUEUE_BYTES = 256 << 10
 # A peer that is silent for this time gets a PING; for twice this time, it is gone.
 _SILENT_SECONDS = 30.0
+_LINGER_SECONDS = 1.0
+_FRAME_HEAD_BYTES = 9
 # Of a peer's RST_STREAM frames (CVE-2023-44487), and of its PING, SETTINGS, PRIORITY and empty DATA frames.
 _RESETS = 500, 100
 _CONTROLS = 1000, 100
@@ -77,6 +81,7 @@ class Connection:
         self._last_id = 0
         self._will_flush = False
         self._is_leaving = False
+        self._is_ending = False
         self._is_cut = False
 
     def run(self) -> None:
@@ -88,8 +93,9 @@ class Connection:
         self._h2.increment_flow_control_window(_WINDOW_BYTES - self._h2.inbound_flow_control_window)
         self._flush()
         try:
-            while not self._is_cut and (data := self._receive()):
+            while not self._is_ending and (data := self._receive()):
                 self._take(data)
+            self._linger()
         except OSError:
             pass  # the client has left
         finally:
@@ -110,11 +116,24 @@ class Connection:
     def _take(self, data: bytes) -> None:
         try:
             for event in self._h2.receive_data(data):
+                if self._is_ending:
+                    break
                 self._handle(event)
         except ProtocolError:  # h2 has written the GOAWAY with its code; a flood of CONTINUATION is among these
-            self._on_flood("protocol_error")
-            self._end()
+            self._refuse("protocol_error", None)
+        # h2 looks at the length of a frame when it has all of it, which may be 16 MB.
+        if len(self._h2.incoming_buffer._data) > self._h2.max_inbound_frame_size + _FRAME_HEAD_BYTES:
+            self._refuse("protocol_error", ErrorCodes.FRAME_SIZE_ERROR)
         self._flush()
+
+    def _linger(self) -> None:
+        """Let the client read the last frames. An end with unread bytes would be a reset, which drops them. Switches."""
+        with gevent.Timeout(_LINGER_SECONDS, False):  # type: ignore[arg-type]
+            while not self._output.is_empty:
+                self._output.wait_for_room()
+            self._wire.end_output()
+            while self._client.recv(_READ_BYTES):
+                pass
 
     def _handle(self, event: events.Event) -> None:
         exchange = self.exchanges.get(getattr(event, "stream_id", None) or 0)
@@ -160,49 +179,64 @@ class Connection:
             exchange.body.feed(data)
 
     def _count(self, allowance: Allowance, what: str) -> None:
-        if not allowance.take() and not self._is_leaving:
-            self._on_flood(what)
-            self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
-            self._flush()
+        if not allowance.take():
+            self._refuse(what, ErrorCodes.ENHANCE_YOUR_CALM)
+
+    def _refuse(self, reason: str, code: int | None) -> None:
+        """End the connection of a client that does not keep to the protocol, or to our limits.
+
+        Args:
+            code: For the GOAWAY; None if it is written already.
+        """
+        if not self._is_ending:
+            self._on_flood(reason)
+            if code is not None:
+                self._h2.close_connection(code)
             self._end()
 
-    # For the exchanges. Nothing here switches
+    # For the exchanges. Nothing here switches. h2 raises for a stream that the client has just reset, or a connection that has
+    # just ended: the exchange is about to be told.
 
     def send_headers(self, stream_id: int, headers: Headers, *, end_stream: bool) -> None:
         """Send headers of a response."""
-        self._h2.send_headers(stream_id, headers, end_stream=end_stream)
-        self._flush_soon()
+        with suppress(ProtocolError):
+            self._h2.send_headers(stream_id, headers, end_stream=end_stream)
+            self._flush_soon()
 
     def send_data(self, stream_id: int, data: bytes | memoryview) -> int:
         """Send as much as the windows allow; return the number of bytes."""
-        if self._output.is_empty or self._output.has_room(len(data)):
+        if not self._output.has_room(len(data)):
+            return 0
+        sent, most = 0, self._h2.max_outbound_frame_size
+        with suppress(ProtocolError):
             window = min(self._h2.local_flow_control_window(stream_id), len(data))
-            most = self._h2.max_outbound_frame_size
-            for start in range(0, window, most):
-                self._h2.send_data(stream_id, bytes(data[start : min(start + most, window)]))
-            self._flush_soon()
-            return max(window, 0)
-        return 0
+            while sent < window:
+                piece = bytes(data[sent : min(sent + most, window)])
+                self._h2.send_data(stream_id, piece)
+                sent += len(piece)
+        self._flush_soon()
+        return sent
 
     def end(self, stream_id: int, trailers: Headers, *, is_read: bool) -> None:
         """End a response. A client that still sends is told to stop."""
-        if trailers:
-            self._h2.send_headers(stream_id, trailers, end_stream=True)
-        else:
-            self._h2.end_stream(stream_id)
+        with suppress(ProtocolError):
+            if trailers:
+                self._h2.send_headers(stream_id, trailers, end_stream=True)
+            else:
+                self._h2.end_stream(stream_id)
         if not is_read:
             self.reset(stream_id, ErrorCodes.NO_ERROR)
         self._flush_soon()
 
     def reset(self, stream_id: int, code: int) -> None:
         """End a stream at once."""
-        if not self._is_cut:
+        with suppress(ProtocolError):
             self._h2.reset_stream(stream_id, code)
             self._flush_soon()
 
     def open_window(self, stream_id: int, size: int) -> None:
         """Let the client send as many bytes again."""
-        if not self._is_cut:
+        with suppress(ProtocolError):
             self._h2.acknowledge_received_data(size, stream_id)
             self._flush_soon()
 
@@ -245,20 +279,24 @@ class Connection:
             self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if self._is_leaving and not self.exchanges and not self._is_cut:
-            self._flush()
+        if self._is_leaving and not self.exchanges and not self._is_ending:
             self._end()
+            with suppress(OSError):
+                self._client._sock.shutdown(socket.SHUT_RD)  # wakes the reader
 
     def _end(self) -> None:
-        """End the connection once everything is written."""
-        if self._output.is_empty:
-            self.cut()
+        """Begin the end of the connection. Its reader goes on once everything is written."""
+        self._flush()
+        self._vanish()
+
+    def _vanish(self) -> None:
+        self._is_ending = True
+        for exchange in list(self.exchanges.values()):
+            exchange.vanish()
 
     def cut(self) -> None:
         """End the connection, and all its streams."""
-        if self._is_cut:
-            return
-        self._is_cut = True
-        self._wire.cut()
-        for exchange in list(self.exchanges.values()):
-            exchange.vanish()
+        if not self._is_cut:
+            self._is_cut = True
+            self._wire.cut()
+            self._vanish()

@@ -59,10 +59,12 @@ class Connections:
     def _is_http_2(self, client: Any, address: Any) -> bool:
         if hasattr(client, "selected_alpn_protocol"):
             return bool(client.selected_alpn_protocol() == "h2")
-        return negotiation.peer_trusted_for_h2c(self._worker.cfg, address) and _begins_with_preface(client)
+        if not negotiation.peer_trusted_for_h2c(self._worker.cfg, address):
+            return False
+        return _begins_with_preface(client)
 
     def _may_open(self) -> bool:
-        return sum(len(each.exchanges) for each in self._open) < self._worker.worker_connections
+        return bool(sum(len(each.exchanges) for each in self._open) < self._worker.worker_connections)
 
     def _flooded(self, reason: str) -> None:
         self._metrics.count("http2_refused_total", label=reason)

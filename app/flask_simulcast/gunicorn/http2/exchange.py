@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent.event import Event as Flag

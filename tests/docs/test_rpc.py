@@ -1,0 +1,47 @@
+"""docs/rpc.md: an event is published by a POST, and a program of grpcio hears it, over HTTP/2 on the same port."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from app.flask_simulcast.encoding.rpc.codes import Code
+from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
+from tests.docs.page import Page
+from tests.docs.reader import Reader, app_reader
+from tests.tools.serving import ROOT, Server
+
+PAGE = Page("docs/rpc.md")
+APP = PAGE.take("In your app", "python")
+PUBLISH = PAGE.take("In your app", "sh")
+LISTEN = PAGE.take("gRPC", "python")
+TEXT = (ROOT / PAGE.path).read_text()
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    with app_reader(tmp_path_factory.mktemp("rpc"), app=APP.text) as reader:
+        yield reader
+
+
+@pytest.fixture(scope="module")
+def server(reader: Reader) -> Iterator[Server]:
+    with reader.serving("gunicorn -c python:flask_simulcast.gunicorn app:app") as server:
+        yield server
+
+
+def test_an_event_is_posted_and_heard_by_grpc(reader: Reader, server: Server) -> None:
+    id = json.loads(reader.run(PUBLISH))["id"]
+    at = LISTEN.replaced({"127.0.0.1:8000": f"127.0.0.1:{server.port}"})
+    (reader.folder / "listen.py").write_text(at.text)
+    with reader.running("python listen.py") as listening:
+        listening.wait_for(f'{id} {{"id":7}}')
+
+
+def test_every_call_and_every_code_of_the_page_is_there() -> None:
+    methods = pb.DESCRIPTOR.services_by_name["StreamService"].methods
+    assert all(f"| `{method.name}` |" in TEXT for method in methods)
+    codes = [line.split("`")[1] for line in TEXT.partition("## Codes")[2].splitlines() if line.startswith("| `")]
+    assert set(codes) < set(Code.__members__) and len(codes) == len(set(codes))

@@ -1,0 +1,232 @@
+"""gRPC over HTTP/2, by clients that others wrote: calls run side by side on one connection, and what floods it ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import grpc
+import h2.connection
+import h2.errors
+import h2.events
+import pytest
+
+from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
+from tests.tools.clients import SSEClient
+from tests.tools.fixtures import server_fixture
+from tests.tools.inspection import inspect
+from tests.tools.require import require
+from tests.tools.rpc import SERVICE
+from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
+
+server = server_fixture(app="tests.apps.inspected:app", rpc="1", http2="1")
+KEY = [("authorization", BEARER["Authorization"])]
+HEADERS = [(":method", "POST"), (":path", f"{SERVICE}Subscribe"), (":scheme", "http"), (":authority", "localhost")]
+SECONDS = 15
+
+
+class Client:
+    """The three calls, on one channel of grpcio: sync or asyncio."""
+
+    def __init__(self, channel: Any) -> None:
+        def write(message: Any) -> bytes:
+            return bytes(message.SerializeToString())
+
+        self.publish = channel.unary_unary(f"{SERVICE}Publish", write, pb.PublishResponse.FromString)
+        self.publish_stream = channel.stream_unary(
+            f"{SERVICE}PublishStream", write, pb.PublishStreamResponse.FromString
+        )
+        self.subscribe = channel.unary_stream(f"{SERVICE}Subscribe", write, pb.SubscribeResponse.FromString)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield Client(channel)
+    wait_until(lambda: inspect(server)["metrics"].get("simulcast_listeners", 0) == 0, 5, "all calls to end")
+
+
+def listen(client: Client, *channels: str, **others: Any) -> Any:
+    call = client.subscribe(pb.SubscribeRequest(channels=channels, **others), timeout=SECONDS)
+    assert next(call).HasField("connected")
+    return call
+
+
+def parked(server: Server, count: int) -> None:
+    wait_until(lambda: inspect(server)["parked"] == count, 5, f"{count} calls to park")
+
+
+def test_calls_run_side_by_side_and_streams_need_no_greenlet(server: Server, client: Client) -> None:
+    calls = [listen(client, "side") for _ in range(20)]
+    parked(server, 20)
+    first = client.publish(pb.PublishRequest(channel="side", json="1"), metadata=KEY, timeout=SECONDS)
+    more = (pb.PublishRequest(channel="side", text=str(number)) for number in range(5))
+    told = client.publish_stream(more, metadata=KEY, timeout=SECONDS)
+    for call in calls:
+        events = [next(call).event for _ in range(6)]
+        assert [event.json or event.text for event in events] == ["1", "0", "1", "2", "3", "4"]
+        assert (events[0].id, events[-1].id, told.events) == (first.id, told.last_id, 5)
+    with SSEClient(server.port, "/api/v1/stream?channel=side", last_event_id=events[3].id) as sse:
+        assert [block.position for block in sse.take(2, "message")] == [event.id for event in events[4:]]
+    calls[0].cancel()
+    parked(server, 19)
+
+
+@pytest.mark.parametrize(
+    ("event", "metadata", "code"),
+    [
+        (pb.PublishRequest(channel="a", json="1"), [], grpc.StatusCode.UNAUTHENTICATED),
+        (pb.PublishRequest(channel="a"), KEY, grpc.StatusCode.INVALID_ARGUMENT),
+        (pb.PublishRequest(channel="all", json="1"), KEY, grpc.StatusCode.INVALID_ARGUMENT),
+        (pb.PublishRequest(channel="a", json=" " * (5 << 20)), KEY, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    ],
+)
+def test_a_refused_call_has_its_code_and_the_connection_goes_on(
+    client: Client, event: pb.PublishRequest, metadata: Any, code: grpc.StatusCode
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        client.publish(event, metadata=metadata, timeout=SECONDS)
+    assert (caught.value.code(), ". " in caught.value.details()) == (code, True)
+    assert client.publish(pb.PublishRequest(channel="a", json="1"), metadata=KEY, timeout=SECONDS).id
+
+
+def test_compressed_calls_are_read(client: Client) -> None:
+    event = pb.PublishRequest(channel="a", json='"' + "x" * 5000 + '"')
+    assert client.publish(event, metadata=KEY, compression=grpc.Compression.Gzip, timeout=SECONDS).id
+
+
+def test_a_reader_that_stops_holds_up_no_other_and_misses_nothing(server: Server, client: Client) -> None:
+    slow, quick = listen(client, "slow"), listen(client, "slow")
+    text = "x" * 4000
+    for start in range(0, 600, 100):
+        server.publish("slow", *({"number": number, "text": text} for number in range(start, start + 100)))
+    for call in (quick, slow):
+        assert [json.loads(next(call).event.json)["number"] for _ in range(600)] == list(range(600))
+
+
+def test_asyncio_takes_the_same_calls(server: Server) -> None:
+    async def talk() -> list[str]:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            client = Client(channel)
+            call = client.subscribe(pb.SubscribeRequest(channels=["aio"]), timeout=SECONDS)
+            await call.read()
+            for number in range(3):
+                await client.publish(pb.PublishRequest(channel="aio", json=str(number)), metadata=KEY)
+            return [(await call.read()).event.json for _ in range(3)]
+
+    assert asyncio.run(talk()) == ["0", "1", "2"]
+
+
+def test_buf_curl_speaks_grpc(server: Server) -> None:
+    buf = require("buf", next(map(str, (ROOT / ".venv" / "bin").glob("buf")), None))
+    command = [
+        buf,
+        "curl",
+        "--protocol",
+        "grpc",
+        "--http2-prior-knowledge",
+        "--schema",
+        f"{ROOT}/app/flask_simulcast/proto",
+    ]
+    done = subprocess.run(
+        [
+            *command,
+            "-H",
+            f"Authorization: {KEY[0][1]}",
+            "-d",
+            "@-",
+            f"http://127.0.0.1:{server.port}{SERVICE}PublishStream",
+        ],
+        check=False,
+        input='{"channel":"buf","json":"1"}{"channel":"buf","text":"two"}',
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert json.loads(done.stdout)["events"] == "2", done.stderr
+
+
+def test_http_1_goes_on_beside_it_and_is_told_that_grpc_needs_the_other(server: Server) -> None:
+    assert server.get_json("/healthz")["status"] == "ok"
+    status, headers, _ = server.request("POST", f"{SERVICE}Publish", b"", {"Content-Type": "application/grpc"})
+    assert (status, "application/grpc-web" in headers["accept-post"]) == (415, True)
+
+
+def test_a_worker_that_stops_ends_its_calls_and_begins_no_others(tmp_path: Path) -> None:
+    with serve(tmp_path, rpc="1", http2="1") as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        calls = [listen(Client(channel), "a") for _ in range(3)]
+        server.signal(signal.SIGTERM)
+        for call in calls:
+            with pytest.raises(grpc.RpcError) as caught:
+                list(call)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert caught.value.details().startswith("This worker is about to stop.")
+
+
+# What no client of good will sends
+
+
+def resets(connection: h2.connection.H2Connection) -> bytes:
+    for _ in range(600):
+        stream = connection.get_next_available_stream_id()
+        connection.send_headers(stream, HEADERS)
+        connection.reset_stream(stream)
+    return connection.data_to_send()
+
+
+def pings(connection: h2.connection.H2Connection) -> bytes:
+    for number in range(1100):
+        connection.ping(number.to_bytes(8, "big"))
+    return connection.data_to_send()
+
+
+def continuations(connection: h2.connection.H2Connection) -> bytes:
+    headers = b"\x00\x00\x01\x01\x00\x00\x00\x00\x01\x82"
+    return headers + b"\x00\x00\x01\x09\x00\x00\x00\x00\x01\x82" * 500
+
+
+def garbage(connection: h2.connection.H2Connection) -> bytes:
+    return b"\xff" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("flood", "reason", "code"),
+    [
+        (resets, "resets", h2.errors.ErrorCodes.ENHANCE_YOUR_CALM),
+        (pings, "control_frames", h2.errors.ErrorCodes.ENHANCE_YOUR_CALM),
+        (continuations, "protocol_error", h2.errors.ErrorCodes.PROTOCOL_ERROR),
+        (garbage, "protocol_error", h2.errors.ErrorCodes.FRAME_SIZE_ERROR),
+    ],
+)
+def test_a_flood_ends_its_connection_and_is_counted(
+    server: Server, flood: Callable[[h2.connection.H2Connection], bytes], reason: str, code: int
+) -> None:
+    name = f'simulcast_http2_refused_total{{reason="{reason}"}}'
+    before = inspect(server)["metrics"].get(name, 0)
+    connection = h2.connection.H2Connection()
+    connection.initiate_connection()
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as sock:
+        sock.sendall(connection.data_to_send())
+        sock.sendall(flood(connection))
+        reader, ended = h2.connection.H2Connection(), None
+        reader.initiate_connection()
+        while data := _received(sock):
+            for event in reader.receive_data(data):
+                ended = event if isinstance(event, h2.events.ConnectionTerminated) else ended
+    assert inspect(server)["metrics"].get(name, 0) == before + 1
+    assert ended is not None and ended.error_code == code
+    assert server.get_json("/healthz")["status"] == "ok"
+
+
+def _received(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(65536)
+    except ConnectionResetError:
+        return b""
