@@ -54,7 +54,7 @@ def test_no_message_of_the_extension_names_a_route_or_a_setting_of_the_service()
         if file.name.endswith("_pb2.py"):
             continue  # generated: its texts are bytes of a schema
         for text in messages_of(file):
-            foreign = set(re.findall(r"SIMULCAST_[A-Z_]*[A-Z]", text)) - settings
+            foreign = set(re.findall(r"SIMULCAST_[A-Z0-9_]*[A-Z0-9]", text)) - settings
             foreign |= {route for route in routes if route in text}
             assert not foreign, f"{file.name} tells users of another app about {foreign}"
 

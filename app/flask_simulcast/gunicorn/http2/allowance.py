@@ -1,4 +1,4 @@
-"""Allowance: how many frames that cost the server more than the client one connection may send. Pure but for its clock."""
+"""Allowance: how many frames that cost the server more than the client one connection may send. Its clock is handed in."""
 
 from __future__ import annotations
 
