@@ -9,6 +9,7 @@ import { token } from "./token.js";
 import { ACCEPTS, TRANSPORTS, headersOf, streamUrl } from "./transports.js";
 
 const MAX_FRAMES = 500;
+const PAINT_MS = 50;
 const NEEDS_TICKET = ["eventsource", "websocket"];
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" });
 
@@ -21,6 +22,7 @@ const form = door.elements;
 const draft = speak.elements;
 let cut = null;
 let counts = {};
+let waiting = [];
 
 function show(state, hint = "") {
   showState(state, hint, Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(" · "));
@@ -28,12 +30,18 @@ function show(state, hint = "") {
   form.resume.disabled = Boolean(cut) || !form.position.value;
 }
 
-/** Adds a line to the log. The oldest goes when there are too many. */
+/** Adds a line to the log, with all of the same moment: for each look at its height the browser lays out the page anew. */
 function add(line) {
+  if (waiting.push(line) === 1) setTimeout(paint, PAINT_MS);
+}
+
+/** The oldest lines go when there are too many. */
+function paint() {
   const isAtEnd = frames.scrollHeight - frames.scrollTop - frames.clientHeight < 40;
-  frames.append(line);
-  if (frames.children.length > MAX_FRAMES) frames.firstElementChild.remove();
+  frames.append(...waiting.splice(0).slice(-MAX_FRAMES));
+  while (frames.children.length > MAX_FRAMES) frames.firstElementChild.remove();
   if (isAtEnd) frames.scrollTop = frames.scrollHeight;
+  showCommands();
 }
 
 const mark = (text) => add(element("li", "mark", `${clock.format(Date.now())} — ${text}`));
@@ -61,7 +69,6 @@ function handlers(connection) {
     frame: ifOpen((frame) => {
       addFrame(frame);
       if (frame.id && frame.id !== "end") form.position.value = frame.id;
-      showCommands();
       if (frame.type === "gap") show("live", t("playground.gap"));
       else if (frame.type !== "closed") show("live", counts.gap ? t("playground.gapped") : "");
     }),
@@ -126,6 +133,7 @@ door.addEventListener("submit", (event) => {
 form.cut.addEventListener("click", cutNow);
 form.resume.addEventListener("click", () => connect(form.position.value));
 form.clear.addEventListener("click", () => {
+  waiting = [];
   frames.replaceChildren();
   counts = {};
 });
