@@ -17,7 +17,7 @@ from flask import Response, jsonify, request
 
 from app import create_app
 from app.extensions import simulcast
-from app.flask_simulcast import Run
+from app.flask_simulcast import Run, hot
 from tests.tools.living import living_greenlets, take_as_given
 
 app = create_app()
@@ -90,6 +90,7 @@ def raises_after() -> Response:
 
 
 @app.after_request
+@hot.known
 def spoil(response: Response) -> Response:
     """For ``/raises-after`` alone."""
     if request.path == "/raises-after":
