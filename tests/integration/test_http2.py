@@ -22,6 +22,7 @@ from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.inspection import inspect
+from tests.tools.nginx import make_certificate
 from tests.tools.require import require
 from tests.tools.rpc import SERVICE
 from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
@@ -157,6 +158,30 @@ def test_http_1_goes_on_beside_it_and_is_told_that_grpc_needs_the_other(server: 
     assert server.get_json("/healthz")["status"] == "ok"
     status, headers, _ = server.request("POST", f"{SERVICE}Publish", b"", {"Content-Type": "application/grpc"})
     assert (status, "application/grpc-web" in headers["accept-post"]) == (415, True)
+
+
+def test_tls_offers_it(tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    path = tmp_path / "sock"
+    files = f"--certfile {tmp_path}/simulcast.crt --keyfile {tmp_path}/simulcast.key"
+    trust = grpc.ssl_channel_credentials((tmp_path / "simulcast.crt").read_bytes())
+    name = [("grpc.ssl_target_name_override", "localhost"), ("grpc.default_authority", "localhost")]
+    with serve(tmp_path / "service", bind=f"unix:{path}", rpc="1", http2="1", GUNICORN_CMD_ARGS=files):
+        with grpc.secure_channel(f"unix:{path}", trust, name) as channel:
+            client = Client(channel)
+            call = listen(client, "tls")
+            client.publish(pb.PublishRequest(channel="tls", json="7"), metadata=KEY, timeout=SECONDS)
+            assert next(call).event.json == "7"
+
+
+def test_it_comes_through_the_door_of_a_stream_worker(tmp_path: Path) -> None:
+    door = "-k app.flask_simulcast.gunicorn.StreamWorker"
+    with serve(tmp_path, rpc="1", http2="1", GUNICORN_CMD_ARGS=door) as server:
+        assert "No hot routes" not in server.log
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            call = listen(Client(channel), "door")
+            server.publish("door", 7)
+            assert next(call).event.json == "7"
 
 
 def test_a_worker_that_stops_ends_its_calls_and_begins_no_others(tmp_path: Path) -> None:

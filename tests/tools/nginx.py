@@ -91,7 +91,7 @@ def serve_nginx(
     binary = require("nginx", shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"))
     tls = folder / "tls"
     tls.mkdir(parents=True)
-    _make_certificate(tls)
+    make_certificate(tls)
     port, plain_port = free_port(), free_port()
     config = folder / "nginx.conf"
     deployed = (ROOT / "deploy" / "nginx.conf").read_text()
@@ -116,7 +116,7 @@ def serve_config(folder: Path, servers: str) -> Iterator[Nginx]:
     binary = require("nginx", shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"))
     tls = folder / "tls"
     tls.mkdir(parents=True)
-    _make_certificate(tls)
+    make_certificate(tls)
     port = free_port()
     config = folder / "nginx.conf"
     config.write_text(
@@ -180,7 +180,7 @@ def _replaced(text: str, places: Mapping[str, str]) -> str:
     return text
 
 
-def _make_certificate(folder: Path) -> None:
+def make_certificate(folder: Path) -> None:
     openssl = require("openssl", shutil.which("openssl"))
     command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
     files = ["-keyout", str(folder / "simulcast.key"), "-out", str(folder / "simulcast.crt")]

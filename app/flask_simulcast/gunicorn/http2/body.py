@@ -19,7 +19,7 @@ class Body(io.RawIOBase):
     def __init__(self, on_read: Callable[[int], object]) -> None:
         self._on_read = on_read
         self._pieces: deque[memoryview] = deque()
-        self._came = Flag()
+        self._came: Flag | None = None
         self._is_whole = False
         self._is_broken = False
         self.unread = 0
@@ -28,17 +28,21 @@ class Body(io.RawIOBase):
         """Take bytes that have come."""
         self.unread += len(data)
         self._pieces.append(memoryview(data))
-        self._came.set()
+        self._wake()
 
     def finish(self) -> None:
         """Note that the client has sent everything."""
         self._is_whole = True
-        self._came.set()
+        self._wake()
 
     def break_off(self) -> None:
         """Note that nothing more comes, although the client has not sent everything."""
         self._is_broken = not self._is_whole
-        self._came.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._came is not None:
+            self._came.set()
 
     @property
     def is_whole(self) -> bool:
@@ -60,8 +64,9 @@ class Body(io.RawIOBase):
                 raise ConnectionResetError("The client has reset the stream.")
             if self._is_whole:
                 return 0
-            self._came.clear()
+            self._came = Flag()
             self._came.wait()
+            self._came = None
         piece = self._pieces.popleft()
         size = min(len(piece), len(buffer))
         buffer[:size] = piece[:size]

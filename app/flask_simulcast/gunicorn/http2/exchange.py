@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, str]]
 
+_NONE: Headers = []
 _TRAILERS = 0x80  # the flag of the envelope that ends a call of gRPC
 _ENVELOPE_HEAD = 5
 
@@ -37,11 +38,15 @@ class Exchange:
         headers: Of the request.
     """
 
-    # What gunicorn's HTTP2Request reads, and what it sets
+    __slots__ = (
+        "_connection", "_greenlet", "_headers", "_is_grpc", "_is_parked", "_is_whole", "_on_room", "_room", "_trailers", "body",
+        "expect_continue", "is_over", "on_gone", "stream_id",
+    )  # fmt: skip
+
+    # What gunicorn's HTTP2Request reads
     priority_weight = 16
     priority_depends_on = 0
     trailers: Headers | None = None
-    expect_continue = False
 
     def __init__(self, connection: Connection, stream_id: int, headers: Headers) -> None:
         self.stream_id = stream_id
@@ -49,15 +54,20 @@ class Exchange:
         self._connection = connection
         self._headers = headers
         self._greenlet: gevent.Greenlet[[], None] | None = None
-        self._room = Flag()
+        self._room: Flag | None = None
         self._on_room: Callable[[], object] | None = None
-        self._trailers: Headers = []
+        self._trailers: Headers = _NONE
         self._is_grpc = False
         self._is_parked = False
         self._is_whole = False
         self.is_over = False
         self.on_gone: Callable[[], object] | None = None
-        self._sock = self  # as gevent's socket has the plain one
+        self.expect_continue = False
+
+    @property
+    def _sock(self) -> Exchange:
+        """Itself, where gevent's socket has the plain one."""
+        return self
 
     def start(self) -> None:
         """Answer the request in a greenlet."""
@@ -68,6 +78,7 @@ class Exchange:
         try:
             request = HTTP2Request(self, worker.cfg, self._connection.address)
             request.body = io.BufferedReader(self.body)
+            self._headers = _NONE  # a parked stream needs them no longer
         except Exception:  # what gunicorn refuses in HTTP/1.1, too
             self.send_response_headers(self.stream_id, 400, [])
             self.end_stream(self.stream_id)
@@ -115,12 +126,12 @@ class Exchange:
         """Send a chunk; wait for the client's window. Return False if the client has left. Switches."""
         rest = memoryview(self.in_body(data))
         while rest and not self.is_over:
-            self._room.clear()
-            sent = self.send(rest)
-            rest = rest[sent:]
+            rest = rest[self.send(rest) :]
             if rest:
+                self._room = Flag()
                 self._connection.waiting.add(self)
                 self._room.wait()
+        self._room = None
         return not self.is_over
 
     def end_stream(self, stream_id: int, trailers: Headers | None = None) -> bool:
@@ -190,7 +201,8 @@ class Exchange:
 
     def has_room(self) -> None:
         """Note that a window has opened, or that the connection takes bytes again."""
-        self._room.set()
+        if self._room is not None:
+            self._room.set()
         if self._on_room is not None:
             self._connection.waiting.add(self)
             self._on_room()
@@ -236,7 +248,8 @@ class Exchange:
     def _leave(self) -> None:
         self.is_over = True
         self.body.break_off()
-        self._room.set()
+        if self._room is not None:
+            self._room.set()
         self._connection.leave(self)
 
 

@@ -1,0 +1,44 @@
+"""The body of a stream, and how many frames a client may send."""
+
+from __future__ import annotations
+
+import io
+
+import gevent
+import pytest
+
+from app.flask_simulcast.gunicorn.http2.allowance import Allowance
+from app.flask_simulcast.gunicorn.http2.body import Body
+from app.flask_simulcast.testing import FakeClock
+
+
+def test_a_reader_gets_what_has_come_and_opens_the_window_by_it() -> None:
+    opened: list[int] = []
+    body = Body(opened.append)
+    reader = io.BufferedReader(body)
+    reading = gevent.spawn(reader.read, 5)
+    gevent.sleep(0)
+    for piece in (b"he", b"llo world"):
+        body.feed(piece)
+        gevent.sleep(0)
+    assert reading.get(timeout=5) == b"hello", "it waits for no more than it asks for"
+    body.finish()
+    assert (reader.read(), sum(opened), body.unread, body.is_whole) == (b" world", 11, 0, True)
+
+
+def test_a_body_that_is_broken_off_is_not_taken_for_a_whole_one() -> None:
+    body = Body(lambda size: None)
+    body.feed(b"half")
+    body.break_off()
+    reader = io.BufferedReader(body)
+    assert reader.read(4) == b"half"
+    with pytest.raises(ConnectionResetError):
+        reader.read(1)
+
+
+def test_an_allowance_fills_again() -> None:
+    clock = FakeClock()
+    allowance = Allowance(3, 2, clock.monotonic)
+    assert [allowance.take() for _ in range(4)] == [True, True, True, False]
+    clock.advance(2)
+    assert [allowance.take() for _ in range(3)] == [True, True, True]
