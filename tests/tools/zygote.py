@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,6 +37,7 @@ _OF_OTHERS = (
     "cryptography.hazmat.primitives.asymmetric.ec",
 )
 _MOST_BYTES = 1 << 20
+_one_at_a_time = threading.Lock()  # tests start servers in threads
 # Read when Python starts: a server with such a variable needs a Python of its own.
 _OF_A_START = ("PYTHON", "LD_", "MALLOC_", "GEVENT", "FAKETIME")
 
@@ -61,7 +63,9 @@ class Forked:
             subprocess.TimeoutExpired: It still runs.
         """
         if self.returncode is None:
-            if not select.select([self._ending], [], [], timeout)[0]:
+            ending = select.poll()  # its number may be too high for select(): tests open many sockets
+            ending.register(self._ending, select.POLLIN)
+            if not ending.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired("a forked server", timeout or 0)
             status = os.read(self._ending, 16)
             os.close(self._ending)
@@ -90,10 +94,12 @@ def can_fork(settings: Mapping[str, object]) -> bool:
 def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: int) -> Forked:
     """Run ``python -m gunicorn`` with these arguments and environment in a folder. Both its outputs go to the file ``log``."""
     ending, told = os.pipe()
-    zygote = _zygote()
-    socket.send_fds(zygote, [json.dumps([arguments, str(folder), environment]).encode()], [log, told])
+    with _one_at_a_time:
+        zygote = _zygote()
+        socket.send_fds(zygote, [json.dumps([arguments, str(folder), environment]).encode()], [log, told])
+        pid = int(zygote.recv(16))
     os.close(told)
-    return Forked(int(zygote.recv(16)), ending)
+    return Forked(pid, ending)
 
 
 @functools.cache
