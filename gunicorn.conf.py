@@ -15,7 +15,7 @@ def _number(name: str, default: int) -> int:
 
 bind = os.environ.get("BIND", "127.0.0.1:8000").split(",")
 workers = _number("WEB_CONCURRENCY", 2)
-worker_connections = _number("WORKER_CONNECTIONS", 4096)
+worker_connections = _number("WORKER_CONNECTIONS", 11_000)
 # A worker whose loop is blocked for this time is killed. It does not limit streams.
 timeout = _number("WORKER_TIMEOUT", 30)
 graceful_timeout = _number("GRACEFUL_TIMEOUT", 30)

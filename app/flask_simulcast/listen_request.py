@@ -27,8 +27,8 @@ class ListenRequest:
         present_on: Channels on which it is present.
         meta: JSON text that others see of it.
         address: Address of the client, if addresses are limited; else empty.
-        queue_bytes: Bound of the listener's queue. An empty queue takes any chunk: otherwise one event larger than the bound
-            would never pass.
+        queue_bytes: Bound of the listener's queue. Two chunks are taken whatever their size: otherwise one event larger than
+            the bound would never pass, and two large ones in a row would send the listener back to history.
         heartbeat_as_comment: Whether to send heartbeats as comments, for clients that know no ``heartbeat`` event.
     """
 

@@ -294,7 +294,7 @@ class Listener:
             return True
         if self._straight is not None:
             return self._goes_straight(chunk, position, events)
-        if self._queued and self._queued + len(chunk) > self._queue_bytes:
+        if self._queue.qsize() > 1 and self._queued + len(chunk) > self._queue_bytes:
             self.fall_behind()
             return False
         self._queued += len(chunk)

@@ -150,9 +150,9 @@ class Settings:
     )
     max_listeners: int = setting(
         Integer(1),
-        3600,
-        "Largest number of listeners of one worker; keep it below gunicorn's worker_connections, because a full worker "
-        "can't answer health checks.",
+        10_000,
+        "Largest number of listeners of one worker, and of WebSockets. A parked stream takes none of gunicorn's "
+        "worker_connections; keep it below those if there are WebSockets, or streams that can't park.",
         shelf=Shelf.LIMITS,
     )
     max_listeners_per_user: int = setting(

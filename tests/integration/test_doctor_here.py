@@ -85,11 +85,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("", ["-c", "python:app.flask_simulcast.gunicorn"], []),
         (SOUND, ["-w", "4"], []),
         (SOUND, ["-k", "gthread", "--threads", "8"], ["threads"]),
-        (SOUND, ["--threads", "4000", "-k", "sync"], []),
+        (SOUND, ["--threads", "11000", "-k", "sync"], []),
         (HOOKS, [], ["worker_class", "connections"]),
         (f"{SOUND}preload_app = True\n", [], ["late_patch"]),
         (OF_OTHERS, [], ["hooks"]),
-        (f"{SOUND}worker_connections = 1000\n", [], ["connections"]),
+        (f"{SOUND}worker_connections = 1000\n", [], []),
         (f"{SOUND}max_requests = 1000\n", [], ["max_requests"]),
         (f"{SOUND}keepalive = 0\n", [], ["keepalive"]),
     ],
@@ -99,6 +99,16 @@ def test_lines_of_gunicorn_are_named(folder: Path, text: str, arguments: list[st
     facts = server.read_facts(arguments)
     assert facts is not None
     assert faults(server.check(facts, Settings())) == named
+
+
+def test_too_few_connections_are_a_fault_where_streams_do_not_park(folder: Path) -> None:
+    (folder / "gunicorn.conf.py").write_text(f"{SOUND}worker_connections = 1000\n")
+    facts = server.read_facts([])
+    assert facts is not None
+    assert faults(server.check(facts, Settings(parking=False))) == ["connections"]
+    parked = server.connections(facts, Settings())
+    assert parked.verdict is Verdict.NOTE
+    assert "1000 connections" in parked.told
 
 
 @pytest.mark.parametrize(("text", "arguments"), [(SOUND, ["--version"]), ("import sys\nsys.exit(0)\n", [])])

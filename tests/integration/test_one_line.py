@@ -156,7 +156,7 @@ def test_every_value_is_still_ones_own(shop: Shop) -> None:
     own = shop.settings(
         "-c", "own.conf.py", "--worker-connections", "77", environment="--keep-alive 9 --worker-connections 5"
     )
-    assert (ours["worker_class"], ours["worker_connections"], ours["keepalive"]) == ("gevent", "4096", "2")
+    assert (ours["worker_class"], ours["worker_connections"], ours["keepalive"]) == ("gevent", "11000", "2")
     assert "%(U)s" in ours["access_log_format"]
     assert "%(r)s" not in ours["access_log_format"]
     changed = {"config", "graceful_timeout", "workers", "worker_connections", "keepalive"}

@@ -47,6 +47,14 @@ def test_an_empty_queue_takes_any_chunk() -> None:
     assert listener.take(10) == b"x" * 50
 
 
+def test_two_large_chunks_do_not_send_it_back_to_history() -> None:
+    listener = live(queue_bytes=5)
+    assert listener.deliver(b"x" * 50, Position(1, 0))
+    assert listener.deliver(b"y" * 50, Position(2, 0))
+    assert not listener.deliver(b"z", Position(3, 0))
+    assert not listener.is_live
+
+
 def test_what_it_has_read_in_history_is_not_delivered_again() -> None:
     listener = live(at=7)
     listener.deliver(b"old", Position(7, 0))

@@ -146,6 +146,12 @@ def connections(facts: Facts, settings: Settings) -> Finding:
         return _threads(facts["threads"], listeners)
     if room > listeners:
         return sound("connections", f"worker_connections = {room}, and SIMULCAST_MAX_LISTENERS = {listeners}.")
+    if settings.parking and _is_gevent(facts["worker_class"]):
+        return note(
+            "connections",
+            f"A parked stream takes none of a worker's {room} connections. That many WebSockets, or streams that can't park, "
+            f"take all: then it looks dead. SIMULCAST_MAX_LISTENERS allows {listeners}.",
+        )
     told = f"{listeners} listeners (SIMULCAST_MAX_LISTENERS) take all {room} connections of a worker: it looks dead."
     return fault("connections", told, (room,), (listeners + max(SPARE_CONNECTIONS, listeners // 8),))
 

@@ -7,8 +7,9 @@ import os
 #: Needs gunicorn[gevent]: plain gunicorn does not install all that this worker imports.
 worker_class = "gevent"
 
-#: Above SIMULCAST_MAX_LISTENERS (3600): when all connections are taken, even a health check gets no answer.
-worker_connections = 4096
+#: Above SIMULCAST_MAX_LISTENERS (10 000): when all connections are taken, even a health check gets no answer. Parked streams
+#: take none; requests, WebSockets, and streams that can't park do.
+worker_connections = 11_000
 
 #: Seconds that an idle connection stays open, and that the head of a request may take. A stopping worker waits for such
 #: connections, so a longer time makes it stop later. Never 0: that means no limit.

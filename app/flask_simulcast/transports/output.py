@@ -32,7 +32,7 @@ class Output:
 
     Args:
         sink: The socket to write to.
-        queue_bytes: Bytes that can wait. A single frame can exceed it.
+        queue_bytes: Bytes that can wait. The first two frames can exceed it.
         on_moved: Called from the loop, or by a caller of `put`, when a frame begins to wait, when the client has taken a
             piece, and when everything has been sent. Must not switch.
         on_broken: Called in the same way when a write fails because the connection is broken.
@@ -66,8 +66,9 @@ class Output:
         return not self._size
 
     def has_room(self, size: int) -> bool:
-        """Tell whether a frame of this size can be put now. An empty queue takes any frame, so that large ones can be sent."""
-        return not self._size or self._size + size <= self._queue_bytes
+        """Tell whether a frame of this size can be put now. One frame beside the one that has begun always can, whatever
+        its size: large ones can be sent, and two of them in a row do not send a listener back to history."""
+        return not self._frames or self._size + size <= self._queue_bytes
 
     def put(self, frame: bytes | memoryview) -> None:
         """Send a frame after those that wait. Does not switch."""

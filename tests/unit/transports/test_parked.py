@@ -136,6 +136,29 @@ def test_a_client_that_reads_in_fits_and_starts_gets_everything_once(
     settle()
 
 
+def test_a_large_event_behind_another_waits_for_the_client(make_hub: MakeHub) -> None:
+    hub = make_hub(queue_bytes=2048)
+    client = Client(hub, is_slow=True)
+    sent = ['"' + letter * 60_000 + '"' for letter in "ab"]
+    for data in sent:
+        publish(hub, data)
+        settle()
+    assert client.listener.is_parked
+    assert client.listener.is_writing
+    publish(hub, '"c"')
+    settle()
+    assert not client.listener.is_parked, "more than that is read from history"
+    with gevent.Timeout(_SECONDS):
+        while not (client.listener.is_parked and not client.listener.is_writing):
+            client.read()
+            let_others_in()
+    client.read()
+    assert client.data == [*sent, '"c"']
+    assert hub.metrics.value("overflows_total") == 1
+    client.socket.close()
+    settle()
+
+
 @pytest.fixture(params=["empty", "full"])
 def client(request: pytest.FixtureRequest, make_hub: MakeHub) -> Iterator[Client]:
     """A parked client, whose socket is empty or full."""

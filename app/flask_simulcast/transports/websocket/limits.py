@@ -24,7 +24,8 @@ class Limits:
         fragments: Largest number of frames in one message. Measured: 1 000 000 empty ones stopped a worker for 13.5 s.
         messages_per_second: Rate limit of messages from the client; 0 for no limit.
         frames_per_second: Rate limit of frames of any kind, such as fragments and pings; 0 for no limit. Ten for each message.
-        queue_bytes: Bytes that can wait for the handler, and bytes that can wait for the client. One message can exceed it.
+        queue_bytes: Bytes that can wait for the handler, and bytes that can wait for the client. One message can exceed it,
+            and two for the client.
         heartbeat_seconds: Seconds without a byte from the client after which it is pinged.
         stall_seconds: Seconds after which a client that answers nothing, or reads nothing, is closed.
         compression: True to accept permessage-deflate from a client that offers it.
