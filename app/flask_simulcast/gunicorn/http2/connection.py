@@ -25,6 +25,7 @@ from ...transports.output import Output
 from ...transports.websocket.wire import Wire
 from .allowance import Allowance
 from .exchange import Exchange, Headers
+from .outgoing import DATA_HEAD, Outgoing
 
 #: Streams that one connection may have open.
 MAX_STREAMS = 1000
@@ -37,7 +38,6 @@ _QUEUE_BYTES = 256 << 10
 # A peer that is silent for this time gets a PING; for twice this time, it is gone.
 _SILENT_SECONDS = 30.0
 _LINGER_SECONDS = 1.0
-_FRAME_HEAD_BYTES = 9
 # Of a peer's RST_STREAM frames (CVE-2023-44487), and of its PING, SETTINGS, PRIORITY and empty DATA frames.
 _RESETS = 500, 100
 _CONTROLS = 1000, 100
@@ -77,9 +77,9 @@ class Connection:
         self._wire = Wire(client)
         self._output = Output(self._wire, _QUEUE_BYTES, on_moved=self._has_room, on_broken=self.cut)
         self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
+        self._outgoing = Outgoing(self._h2, self._output)
         self._resets, self._controls = Allowance(*_RESETS), Allowance(*_CONTROLS)
         self._last_id = 0
-        self._will_flush = False
         self._is_leaving = False
         self._is_ending = False
         self._is_cut = False
@@ -91,7 +91,7 @@ class Connection:
         )
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW_BYTES - self._h2.inbound_flow_control_window)
-        self._flush()
+        self._outgoing.flush()
         try:
             while not self._is_ending and (data := self._receive()):
                 self._take(data)
@@ -110,7 +110,7 @@ class Connection:
                 return data
             if not is_asked:
                 self._h2.ping(b"simulcst")
-                self._flush()
+                self._outgoing.flush()
         return b""
 
     def _take(self, data: bytes) -> None:
@@ -122,9 +122,9 @@ class Connection:
         except ProtocolError:  # h2 has written the GOAWAY with its code; a flood of CONTINUATION is among these
             self._refuse("protocol_error", None)
         # h2 looks at the length of a frame when it has all of it, which may be 16 MB.
-        if len(self._h2.incoming_buffer._data) > self._h2.max_inbound_frame_size + _FRAME_HEAD_BYTES:
+        if len(self._h2.incoming_buffer._data) > self._h2.max_inbound_frame_size + DATA_HEAD.size:
             self._refuse("protocol_error", ErrorCodes.FRAME_SIZE_ERROR)
-        self._flush()
+        self._outgoing.flush()
 
     def _linger(self) -> None:
         """Let the client read the last frames. An end with unread bytes would be a reset, which drops them. Switches."""
@@ -201,21 +201,11 @@ class Connection:
         """Send headers of a response."""
         with suppress(ProtocolError):
             self._h2.send_headers(stream_id, headers, end_stream=end_stream)
-            self._flush_soon()
+            self._outgoing.flush_soon()
 
     def send_data(self, stream_id: int, data: bytes | memoryview) -> int:
         """Send as much as the windows allow; return the number of bytes."""
-        if not self._output.has_room(len(data)):
-            return 0
-        sent, most = 0, self._h2.max_outbound_frame_size
-        with suppress(ProtocolError):
-            window = min(self._h2.local_flow_control_window(stream_id), len(data))
-            while sent < window:
-                piece = bytes(data[sent : min(sent + most, window)])
-                self._h2.send_data(stream_id, piece)
-                sent += len(piece)
-        self._flush_soon()
-        return sent
+        return self._outgoing.data(stream_id, data)
 
     def end(self, stream_id: int, trailers: Headers, *, is_read: bool) -> None:
         """End a response. A client that still sends is told to stop."""
@@ -226,19 +216,19 @@ class Connection:
                 self._h2.end_stream(stream_id)
         if not is_read:
             self.reset(stream_id, ErrorCodes.NO_ERROR)
-        self._flush_soon()
+        self._outgoing.flush_soon()
 
     def reset(self, stream_id: int, code: int) -> None:
         """End a stream at once."""
         with suppress(ProtocolError):
             self._h2.reset_stream(stream_id, code)
-            self._flush_soon()
+            self._outgoing.flush_soon()
 
     def open_window(self, stream_id: int, size: int) -> None:
         """Let the client send as many bytes again."""
         with suppress(ProtocolError):
             self._h2.acknowledge_received_data(size, stream_id)
-            self._flush_soon()
+            self._outgoing.flush_soon()
 
     def leave(self, exchange: Exchange) -> None:
         """Forget an exchange that is over. What the app has not read of its body may be sent again, by others."""
@@ -247,19 +237,6 @@ class Connection:
         if exchange.body.unread:
             self.open_window(exchange.stream_id, exchange.body.unread)
         get_hub().loop.run_callback(self._end_if_idle)
-
-    # Writing
-
-    def _flush_soon(self) -> None:
-        if not self._will_flush:
-            self._will_flush = True
-            get_hub().loop.run_callback(self._flush)
-
-    def _flush(self) -> None:
-        self._will_flush = False
-        data = self._h2.data_to_send()
-        if data and not self._is_cut:
-            self._output.put(data)
 
     def _has_room(self) -> None:
         waiting, self.waiting = self.waiting, set()
@@ -273,7 +250,7 @@ class Connection:
         """Take no new stream. Those that are there end in their own time."""
         if not self._is_leaving:
             self._is_leaving = True
-            self._flush()
+            self._outgoing.flush()
             # Not by h2, which would let no stream go on after it.
             self._output.put(GoAwayFrame(0, last_stream_id=self._last_id).serialize())
             self._end_if_idle()
@@ -286,7 +263,7 @@ class Connection:
 
     def _end(self) -> None:
         """Begin the end of the connection. Its reader goes on once everything is written."""
-        self._flush()
+        self._outgoing.flush()
         self._vanish()
 
     def _vanish(self) -> None:
