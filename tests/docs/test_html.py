@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from tests.docs.page import Block, Page, program
 from tests.docs.reader import Reader, app_reader
 from tests.tools import chromium
 from tests.tools.clients import SSEClient
+from tests.tools.relay import CuttingRelay
 from tests.tools.require import require
 from tests.tools.serving import ROOT, Server, wait_until
 
@@ -45,6 +47,7 @@ SHARP = '<b>bread</b> & "butter"'
 class Shop(NamedTuple):
     reader: Reader
     server: Server
+    browser: chromium.Chromium
     pages: dict[str, chromium.Page]
 
     def add(self, item: str) -> None:
@@ -82,6 +85,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             yield Shop(
                 reader,
                 server,
+                browser,
                 {name: browser.open(f"http://127.0.0.1:{server.port}/static/{name}.html") for name in texts},
             )
 
@@ -122,3 +126,30 @@ def test_the_events_are_html_as_it_was_published(shop: Shop) -> None:
         assert snapshot.data.startswith('<ul id="items" hx-swap-oob="innerHTML"><li>')
         shop.reader.run(SHELL)
         assert client.until("message").data == "<li>tea</li>"
+
+
+# Datastar loses what is cut in its middle.
+SURE = ("htmx", "htmx4", "turbo")
+
+
+def test_a_page_whose_connection_is_cut_shows_each_row_once(shop: Shop) -> None:
+    items = [f"{number} {'x' * 60}" for number in range(10)]
+    with CuttingRelay(shop.server.port, random.Random(19), 1000, 600) as relay:
+        relay.is_cutting = False
+        pages = {}
+        for name in SURE:
+            pages[name] = shop.browser.open(f"http://127.0.0.1:{relay.port}/static/{name}.html")
+            pages[name].wait_for(f"{ITEMS}.length > 0")
+        relay.is_cutting = True
+        relay.block()
+        relay.open()
+        for item in items:
+            shop.add(item)
+        for name, page in pages.items():
+            page.show()
+            page.wait_for(f"{ITEMS}.at(-1) === '{items[-1]}'", 30)
+            seen = [item for item in page.evaluate(ITEMS) if item.endswith("xx")]
+            assert seen == items, name
+        assert relay.cuts >= len(pages)
+        for page in pages.values():
+            page.close()

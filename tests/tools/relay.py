@@ -111,7 +111,10 @@ class CuttingRelay(Relay):
 
     Attributes:
         cuts: How many connections it has cut.
+        is_cutting: While it is not set, new connections are not cut.
     """
+
+    is_cutting = True
 
     def __init__(self, target: int, chance: random.Random, most_bytes: int, fewest_bytes: int = 1) -> None:
         super().__init__(target)
@@ -120,13 +123,15 @@ class CuttingRelay(Relay):
         self.cuts = 0
 
     def _copy_back(self, server: socket.socket, client: socket.socket) -> None:
+        if not self.is_cutting:
+            return super()._copy_back(server, client)
         left = self._chance.randint(*self._bytes)
         with suppress(OSError):
             while left and (piece := server.recv(min(left, 1 << 16))):
                 client.sendall(piece)
                 left -= len(piece)
         self.cuts += not left
-        _end(server, client)
+        return _end(server, client)
 
 
 class StallingRelay(Relay):
