@@ -370,11 +370,12 @@ class Hub:
 
     # What the parts call
 
-    def _receive(self, events: list[Event]) -> None:
-        """Hand on a batch of events. Called by the pump. Does not switch."""
-        self._dispatcher.dispatch(events)
+    def _receive(self, events: list[Event]) -> bool:
+        """Hand on a batch of events; return whether any is wanted here. Called by the pump. Does not switch."""
+        is_heard = self._dispatcher.dispatch(events)
         self._ring.extend(events)
         self._broadcaster.read_on()
+        return is_heard
 
     def _scatter(self) -> None:
         """Send every listener back to history, for a verdict: this worker skipped a part of the log."""

@@ -40,8 +40,12 @@ class Follower:
         self.jumps: list[Position] = []
         self.metrics = Metrics()
         self.pump = Pump(
-            broker, self.metrics, Announcer("app", self.metrics), on_events=self.seen.extend, on_jump=self._jumped
+            broker, self.metrics, Announcer("app", self.metrics), on_events=self._receive, on_jump=self._jumped
         )
+
+    def _receive(self, events: list[Event]) -> bool:
+        self.seen.extend(events)
+        return True
 
     def _jumped(self) -> None:
         self.jumps.append(self.pump.position)
@@ -319,3 +323,33 @@ def test_a_log_handler_that_switches_doubles_and_loses_nothing(
     for listener, text in texts.items():
         got = [event.data for event in read_sse(text) if event.type == "message"]
         assert got == (everything if listener.view is None else [n for n in everything if n != "2"])
+
+
+@pytest.mark.parametrize(("is_heard", "join"), [(False, "_JOIN_UNHEARD_SECONDS"), (True, "_JOIN_SECONDS")])
+def test_frequent_events_are_read_several_at_once(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch, is_heard: bool, join: str
+) -> None:
+    monkeypatch.setattr(pump_module, "_FREQUENT_SECONDS", 5)
+    monkeypatch.setattr(pump_module, join, 0.2)
+    metrics = Metrics()
+    batches: list[list[str]] = []
+
+    def receive(events: list[Event]) -> bool:
+        batches.append([event.data for event in events])
+        return is_heard
+
+    def read_to_the_end() -> None:
+        with gevent.Timeout(5):
+            while pump.position != broker.head():
+                gevent.sleep(0.001)
+
+    pump = Pump(broker, metrics, Announcer("app", metrics), on_events=receive, on_jump=lambda: None)
+    pump.start()
+    broker.append(drafts(1))
+    read_to_the_end()
+    for number in (2, 3, 4):
+        broker.append(drafts(number))
+        let_others_in()
+    read_to_the_end()
+    pump.stop()
+    assert batches == [["1"], ["2", "3", "4"]]

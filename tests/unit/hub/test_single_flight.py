@@ -37,7 +37,7 @@ class Reads:
         broker = MemoryBroker(Settings(), FakeClock())
         broker.reads_at_once = not is_far
         self.pump = Pump(
-            broker, self._metrics, Announcer(None, self._metrics), on_events=lambda events: None, on_jump=lambda: None
+            broker, self._metrics, Announcer(None, self._metrics), on_events=lambda events: False, on_jump=lambda: None
         )
         self.single_flight = SingleFlight(broker, self.pump, self._metrics)
 
