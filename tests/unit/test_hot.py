@@ -12,6 +12,8 @@ from flask.sessions import SecureCookieSessionInterface
 
 from app.flask_simulcast import Simulcast, hot
 
+HOST = {"HTTP_HOST": "localhost:8000"}
+
 
 def nothing(*given: Any, **named: Any) -> None:
     pass
@@ -107,14 +109,20 @@ def test_a_view_that_was_replaced_is_not_hot(app: Flask) -> None:
 def test_a_receiver_of_a_signal_gets_its_requests(app: Flask) -> None:
     other = Flask("other")
     with request_started.connected_to(nothing, sender=other):
-        assert routes(app).may_answer(app, {})
+        assert routes(app).may_answer(app, HOST)
     with request_started.connected_to(nothing, sender=app):
-        assert not routes(app).may_answer(app, {})
-    assert routes(app).may_answer(app, {})
+        assert not routes(app).may_answer(app, HOST)
+    assert routes(app).may_answer(app, HOST)
+
+
+@pytest.mark.parametrize("host", ["", ".a", "a..b", "a b", "a:x", "[::1", "ä", "a" * 64])
+def test_a_host_that_flask_may_refuse_is_for_flask(app: Flask, host: str) -> None:
+    assert not routes(app).may_answer(app, {"HTTP_HOST": host})
+    assert routes(app).may_answer(app, {"HTTP_HOST": "[::1]:80"})
 
 
 def test_a_cookie_is_for_flask_where_there_are_sessions(app: Flask) -> None:
-    assert routes(app).may_answer(app, {"HTTP_COOKIE": "a=b"})
+    assert routes(app).may_answer(app, {**HOST, "HTTP_COOKIE": "a=b"})
     app.secret_key = "s" * 32
-    assert routes(app).may_answer(app, {})
-    assert not routes(app).may_answer(app, {"HTTP_COOKIE": "a=b"})
+    assert routes(app).may_answer(app, HOST)
+    assert not routes(app).may_answer(app, {**HOST, "HTTP_COOKIE": "a=b"})

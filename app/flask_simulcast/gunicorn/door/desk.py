@@ -91,10 +91,10 @@ class Desk:
 
     def _plan(self, asked: Asked) -> Reply | Publish | None:
         """Return what the handler wants; None if Flask must answer. May switch."""
-        if not self._routes.may_answer(self._app, asked.environ):
-            return None
         for adjust in self._routes.adjusts:
             adjust(asked.environ)
+        if not self._routes.may_answer(self._app, asked.environ):
+            return None
         with self._app.app_context():
             try:
                 return self._handlers[asked.head.method, asked.head.path](

@@ -45,6 +45,21 @@ class Places(Pool):
         return super().free_count() > 0
 
 
+class Address:
+    """A listening socket as gunicorn knows it in a connection: by its name. The socket itself may be closed by then.
+
+    Args:
+        listening: The socket.
+    """
+
+    def __init__(self, listening: Any) -> None:
+        self._name = listening.getsockname()
+
+    def getsockname(self) -> Any:
+        """Return where it listens."""
+        return self._name
+
+
 class Door(StreamServer):
     """gunicorn's server for one listening socket, as its gevent worker makes it.
 
@@ -60,12 +75,13 @@ class Door(StreamServer):
 
     def __init__(self, listening: Any, *, worker: Any, desk: Desk, spawn: Pool, **others: Any) -> None:
         self._places = Places(spawn.size)
-        super().__init__(listening, handle=partial(worker.handle, listening), spawn=self._places)
+        address = Address(listening)
+        super().__init__(listening, handle=partial(worker.handle, address), spawn=self._places)
         self._of_gunicorn = self.handle  # the server forgets it when it closes, before its last connections have ended
         if worker.cfg.workers > 1:
             self.max_accept = 1  # as gunicorn does it
         self._desk = desk
-        self._environs = Environs(worker.cfg, listening.getsockname())
+        self._environs = Environs(worker.cfg, address.getsockname())
         self._limits = Limits.of(worker.cfg)
         self._keepalive = worker.cfg.keepalive
         self._connections: dict[Connection, None] = {}  # the one that has waited longest first
@@ -201,6 +217,8 @@ class Door(StreamServer):
             if connection.data:
                 self.hand_over(connection)
             elif waited >= self._keepalive:
-                self.drop(connection)
+                self._read(connection)  # on a busy machine it may have said something that was not read yet
+                if connection in self._connections and not connection.data:
+                    self.drop(connection)
         if self.closed and not self._connections:
             self._sweeping.stop()
