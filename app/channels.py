@@ -15,5 +15,7 @@ NOTIFICATIONS = "notifications:"
 CHAT_ANSWERS = "chat-answers:"
 #: What is said in one conversation.
 CONVERSATION = "conversation:"
+#: What operators watch.
+OPERATIONS = "operations:"
 
-RESERVED = (AGENT, REPLIES, ROOM, NOTIFICATIONS, CHAT_ANSWERS, CONVERSATION)
+RESERVED = (AGENT, REPLIES, ROOM, NOTIFICATIONS, CHAT_ANSWERS, CONVERSATION, OPERATIONS)

@@ -40,6 +40,7 @@ class Look(NamedTuple):
         threads: Threads of this server's workers.
         memory_used, memory_available: Bytes.
         figures: What all workers of this machine have counted.
+        workers: The number of these workers.
     """
 
     time_ms: int
@@ -49,12 +50,14 @@ class Look(NamedTuple):
     memory_used: int
     memory_available: int
     figures: Figures
+    workers: int
 
 
 def look() -> Look:
     """Look at this machine. May switch."""
     busy, total = _cpu_seconds()
     memory = psutil.virtual_memory()
+    workers, _, figures = reporter().machine_or_worker()
     return Look(
         time_ms=time.time_ns() // 1_000_000,
         busy=busy,
@@ -62,7 +65,8 @@ def look() -> Look:
         threads=sum(map(_threads_of, worker_pids())),
         memory_used=memory.total - memory.available,
         memory_available=memory.available,
-        figures=reporter().machine_or_worker().figures,
+        figures=figures,
+        workers=workers,
     )
 
 

@@ -50,6 +50,7 @@ GAUGES = {
     "websockets": "Open WebSockets.",
     "lag_seconds": "Age of the newest event when it was read from the log.",
     "write_ahead_bytes": "Size of the SQLite log's -wal on the disk.",
+    "log_bytes": "Size of the SQLite log itself on the disk.",
 }
 
 #: All histograms, in seconds.

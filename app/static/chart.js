@@ -8,7 +8,7 @@ const HEIGHT = 20;
 /** No value for this time is missed data: the line breaks there. */
 const BREAK_SECONDS = 15;
 /** The smallest scale of each figure: on a smaller one, noise looks like a change. */
-const FLOORS = { cpu_percent: 25, memory_percent: 25, memory_bytes: 2 ** 20 };
+const FLOORS = { cpu_percent: 25, memory_percent: 25, memory_bytes: 2 ** 20, log_bytes: 2 ** 20, listeners: 10, published_per_second: 10, publish_ms: 1, delivery_ms: 1 };
 
 /** Doubling steps keep the scale still while the figure moves. */
 const scaleTop = (highest, floor) => floor * 2 ** Math.ceil(Math.log2(Math.max(1, highest / floor)));
@@ -43,12 +43,12 @@ export class Chart {
   /** Returns the key that it draws, if the data has one. */
   push(time, data, note) {
     const key = this.keys.find((each) => Number.isFinite(data[each]));
-    this.root.hidden = !key;
+    this.root.hidden = !key && !("always" in this.root.dataset);
     if (key) {
       const since = time - WINDOW_SECONDS * 1000;
       this.points = [...this.points.filter((point) => point.time >= since), { time, value: data[key] }];
       const top = scaleTop(Math.max(...this.points.map(({ value }) => value)), FLOORS[key]);
-      const [value, unit] = figure(key, data[key]).split(" ");
+      const [value, unit = ""] = figure(key, data[key]).split(" ");
       this.#show(top, { value, unit, note, scale: figure(key, top).replace(".0", "") });
     }
     return key;

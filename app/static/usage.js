@@ -1,9 +1,10 @@
 /** Usage in a browser: the last records at once, then each as it comes; older ones when the table is scrolled to them. */
 
 import { API, call, listen, send } from "./api.js";
+import { showBars } from "./bars.js";
 import { follow, showState, tell } from "./connection.js";
 import { time } from "./format.js";
-import { element, parts, say } from "./parts.js";
+import { parts, say } from "./parts.js";
 import { Rows } from "./rows.js";
 import { number, t } from "./text.js";
 import { onToken } from "./token.js";
@@ -140,13 +141,7 @@ function showModels(groups) {
   const rest = groups.slice(MAX_MODELS).reduce((all, { creditsUsed }) => all + creditsUsed, 0);
   const bars = groups.slice(0, MAX_MODELS).map(({ model, creditsUsed }) => [model, creditsUsed]);
   if (rest) bars.push([t("usage.others", { count: groups.length - MAX_MODELS }), rest]);
-  const most = Math.max(1, ...bars.map(([, credits]) => credits));
-  shown.models.replaceChildren(...bars.map(([model, credits]) => {
-    const [row, bar] = [element("li"), element("i")];
-    bar.style.inlineSize = `${(100 * credits) / most}%`;
-    row.append(element("span", "", model), element("span", "", number(credits)), bar);
-    return row;
-  }));
+  showBars(shown.models, bars);
 }
 
 /** A bar for each hour, or for each day of this device's clock if there are many hours. */

@@ -42,6 +42,7 @@ PAGES = {
     "/completions",
     "/dashboard",
     "/notifications",
+    "/ops",
     "/playground",
     "/tasks",
     "/usage",

@@ -206,6 +206,8 @@ class Broker(ABC):
     generation = 0
     #: Size of an SQLite log's write-ahead log on the disk when `maintain` last looked. 0 for other brokers.
     write_ahead_bytes = 0
+    #: Size of an SQLite log itself, likewise.
+    log_bytes = 0
 
     @abstractmethod
     def append(self, drafts: Sequence[Draft]) -> Positions:

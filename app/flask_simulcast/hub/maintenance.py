@@ -68,6 +68,7 @@ class Maintenance:
         try:
             self._broker.maintain()
             self._metrics.set("write_ahead_bytes", self._broker.write_ahead_bytes)
+            self._metrics.set("log_bytes", self._broker.log_bytes)
             self._has_failed = False
             self._done_at = time.monotonic()
         except BrokerError as error:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from ..metrics import BUCKETS
 from .exposition import exposition
 from .figures import Figures
 from .folder import Machine
 from .reporter import Reporter
 
-__all__ = ["Figures", "Machine", "Reporter", "exposition"]
+__all__ = ["BUCKETS", "Figures", "Machine", "Reporter", "exposition"]

@@ -16,7 +16,7 @@ COUNTERS = {
     "request_errors_total": "Requests that ended in an unexpected error.",
 }
 #: Gauges for which the largest value of all workers counts. The others are added up.
-LARGEST = frozenset({"lag_seconds", "write_ahead_bytes"})
+LARGEST = frozenset({"lag_seconds", "write_ahead_bytes", "log_bytes"})
 
 
 @dataclass

@@ -21,6 +21,7 @@ class Log:
     """Counts how often it was maintained; each error in `errors` is raised once."""
 
     write_ahead_bytes = 7
+    log_bytes = 9
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -45,6 +46,7 @@ def test_maintained_log_tells_its_size() -> None:
     metrics = Metrics()
     maintenance_of(Log(), metrics).maintain()
     assert metrics.gauges()["write_ahead_bytes"] == 7
+    assert metrics.gauges()["log_bytes"] == 9
 
 
 def test_outage_is_logged_once_and_a_fault_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:

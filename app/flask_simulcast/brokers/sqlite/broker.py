@@ -21,7 +21,7 @@ from ..base import Batch, Broker, ChannelSummary, Clock, Page, Positions, Verdic
 from ..check_in import CheckIn, take_in
 from ..lease import lease_end
 from .agreements import holds
-from .disk import wal_bytes
+from .disk import log_bytes, wal_bytes
 from .files import LogFile
 from .maintenance import Maintenance
 from .store import Store
@@ -243,6 +243,7 @@ class SQLiteBroker(Broker):
             elif self._log.maintain(Maintenance.work):
                 self._log.doorbell.ring(everybody=True)
             self.write_ahead_bytes = wal_bytes(self._log.path)
+            self.log_bytes = log_bytes(self._log.path)
         except (sqlite3.Error, OSError) as error:
             raise BrokerUnavailableError(
                 f"The log could not be maintained: {error}. It grows until maintenance works again; look at the disk."

@@ -58,6 +58,11 @@ def wal_bytes(path: str) -> int:
     return _bytes(path + "-wal")
 
 
+def log_bytes(path: str) -> int:
+    """Return the size of a log's file on the disk; 0 if there is none."""
+    return _bytes(path)
+
+
 def _bytes(path: str) -> int:
     try:
         return os.path.getsize(path)

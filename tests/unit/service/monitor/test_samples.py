@@ -11,7 +11,7 @@ def look(*, time_ms: int = 0, busy: float = 0, total: float = 0, published: int 
         "answers_total": {status.removeprefix("s"): number for status, number in answers.items()},
         "events_published_total": {"": published},
     }
-    return Look(time_ms, busy, total, 7, 300, 700, Figures(counts, {"listeners": 3.0}))
+    return Look(time_ms, busy, total, 7, 300, 700, Figures(counts, {"listeners": 3.0}), 1)
 
 
 def test_load_is_the_share_of_all_cores_between_two_looks() -> None:

@@ -1,0 +1,100 @@
+/** What an operator looks up and acts on: listeners, which can be closed, and channels. */
+
+import { call } from "./api.js";
+import { time } from "./format.js";
+import { element, say } from "./parts.js";
+import { Table } from "./table.js";
+import { number, t } from "./text.js";
+
+const MAX_ROWS = 100;
+
+const cells = (...names) => names.map((name) => {
+  const cell = element("td");
+  cell.dataset.cell = name;
+  return cell;
+});
+
+function makeRow(names) {
+  const row = element("tr");
+  row.append(...cells(...names));
+  return row;
+}
+
+const fillRow = (row, texts) => texts.forEach((text, index) => say(row.children, { [index]: text }));
+
+/** One page of a list of the API, filtered by the form and shown in a table. */
+class Lookup {
+  #load = 0;
+
+  constructor(id, shown, table) {
+    Object.assign(this, { id, shown, table: new Table(document.getElementById(id), table) });
+  }
+
+  /** Reads `path`, and shows the rows that it has under the id. An answer to an earlier call is dropped. */
+  async read(path, query) {
+    const mine = ++this.#load;
+    try {
+      const answer = await call("GET", `${path}?${new URLSearchParams({ ...query, limit: MAX_ROWS })}`);
+      if (mine !== this.#load) return;
+      const rows = answer[this.id];
+      this.table.show(rows);
+      this.note(answer.next ? t("ops.first", { count: rows.length }) : rows.length ? "" : t("ops.none"));
+    } catch (error) {
+      this.note(error.status ? error.message : t("shell.lost.unreachable"));
+    }
+  }
+
+  note(text) {
+    say(this.shown, { [this.id]: text });
+  }
+}
+
+export class Listeners {
+  constructor(form, shown) {
+    const fill = (row, one) => fillRow(row, [one.id, one.user, one.channels.join(", "), one.encoding, time(one.since)]);
+    this.form = form;
+    this.lookup = new Lookup("listeners", shown, { keyOf: ({ id }) => id, make: (one) => this.#make(one), fill });
+    for (const field of [form.channel, form.user]) field.addEventListener("change", () => this.load());
+  }
+
+  load() {
+    return this.lookup.read("listeners", { channel: this.form.channel.value, user: this.form.user.value });
+  }
+
+  #make({ id, user }) {
+    const row = makeRow(["id", "user", "channels", "encoding", "since", "actions"]);
+    row.lastChild.append(this.#button("ops.kick", id, () => call("DELETE", `listeners/${id}`)));
+    if (user) row.lastChild.append(" ", this.#button("ops.revoke", user, () => this.#revoke(user)));
+    return row;
+  }
+
+  async #revoke(user) {
+    if (confirm(t("ops.revoke.sure", { user }))) await call("DELETE", `users/${encodeURIComponent(user)}/grants`);
+  }
+
+  /** A button that does something and says what became of it. */
+  #button(key, about, act) {
+    const button = element("button", "", t(key));
+    Object.assign(button, { type: "button", ariaLabel: `${t(key)} ${about}` });
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      await act().then(() => this.load(), (error) => this.lookup.note(error.message));
+      button.disabled = false;
+    });
+    return button;
+  }
+}
+
+export class Channels {
+  constructor(form, shown) {
+    const names = ["channel", "events", "listeners", "newest"];
+    const fill = (row, one) => fillRow(row, [one.channel, number(one.events), number(one.listeners), one.last ? time(one.last) : "–"]);
+    this.form = form;
+    this.lookup = new Lookup("channels", shown, { keyOf: ({ channel }) => channel, make: () => makeRow(names), fill });
+    form.channel.addEventListener("change", () => this.load());
+  }
+
+  load() {
+    return this.lookup.read("ops/channels", { prefix: this.form.channel.value });
+  }
+}
