@@ -101,6 +101,7 @@ def test_each_is_sent_with_its_arguments_and_a_receiver_that_raises_is_counted(
     world.hear()
     hub = world.hub
     monkeypatch.setattr(pump_module, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr(pump_module, "_FREQUENT_SECONDS", 0)  # each read is at once
 
     reader = Reader(hub, resume="no position")
     settle()
