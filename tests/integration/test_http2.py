@@ -24,7 +24,7 @@ from tests.tools.fixtures import server_fixture
 from tests.tools.inspection import inspect
 from tests.tools.nginx import make_certificate
 from tests.tools.require import require
-from tests.tools.rpc import SERVICE
+from tests.tools.rpc import SERVICE, enveloped
 from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
 
 server = server_fixture(app="tests.apps.inspected:app", rpc="1", http2="1")
@@ -51,7 +51,7 @@ class Client:
 def client(server: Server) -> Iterator[Client]:
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Client(channel)
-    wait_until(lambda: inspect(server)["metrics"].get("simulcast_listeners", 0) == 0, 5, "all calls to end")
+    wait_until(lambda: inspect(server)["listeners"] == 0, 5, "all calls to end")
 
 
 def listen(client: Client, *channels: str, **others: Any) -> Any:
@@ -193,6 +193,25 @@ def test_a_worker_that_stops_ends_its_calls_and_begins_no_others(tmp_path: Path)
                 list(call)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             assert caught.value.details().startswith("This worker is about to stop.")
+
+
+def test_a_peer_that_answers_no_ping_is_gone_and_others_stay(tmp_path: Path) -> None:
+    soon = {"app.flask_simulcast.gunicorn.http2.connection._SILENT_SECONDS": 0.3}
+    with serve(tmp_path, app="tests.apps.inspected:app", rpc="1", http2="1", constants=soon) as server:
+        connection = h2.connection.H2Connection()
+        connection.initiate_connection()
+        connection.send_headers(1, [*HEADERS, ("content-type", "application/grpc")])
+        connection.send_data(1, enveloped(pb.SubscribeRequest(channels=["a"])), end_stream=True)
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            alive = listen(Client(channel), "a")
+            with closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as sock:
+                sock.sendall(connection.data_to_send())
+                wait_until(lambda: inspect(server)["listeners"] == 2, 5, "both to listen")
+                while _received(sock):
+                    pass
+            wait_until(lambda: inspect(server)["listeners"] == 1, 5, "one to be gone")
+            server.publish("a", 7)
+            assert next(alive).event.json == "7"
 
 
 # What no client of good will sends
