@@ -31,7 +31,7 @@ def test_an_operator_sees_closes_and_revokes_a_listener_and_reads_why_it_ended(
         page.wait_for(
             "document.querySelector('[data-chart=listeners] [data-part=line]').getAttribute('d')?.includes('L')"
         )
-        assert "2 workers" in page.evaluate("document.querySelector('[data-part=about]').textContent")
+        page.wait_for("document.querySelector('[data-part=about]').textContent.includes('2 workers')")
         page.evaluate(ROW.format("ann") + ".querySelector('button').click()")
         assert ann.until("closed").json["reason"] == "kicked"
         page.wait_for(INCIDENT.format("kicked"))

@@ -47,7 +47,7 @@ control_socket_disable = True
 
 def on_starting(server):
     import resource
-    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16384, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 def post_worker_init(worker):
     from app.flask_simulcast.gunicorn import post_worker_init

@@ -47,10 +47,9 @@ def main() -> None:
                 server.process.send_signal(signal.SIGHUP)
                 client.reads_its_end()
             publish(server.port)
-            comes_back(server.port, id)
-            laps.end("gunicorn: HUP, a client is told, comes back, and has what it missed")
-            with Curl(server.port) as client:
-                client.until("event: connected")
+            with comes_back(server.port, "event: created", id):
+                laps.end("gunicorn: HUP, a client is told, comes back, and has what it missed")
+            with comes_back(server.port, "event: connected") as client:
                 server.process.send_signal(signal.SIGTERM)
                 client.reads_its_end()
             server.process.wait(PATIENCE_SECONDS)
@@ -93,14 +92,16 @@ def first_event(port: int) -> str:
         return client.id
 
 
-def comes_back(port: int, id: str) -> None:
+@contextmanager
+def comes_back(port: int, to: str, id: str = "") -> Iterator[Curl]:
     """Reconnect as a browser does, again and again, for a worker that is about to stop sends the client on."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         with Curl(port, last_event_id=id) as client:
-            if client.find("event: created"):
+            if client.find(to):
+                yield client
                 return
-    raise AssertionError("The event did not come after the reload.")
+    raise AssertionError(f"No line {to!r} came after the reload.")
 
 
 def publish(port: int) -> None:
