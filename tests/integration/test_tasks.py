@@ -267,10 +267,12 @@ def test_child_that_is_killed_ends_its_task_and_another_takes_its_place(server: 
     id = start(server, LONG)["task_id"]
     with watch(server, id) as client:
         wait_until(lambda: client.until("progress").json["progress"] > 0, 20, "the child to work")
-        for child in children(server):
+        killed = children(server)
+        for child in killed:
             os.kill(child.pid, signal.SIGKILL)
         *_, last, _ = client.rest()
     assert (last.type, last.json["code"]) == ("failed", "process_lost")
+    wait_until(lambda: not any(child.is_running() for child in killed), 10, "both workers to notice")
     for _ in range(4):  # in both workers
         assert finish(server, start(server, {"kind": "checksum", "options": {"bytes": 1}})["task_id"])[0] == "complete"
 
