@@ -87,8 +87,10 @@ class Forked:
 
 
 def can_fork(settings: Mapping[str, object]) -> bool:
-    """Whether none of these variables of a server must be known when its Python starts."""
-    return not any(name.startswith(_OF_A_START) for name in settings)
+    """Whether none of these variables of a server must be known when its Python starts, and this thread has no network of its
+    own, which the server must have."""
+    is_here = os.readlink("/proc/thread-self/ns/net") == os.readlink(f"/proc/{os.getpid()}/ns/net")
+    return is_here and not any(name.startswith(_OF_A_START) for name in settings)
 
 
 def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: int) -> Forked:
