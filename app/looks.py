@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import psutil
 from blinker import Namespace
-from flask import Flask
+from flask import Flask, current_app
 
 from .figures import reporter
 from .flask_simulcast.ops import Figures
@@ -84,6 +84,12 @@ class Past(ABC):
         self.rows: deque[Any] = deque(maxlen=MAX_ROWS)
         app.extensions[f"{self.name}_past"] = self  # signals hold their receivers weakly
         machine_looked.connect(self._keep, sender=app)
+
+    @classmethod
+    def here(cls) -> list[Any]:
+        """Return the rows of the current app, the oldest first."""
+        kept: Past = current_app.extensions[f"{cls.name}_past"]
+        return list(kept.rows)
 
     @abstractmethod
     def row(self, before: Look, now: Look) -> Any:

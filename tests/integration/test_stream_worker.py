@@ -126,7 +126,7 @@ def test_a_body_that_comes_late_is_waited_for(server: Server) -> None:
             time.sleep(0.05)  # so that it is read in pieces
         assert caller.answer()[0] == 201
         caller.socket.sendall(request[:-4])
-        time.sleep(1.5)  # by then gunicorn has it
+        time.sleep(1.5)  # longer than the door waits for a body: gunicorn has it now
         assert caller.ask(request[-4:])[0] == 201
 
 

@@ -25,7 +25,7 @@ def index() -> Response:
 @api.get("/past", needs=access.READ, answers={200: schemas.Past})
 def past() -> schemas.Past:
     """Return the load of this machine in the last five minutes, as one of its workers has seen it."""
-    return schemas.Past(HOST, samplers.past())
+    return schemas.Past(HOST, samplers.MetricsPast.here())
 
 
 @api.get(

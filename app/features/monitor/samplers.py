@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, current_app
+from flask import Flask
 
 from ...extensions import simulcast
 from ...flask_simulcast import Listener
@@ -71,9 +71,3 @@ class StatusSampler(_LoadSampler):
     def sample(self) -> None:
         """Broadcast the sample. May switch."""
         simulcast.broadcast(samples.system_status(*self._looks), type=SYSTEM_STATUS)
-
-
-def past() -> list[dict[str, Any]]:
-    """Return the samples of the last five minutes, the oldest first."""
-    kept: MetricsPast = current_app.extensions["metrics_past"]
-    return list(kept.rows)

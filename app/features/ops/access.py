@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...channels import OPERATIONS
 from ...identity.rights import Listen, Subscribe
+from .past import CHANNEL
 
-WATCH, READ = Listen(f"{OPERATIONS}figures"), Subscribe(f"{OPERATIONS}figures")
+WATCH, READ = Listen(CHANNEL), Subscribe(CHANNEL)

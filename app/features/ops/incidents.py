@@ -10,13 +10,14 @@ from typing import Any
 
 from flask import Flask
 
+from ...channels import OPERATIONS
 from ...extensions import simulcast
 from ...flask_simulcast import CloseReason, Listener, SimulcastError
 from ...flask_simulcast.signals import gap_sent, listener_closed, listener_lagging
 from ...host import HOST
 from ...looks import machine_looked
 
-CHANNEL = "operations:incidents"
+CHANNEL = f"{OPERATIONS}incidents"
 INCIDENTS = "incidents"
 # When all clients of a worker leave at once, the metrics count them; the list has the last ones.
 _MAX_KEPT = 100
@@ -66,7 +67,7 @@ class Incidents:
             if self._kept and simulcast.listeners(channel=CHANNEL, limit=1):
                 kept = list(self._kept)
                 simulcast.publish(CHANNEL, kept, type=INCIDENTS)
-                while self._kept and self._kept[0]["time"] <= kept[-1]["time"]:
+                while self._kept and self._kept[0] in kept:
                     self._kept.popleft()
         except SimulcastError as error:
             _log.warning("Incidents are not published this time: %s", error)

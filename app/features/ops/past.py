@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import current_app
-
+from ...channels import OPERATIONS
 from ...extensions import simulcast
 from ...flask_simulcast import Listener
 from ...looks import Look, Past
 from ...sampling import Sampler
 from . import rows
 
-CHANNEL = "operations:figures"
+CHANNEL = f"{OPERATIONS}figures"
 FIGURES = "figures"
 
 
@@ -38,11 +37,5 @@ class OpsSampler(Sampler):
 
     def sample(self) -> None:
         """Publish the newest row. May switch."""
-        for newest in past()[-1:]:
+        for newest in OpsPast.here()[-1:]:
             simulcast.publish(CHANNEL, newest, type=FIGURES)
-
-
-def past() -> list[dict[str, Any]]:
-    """Return the rows of the last five minutes, the oldest first."""
-    kept: OpsPast = current_app.extensions["ops_past"]
-    return list(kept.rows)

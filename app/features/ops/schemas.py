@@ -46,7 +46,7 @@ class Channel(Struct):
     """What there is of one channel."""
 
     channel: str
-    events: Annotated[int, Meta(description="Events in its history; 10 000 stands for that many or more.")]
+    events: Annotated[int, Meta(description="Events in its history; 10 000 stands for all numbers from there on.")]
     first: Annotated[int, Meta(description="Unix time in ms of the oldest of them; 0 for none.")]
     last: Annotated[int, Meta(description="Unix time in ms of the newest of them; 0 for none.")]
     listeners: Annotated[int, Meta(description="Listeners of all workers; counted as `events`.")]

@@ -12,7 +12,7 @@ from ...web.api import Api
 from ...web.pages import page as as_page
 from ...web.route import RESUME_HEADER, STREAMS
 from . import access, incidents, schemas
-from . import past as figures
+from .past import CHANNEL, OpsPast
 
 api = Api("operations", __name__)
 page = Blueprint("ops_page", __name__)
@@ -31,13 +31,13 @@ def index() -> Response:
 def operations() -> schemas.Operations:
     """Return the workers of this machine and their last five minutes, as one of them has seen it."""
     workers, began, _ = reporter().machine_or_worker()
-    return schemas.Operations(HOST, round(began * 1000), workers, figures.past())
+    return schemas.Operations(HOST, round(began * 1000), workers, OpsPast.here())
 
 
 @api.get("/stream", needs=access.WATCH, headers=RESUME_HEADER, answers=STREAMS, errors=(429, 503))
 def stream() -> Response:
     """Stream ``figures`` every 5 seconds, one for each machine, and ``incidents``; docs/operations.md describes them."""
-    return simulcast.stream((figures.CHANNEL, incidents.CHANNEL), grant=simulcast.grant(), replay=_REPLAY)
+    return simulcast.stream((CHANNEL, incidents.CHANNEL), grant=simulcast.grant(), replay=_REPLAY)
 
 
 @api.get(
