@@ -27,9 +27,8 @@ from .figures import Figures, added_up
 # Ids of folded workers that ``ended.json`` keeps. A reader may still see the file of a worker that was just folded.
 _REMEMBERED = 1000
 # Only these files are ever deleted, whatever folder was configured.
-_OURS = re.compile(r"[0-9a-f]{16}\.(json|lock|new|json\.new)")
-# Of these, what is written only in a turn. In another's turn it is of a worker that was killed.
-_UNFINISHED = re.compile(r"[0-9a-f]{16}\.new")
+_ENDINGS = (".new", ".json.new", ".json", ".lock")
+_OURS = re.compile(f"[0-9a-f]{{16}}({'|'.join(map(re.escape, _ENDINGS))})")
 
 
 class Machine(NamedTuple):
@@ -119,11 +118,9 @@ class Folder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._turn():
             ended, parent = self._ended(), _parent()
-            living = [id for id in self._ids() if self._lives(id)]
+            living = {id for id in self._ids() if self._lives(id)}
             if ended is None or (ended.parent != parent and not living):
-                for name in os.listdir(self._path):
-                    if _OURS.fullmatch(name) and name[:16] not in living:
-                        (self._path / name).unlink(missing_ok=True)
+                self._remove(self._ids() - living)
                 self._replace("ended.json", _Ended(parent, time.time()).as_json())
             id = token_hex(8)
             # Under another name until it is locked, so that no worker takes this one for one that has ended.
@@ -139,19 +136,22 @@ class Folder:
             past = self._ended()
             if not is_mine or past is None:
                 return
-            gone = [id for id in self._ids() if not self._lives(id)]
-            new = [id for id in gone if id not in past.ids]
+            gone = {id for id in self._ids() if not self._lives(id)}
+            new = gone.difference(past.ids)
             if new:
                 figures = [self._figures(id) or Figures() for id in new]
                 past.figures = added_up((), (*figures, past.figures))
                 past.ids = [*past.ids, *new][-_REMEMBERED:]
                 self._replace("ended.json", past.as_json())
-            unfinished = [name for name in os.listdir(self._path) if _UNFINISHED.fullmatch(name)]
-            for name in (*unfinished, *(f"{id}{end}" for id in gone for end in (".json.new", ".json", ".lock"))):
-                (self._path / name).unlink(missing_ok=True)
+            self._remove(gone)
 
-    def _ids(self) -> list[str]:
-        return [name[:16] for name in os.listdir(self._path) if name.endswith(".lock") and _OURS.fullmatch(name)]
+    def _remove(self, ids: set[str]) -> None:
+        for name in (f"{id}{ending}" for id in ids for ending in _ENDINGS):
+            (self._path / name).unlink(missing_ok=True)
+
+    def _ids(self) -> set[str]:
+        """Return the ids of all workers that have a file, also one that was left half written by a worker that was killed."""
+        return {name[:16] for name in os.listdir(self._path) if _OURS.fullmatch(name)}
 
     def _lives(self, id: str) -> bool:
         if id == self._id:

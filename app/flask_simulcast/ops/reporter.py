@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ from weakref import WeakSet
 
 import gevent
 from flask import Flask, Response, got_request_exception, request
+from gevent import monkey
 
 from .. import metrics as extension
 from ..hot import known
@@ -26,6 +28,7 @@ _PERIOD_SECONDS = 1.0
 _PATIENCE_SECONDS = 0.5
 _KEEP_SECONDS = 1.0
 
+_NativeLock: type[threading.Lock] = monkey.get_original("_thread", "allocate_lock")
 _log = logging.getLogger("flask_simulcast")
 T = TypeVar("T")
 _reporters: WeakSet[Reporter] = WeakSet()
@@ -52,10 +55,11 @@ class Reporter:
         self._began = time.time()
         self._request_errors = 0
         self._threads = Threads(1)
-        self._mutex = threading.Lock()  # between the threads of an unpatched process
+        # Between the threads of an unpatched process; in a patched one, between the thread that stores figures and the end.
+        self._mutex = _NativeLock()
         self._started: dict[int, object] = {}  # by process, because a forked child starts its own
         self._looks = 0
-        self._last_look = 0
+        self._last_look = 0.0
         self._is_broken = False
         self._kept: tuple[float, Machine] | None = None
         _reporters.add(self)
@@ -109,11 +113,16 @@ class Reporter:
 
         In a patched process a thread calls it, and the loop goes on; in any other, the caller's own thread.
         """
+
+        def in_turn(look: int, now: figures.Figures) -> T:
+            with self._mutex:
+                return function(look, now)
+
         if not is_patched():
             with self._mutex:
                 return function(*self._look())
         with gevent.Timeout(_PATIENCE_SECONDS, TimeoutError(f"no answer within {_PATIENCE_SECONDS} s")):
-            return self._threads.run(function, *self._look())
+            return self._threads.run(in_turn, *self._look())
 
     def _look(self) -> tuple[int, figures.Figures]:
         self._looks += 1
@@ -138,10 +147,13 @@ class Reporter:
         return self._folder.read()
 
     def _finish(self) -> None:
-        """Store the figures at the end of the process. Without the thread pool, because the loop may have ended."""
-        if self._pid == os.getpid():
-            self._pid = 0
-            atexit.unregister(self._finish)
+        """Store the figures at the end of the process. Without the thread pool, because the loop may have ended; after what
+        its thread has begun, which must not replace these figures by older ones."""
+        if self._pid != os.getpid():
+            return
+        atexit.unregister(self._finish)
+        with self._mutex:
+            self._pid, self._last_look = 0, math.inf  # nothing is newer
             try:
                 self._folder.write(self._figures())
             except OSError as error:
