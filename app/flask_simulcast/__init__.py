@@ -36,8 +36,9 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import client, hot, ops, signals
+    from .close_reason import CloseReason
     from .extension import Simulcast
-    from .listener import CloseReason, Listener
+    from .listener import Listener
     from .run import Run
     from .transports.address import address_of
     from .transports.websocket import CloseCode, Connection, GuardedSock, Subscription

@@ -8,53 +8,26 @@ mechanism. The memory of a slow client is constant, and no event is lost while h
 
 from __future__ import annotations
 
-import enum
 import re
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from queue import Empty
 from secrets import token_hex
 
-from gevent.queue import SimpleQueue
-
+from .chunk_queue import ChunkQueue
+from .close_reason import CloseReason
 from .event import ALL, LISTENER_PREFIX, RUN_PREFIX, USER_PREFIX, Position
 from .listen_request import ListenRequest
 from .presence import Place
 
 _ID = re.compile("[0-9a-f]{16}", re.ASCII)
-_Queue = SimpleQueue[tuple[bytes, Position | None, int]]
-_WAKE = (b"", None, 0)
 # A queue takes five times the memory of the listener. All parked listeners share this one, and put nothing into it.
-_NO_QUEUE: _Queue = SimpleQueue()
+_NO_QUEUE = ChunkQueue(0)
 _BEFORE_ALL = Position(0, 0)
-
-
-class CloseReason(enum.Enum):
-    """Why a listener was closed. A client reads the value in ``closed``."""
-
-    CLIENT_GONE = "client_gone"
-    STALLED = "stalled"
-    EXPIRED = "expired"
-    REVOKED = "revoked"
-    KICKED = "kicked"
-    DRAINING = "draining"
-    BROKER_LOST = "broker_lost"
-    LIMIT = "limit"
-    FINISHED = "finished"
-
-    @property
-    def reconnect(self) -> bool:
-        """Whether the client should reconnect."""
-        return self not in _FOR_GOOD
 
 
 def is_listener_id(text: str) -> bool:
     """Tell whether a text can be the id of a listener."""
     return _ID.fullmatch(text) is not None
-
-
-_FOR_GOOD = frozenset({CloseReason.EXPIRED, CloseReason.REVOKED, CloseReason.FINISHED})
 
 
 class Listener:
@@ -86,7 +59,7 @@ class Listener:
     """
 
     __slots__ = (
-        "_joined_key", "_on_cut", "_on_woken", "_queue", "_queue_bytes", "_queued", "_straight", "address", "bytes", "came_at",
+        "_joined_key", "_on_cut", "_on_woken", "_queue", "_queue_bytes", "_straight", "address", "bytes", "came_at",
         "channels", "close_reason", "encoding", "end", "events", "expires_at", "grant", "has_prelude", "heartbeat_as_comment",
         "id", "is_known", "is_live", "is_writing", "member", "meta", "needs_verdict", "own_after", "position", "present_on",
         "reported", "resume", "since", "since_ms", "start", "unread_since", "view",
@@ -121,9 +94,8 @@ class Listener:
         self.events = 0
         self.bytes = 0
         self._on_cut = on_cut
-        self._queue: _Queue = SimpleQueue()
         self._queue_bytes = request.queue_bytes
-        self._queued = 0
+        self._queue = ChunkQueue(request.queue_bytes)
         self._joined_key = 0
         self._straight: Callable[[bytes], bool] | None = None
         self._on_woken: Callable[[], object] | None = None
@@ -185,7 +157,7 @@ class Listener:
     @property
     def is_idle(self) -> bool:
         """Whether it is live, has nothing to take, and waits for more."""
-        return self.is_live and not self._queue.qsize() and not self.is_at_end
+        return self.is_live and self._queue.is_empty and not self.is_at_end
 
     def park(
         self,
@@ -278,7 +250,7 @@ class Listener:
         if needs_verdict:
             self.needs_verdict = True
             self.own_after = _BEFORE_ALL  # in another log, positions may start lower again
-        self._clear()
+        self._queue.clear()
         self._wake()
 
     def deliver(self, chunk: bytes, position: Position, events: int = 1) -> bool:
@@ -294,11 +266,9 @@ class Listener:
             return True
         if self._straight is not None:
             return self._goes_straight(chunk, position, events)
-        if self._queue.qsize() > 1 and self._queued + len(chunk) > self._queue_bytes:
+        if not self._queue.put(chunk, position, events):
             self.fall_behind()
             return False
-        self._queued += len(chunk)
-        self._queue.put((chunk, position, events))
         return True
 
     def deliver_heartbeat(self, frame: bytes, position: Position) -> None:
@@ -306,9 +276,8 @@ class Listener:
         listener was handed."""
         if self.is_live and self._straight is not None:
             self._goes_straight(frame, position, 0)
-        elif self.is_live and not self._queued and not self.is_writing:
-            self._queued += len(frame)
-            self._queue.put((frame, position, 0))
+        elif self.is_live and self._queue.is_empty and not self.is_writing:
+            self._queue.put(frame, position, 0)
 
     def take(self, limit: int) -> bytes:
         """Wait for queued chunks, and take them as one of up to ``limit`` bytes. Switches.
@@ -316,30 +285,16 @@ class Listener:
         Returns:
             The chunk; empty if the listener was woken for another reason: it is no longer live, or it is closed.
         """
-        queue = self._queue
-        chunk, position, events = queue.get()
+        chunk, position, events = self._queue.take(limit)
         if position is None:
             return b""
-        taken = [chunk]
-        size = len(chunk)
-        while queue.qsize():
-            following, reached, more = queue.peek_nowait()
-            if reached is None or size + len(following) > limit:
-                break
-            queue.get_nowait()
-            taken.append(following)
-            size += len(following)
-            events += more
-            position = reached
-        self._queued -= size
         self.events += events
         self.position = position
-        return b"".join(taken) if len(taken) > 1 else chunk
+        return chunk
 
     def rest(self, seconds: float) -> None:
         """Wait for ``seconds`` while catching up, or until it is closed or sent back for a verdict. Switches."""
-        with suppress(Empty):
-            self._queue.get(timeout=seconds)
+        self._queue.rest(seconds)
 
     def close(self, reason: CloseReason) -> bool:
         """Close it. Queued chunks are dropped, and the first reason stays.
@@ -351,7 +306,7 @@ class Listener:
             return False
         self.close_reason = reason
         self.is_live = False
-        self._clear()
+        self._queue.clear()
         self._wake()
         return True
 
@@ -381,19 +336,13 @@ class Listener:
             self._wake()
         return True
 
-    def _clear(self) -> None:
-        while self._queue.qsize():
-            self._queue.get_nowait()
-        self._queued = 0
-
     def _wake(self) -> None:
         on_woken, self._straight, self._on_woken = self._on_woken, None, None
         if on_woken is not None:
-            self._queue = SimpleQueue()
+            self._queue = ChunkQueue(self._queue_bytes)
             on_woken()
-            return
-        if not self._queue.qsize():
-            self._queue.put(_WAKE)
+        else:
+            self._queue.wake()
 
     def __repr__(self) -> str:
         return f"<Listener {self.id} {'+'.join(self.channels)} {self.encoding.name}>"

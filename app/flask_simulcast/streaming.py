@@ -93,7 +93,11 @@ class Streaming(Access):
         hub = self.hub
         names, grant = self._admitted(channels, options)
         address = limited_address(request, hub.settings)
-        if is_for_doctor(request) or sse.is_over(resume_of(request, options)) or not hub.has_room(grant.user, address):
+        if (
+            is_for_doctor(request)
+            or sse.is_over(resume_of(request, options))
+            or not hub.admission.has_room(grant.user, address)
+        ):
             return None
         encoding = options.get("encoding") or encoding_for(request)
         body = Stream(hub, prepare(hub, request, encoding, names, grant, options), request.environ)

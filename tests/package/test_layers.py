@@ -26,6 +26,8 @@ WITHIN = {
     ("settings", "url"),
     ("audience", "listener"),
     ("listener", "listen_request"),
+    ("listener", "chunk_queue"),
+    ("listener", "close_reason"),
 }
 FLASK_FROM = "transports"
 

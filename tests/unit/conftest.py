@@ -11,7 +11,8 @@ import pytest
 
 from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.hub import hub as hub_module
-from app.flask_simulcast.hub.hub import Hub, hubs_of_this_process
+from app.flask_simulcast.hub.drain import drains_of_this_process
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.metrics import Metrics
 from app.flask_simulcast.settings import Settings
@@ -32,7 +33,7 @@ MakeWorld = Callable[..., World]
 def nothing_survives() -> Iterator[None]:
     yield
     let_others_in()
-    assert not [hub for hub in hubs_of_this_process() if hub.listeners]
+    assert not [drain for drain in drains_of_this_process() if drain.listeners.all]
     if running():
         gc.collect()  # an unreferenced greenlet is not running
     assert not running()

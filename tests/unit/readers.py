@@ -7,11 +7,12 @@ from typing import Any
 import gevent
 from gevent.event import Event as Flag
 
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
-from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import SSEEvent, read_sse
 from app.flask_simulcast.transports.stream import Stream

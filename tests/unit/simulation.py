@@ -324,7 +324,7 @@ class World:
         if not listener.is_live:
             with suppress(BrokerError):
                 client.sent = step(self.hub, listener)
-        elif listener._queue.qsize():
+        elif not listener._queue.is_empty:
             client.sent = listener.take(hub_module.PAGE_BYTES)
         if client.sent:
             listener.writes(b"")
@@ -376,7 +376,7 @@ class World:
         if client.is_busy:
             return False
         listener = client.listener
-        return listener is not None and listener.is_live and not client.sent and not listener._queue.qsize()
+        return listener is not None and listener.is_live and not client.sent and listener._queue.is_empty
 
     def owed(self, client: Client, after: Position) -> list[Position]:
         """Return the events of the log for a client after a position."""

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import gevent
 import pytest
 
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Position
 from app.flask_simulcast.listen_request import ListenRequest
-from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.listener import Listener
 
 
 def live(queue_bytes: int = 100, at: int = 0) -> Listener:

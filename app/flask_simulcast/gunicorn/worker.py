@@ -15,7 +15,7 @@ import gevent
 from .. import server_log
 from ..app_state import settings_of_this_process, states_of_this_process
 from ..errors import SettingError
-from ..hub.hub import drain_process, stop_runs
+from ..hub.drain import drain_process, stop_runs
 from ..keepalive import Keepalive, keepalive_for
 from ..loop_thread import in_loop
 from ..ops.reporter import start_reporters

@@ -11,9 +11,10 @@ import gevent
 from gevent.event import Event as Flag
 
 from ..audience import Audience
+from ..close_reason import CloseReason
 from ..encoding import Encoding
 from ..event import Position
-from ..listener import CloseReason, Listener
+from ..listener import Listener
 from ..loop import let_others_in
 from ..metrics import Metrics
 from ..settings import Settings

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 
 from ..brokers.base import Broker
+from ..close_reason import CloseReason
 from ..event import CONTROL, LISTENER_PREFIX, RUN_PREFIX, Draft, Event
 from ..grant import Grant
-from ..listener import CloseReason, Listener
+from ..listener import Listener
 from ..run_state import ENDINGS
 from .listeners import Listeners
 from .runner import Runner

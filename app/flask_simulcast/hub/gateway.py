@@ -15,14 +15,15 @@ from typing import Any, TypeVar, cast
 from ..brokers.base import Broker
 from ..loop import is_patched
 from ..loop_thread import before_end, in_loop
+from .admission import Admission
 from .control import Control
-from .hub import drain_process, stop_runs
+from .drain import drain_process, stop_runs
 from .replay import Replay
 from .runner import Runner
 
 T = TypeVar("T")
 
-_PARTS = (Broker, Control, Replay, Runner)
+_PARTS = (Admission, Broker, Control, Replay, Runner)
 # These need no loop: any thread may call them.
 _ANYWHERE = frozenset({"breathe", "reclaim"})
 

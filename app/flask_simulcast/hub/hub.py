@@ -7,30 +7,26 @@ import time
 from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import gevent
 
 from .. import signals
 from ..brokers.base import Broker
-from ..errors import (
-    BrokerError,
-    BrokerUnavailableError,
-    DrainingError,
-    IdempotencyConflictError,
-    ListenError,
-)
+from ..close_reason import CloseReason
 from ..event import Draft, Event, Position
-from ..listener import CloseReason, Listener, is_listener_id
-from ..loop import Breather, has_loop, let_others_in
+from ..listener import Listener, is_listener_id
+from ..loop import Breather, has_loop
 from ..metrics import Metrics
 from ..presence import Place
 from ..settings import Settings
+from .admission import Admission
 from .announcer import Announcer
+from .appender import Appender
 from .broadcaster import Broadcaster
 from .catchup import CatchUp
 from .control import Control
 from .dispatcher import Dispatcher
+from .drain import Drain
 from .dropped_streams import DroppedStreams
 from .history import History, read_history
 from .listeners import Listeners
@@ -46,7 +42,6 @@ from .streams_log import log_end
 from .switchboard import Switchboard
 
 _BREATHE_SECONDS = 0.005
-_LISTENERS_A_TURN = 64
 # The longest wait for a new listener to appear in the register. It usually takes some milliseconds.
 _REGISTER_SECONDS = 0.2
 # If reads switch, the last stretch before a join comes from the ring. With less than a batch in it, no listener could join
@@ -58,10 +53,7 @@ PAGE_BYTES = 64 << 10
 # log. The bytes bound the memory (200 for each event beside its data), so the count only matters for small events.
 RING_EVENTS = 10_000
 RING_BYTES = 4 << 20
-_hubs: WeakSet[Hub] = WeakSet()
 T = TypeVar("T")
-# The process that drains. It accepts connections for up to another second, and may make its first hub only then.
-_draining_pid = 0
 
 
 class Hub:
@@ -79,7 +71,7 @@ class Hub:
         control: Revokes and kicks.
         replay: Where a listener starts.
         runner: The runs of this worker.
-        is_draining: Whether it refuses new listeners, because the worker stops.
+        admission: Whether there is room for a listener.
     """
 
     def __init__(self, broker: Broker, settings: Settings, metrics: Metrics, sender: Any = None) -> None:
@@ -90,7 +82,6 @@ class Hub:
         self.id = f"{os.uname().nodename}:{self.pid}:{token_hex(4)}"
         self._listeners = Listeners(settings)
         self.listeners = self._listeners.all
-        self.is_draining = _draining_pid == self.pid
         # Each part holds the parts before it. Callbacks tell the hub what has happened.
         self._announcer = Announcer(sender, metrics)
         min_events = 0 if broker.reads_at_once else _MIN_RING_EVENTS
@@ -131,8 +122,10 @@ class Hub:
         self._place_reporter = PlaceReporter(
             broker, self.id, self.listeners, settings, metrics, on_written=self.read_on
         )
+        self._drain = Drain(self._listeners, self.runner, self._place_reporter, self._announcer, settings)
+        self.admission = Admission(self._drain, self._listeners, self._pump, metrics)
+        self._appender = Appender(broker, self._pump, self._maintenance, self._announcer, metrics)
         self._breather = Breather(_BREATHE_SECONDS)
-        _hubs.add(self)
 
     def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function in the hub's thread: for several steps that take one change of threads. See `gateway`."""
@@ -148,24 +141,7 @@ class Hub:
             BrokerUnavailableError: Certainly not stored.
             PublishUncertainError: Perhaps stored.
         """
-        self._maintenance.run_if_due()
-        began, generation = time.perf_counter(), self.broker.generation
-        try:
-            positions = self.broker.append(drafts)
-        except (BrokerError, IdempotencyConflictError) as error:
-            self.metrics.count("publish_failed_total", label=error.code)
-            raise
-        self.metrics.count("events_published_total", len(drafts))
-        self.metrics.observe("publish_seconds", time.perf_counter() - began)
-        events = [
-            Event(position, draft.channel, draft.type, draft.data)
-            for position, draft in zip(positions, drafts, strict=True)
-        ]
-        if signals.event_published.receivers:
-            for event in events:
-                self._announcer.send(signals.event_published, event=event)
-        if not self._pump.take(events, positions.after, generation):
-            self.read_on(max(positions, default=None))
+        events = self._appender.append(drafts)
         self.breathe()
         return events
 
@@ -199,12 +175,8 @@ class Hub:
         Raises:
             BrokerUnavailableError: It can't.
         """
-        self._check_log()
+        self.admission.check_log()
         return self.broker.head()
-
-    def _check_log(self) -> None:
-        if self._pump.is_lost:
-            raise BrokerUnavailableError("The log can't be read now. Try again in a second.")
 
     def find_place(self, id: str) -> Place | None:
         """Return the place of a listener in any worker, or None. A listener that connected to another worker a moment ago may
@@ -235,35 +207,6 @@ class Hub:
 
     # Listening
 
-    def check_capacity(self, user: str = "", address: str = "") -> None:
-        """Check that there is room for one more listener, of this user and from this address. Does not switch.
-
-        Raises:
-            DrainingError: This worker is about to stop.
-            ListenerLimitError: This worker is full.
-            TooManyListenersError: The user or the address has its maximum.
-            BrokerUnavailableError: The log could not be read a moment ago; perhaps another worker can.
-        """
-        try:
-            self._check_capacity(user, address)
-        except (ListenError, BrokerError) as error:
-            self.metrics.count("listeners_refused_total", label=error.code)
-            raise
-
-    def _check_capacity(self, user: str, address: str) -> None:
-        if self.is_draining:
-            raise DrainingError("This worker is about to stop. Reconnect, and another one answers.")
-        self._listeners.check_capacity(user, address)
-        self._check_log()
-
-    def has_room(self, user: str, address: str) -> bool:
-        """Tell the same, for a caller that leaves it to another one to refuse and to count it. Does not switch."""
-        try:
-            self._check_capacity(user, address)
-        except (ListenError, BrokerError):
-            return False
-        return True
-
     def add_listener(self, listener: Listener) -> bytes:
         """Add a listener, which starts catching up. May switch.
 
@@ -274,10 +217,10 @@ class Hub:
             Its first chunk: ``connected``, after a gap if there is one.
 
         Raises:
-            ListenError: There is no room; see `check_capacity`.
+            ListenError: There is no room; see `Admission.check`.
             BrokerUnavailableError: The log can't be read.
         """
-        self.check_capacity(listener.grant.user, listener.address)
+        self.admission.check(listener.grant.user, listener.address)
         self._listeners.add(listener)
         try:
             self._start()
@@ -339,22 +282,14 @@ class Hub:
 
     # The end
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it refuses new listeners, because the worker stops."""
+        return self._drain.has_begun
+
     def drain(self) -> None:
         """Close every listener with a last message, and cut those that do not take it in time. Switches."""
-        if self.is_draining:
-            return
-        self.is_draining = True
-        self._announcer.send(signals.draining)
-        for count, listener in enumerate(list(self.listeners), 1):
-            listener.close(CloseReason.DRAINING)
-            if not count % _LISTENERS_A_TURN:
-                let_others_in()
-        deadline = time.monotonic() + self.settings.drain_seconds
-        while self.listeners and time.monotonic() < deadline:
-            gevent.sleep(0.01)
-        for listener in list(self.listeners):
-            listener.cut()
-        self._place_reporter.stop()
+        self._drain.run()
 
     def close(self) -> None:
         """Close the listeners, stop the greenlets, and close the log. Switches."""
@@ -366,7 +301,7 @@ class Hub:
         self._pump.stop()
         self._broadcaster.stop()
         self.broker.close()
-        _hubs.discard(self)
+        self._drain.forget()
 
     # What the parts call
 
@@ -408,21 +343,3 @@ class Hub:
         self._dropped_streams.start()
         self._broadcaster.start()
         self._place_reporter.start()
-
-
-def drain_process() -> None:
-    """Drain every hub of this process, for the server's hooks. A hub that is made later accepts no listener. Switches."""
-    global _draining_pid  # noqa: PLW0603 - it is the process that ends
-    _draining_pid = os.getpid()
-    for hub in hubs_of_this_process():
-        hub.drain()
-
-
-def stop_runs(seconds: float = 0) -> None:
-    """Let the runs of this process go on for some seconds, and end those that have not ended then. Switches."""
-    gevent.joinall([gevent.spawn(hub.runner.stop, seconds) for hub in hubs_of_this_process()])
-
-
-def hubs_of_this_process() -> list[Hub]:
-    """Return all open hubs of this process."""
-    return [hub for hub in _hubs if hub.pid == os.getpid()]

@@ -6,8 +6,9 @@ import logging
 import random
 import time
 
+from ..close_reason import CloseReason
 from ..errors import BrokerError
-from ..listener import CloseReason, Listener
+from ..listener import Listener
 from ..settings import Settings
 from .catchup import CatchUp
 from .pump import Pump

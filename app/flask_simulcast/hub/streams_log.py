@@ -7,7 +7,8 @@ import logging
 import time
 from itertools import accumulate
 
-from ..listener import CloseReason, Listener
+from ..close_reason import CloseReason
+from ..listener import Listener
 
 # For all channel names of one line. The client chooses them: 32 names of 128 characters made 4.4 kB at each reconnect.
 _MAX_CHANNELS_CHARACTERS = 256

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from .. import metrics as extension
-from ..listener import CloseReason
+from ..close_reason import CloseReason
 from ..version import __version__
 from .figures import COUNTERS, LARGEST, Figures
 from .folder import Machine

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 
+from ..close_reason import CloseReason
 from ..encoding import Encoding
-from ..listener import CloseReason, Listener
+from ..listener import Listener
 
 #: The id of the last ``closed`` of a stream that has ended for good. An EventSource reconnects even then; with this as
 #: its ``Last-Event-ID`` it is answered 204, which ends it.

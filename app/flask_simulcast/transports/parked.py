@@ -10,8 +10,9 @@ import logging
 
 import gevent
 
+from ..close_reason import CloseReason
 from ..hub.hub import Hub
-from ..listener import CloseReason, Listener
+from ..listener import Listener
 from .client_watch import Watch
 from .goodbye import SILENT_REASONS, goodbye
 from .line import Line

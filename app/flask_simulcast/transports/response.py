@@ -134,7 +134,7 @@ def check_capacity(hub: Hub, request: Request, grant: Grant) -> str:
     """
     check_server(request.environ)
     address = limited_address(request, hub.settings)
-    hub.check_capacity(grant.user, address)
+    hub.admission.check(grant.user, address)
     return address
 
 

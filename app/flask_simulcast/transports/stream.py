@@ -17,10 +17,11 @@ from typing import Any
 
 import gevent
 
+from ..close_reason import CloseReason
 from ..errors import SimulcastError
 from ..hub.hub import Hub
 from ..listen_request import ListenRequest
-from ..listener import CloseReason, Listener
+from ..listener import Listener
 from .client_socket import cut, socket_of
 from .client_watch import Watch, watch_client
 from .goodbye import closed_data, goodbye, spread_retry

@@ -7,11 +7,11 @@ import json
 import pytest
 from hypothesis import given
 
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.data import encode_data
 from app.flask_simulcast.encoding.rpc.codes import Code
 from app.flask_simulcast.encoding.rpc.dialect import HEAD, OF_STREAMS
 from app.flask_simulcast.encoding.rpc.subscribed import ENCODINGS
-from app.flask_simulcast.listener import CloseReason
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
 from app.flask_simulcast.transports.goodbye import closed_data
 from tests.unit.encoding.events import POSITION, TEXT, TYPES, event

@@ -7,12 +7,13 @@ import time
 import gevent
 import pytest
 
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub import broadcaster
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
-from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
 from tests.unit.moves import look_after, make_pass, position_of, read_on, scatter, step
@@ -41,7 +42,7 @@ def live(hub: Hub, channel: str = "c", *, heartbeat_as_comment: bool = False, qu
 
 def queued(listener: Listener) -> bytes:
     text = b""
-    while listener._queue.qsize():
+    while not listener._queue.is_empty:
         text += listener.take(1 << 20)
     return text
 
@@ -202,7 +203,7 @@ def test_one_who_writes_or_catches_up_gets_no_heartbeat(world: World) -> None:
     writing.writes(b"")
     behind.fall_behind()
     look_after(hub)
-    assert not writing._queue.qsize()
+    assert writing._queue.is_empty
     assert queued(behind) == b""
 
 

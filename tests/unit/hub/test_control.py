@@ -8,11 +8,12 @@ import gevent
 import pytest
 
 from app.flask_simulcast import BrokerUnavailableError, Grant
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.event import CONTROL, Draft
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
-from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.listener import Listener
 from tests.unit.conftest import MakeHub, MakeWorld
 from tests.unit.moves import look_after, step
 from tests.unit.readers import Reader, publish, settle

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gevent
 import pytest
 
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import DrainingError
 from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.listen_request import ListenRequest
-from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import FakeClock, read_sse
 from tests.unit.conftest import MakeHub
@@ -249,7 +250,7 @@ def test_drain_closes_all_listeners_and_adds_none(make_hub: MakeHub) -> None:
     reader.greenlet.join(timeout=5)
     assert reader.listener.close_reason is CloseReason.DRAINING
     with pytest.raises(DrainingError):
-        hub.check_capacity()
+        hub.admission.check()
 
 
 def test_a_hub_that_is_closed_lets_its_listeners_go(make_hub: MakeHub) -> None:

@@ -8,12 +8,13 @@ import gevent
 import pytest
 
 from app.flask_simulcast import BrokerUnavailableError, Grant, signals
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import DrainingError, ListenerLimitError, TooManyListenersError
 from app.flask_simulcast.event import LISTENER_PREFIX, Draft
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
-from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub

@@ -7,11 +7,11 @@ import time
 import gevent
 import pytest
 
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub import patience as patience_module
 from app.flask_simulcast.hub import pump as pump_module
 from app.flask_simulcast.hub.hub import Hub
-from app.flask_simulcast.listener import CloseReason
 from tests.unit.conftest import MakeHub
 from tests.unit.moves import is_lost
 from tests.unit.outages import lose, wait_until

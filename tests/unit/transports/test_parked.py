@@ -11,10 +11,11 @@ from contextlib import suppress
 import gevent
 import pytest
 
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
-from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import is_patched, let_others_in
 from app.flask_simulcast.testing import read_sse
 from app.flask_simulcast.transports.client_watch import HAS_EPOLL, watch_client

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
+from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import EventDataError
-from app.flask_simulcast.listener import CloseReason, Listener
+from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.signals import listener_added
 from app.flask_simulcast.testing import read_sse

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...listener import CloseReason
+from ...close_reason import CloseReason
 
 _RECONNECT = range(4000, 4500)
 _FOR_GOOD = range(4500, 5000)

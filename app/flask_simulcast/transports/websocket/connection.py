@@ -6,9 +6,9 @@ from typing import Any, Protocol, overload
 
 from gevent.event import Event as Flag
 
+from ...close_reason import CloseReason
 from ...encoding.websocket import BINARY, COMPRESSED, TEXT, frame
 from ...errors import ConnectionClosedError
-from ...listener import CloseReason
 from ...loop import Breather
 from .close_codes import CLOSE_CODES, CloseCode, of_code
 from .deflate import Deflate

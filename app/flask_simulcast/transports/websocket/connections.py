@@ -10,8 +10,8 @@ from weakref import WeakSet
 
 import gevent
 
+from ...close_reason import CloseReason
 from ...errors import DrainingError, ListenerLimitError, TooManyListenersError
-from ...listener import CloseReason
 from ...loop import Breather, let_others_in
 from ...loop_thread import before_end
 from ...metrics import Metrics

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ...close_reason import CloseReason
 from ...errors import BrokerError, ConnectionClosedError, DrainingError, ListenerLimitError
-from ...listener import CloseReason
 from .connection import Connection
 
 _TRY_AGAIN_LATER = 1013

@@ -13,8 +13,8 @@ from typing import Any
 
 from gevent.event import Event as Flag
 
+from ...close_reason import CloseReason
 from ...encoding.websocket import PING, PONG, close_frame, frame
-from ...listener import CloseReason
 from ..output import Output
 from .close_codes import CLIENT_CLOSED, CLOSE_CODES, TOO_FAST, CloseCode
 from .inbox import Inbox

@@ -24,6 +24,7 @@ from flask_sock import Sock
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from ... import cors
+from ...close_reason import CloseReason
 from ...errors import (
     ConnectionClosedError,
     ForbiddenError,
@@ -34,7 +35,6 @@ from ...errors import (
     WebSocketError,
 )
 from ...hub.gateway import made_in_loop
-from ...listener import CloseReason
 from ...loop_thread import in_loop
 from .. import server_hooks
 from ..address import limited_address

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import gevent
 
+from ...close_reason import CloseReason
 from ...errors import ConnectionClosedError
 from ...event import Event, Position
 from ...hub.hub import Hub
 from ...listen_request import ListenRequest
-from ...listener import CloseReason, Listener
+from ...listener import Listener
 from .connection import Connection
 
 # Seconds that `stop` waits for a client to take the chunk that is being sent.
