@@ -19,7 +19,7 @@ MOST_ZIPPED_BYTES = {
     "simulcast.js": 6 << 10,
     "views.js": 512,
     "tabs.js": 1024,
-    "offline.js": 1024,
+    "offline.js": 1536,
     "react.js": 1024,
     "vue.js": 1024,
 }

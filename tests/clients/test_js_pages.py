@@ -213,18 +213,46 @@ def test_page_shows_what_it_remembers_and_sends_once_what_it_published_offline(
         page.wait_for("offline.waiting().then((items) => items.length === 0)")
         page.wait_for("seen.length === 2")
         page.close()
-    history = server.get_json(f"/api/v1/channels/{channel}/history")["events"]
-    assert [event["data"] for event in history] == [*range(6), "a", "b"]
+    assert published(server, channel) == [*range(6), "a", "b"]
+
+
+PAST_KEYS_MS = 240_001  # the client sends no event again that was first sent before this time
+
+
+def test_event_without_an_answer_is_handed_back_once_its_key_is_forgotten_and_the_next_goes_out(
+    server: Server, browser: Browser
+) -> None:
+    channel = f"outbox.{browser.name}"
+    with StallingRelay(server.port) as relay:
+        there = Server(server.folder, relay.port, server.process)
+        page = remembering(there, browser, channel)
+        relay.is_stalled = True
+        page.evaluate(f"Promise.all(['a', 'b'].map((text) => offline.publish(connection, '{channel}', text)))")
+        wait_until(lambda: published(server, channel) == ["a"], what="the event whose answer is lost")
+        page.close()
+        relay.is_stalled = False
+        page = remembering(there, browser, channel)
+        page.evaluate(f"const now = Date.now; Date.now = () => now() + {PAST_KEYS_MS}")
+        page.evaluate("offline.send(connection)")
+        page.wait_for("offline.waiting().then((items) => items.length === 0)")
+        assert page.evaluate("refused") == [["a", "unanswered"]]
+        page.close()
+    assert published(server, channel) == ["a", "b"]
+
+
+def published(server: Server, channel: str) -> list[object]:
+    return [event["data"] for event in server.get_json(f"/api/v1/channels/{channel}/history")["events"]]
 
 
 def remembering(server: Server, browser: Browser, channel: str) -> Page:
     """A page that remembers three events of the channel. Before it connects, it reads what it has."""
     page = blank(server, browser)
-    page.evaluate("""import("/simulcast/offline.js").then(async ({ Offline }) => {
-        window.offline = await Offline.open("notes");
+    page.evaluate(f"""import("/simulcast/offline.js").then(async ({{ Offline }}) => {{
+        window.refused = [];
+        window.offline = await Offline.open("{channel}", ({{ data }}, {{ code }}) => refused.push([data, code]));
         window.recalled = await offline.recall();
-        window.waited = (await offline.waiting()).map(({ data }) => data);
-    })""")
+        window.waited = (await offline.waiting()).map(({{ data }}) => data);
+    }})""")
     listen(page, channel, f"headers: {json.dumps(BEARER)}")
     page.evaluate("void offline.remember(connection, 3)")
     return page

@@ -3,6 +3,9 @@
 export type Command = { type: "publish" | "history" | "presence"; channel: string } & Record<string, unknown>;
 export type Ask = (command: Command) => Promise<any>;
 
+/** A command without an answer for this time has failed. */
+const ANSWER_MS = 30_000;
+
 /** The service said no: `code` is its word for why. A status of 0 means that there was no answer. */
 export class AskError extends Error {
   constructor(
@@ -21,15 +24,17 @@ export class AskError extends Error {
   }
 }
 
+function lost(error: unknown): never {
+  throw new AskError("unreachable", String(error), 0);
+}
+
 /** Asks over HTTP. `api` is the URL of `/api/v1/`; `makeInit` is called for each request. */
 export function askByHttp(api: URL, makeInit: () => Promise<RequestInit>): Ask {
   return async (command) => {
-    const init = await makeInit();
-    const response = await fetch(new Request(requestUrl(api, command), { ...init, ...bodyOf(command, init.headers) })).catch((error) => {
-      throw new AskError("unreachable", String(error), 0);
-    });
+    const init = { ...(await makeInit().catch(lost)), signal: AbortSignal.timeout(ANSWER_MS) };
+    const response = await fetch(new Request(requestUrl(api, command), { ...init, ...bodyOf(command, init.headers) })).catch(lost);
     if (!response.ok) throw await errorOf(response);
-    const result = await response.json();
+    const result = await response.json().catch(lost);
     return command.type === "publish" ? { position: result.positions[0] } : result;
   };
 }

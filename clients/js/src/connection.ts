@@ -6,7 +6,7 @@ import { Consumers } from "./consumers.js";
 import type { Gap, StreamEvent } from "./event.js";
 import { Handlers } from "./handlers.js";
 import { keepPosition } from "./keep.js";
-import { newKey } from "./key.js";
+import { KEY_MS, newKey } from "./key.js";
 import type { Options } from "./options.js";
 import type { Status } from "./status.js";
 import { Stream } from "./stream.js";
@@ -102,14 +102,19 @@ export class Connection<Types extends EventTypes = EventTypes> implements AsyncI
     if (left.length < this.channels.length) this.#stream.setChannels(left);
   }
 
-  /** Publishes one event, once: while the service can't be reached, it tries again with the same key. Returns its position. */
-  async publish(channel: string, data: unknown, { type = "message", key = newKey() } = {}): Promise<string> {
+  /**
+   * Publishes one event, once: while the service can't be reached, it tries again with the same key, but no longer than the service
+   * knows that key. Returns its position.
+   */
+  async publish(channel: string, data: unknown, { type = "message", key = newKey(), tryForMs = KEY_MS } = {}): Promise<string> {
     const command: Command = { type: "publish", channel, data, event: type, idempotency_key: key };
+    const until = Date.now() + tryForMs;
     for (let failures = 0; ; failures++) {
       try {
         return (await this.#ask(command)).position;
       } catch (error) {
-        if (!(error instanceof AskError && error.isWorthARetry) || this.status.state === "closed") throw error;
+        const isOver = this.status.state === "closed" || Date.now() >= until;
+        if (isOver || !(error instanceof AskError && error.isWorthARetry)) throw error;
         const ms = delayMs({ askedMs: error.retryAfterMs, failures });
         await new Promise((resolve) => setTimeout(resolve, ms));
       }

@@ -1,10 +1,11 @@
 /** For pages that work without the network: the last events of each channel, and what was published meanwhile. In IndexedDB. */
 
+import { delayMs } from "./backoff.js";
 import type { Connection } from "./connection.js";
 import { done, openDatabase } from "./database.js";
 import type { StreamEvent } from "./event.js";
 import { AskError } from "./index.js";
-import { newKey } from "./key.js";
+import { KEY_MS, newKey } from "./key.js";
 import { batch } from "./views.js";
 
 const WRITE_MS = 200;
@@ -19,11 +20,32 @@ interface Item {
   data: unknown;
   type: string;
   key: string;
+  /** When it was first sent without a known answer, as `Date.now()` counts. */
+  sentAt?: number | undefined;
+}
+
+/** The service may or may not have stored it, and does not know its key any longer. */
+const UNANSWERED = new AskError("unanswered", "No answer came when it was sent. Perhaps it is stored.", 0);
+/** Words of the service that it has not stored an event. Other answers that are worth a retry leave it open. */
+const NOT_STORED = /^(broker_unavailable|draining)$|_rate$/;
+
+/** Resolves once the connection is live; to false if it is closed. */
+function isLive(connection: Connection): Promise<boolean> {
+  return new Promise((resolve) => {
+    const look = () => {
+      const { state } = connection.status;
+      if (state !== "live" && state !== "closed") return;
+      off();
+      resolve(state === "live");
+    };
+    const off = connection.onState(look);
+    look();
+  });
 }
 
 export class Offline {
-  /** Whether a sender waits for its turn: it takes all that waits by then. */
-  #isNext = false;
+  /** By what the sender sends that waits for its turn: it takes all that waits by then. */
+  #next: Connection | undefined;
 
   private constructor(
     readonly name: string,
@@ -31,7 +53,10 @@ export class Offline {
     readonly onRefused: (item: Item, error: AskError) => void,
   ) {}
 
-  /** Opens what a page remembers under this name. `onRefused` is called for an event that the service will never take. */
+  /**
+   * Opens what a page remembers under this name. `onRefused` is called for an event that the service will never take, and for one
+   * that it perhaps has: `unanswered`.
+   */
   static async open(name: string, onRefused: (item: Item, error: AskError) => void = console.error): Promise<Offline> {
     return new Offline(name, await openDatabase(`simulcast ${name}`, STORES), onRefused);
   }
@@ -59,25 +84,44 @@ export class Offline {
     void this.send(connection);
   }
 
-  /** Sends what waits, in its order. Call it at the start of a page. One tab sends at a time. */
+  /** Sends what waits, in its order, while the connection is live. Call it at the start of a page. One tab sends at a time. */
   async send(connection: Connection): Promise<void> {
-    if (this.#isNext) return;
-    this.#isNext = true;
-    await navigator.locks.request(`simulcast outbox ${this.name}`, () => {
-      this.#isNext = false;
-      return this.#sendAll(connection);
-    });
+    for (let failures = 0; this.#next !== connection; failures++) {
+      this.#next = connection;
+      if (!(await isLive(connection))) return; // it is closed: the next page sends
+      const askedMs = await navigator.locks.request(`simulcast outbox ${this.name}`, () => this.#sendAll(connection));
+      if (askedMs === undefined) return;
+      await new Promise((resolve) => setTimeout(resolve, delayMs({ askedMs, failures })));
+    }
   }
 
-  async #sendAll(connection: Connection): Promise<void> {
+  /** Returns how long to wait at least, in milliseconds, if something is left. */
+  async #sendAll(connection: Connection): Promise<number | undefined> {
+    this.#next = undefined;
     for (const item of await this.waiting()) {
-      try {
-        await connection.publish(item.channel, item.data, item);
-      } catch (error) {
-        if (!(error instanceof AskError) || error.isWorthARetry) return; // closed: the next page sends it
-        this.onRefused(item, error);
-      }
+      if (connection.status.state !== "live") return 0;
+      const failure = await this.#try(connection, item);
+      if (failure?.isWorthARetry && failure !== UNANSWERED) return failure.retryAfterMs;
+      if (failure) this.onRefused(item, failure);
       await done(this.#store("outbox", "readwrite").delete(item.number!));
+    }
+    return undefined;
+  }
+
+  /** Sends it once. What is known of an answer is stored as it changes: the page can be closed at any time. */
+  async #try(connection: Connection, item: Item): Promise<AskError | undefined> {
+    const now = Date.now();
+    const { sentAt = now } = item;
+    if (now < sentAt || now > sentAt + KEY_MS) return UNANSWERED; // a clock that was set back tells no age
+    const mark = (sentAt?: number) => done(this.#store("outbox", "readwrite").put({ ...item, sentAt }));
+    await mark(sentAt);
+    try {
+      await connection.publish(item.channel, item.data, { ...item, tryForMs: 0 });
+      return undefined;
+    } catch (error) {
+      const failure = error instanceof AskError ? error : new AskError("invalid", String(error), 400);
+      if (NOT_STORED.test(failure.code)) await mark(item.sentAt);
+      return failure;
     }
   }
 

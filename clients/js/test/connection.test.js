@@ -140,6 +140,25 @@ test("a slow loop holds the server back", async (t) => {
   await loop.return();
 });
 
+test("a publish without an answer is repeated with its key, as long as the service knows the key", async (t) => {
+  const keys = [];
+  const { url } = await served(t, (response, request) => {
+    if (request.method === "GET") return stream(connected(1))(response);
+    request.on("data", (body) => keys.push(JSON.parse(body).idempotency_key));
+    request.on("end", () => response.writeHead(201, { "Content-Length": 99 }).write("{", () => response.destroy()));
+  });
+  const { connection } = listen(t, url);
+  const { now } = Date;
+  let pastMs = 0;
+  t.mock.method(Date, "now", () => now() + pastMs);
+  const publishing = connection.publish("a", 1, { key: "k" });
+  await until(() => keys.length === 2);
+  pastMs = 240_000;
+  await assert.rejects(publishing, { code: "unreachable" });
+  assert.deepEqual(new Set(keys), new Set(["k"]));
+  assert.ok(keys.length <= 3);
+});
+
 test("a handler that throws harms no other", async (t) => {
   const { url } = await served(t, stream(connected(1) + message(2)));
   const { connection } = listen(t, url);
