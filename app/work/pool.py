@@ -56,10 +56,6 @@ class Order:
         except BrokenProcessPool:
             raise WorkError("The process that worked on this ended. Start it again.", "process_lost") from None
 
-    def withdraw(self) -> None:
-        """Take it back, unless a child has begun it."""
-        self._future.cancel()
-
 
 class Pool:
     """Children, one fewer than there are cores, and at least one."""

@@ -303,3 +303,18 @@ def test_folder_that_cannot_be_made_is_a_503_and_space_has_an_end(tmp_path: Path
             child.suspend()
         began = time.monotonic()
     assert time.monotonic() - began < 10
+
+
+def test_worker_that_takes_long_to_say_goodbye_ends_its_children_and_itself(tmp_path: Path) -> None:
+    """gunicorn leaves twice: by its loop, which sees within a second that the worker stops, and after the goodbye."""
+    with serve(tmp_path, jwt_key=JWT_KEY, drain_seconds=1.5) as server:
+        with SSEClient(server.port, "/api/v1/stream?channel=a", receive_buffer=4096) as stuck:
+            stuck.until("connected")
+            start(server, LONG)
+            wait_until(lambda: children(server), 10, "the child")
+            for _ in range(4):
+                server.publish("a", *["x" * 60_000] * 15)
+            began = time.monotonic()
+            server.quit()
+            assert time.monotonic() - began < 10
+        assert "Traceback" not in server.log

@@ -35,7 +35,6 @@ def produce(run: Run, pool: Pool, new: Folder) -> dict[str, Any]:
     except WorkError as error:
         raise RunFailedError(error.message, error.code) from None
     finally:
-        order.withdraw()
         if is_complete and folder.output.exists():
             folder.input.unlink(missing_ok=True)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -28,6 +29,7 @@ _WATCH_SECONDS = 0.05
 _IS_LEAVING = "simulcast_is_leaving"
 _LEFT_AT = "simulcast_left_at"
 _DRAIN = "simulcast_drain"
+_QUIT = "simulcast_quit"
 _HTTP_2 = "simulcast_http_2"
 # What a worker needs after its last run: to store the ending, and to exit before gunicorn kills it.
 _EXIT_SECONDS = 3.0
@@ -95,6 +97,7 @@ def drain_at_quit(worker: Any) -> None:
     if getattr(worker, _IS_LEAVING, False) and isinstance(gevent.getcurrent(), gevent.Greenlet):
         raise gevent.GreenletExit
     setattr(worker, _IS_LEAVING, True)
+    setattr(worker, _QUIT, gevent.getcurrent())
     drain(worker)
 
 
@@ -116,8 +119,16 @@ def _drain_at_end(worker: Any) -> None:
 
 
 def wait_for_drain(worker: Any) -> None:
-    """Wait until the last streams have ended. gunicorn does not count the parked ones, so it would leave in the middle."""
+    """Wait until the last streams have ended. gunicorn does not count the parked ones, so it would leave in the middle.
+
+    After a QUIT gunicorn's loop may leave while the greenlet of the signal still drains. At its end that greenlet exits, too, which
+    gevent throws into this one: here, so that what follows is not cut, such as the end of the worker's children.
+    """
     worker.alive = False  # a worker that lost its master has not been stopped
+    quits = getattr(worker, _QUIT, None)
+    if isinstance(quits, gevent.Greenlet):
+        with suppress(SystemExit):
+            quits.join(worker.cfg.graceful_timeout)
     drain: threading.Thread = getattr(worker, _DRAIN)
     drain.join(worker.cfg.graceful_timeout)
 
