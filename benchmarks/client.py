@@ -18,8 +18,10 @@ from typing import NamedTuple
 
 from . import process
 from .job import Job, Outcome, percentiles_ms
+from .multiplexed import Multiplexed
 from .publisher import Publisher
 from .received import Received
+from .wires import request, subscribe
 
 _CONNECTS_UNDER_WAY = 128
 _READ_BYTES = 1 << 18  # more than a page of history; one buffer for all, since allocating costs more than reading
@@ -27,12 +29,6 @@ _SETTLE_SECONDS = 0.5
 _DRAIN_SECONDS = 10
 _OPEN_SECONDS = 60
 _EVENTS_A_TURN = 512
-_UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Key": "c2ltdWxjYXN0LWJlbmNoIQ==",  # any 16 bytes: they only guard against caches, and there is none
-    "Sec-WebSocket-Version": "13",
-}
 
 
 class Sample(NamedTuple):
@@ -53,7 +49,8 @@ class Client:
         self._job = job
         self._epoll = select.epoll()
         self._sockets: dict[int, socket.socket] = {}
-        self._received: dict[int, Received] = {}
+        self._readers: dict[int, Received | Multiplexed] = {}
+        self._received: list[Received] = []
         self._ready = 0
         self._deliveries = 0
         self._reads = 0
@@ -83,34 +80,42 @@ class Client:
     # Listening
 
     def _open_all(self) -> None:
-        opened = 0
         deadline = time.monotonic() + _OPEN_SECONDS
         while self._ready < self._job.listeners and time.monotonic() < deadline:
-            while opened < self._job.listeners and opened - self._ready < _CONNECTS_UNDER_WAY:
-                self._open(opened)
-                opened += 1
+            while self._may_open:
+                self._open_next()
             self._turn(0.1)
 
-    def _open(self, number: int) -> None:
+    @property
+    def _may_open(self) -> bool:
+        opened = len(self._received)
+        return opened < self._job.listeners and opened - self._ready < _CONNECTS_UNDER_WAY
+
+    def _open_next(self) -> None:
         job = self._job
-        connection = socket.create_connection(("127.0.0.1", job.ports[number % len(job.ports)]))
-        asked = job.headers | (_UPGRADE if job.is_websocket else {})
-        headers = "".join(f"{name}: {value}\r\n" for name, value in asked.items())
-        connection.sendall(
-            f"GET {job.listen_path} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n{headers}\r\n".encode()
-        )
-        step = max(job.listeners // job.sampled, 1)
+        connection = socket.create_connection(("127.0.0.1", job.ports[len(self._sockets) % len(job.ports)]))
         fd = connection.fileno()
         self._sockets[fd] = connection
-        self._received[fd] = Received(
-            has_greeting=job.has_greeting, is_sampled=number % step == 0, is_websocket=job.is_websocket
-        )
+        if job.transport == "grpc":
+            reader = Multiplexed([self._listener() for _ in range(job.listeners // job.connections)])
+            connection.sendall(reader.opening(job.listen_path, subscribe(job.channel)))
+            self._readers[fd] = reader
+        else:
+            connection.sendall(request(job.transport, job.listen_path, job.channel, job.headers))
+            self._readers[fd] = self._listener()
         self._epoll.register(fd, select.EPOLLIN)
+
+    def _listener(self) -> Received:
+        job = self._job
+        step = max(job.listeners // job.sampled, 1)
+        is_sampled = len(self._received) % step == 0
+        self._received.append(Received(has_greeting=job.has_greeting, is_sampled=is_sampled, transport=job.transport))
+        return self._received[-1]
 
     def _turn(self, seconds: float) -> None:
         """Wait for ready sockets, at most ``seconds``, and serve them."""
         for fd, _ in self._epoll.poll(seconds, _EVENTS_A_TURN):
-            if fd in self._received:
+            if fd in self._readers:
                 self._read(fd)
             elif self._publisher is not None:
                 self._publisher.read()
@@ -125,10 +130,13 @@ class Client:
             self._epoll.unregister(fd)
             self._lost += 1
             return
-        received = self._received[fd]
-        was_ready = received.is_ready
-        count = received.feed(bytes(self._buffer[:size]), time.monotonic_ns())
-        self._ready += received.is_ready - was_ready
+        reader = self._readers[fd]
+        was_ready = reader.ready
+        count = reader.feed(bytes(self._buffer[:size]), time.monotonic_ns())
+        self._ready += reader.ready - was_ready
+        if isinstance(reader, Multiplexed) and reader.reply:
+            self._sockets[fd].sendall(reader.reply)
+            reader.reply = b""
         if count:
             self._reads += 1
             self._deliveries += count
@@ -145,7 +153,7 @@ class Client:
         job = self._job
         if not job.publish_path:
             return self._sample(), self._sample()
-        self._publisher = Publisher(job.ports[0], job.publish_path, job.key, job.channel, job.batch)
+        self._publisher = Publisher(job.publish_port or job.ports[0], job.publish_path, job.key, job.channel, job.batch)
         self._epoll.register(self._publisher, select.EPOLLIN)
         publish_until = self._publish_at_rate if job.rate else self._publish_in_window
         publish_until(time.monotonic() + job.warm_up_seconds)
@@ -215,18 +223,19 @@ class Client:
         """Return the latencies for each port, of events that were sent between these two times."""
         ports = self._job.ports
         values: list[list[int]] = [[] for _ in ports]
-        for number, received in enumerate(self._received.values()):
+        for number, received in enumerate(self._received):
             values[number % len(ports)] += [ns for sent, ns in received.latencies if start_ns <= sent <= end_ns]
         return [percentiles_ms(latencies) for latencies in values]
 
     def _faults(self) -> dict[str, int]:
-        everyone = self._received.values()
+        everyone = self._received
         wanted = self._publisher.published if self._publisher else self._job.expect
-        opened = 101 if self._job.is_websocket else 200
+        opened = 101 if self._job.transport == "websocket" else 200
+        ended = sum(reader.ended for reader in self._readers.values() if isinstance(reader, Multiplexed))
         sums = {received.checksum for received in everyone}
         return {
             "not opened": sum(received.status != opened for received in everyone),
-            "closed early": self._lost,
+            "closed early": self._lost + ended,
             "incomplete": sum(received.events != wanted for received in everyone),
             "gaps or duplicates": sum(received.wrong for received in everyone),
             "other bytes than the sampled": max(len(sums) - 1, 0),

@@ -20,9 +20,11 @@ class Job:
         listeners: Connections to open.
         listen_path: Path of the listeners' GET.
         headers: Headers of that GET.
-        is_websocket: Whether the listeners ask for a WebSocket and read its frames.
+        transport: How the listeners ask, and what they read: a name in `wires`.
+        connections: Number of connections that carry the calls of gRPC.
         has_greeting: Whether the server first sends each listener a frame of its own.
         publish_path: Path of the POSTs; empty to publish nothing.
+        publish_port: Where they go; 0 for the first of the ports.
         key: Bearer token of the POSTs.
         channel: Channel of the events; empty for a server that takes the bare data as the body.
         batch: Events a POST.
@@ -39,9 +41,11 @@ class Job:
     listeners: int = 0
     listen_path: str = "/api/v1/stream?channel=bench"
     headers: dict[str, str] = field(default_factory=dict)
-    is_websocket: bool = False
+    transport: str = "sse"
+    connections: int = 10
     has_greeting: bool = True
     publish_path: str = ""
+    publish_port: int = 0
     key: str = ""
     channel: str = "bench"
     batch: int = 1

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 import zlib
 
+from .wires import END_OF_FRAMES
+
+_ALL = 1 << 30
 _MARK = b'"n":'
 _EVENT = re.compile(rb'"t":(\d+),"n":(\d+)')
 
@@ -20,10 +23,10 @@ class Received:
     Args:
         has_greeting: Whether the server first sends a frame that differs for each listener. It is not counted.
         is_sampled: Whether to read every event.
-        is_websocket: Whether frames are those of a WebSocket; else a blank line ends each.
+        transport: Its name in `wires`.
 
     Attributes:
-        is_ready: Whether the head, and the greeting, have come.
+        ready: 1 once the head, and the greeting, have come; 0 before.
         status: Status of the response; 0 before it.
         events: Number of whole events.
         checksum: CRC-32 of their bytes.
@@ -32,19 +35,19 @@ class Received:
     """
 
     __slots__ = (
-        "_body", "_head", "_is_chunked", "_is_sampled", "_is_websocket", "_raw", "_waits_for_greeting", "checksum", "events",
-        "is_ready", "latencies", "status", "wrong",
+        "_body", "_end_of_frames", "_head", "_is_chunked", "_is_sampled", "_raw", "_waits_for_greeting", "checksum", "events",
+        "latencies", "ready", "status", "wrong",
     )  # fmt: skip
 
-    def __init__(self, *, has_greeting: bool, is_sampled: bool, is_websocket: bool = False) -> None:
-        self.is_ready = False
+    def __init__(self, *, has_greeting: bool, is_sampled: bool, transport: str = "sse") -> None:
+        self.ready = 0
         self.status = 0
         self.events = 0
         self.checksum = 0
         self.latencies: list[tuple[int, int]] = []
         self.wrong = 0
         self._is_sampled = is_sampled
-        self._is_websocket = is_websocket
+        self._end_of_frames = END_OF_FRAMES[transport]
         self._waits_for_greeting = has_greeting
         self._is_chunked = False
         self._head = b""
@@ -65,7 +68,7 @@ class Received:
         if self._is_chunked:
             data, self._raw = unchunk(self._raw + data)
         whole = self._whole_frames(data)
-        if not self.is_ready:
+        if not self.ready:
             whole = self._take_greeting(whole)
         if not whole:
             return 0
@@ -83,49 +86,27 @@ class Received:
             return b""
         self.status = int(head[9:12])
         self._is_chunked = b"\r\ntransfer-encoding: chunked" in head.lower()
-        self.is_ready = not self._waits_for_greeting
+        self.ready = int(not self._waits_for_greeting)
         return body
 
     def _whole_frames(self, data: bytes) -> bytes:
         data = self._body + data
-        end = end_of_frames(data) if self._is_websocket else data.rfind(b"\n\n") + 2
+        end = self._end_of_frames(data, _ALL)
         if end == len(data):
             self._body = b""
             return data
-        if end <= 1:
-            self._body = data
-            return b""
         self._body = data[end:]
         return data[:end]
 
     def _take_greeting(self, whole: bytes) -> bytes:
-        end = end_of_frames(whole, 1) if self._is_websocket else whole.find(b"\n\n") + 2
-        self.is_ready = end > 1
-        return whole[end:] if self.is_ready else b""
+        end = self._end_of_frames(whole, 1)
+        self.ready = int(end > 0)
+        return whole[end:]
 
     def _look_at(self, whole: bytes, now_ns: int) -> None:
         for number, (sent, seq) in enumerate(_EVENT.findall(whole), self.events):
             self.wrong += int(seq) != number
             self.latencies.append((int(sent), now_ns - int(sent)))
-
-
-def end_of_frames(data: bytes, most: int = 1 << 30) -> int:
-    """Return the end of the last whole WebSocket frame in these bytes, after at most ``most`` frames. For frames of a server:
-    unmasked, below 64 KiB."""
-    end = 0
-    while most and end + 2 <= len(data):
-        size = data[end + 1]
-        head = 2
-        if size == 126:
-            if end + 4 > len(data):
-                break
-            size = data[end + 2] << 8 | data[end + 3]
-            head = 4
-        if end + head + size > len(data):
-            break
-        end += head + size
-        most -= 1
-    return end
 
 
 def unchunk(data: bytes) -> tuple[bytes, bytes]:

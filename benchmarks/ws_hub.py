@@ -16,11 +16,11 @@ _CONNECTIONS = 1000
 def measure(effort: Effort) -> Iterator[Figure]:
     """Measure each on a new server, because the resident memory of a process does not shrink."""
     with serve() as server:
-        outcomes = rounds(server, effort, _CONNECTIONS, listen_path=_PATH, is_websocket=True, window=8)
+        outcomes = rounds(server, effort, _CONNECTIONS, listen_path=_PATH, transport="websocket", window=8)
     yield capacity_figure(f"WebSocket fan-out, N={_CONNECTIONS}", outcomes, cpu_target=at_most(13))
     with serve() as server:
         for listeners in (1, _CONNECTIONS):  # memory that only the first one costs must not count
-            outcome = run(Job([server.port], server.workers, listeners, listen_path=_PATH, is_websocket=True))
+            outcome = run(Job([server.port], server.workers, listeners, listen_path=_PATH, transport="websocket"))
     yield Figure(
         f"idle listener by WebSocket, N={_CONNECTIONS}",
         outcome.resident_bytes / _CONNECTIONS / 1024,

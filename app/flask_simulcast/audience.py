@@ -63,7 +63,7 @@ class Audience:
         self.channels = channels
         self.encoding = encoding
         self.view = view
-        self.members: set[Listener] = set()
+        self.members: dict[Listener, None] = {}  # in order: the calls that one connection began share a write
         self.pending: list[bytes] = []
         self.oldest_ms = 0
         # For each listener, a list of ``(number of shared frames before it, frame)``.

@@ -25,7 +25,7 @@ def audience(view: View | None = None, at: int = 0) -> tuple[Audience, list[Audi
 
 def test_it_says_once_that_something_is_pending_and_gives_all_as_one() -> None:
     one, pending = audience()
-    one.members.add(Listener(ListenRequest(("c",), SSE)))
+    one.members[Listener(ListenRequest(("c",), SSE))] = None
     one.offer(event(1))
     one.offer(event(2))
     assert pending == [one]

@@ -41,14 +41,14 @@ class Switchboard:
         audience = self.audiences.get(listener.audience_key)
         if audience is None:
             audience = self._make_audience(listener)
-        audience.members.add(listener)
+        audience.members[listener] = None
         listener.go_live(audience.position(self._pump.position))
 
     def leave(self, listener: Listener) -> None:
         """Remove a listener from its audience, if it is a member."""
         audience = self.audiences.get(listener.audience_key)
         if audience is not None:
-            audience.members.discard(listener)
+            audience.members.pop(listener, None)
             self._drop_if_empty(audience)
 
     def offer_to(self, listener: Listener, event: Event) -> None:

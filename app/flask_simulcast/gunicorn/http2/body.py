@@ -1,4 +1,4 @@
-"""Body: what a client sends on one stream, as the file that WSGI wants."""
+"""Body: what a client sends on one stream, and the file that WSGI wants of it."""
 
 from __future__ import annotations
 
@@ -9,60 +9,57 @@ from collections.abc import Callable
 from gevent.event import Event as Flag
 
 
-class Body(io.RawIOBase):
-    """Read it through a ``BufferedReader``. HTTP/2's window limits what waits here: it is opened again as bytes are read.
+class Body:
+    """Bytes that have come and were not read. HTTP/2's window limits them: it is opened again as bytes are read.
 
-    Args:
-        on_read: Called with the number of bytes that were read.
+    It lives as long as its stream, so it is small.
+
+    Attributes:
+        is_whole: Whether the client has sent everything.
+        unread: Bytes that nothing has read.
     """
 
-    def __init__(self, on_read: Callable[[int], object]) -> None:
-        self._on_read = on_read
-        self._pieces: deque[memoryview] = deque()
+    __slots__ = ("_came", "_is_broken", "_pieces", "is_whole", "unread")
+
+    def __init__(self) -> None:
+        self._pieces: deque[memoryview] | None = None
         self._came: Flag | None = None
-        self._is_whole = False
         self._is_broken = False
+        self.is_whole = False
         self.unread = 0
 
     def feed(self, data: bytes) -> None:
         """Take bytes that have come."""
+        if self._pieces is None:
+            self._pieces = deque()
         self.unread += len(data)
         self._pieces.append(memoryview(data))
         self._wake()
 
     def finish(self) -> None:
         """Note that the client has sent everything."""
-        self._is_whole = True
+        self.is_whole = True
         self._wake()
 
     def break_off(self) -> None:
         """Note that nothing more comes, although the client has not sent everything."""
-        self._is_broken = not self._is_whole
+        self._is_broken = not self.is_whole
         self._wake()
 
     def _wake(self) -> None:
         if self._came is not None:
             self._came.set()
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the client has sent everything."""
-        return self._is_whole
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Put what has come into a buffer; wait only if nothing has. Switches.
+    def read_into(self, buffer: memoryview) -> int:
+        """Put what has come into a buffer, and return its size; wait only if nothing has come. Switches.
 
         Raises:
             ConnectionResetError: The client ended the stream before the end of the body.
         """
-        while not self._pieces:
+        while self._pieces is None:
             if self._is_broken:
                 raise ConnectionResetError("The client has reset the stream.")
-            if self._is_whole:
+            if self.is_whole:
                 return 0
             self._came = Flag()
             self._came.wait()
@@ -72,6 +69,31 @@ class Body(io.RawIOBase):
         buffer[:size] = piece[:size]
         if size < len(piece):
             self._pieces.appendleft(piece[size:])
+        if not self._pieces:
+            self._pieces = None
         self.unread -= size
-        self._on_read(size)
+        return size
+
+
+class BodyFile(io.RawIOBase):
+    """A body as a file. Read it through a ``BufferedReader``.
+
+    Args:
+        body: The body.
+        on_read: Called with the number of bytes that were read.
+    """
+
+    def __init__(self, body: Body, on_read: Callable[[int], object]) -> None:
+        self._body = body
+        self._on_read = on_read
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read as `Body.read_into` does. Switches."""
+        size = self._body.read_into(buffer)
+        if size:
+            self._on_read(size)
         return size

@@ -77,7 +77,7 @@ class Connection:
         self._wire = Wire(client)
         self._output = Output(self._wire, _QUEUE_BYTES, on_moved=self._has_room, on_broken=self.cut)
         self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
-        self._outgoing = Outgoing(self._h2, self._output)
+        self.outgoing = Outgoing(self._h2, self._output)
         self._resets, self._controls = Allowance(*_RESETS), Allowance(*_CONTROLS)
         self._last_id = 0
         self._is_leaving = False
@@ -91,7 +91,7 @@ class Connection:
         )
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW_BYTES - self._h2.inbound_flow_control_window)
-        self._outgoing.flush()
+        self.outgoing.flush()
         try:
             while not self._is_ending and (data := self._receive()):
                 self._take(data)
@@ -110,7 +110,7 @@ class Connection:
                 return data
             if not is_asked:
                 self._h2.ping(b"simulcst")
-                self._outgoing.flush()
+                self.outgoing.flush()
         return b""
 
     def _take(self, data: bytes) -> None:
@@ -124,7 +124,7 @@ class Connection:
         # h2 looks at the length of a frame when it has all of it, which may be 16 MB.
         if len(self._h2.incoming_buffer._data) > self._h2.max_inbound_frame_size + DATA_HEAD.size:
             self._refuse("protocol_error", ErrorCodes.FRAME_SIZE_ERROR)
-        self._outgoing.flush()
+        self.outgoing.flush()
 
     def _linger(self) -> None:
         """Let the client read the last frames. An end with unread bytes would be a reset, which drops them. Switches."""
@@ -201,11 +201,7 @@ class Connection:
         """Send headers of a response."""
         with suppress(ProtocolError):
             self._h2.send_headers(stream_id, headers, end_stream=end_stream)
-            self._outgoing.flush_soon()
-
-    def send_data(self, stream_id: int, data: bytes | memoryview) -> int:
-        """Send as much as the windows allow; return the number of bytes."""
-        return self._outgoing.data(stream_id, data)
+            self.outgoing.take_up()
 
     def end(self, stream_id: int, trailers: Headers, *, is_read: bool) -> None:
         """End a response. A client that still sends is told to stop."""
@@ -216,19 +212,19 @@ class Connection:
                 self._h2.end_stream(stream_id)
         if not is_read:
             self.reset(stream_id, ErrorCodes.NO_ERROR)
-        self._outgoing.flush_soon()
+        self.outgoing.take_up()
 
     def reset(self, stream_id: int, code: int) -> None:
         """End a stream at once."""
         with suppress(ProtocolError):
             self._h2.reset_stream(stream_id, code)
-            self._outgoing.flush_soon()
+            self.outgoing.take_up()
 
     def open_window(self, stream_id: int, size: int) -> None:
         """Let the client send as many bytes again."""
         with suppress(ProtocolError):
             self._h2.acknowledge_received_data(size, stream_id)
-            self._outgoing.flush_soon()
+            self.outgoing.take_up()
 
     def leave(self, exchange: Exchange) -> None:
         """Forget an exchange that is over. What the app has not read of its body may be sent again, by others."""
@@ -250,7 +246,7 @@ class Connection:
         """Take no new stream. Those that are there end in their own time."""
         if not self._is_leaving:
             self._is_leaving = True
-            self._outgoing.flush()
+            self.outgoing.flush()
             # Not by h2, which would let no stream go on after it.
             self._output.put(GoAwayFrame(0, last_stream_id=self._last_id).serialize())
             self._end_if_idle()
@@ -263,7 +259,7 @@ class Connection:
 
     def _end(self) -> None:
         """Begin the end of the connection. Its reader goes on once everything is written."""
-        self._outgoing.flush()
+        self.outgoing.flush()
         self._vanish()
 
     def _vanish(self) -> None:

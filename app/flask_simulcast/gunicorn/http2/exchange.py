@@ -17,7 +17,7 @@ from gunicorn.http2.errors import HTTP2StreamError
 from gunicorn.http2.request import HTTP2Request
 from h2.errors import ErrorCodes
 
-from .body import Body
+from .body import Body, BodyFile
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -50,7 +50,7 @@ class Exchange:
 
     def __init__(self, connection: Connection, stream_id: int, headers: Headers) -> None:
         self.stream_id = stream_id
-        self.body = Body(self._was_read)
+        self.body = Body()
         self._connection = connection
         self._headers = headers
         self._greenlet: gevent.Greenlet[[], None] | None = None
@@ -77,7 +77,7 @@ class Exchange:
         worker = self._connection.worker
         try:
             request = HTTP2Request(self, worker.cfg, self._connection.address)
-            request.body = io.BufferedReader(self.body)
+            request.body = io.BufferedReader(BodyFile(self.body, self._was_read))
             self._headers = _NONE  # a parked stream needs them no longer
         except Exception:  # what gunicorn refuses in HTTP/1.1, too
             self.send_response_headers(self.stream_id, 400, [])
@@ -178,7 +178,7 @@ class Exchange:
         """
         if self.is_over:
             raise ConnectionResetError("The client has reset the stream.")
-        return self._connection.send_data(self.stream_id, data)
+        return self._connection.outgoing.data(self.stream_id, data)
 
     def watcher(self) -> _RoomWatcher:
         """Return a watcher for room in the windows."""

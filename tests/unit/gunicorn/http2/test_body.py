@@ -8,14 +8,14 @@ import gevent
 import pytest
 
 from app.flask_simulcast.gunicorn.http2.allowance import Allowance
-from app.flask_simulcast.gunicorn.http2.body import Body
+from app.flask_simulcast.gunicorn.http2.body import Body, BodyFile
 from app.flask_simulcast.testing import FakeClock
 
 
 def test_a_reader_gets_what_has_come_and_opens_the_window_by_it() -> None:
     opened: list[int] = []
-    body = Body(opened.append)
-    reader = io.BufferedReader(body)
+    body = Body()
+    reader = io.BufferedReader(BodyFile(body, opened.append))
     reading = gevent.spawn(reader.read, 5)
     gevent.sleep(0)
     for piece in (b"he", b"llo world"):
@@ -27,10 +27,10 @@ def test_a_reader_gets_what_has_come_and_opens_the_window_by_it() -> None:
 
 
 def test_a_body_that_is_broken_off_is_not_taken_for_a_whole_one() -> None:
-    body = Body(lambda size: None)
+    body = Body()
     body.feed(b"half")
     body.break_off()
-    reader = io.BufferedReader(body)
+    reader = io.BufferedReader(BodyFile(body, lambda size: None))
     assert reader.read(4) == b"half"
     with pytest.raises(ConnectionResetError):
         reader.read(1)
