@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from .extension import Simulcast
     from .listener import Listener
     from .run import Run
+    from .subscriptions import Subscriptions
     from .transports.address import address_of
-    from .transports.websocket import CloseCode, Connection, GuardedSock, Subscription
+    from .transports.subscription import Subscription
+    from .transports.websocket import CloseCode, Connection, GuardedSock
     from .transports.writer.writer import Writer, WriterEvent
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "Simulcast",
     "SimulcastError",
     "Subscription",
+    "Subscriptions",
     "UnauthorizedError",
     "Writer",
     "WriterEvent",
@@ -103,7 +106,8 @@ _LATER = {
     "Listener": ".listener",
     "Run": ".run",
     "Simulcast": ".extension",
-    "Subscription": ".transports.websocket",
+    "Subscription": ".transports.subscription",
+    "Subscriptions": ".subscriptions",
     "Writer": ".transports.writer.writer",
     "WriterEvent": ".transports.writer.writer",
     "address_of": ".transports.address",

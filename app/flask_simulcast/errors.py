@@ -17,6 +17,8 @@ SimulcastError
 │   ├── ChannelCountError
 │   ├── ListenerLimitError        the worker is full
 │   ├── TooManyListenersError     one user or address has too many
+│   ├── AlreadySubscribedError    the connection has the channel already
+│   ├── NotSubscribedError        the connection has no subscription to the channel
 │   └── DrainingError
 ├── NoSuchListenerError       no listener with this id is connected
 ├── RunError
@@ -190,6 +192,26 @@ class DrainingError(ListenError):
     """This worker is about to stop and takes no new listeners."""
 
     code = "draining"
+
+
+class AlreadySubscribedError(ListenError):
+    """A client asks for a channel that its connection has already."""
+
+    status = 400
+    code = "already_subscribed"
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(f"This connection gets {channel[:128]!a} already. Unsubscribe it first.")
+
+
+class NotSubscribedError(ListenError):
+    """A client leaves a channel to which its connection has no subscription."""
+
+    status = 400
+    code = "not_subscribed"
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(f"There is no subscription to {channel[:128]!a}. What a connection begins with stays.")
 
 
 class NoSuchListenerError(SimulcastError, LookupError):

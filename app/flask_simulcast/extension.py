@@ -217,9 +217,11 @@ class Simulcast(Publishing, Running, Revoking):
             sender: Returns the sender of the current request: an idempotency key counts only for its sender. Defaults to
                 the user of the grant, or else its token.
         """
-        from .stream_service import make_blueprint  # with protobuf: an app without RPC starts without it
+        from .rpc.streams import StreamService  # with protobuf: an app without RPC starts without it
 
-        return make_blueprint(self, before_publish=before_publish, sender=sender)
+        blueprint = Blueprint("simulcast_rpc", __name__)
+        StreamService(self, before_publish, sender).register(blueprint)
+        return blueprint
 
     # What pages load
 

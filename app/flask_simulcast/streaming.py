@@ -29,7 +29,8 @@ from .transports.mirror import is_for_doctor, reflect
 from .transports.preflight import ViewFunction
 from .transports.response import StreamOptions, check_capacity, encoding_for, prepare, respond, resume_of
 from .transports.stream import Stream
-from .transports.websocket import Connection, OnlyThese, Subscription, closes_if_refused
+from .transports.subscription import Duplex, OnlyThese, Subscription
+from .transports.websocket import Connection, closes_if_refused
 from .transports.writer.writer import Writer
 
 
@@ -151,19 +152,20 @@ class Streaming(Access):
 
     def subscribe(
         self,
-        ws: Connection,
+        ws: Duplex,
         channels: str | Iterable[str],
         *,
         is_beside: bool = False,
         **options: Unpack[StreamOptions],
     ) -> Subscription:
-        """Return one of several listeners of a WebSocket, which gets JSON messages as `encoding.message` makes them. Call
+        """Return one of several listeners of a WebSocket, or of a call of RPC that streams in both directions. Call
         ``start`` to send its events, and ``stop`` on every path. Switches.
 
         Args:
             is_beside: Whether another listener of this connection already gets the events for everyone and for its user. When
                 the run of this one has ended, the connection stays open.
-            options: As in `sse`. With ``is_beside`` a ``view`` is replaced.
+            options: As in `sse`. With ``is_beside`` a ``view`` is replaced. An ``encoding`` defaults to JSON messages, as
+                `encoding.message` makes them.
 
         Raises:
             UnauthorizedError, ForbiddenError, ListenError, BrokerUnavailableError: As in `sse`.
@@ -172,7 +174,8 @@ class Streaming(Access):
         names, grant = self._admitted(channels, options)
         if is_beside:
             options["view"] = OnlyThese(frozenset(names))
-        asked = prepare(hub, request, MESSAGES, names, self._spent(grant), options)
+        encoding = options.get("encoding", MESSAGES)
+        asked = prepare(hub, request, encoding, names, self._spent(grant), options)
         return made_in_loop(lambda: Subscription(hub, ws, asked, is_beside=is_beside))
 
     def check_capacity(self, grant: Grant) -> None:

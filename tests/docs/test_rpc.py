@@ -21,6 +21,7 @@ PAGE = Page("docs/rpc.md")
 APP = PAGE.take("In your app", "python")
 PUBLISH = PAGE.take("In your app", "sh")
 LISTEN = PAGE.take("gRPC", "python")
+TALK = PAGE.take("gRPC", "python")
 NGINX = PAGE.take("gRPC", "nginx")
 SERVICE = pb.DESCRIPTOR.services_by_name["StreamService"].full_name
 TEXT = (ROOT / PAGE.path).read_text()
@@ -44,6 +45,15 @@ def test_an_event_is_posted_and_heard_by_grpc(reader: Reader, server: Server) ->
     (reader.folder / "listen.py").write_text(at.text)
     with reader.running("python listen.py") as listening:
         listening.wait_for(f'{id} {{"id":7}}')
+
+
+def test_one_call_publishes_and_listens(reader: Reader, server: Server) -> None:
+    at = TALK.replaced({"127.0.0.1:8000": f"127.0.0.1:{server.port}"})
+    (reader.folder / "talk.py").write_text(at.text)
+    with reader.running("python talk.py") as talking:
+        for line in ("reply 1 subscribed", "reply 2 published"):
+            talking.wait_for(line)
+        talking.wait_for(" 8\n")
 
 
 def test_nginx_passes_a_call_on_and_its_answers_as_they_come(server: Server, tmp_path: Path) -> None:

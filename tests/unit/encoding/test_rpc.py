@@ -9,7 +9,7 @@ from hypothesis import given
 
 from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.data import encode_data
-from app.flask_simulcast.encoding.rpc.codes import Code
+from app.flask_simulcast.encoding.rpc.codes import CallError, Code
 from app.flask_simulcast.encoding.rpc.dialect import HEAD, OF_STREAMS
 from app.flask_simulcast.encoding.rpc.subscribed import ENCODINGS
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
@@ -71,5 +71,5 @@ def test_every_reason_has_a_code_and_a_client_that_may_return_is_told_so(reason:
 
 
 def test_a_message_can_stand_in_a_header() -> None:
-    _, trailers = opened(OF_STREAMS[GRPC_WEB].end(Code.UNKNOWN, "50 %\r\ngrpc-status: 0 é"))
+    _, trailers = opened(OF_STREAMS[GRPC_WEB].end(CallError(Code.UNKNOWN, "50 %\r\ngrpc-status: 0 é")))
     assert trailers == b"grpc-status: 2\r\ngrpc-message: 50 %25%0D%0Agrpc-status: 0 %C3%A9\r\n"

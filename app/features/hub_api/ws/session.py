@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 
 from msgspec import UNSET, Struct
 
@@ -13,15 +12,13 @@ from ....flask_simulcast import (
     Connection,
     ConnectionClosedError,
     IdempotencyKey,
-    SimulcastError,
-    Subscription,
+    Subscriptions,
     client_input,
 )
 from ....flask_simulcast.errors import BrokerError, DrainingError, ListenError
 from ....identity.sender import current_sender
 from ....web import limits, reads
 from ....web.conversation import Handlers, converse, say
-from ....web.errors import ApiError
 from .. import access, service
 from ..schemas import StreamQuery
 from . import commands, messages
@@ -35,15 +32,14 @@ class Session:
 
     Args:
         ws: The connection.
-        base: Its own listener: for events to everyone, to its user and to it, and for the channels in the URL.
+        subscriptions: Its own, with the channels in the URL, and those that the client adds.
     """
 
-    __slots__ = ("_base", "_subscriptions", "_ws")
+    __slots__ = ("_subscriptions", "_ws")
 
-    def __init__(self, ws: Connection, base: Subscription) -> None:
+    def __init__(self, ws: Connection, subscriptions: Subscriptions) -> None:
         self._ws = ws
-        self._base = base
-        self._subscriptions = [base]
+        self._subscriptions = subscriptions
 
     @classmethod
     def open(cls, ws: Connection, asked: StreamQuery) -> Session:
@@ -57,11 +53,10 @@ class Session:
         """
         replay = None if asked.replay is UNSET else asked.replay
         try:
-            base = simulcast.subscribe(ws, asked.names, resume=asked.last_event_id or None, replay=replay)
+            return cls(ws, Subscriptions(simulcast, ws, asked.names, resume=asked.last_event_id or None, replay=replay))
         except (ListenError, BrokerError) as error:
             ws.close(_closing_of(error))
             raise ConnectionClosedError(1006, "") from error
-        return cls(ws, base)
 
     def run(self) -> None:
         """Answer one command after another, until the connection ends. Switches.
@@ -79,42 +74,30 @@ class Session:
         }
         try:
             self._greet()
-            converse(self._ws, commands.COMMANDS, handlers, self._start)
+            converse(self._ws, commands.COMMANDS, handlers, self._subscriptions.start)
         finally:
-            for subscription in self._subscriptions:
-                subscription.stop()
+            self._subscriptions.stop()
 
     def _greet(self) -> None:
-        listener = self._base.listener
-        position = str(self._base.position)
-        say(self._ws, messages.Connected(listener.id, listener.grant.user, list(listener.channels), position))
-        self._start()
-
-    def _start(self) -> None:
-        """Start new subscriptions, after the reply, so that their first event follows it."""
-        for subscription in self._subscriptions:
-            subscription.start()
+        base = self._subscriptions.base
+        listener = base.listener
+        say(
+            self._ws,
+            messages.Connected(listener.id, listener.grant.user, list(listener.channels), str(base.position)),
+        )
+        self._subscriptions.start()
 
     # Commands
 
     def _subscribe(self, command: commands.Subscribe) -> messages.Subscribed:
-        names = command.names
-        self._check_new(names)
         position = None if command.position is UNSET else command.position
-        subscription = self._add(names, position, None if command.replay is UNSET else command.replay)
-        return messages.Subscribed(subscription.listener.id, list(subscription.channels), str(subscription.position))
+        replay = None if command.replay is UNSET else command.replay
+        added = self._subscriptions.add(command.names, resume=position, replay=replay)
+        return messages.Subscribed(added.listener.id, list(added.channels), str(added.position))
 
     def _unsubscribe(self, command: commands.Unsubscribe) -> messages.Unsubscribed:
-        unwanted = set(command.names)
-        others = self._subscriptions[1:]
-        missing = sorted(unwanted.difference(*(each.channels for each in others)))
-        if missing:
-            raise ApiError(
-                400, "not_subscribed", f"There is no subscription to {missing[0][:128]!a}. What the URL names stays."
-            )
-        return messages.Unsubscribed(
-            [self._leave(each, unwanted) for each in others if not unwanted.isdisjoint(each.channels)]
-        )
+        left = self._subscriptions.leave(command.names)
+        return messages.Unsubscribed([messages.Left(each.channels, each.position) for each in left])
 
     def _publish(self, command: commands.Publish) -> Struct:
         access.PUBLISH.require({"channel": command.channel})
@@ -140,46 +123,6 @@ class Session:
                 for each in self._subscriptions
             ],
         )
-
-    # Subscriptions
-
-    def _check_new(self, names: list[str]) -> None:
-        """Check that these channels can be added. A channel that the connection has already would be sent twice; a run that
-        has ended sends nothing further."""
-        for ended in [each for each in self._subscriptions if each.is_over]:
-            ended.stop()
-            self._subscriptions.remove(ended)
-        has = {name for each in self._subscriptions for name in each.channels}
-        twice = sorted((has | {"all", *self._base.listener.personal}).intersection(names))
-        if twice:
-            raise ApiError(
-                400, "already_subscribed", f"This connection gets {twice[0][:128]!a} already. Unsubscribe it first."
-            )
-        most = simulcast.settings.max_channels_per_listener
-        if len(has.union(names)) > most:
-            raise ApiError(
-                400, "channel_count", f"A connection may have {most} channels. Unsubscribe some, or open another one."
-            )
-
-    def _add(self, names: Collection[str], position: str | None, replay: int | None = None) -> Subscription:
-        subscription = simulcast.subscribe(self._ws, names, resume=position, replay=replay, is_beside=True)
-        self._subscriptions.append(subscription)
-        return subscription
-
-    def _leave(self, subscription: Subscription, unwanted: set[str]) -> messages.Left:
-        """End a subscription, and subscribe to the rest of its channels, if there is a rest, from its position."""
-        subscription.stop()
-        self._subscriptions.remove(subscription)
-        position = str(subscription.position)
-        rest = set(subscription.channels) - unwanted
-        if rest:
-            try:
-                self._add(rest, position)
-            except SimulcastError:
-                # The client has lost channels that it did not leave. It reconnects, and resumes all of them.
-                self._ws.close(CloseReason.BROKER_LOST)
-                raise
-        return messages.Left(sorted(unwanted.intersection(subscription.channels)), position)
 
 
 def _closing_of(error: ListenError | BrokerError) -> CloseReason | int:

@@ -5,6 +5,7 @@ Source: gRPC, "Status codes and their use in gRPC"; Connect protocol, "Error cod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -41,12 +42,20 @@ class Code(IntEnum):
 
 
 class CallError(Exception):
-    """A call ends with this code. The message is for the client."""
+    """A call ends with this code. The message is for the client.
 
-    def __init__(self, code: Code, message: str) -> None:
+    Attributes:
+        metadata: What the client is told besides, for programs.
+    """
+
+    def __init__(self, code: Code, message: str, metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.metadata = metadata or {}
 
+
+#: What a client is told whose deadline is over.
+TOO_LATE = "The deadline of the call is over. Give it more time."
 
 _STATUSES = {
     Code.OK: 200,
@@ -73,33 +82,42 @@ _OF_STATUS = {
     403: Code.PERMISSION_DENIED,
     404: Code.NOT_FOUND,
     408: Code.DEADLINE_EXCEEDED,
-    409: Code.ALREADY_EXISTS,
+    409: Code.FAILED_PRECONDITION,
     413: Code.RESOURCE_EXHAUSTED,
     429: Code.RESOURCE_EXHAUSTED,
+    499: Code.CANCELED,
     503: Code.UNAVAILABLE,
+    504: Code.DEADLINE_EXCEEDED,
 }
+# Of the errors' own codes. An event that is perhaps stored must not look like one that is certainly not: clients repeat a call
+# that ended with UNAVAILABLE.
+_OF_ERROR = {"publish_uncertain": Code.UNKNOWN, "idempotency_conflict": Code.ALREADY_EXISTS}
 # Of the reasons and codes with which a stream closes. After all others another worker, or the same one a moment later, takes
 # the client.
 _OF_REASON = {
     "finished": Code.OK,
+    "deadline": Code.DEADLINE_EXCEEDED,
     "expired": Code.UNAUTHENTICATED,
     "revoked": Code.UNAUTHENTICATED,
     "kicked": Code.ABORTED,
     "limit": Code.RESOURCE_EXHAUSTED,
     "too_many_listeners": Code.RESOURCE_EXHAUSTED,
 }
+_WORDS = {
+    "finished": "",
+    "deadline": TOO_LATE,
+    "draining": "This worker is about to stop. Call again, and another one answers.",
+    "expired": "What let you in has expired. Get a new token.",
+    "revoked": "What let you in was revoked. Get a new token.",
+    "kicked": "The connection was closed by an operator. You may call again.",
+}
 
 
 def code_of_status(status: int, code: str = "") -> Code:
-    """Return the code of an error that has this HTTP status.
-
-    Args:
-        code: The error's own code. An event that is perhaps stored must not look like one that is certainly not: clients
-            repeat a call that ended with UNAVAILABLE.
-    """
-    return Code.UNKNOWN if code == "publish_uncertain" else _OF_STATUS.get(status, Code.INTERNAL)
+    """Return the code of an error that has this HTTP status, and this code of its own."""
+    return _OF_ERROR.get(code) or _OF_STATUS.get(status, Code.INTERNAL)
 
 
-def code_of_reason(reason: str) -> Code:
-    """Return the code of a stream that closes for this reason."""
-    return _OF_REASON.get(reason, Code.UNAVAILABLE)
+def ending_of(reason: str) -> CallError:
+    """Return how a call ends whose stream closes for this reason."""
+    return CallError(_OF_REASON.get(reason, Code.UNAVAILABLE), _WORDS.get(reason, reason))

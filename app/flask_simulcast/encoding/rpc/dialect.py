@@ -18,12 +18,13 @@ from urllib.parse import quote
 from google.protobuf.message import Message
 
 from .codec import JSON, PROTO, Codec
-from .codes import Code
+from .codes import CallError, Code
 
 #: Bytes before each message: flags, and the length.
 HEAD = struct.Struct(">BI")
 #: Flag of an envelope whose message is compressed.
 COMPRESSED = 0x01
+_OK = CallError(Code.OK, "")
 _CONNECT_END = 0x02
 _TRAILERS = 0x80
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
@@ -46,7 +47,7 @@ class Protocol:
     """
 
     name: str
-    end: Callable[[Code, str], bytes] | None
+    end: Callable[[CallError], bytes] | None
     compression: str
     timeout: str
 
@@ -68,26 +69,30 @@ class Dialect:
         """Whether its end is trailers of HTTP/2, which the connection makes of the last envelope."""
         return self.protocol is _GRPC
 
-    def end(self, code: Code, message: str = "") -> bytes:
+    def end(self, ending: CallError = _OK) -> bytes:
         """Return the last bytes of a call in envelopes."""
         assert self.protocol.end is not None
-        return self.protocol.end(code, message)
+        return self.protocol.end(ending)
 
 
-def error_json(code: Code, message: str) -> dict[str, str]:
+def error_json(error: CallError) -> dict[str, str]:
     """Return an error as Connect writes it."""
-    return {"code": code.text, "message": message}
+    return {"code": error.code.text, "message": str(error)}
 
 
-def _end_of_connect(code: Code, message: str) -> bytes:
-    end = {} if code is Code.OK else {"error": error_json(code, message)}
+def _end_of_connect(ending: CallError) -> bytes:
+    end: dict[str, object] = {} if ending.code is Code.OK else {"error": error_json(ending)}
+    if ending.metadata:
+        end["metadata"] = {name: [value] for name, value in ending.metadata.items()}
     return envelope(json.dumps(end).encode(), _CONNECT_END)
 
 
-def _trailers(code: Code, message: str) -> bytes:
-    # The message is percent-encoded, because it stands in a header.
-    about = f"grpc-message: {quote(message, safe=_PRINTABLE)}\r\n" if message else ""
-    return envelope(f"grpc-status: {code.value}\r\n{about}".encode(), _TRAILERS)
+def _trailers(ending: CallError) -> bytes:
+    lines = {"grpc-status": str(ending.code.value)}
+    if str(ending):  # percent-encoded, because it stands in a header
+        lines["grpc-message"] = quote(str(ending), safe=_PRINTABLE)
+    text = "".join(f"{name}: {value}\r\n" for name, value in (lines | dict(ending.metadata)).items())
+    return envelope(text.encode(), _TRAILERS)
 
 
 _UNARY = Protocol("connect", None, "HTTP_CONTENT_ENCODING", "HTTP_CONNECT_TIMEOUT_MS")

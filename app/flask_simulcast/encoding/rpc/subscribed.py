@@ -1,4 +1,4 @@
-"""Encode each event as one message of ``Subscribe``, in its envelope. The bytes are the same in all protocols."""
+"""Encode each event as one message of ``Subscribe`` and ``Connect``, in its envelope. The bytes are the same in all protocols."""
 
 from __future__ import annotations
 
@@ -13,15 +13,8 @@ from ...event import Event
 from ...proto.simulcast.v1 import stream_pb2 as pb
 from .. import Encoding
 from .codec import JSON, PROTO, Codec
-from .codes import code_of_reason
+from .codes import ending_of
 from .dialect import OF_STREAMS, Dialect, envelope
-
-_WORDS = {
-    "draining": "This worker is about to stop. Call again, and another one answers.",
-    "expired": "What let you in has expired. Get a new token.",
-    "revoked": "What let you in was revoked. Get a new token.",
-    "kicked": "The connection was closed by an operator. You may call again.",
-}
 
 
 def _message_of(event: Event) -> pb.SubscribeResponse:
@@ -46,8 +39,7 @@ def _encoder(codec: Codec) -> Callable[[Event], bytes]:
 def _notice(dialect: Dialect, type: str, data: str, id: str) -> bytes:
     """Turn a message of the hub into one message, and ``closed`` into the end of the call."""
     if type == "closed":
-        reason: str = json.loads(data)["reason"]
-        return dialect.end(code_of_reason(reason), _WORDS.get(reason, "" if reason == "finished" else reason))
+        return dialect.end(ending_of(json.loads(data)["reason"]))
     if type == "heartbeat":
         return dialect.frame(pb.SubscribeResponse(heartbeat=pb.Heartbeat(id=id)))
     if type == "connected":
@@ -63,6 +55,11 @@ def _notice(dialect: Dialect, type: str, data: str, id: str) -> bytes:
     return dialect.frame(pb.SubscribeResponse(event=written))
 
 
+def _notice_beside(dialect: Dialect, type: str, data: str, id: str) -> bytes:
+    """Do the same for one of several listeners of a call, whose handler tells by itself where it begins."""
+    return b"" if type == "connected" else _notice(dialect, type, data, id)
+
+
 def _no_retry(milliseconds: int) -> bytes:
     """Return nothing: clients of these protocols have waits of their own."""
     return b""
@@ -70,16 +67,21 @@ def _no_retry(milliseconds: int) -> bytes:
 
 _EVENTS = {
     codec: _encoder(codec) for codec in (PROTO, JSON)
-}  # one function for each, so that protocols share its bytes
-#: The encoding of each dialect, by its content type.
-ENCODINGS = {
-    name: Encoding(
+}  # one function for each, so that protocols and calls share its bytes
+
+
+def _encoding(dialect: Dialect, notice: Callable[[Dialect, str, str, str], bytes]) -> Encoding:
+    return Encoding(
         name=dialect.protocol.name,
         content_type=dialect.content_type,
         event=_EVENTS[dialect.codec],
-        notice=partial(_notice, dialect),
+        notice=partial(notice, dialect),
         comment=partial(dialect.frame, pb.SubscribeResponse(heartbeat=pb.Heartbeat())),
         retry=_no_retry,
     )
-    for name, dialect in OF_STREAMS.items()
-}
+
+
+#: The encoding of each dialect, by its content type, for ``Subscribe``.
+ENCODINGS = {name: _encoding(dialect, _notice) for name, dialect in OF_STREAMS.items()}
+#: The same for the listeners of a ``Connect``.
+BESIDE = {name: _encoding(dialect, _notice_beside) for name, dialect in OF_STREAMS.items()}

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .answer import failed, replied
 from .call import Call
+from .duplex import DuplexCall
 
-__all__ = ["Call", "failed", "replied"]
+__all__ = ["Call", "DuplexCall", "failed", "replied"]

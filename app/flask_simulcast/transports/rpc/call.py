@@ -11,7 +11,7 @@ from flask import Request
 from google.protobuf.message import Message
 from werkzeug.wsgi import get_input_stream
 
-from ...encoding.rpc.codes import CallError, Code
+from ...encoding.rpc.codes import TOO_LATE, CallError, Code
 from ...encoding.rpc.dialect import COMPRESSED, HEAD, Dialect
 from . import body
 
@@ -29,6 +29,9 @@ class Call:
         request: Its request. Nothing has read its body.
         dialect: The dialect of its content type.
 
+    Attributes:
+        deadline: Monotonic seconds at which the client stops waiting; None for no end.
+
     Raises:
         CallError: A header can't be used, or the deadline is over.
     """
@@ -40,7 +43,7 @@ class Call:
         self._compression: str = environ.get(protocol.compression, "").strip().lower()
         body.check_compression(self._compression)
         seconds = _seconds_of(environ.get(protocol.timeout))
-        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self.deadline = None if seconds is None else time.monotonic() + seconds
         self.check_deadline()
 
     def check_deadline(self) -> None:
@@ -49,8 +52,8 @@ class Call:
         Raises:
             CallError: Its deadline is over.
         """
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            raise CallError(Code.DEADLINE_EXCEEDED, "The deadline of the call is over. Give it more time.")
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise CallError(Code.DEADLINE_EXCEEDED, TOO_LATE)
 
     def message(self, kind: type[M]) -> M:
         """Return the only message of the client. May switch.

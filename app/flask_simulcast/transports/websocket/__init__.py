@@ -8,7 +8,6 @@ from .connections import Connections, drain_websockets
 from .late_refusal import closes_if_refused
 from .limits import Limits
 from .sock import GuardedSock, mismatch
-from .subscription import OnlyThese, Subscription
 
 __all__ = [
     "CLOSE_CODES",
@@ -17,8 +16,6 @@ __all__ = [
     "Connections",
     "GuardedSock",
     "Limits",
-    "OnlyThese",
-    "Subscription",
     "closes_if_refused",
     "drain_websockets",
     "mismatch",

@@ -10,7 +10,7 @@ from ...close_reason import CloseReason
 from ...encoding.websocket import BINARY, COMPRESSED, TEXT, frame
 from ...errors import ConnectionClosedError
 from ...loop import Breather
-from .close_codes import CLOSE_CODES, CloseCode, of_code
+from .close_codes import BUG, CLOSE_CODES, CloseCode, of_code
 from .deflate import Deflate
 from .inbox import Ended
 from .lifecycle import Lifecycle, State
@@ -156,6 +156,10 @@ class Connection(Lifecycle):
         else:
             ending = of_code(code, reason)
         self.end(ending)
+
+    def fail(self) -> None:
+        """Close with 1011, because of a bug. The first ending stays. Does not switch."""
+        self.end(BUG)
 
     def finish(self, ending: CloseCode) -> None:
         """End the connection after the handler: close, and wait for the client's close, for about a second at most. Switches.

@@ -1,4 +1,5 @@
-"""Subscription: one listener of a WebSocket. A WebSocket can have several, each with its own channels, position and verdict.
+"""Subscription: one listener of a connection in both directions, which can have several, each with its own channels, position and
+verdict. Such a connection is a WebSocket, or a call of RPC that streams in both directions.
 
 A greenlet takes the listener's chunks from the hub and sends them, until the listener is live and has nothing to send. From then
 on the hub's chunks go straight to the connection, and the greenlet ends. If the client is slow and a chunk would have to wait,
@@ -10,20 +11,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import gevent
 
-from ...close_reason import CloseReason
-from ...errors import ConnectionClosedError
-from ...event import Event, Position
-from ...hub.hub import Hub
-from ...listen_request import ListenRequest
-from ...listener import Listener
-from .connection import Connection
+from ..close_reason import CloseReason
+from ..errors import ConnectionClosedError
+from ..event import Event, Position
+from ..hub.hub import Hub
+from ..listen_request import ListenRequest
+from ..listener import Listener
 
 # Seconds that `stop` waits for a client to take the chunk that is being sent.
 _STOP_SECONDS = 2.0
-_BUG = 1011
 _REASONS = {reason.value: reason for reason in CloseReason}
 
 _log = logging.getLogger("flask_simulcast")
@@ -45,6 +45,40 @@ class OnlyThese:
         return event if event.channel in self.channels else None
 
 
+class Ending(Protocol):
+    """Why a connection ended."""
+
+    @property
+    def name(self) -> str:
+        """One of a fixed set of names, which has those of `CloseReason`."""
+
+
+class Duplex(Protocol):
+    """What a subscription needs of its connection."""
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why the connection ends; None while it is open."""
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a finished frame; wait if there is no room for it. Raises `ConnectionClosedError` once it has ended. Switches."""
+
+    def send_at_once(self, frame: bytes) -> bool:
+        """Send a finished frame if there is room for it now. Return False if there is none. Does not switch."""
+
+    def close(self, reason: CloseReason, /) -> None:
+        """Close for this reason. The first ending stays. Does not switch."""
+
+    def fail(self) -> None:
+        """Close because of a bug. Does not switch."""
+
+    def hold(self, held: Subscription) -> None:
+        """Stop a subscription when the connection has ended, in case its handler forgets to."""
+
+    def let_go(self, held: Subscription) -> None:
+        """Forget a subscription that was stopped."""
+
+
 class Subscription:
     """Adds a listener to the hub. Nothing is sent until `start`. May switch.
 
@@ -55,7 +89,7 @@ class Subscription:
         ws: The connection to send to. If the listener is closed by anything but `stop`, the connection closes with the
             same reason.
         request: The channels, rights and position of the listener.
-        send: Called with each chunk of one or more frames; `Connection.send_frame` if left out.
+        send: Called with each chunk of one or more frames; its ``send_frame`` if left out.
         is_beside: Whether the connection has another one, and stays open when this one's run has ended.
 
     Attributes:
@@ -73,7 +107,7 @@ class Subscription:
     def __init__(
         self,
         hub: Hub,
-        ws: Connection,
+        ws: Duplex,
         request: ListenRequest,
         send: Callable[[bytes], object] | None = None,
         *,
@@ -151,10 +185,8 @@ class Subscription:
         except ConnectionClosedError:
             listener.close(self._reason())
         except Exception:
-            _log.exception(
-                "The chunks of a WebSocket's listener could not be sent. Fix the cause; the client got 1011."
-            )
-            ws.close(_BUG)  # the first ending stays
+            _log.exception("The chunks of a subscription could not be sent. Fix the cause; its connection was closed.")
+            ws.fail()
         finally:
             if not is_parked:
                 self._hub.remove_listener(listener)

@@ -1,0 +1,76 @@
+"""Service: the methods of one service, and how a request becomes a call of one of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from flask import Blueprint, Response, current_app, request
+from google.protobuf.descriptor import ServiceDescriptor
+from werkzeug.exceptions import HTTPException
+
+from ..app_state import current_state
+from ..encoding.rpc.codes import CallError, Code, code_of_status
+from ..encoding.rpc.dialect import OF_STREAMS, OF_UNARY, Dialect
+from ..errors import GrantError, SimulcastError
+from ..transports.handover import has_trailers
+from ..transports.preflight import marked
+from ..transports.refusal import refuse
+from ..transports.rpc import Call, failed
+
+
+class Service:
+    """One service.
+
+    Args:
+        descriptor: Its description, from the generated module.
+        methods: For each of its methods, a function that answers a call of it.
+    """
+
+    def __init__(self, descriptor: ServiceDescriptor, methods: Mapping[str, Callable[[Call], Response]]) -> None:
+        self.descriptor = descriptor
+        self._methods = methods
+        self._dialects = {
+            method.name: OF_STREAMS if method.client_streaming or method.server_streaming else OF_UNARY
+            for method in descriptor.methods
+        }
+
+    def register(self, blueprint: Blueprint) -> None:
+        """Add the route of its calls."""
+        rule, name = f"/{self.descriptor.full_name}/<path:method>", self.descriptor.full_name.replace(".", "_")
+        blueprint.add_url_rule(rule, name, marked(partial(self.answer)), methods=["POST"])
+
+    def answer(self, method: str) -> Response:
+        """Answer the current request."""
+        dialects = self._dialects.get(method)
+        dialect = _spoken(OF_STREAMS | OF_UNARY if dialects is None else dialects)
+        if dialect is None:
+            return Response("", 415, {"Accept-Post": ", ".join(OF_UNARY if dialects is None else dialects)})
+        try:
+            if dialects is None:
+                raise CallError(Code.UNIMPLEMENTED, f"{self.descriptor.full_name} has no method {method[:64]!a}.")
+            return self._methods[method](Call(request, dialect))
+        except Exception as error:
+            return failed(dialect, call_error(error))
+
+
+def _spoken(dialects: Mapping[str, Dialect]) -> Dialect | None:
+    """Return the dialect of the current request; None if it is not one of these, or if the server can't send its trailers."""
+    dialect = dialects.get(request.mimetype)
+    return None if dialect is not None and dialect.has_trailers and not has_trailers(request.environ) else dialect
+
+
+def call_error(error: Exception) -> CallError:
+    """Return how a call ends after an error of the extension, of the app or of Flask. What is a bug is logged."""
+    if isinstance(error, CallError):
+        return error
+    if isinstance(error, GrantError):
+        state = current_state()
+        refuse(request, error, state.settings, state.metrics)
+    status = error.code if isinstance(error, HTTPException) else getattr(error, "status", 500)
+    if not isinstance(status, int) or status == 500:
+        current_app.log_exception(sys.exc_info())
+        return CallError(Code.INTERNAL, "The server failed. Its log says why.")
+    public = error.public if isinstance(error, SimulcastError) else None
+    return CallError(code_of_status(status, getattr(error, "code", "")), public or str(error))

@@ -1,0 +1,145 @@
+"""StreamService: publish and listen by RPC. The calls of ``simulcast.v1.StreamService``, over the extension's own methods.
+
+``Subscribe`` is the stream that `Simulcast.sse` makes, in another encoding; ``Connect`` is the conversation of a WebSocket.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, Unpack
+
+from flask import Response, request
+
+from ..encoding.rpc.codes import CallError, Code
+from ..encoding.rpc.subscribed import BESIDE, ENCODINGS
+from ..errors import ConnectionClosedError, client_input
+from ..event import ALL, Event, IdempotencyKey
+from ..grant import Grant
+from ..proto.simulcast.v1 import stream_pb2 as pb
+from ..subscriptions import Owner as OwnerOfSubscriptions
+from ..transports.response import StreamOptions
+from ..transports.rpc import Call, DuplexCall, replied
+from ..transports.sse import is_over
+from .conversation import Conversation
+from .service import Service, call_error
+
+
+class Owner(OwnerOfSubscriptions, Protocol):
+    """The part of `Simulcast` that this module uses."""
+
+    def grant(self) -> Grant:
+        """Return the grant of the current request."""
+
+    def require_publish(self, channels: Iterable[str]) -> Grant:
+        """Require the right to publish."""
+
+    def require_subscribe(self, channels: Iterable[str], *, spends_ticket: bool = True) -> Grant:
+        """Require the right to listen."""
+
+    def publish(
+        self, channel: str, data: object, *, type: str, idempotency_key: IdempotencyKey | None, raw: bool
+    ) -> Event:
+        """Append an event."""
+
+    def sse(self, channels: Iterable[str], **options: Unpack[StreamOptions]) -> Response:
+        """Return a stream."""
+
+
+class StreamService(Service):
+    """The calls.
+
+    Args:
+        simulcast: The extension.
+        before_publish: Called with the number of events that a call is about to publish.
+        sender: Returns whose an idempotency key is; None for the user of the grant, or else its token.
+    """
+
+    def __init__(
+        self,
+        simulcast: Owner,
+        before_publish: Callable[[int], object] | None = None,
+        sender: Callable[[], str] | None = None,
+    ) -> None:
+        self._simulcast = simulcast
+        self._before_publish = before_publish or (lambda events: None)
+        self._sender = sender or (lambda: next(iter(simulcast.grant().revocable_as), ""))
+        super().__init__(
+            pb.DESCRIPTOR.services_by_name["StreamService"],
+            {
+                "Publish": self._publish,
+                "PublishStream": self._publish_stream,
+                "Subscribe": self._subscribe,
+                "Connect": self._connect,
+            },
+        )
+
+    # The methods
+
+    def _publish(self, call: Call) -> Response:
+        self._check_may_publish()
+        return replied(call.dialect, self._append(call.message(pb.PublishRequest)))
+
+    def _publish_stream(self, call: Call) -> Response:
+        self._check_may_publish()
+        count, last = 0, ""
+        for message in call.messages(pb.PublishRequest):
+            last = self._append(message).id
+            count += 1
+        return replied(call.dialect, pb.PublishStreamResponse(events=count, last_id=last))
+
+    def _subscribe(self, call: Call) -> Response:
+        asked = call.message(pb.SubscribeRequest)
+        self._simulcast.require_subscribe(asked.channels, spends_ticket=False)
+        if is_over(asked.last_event_id):
+            raise CallError(Code.FAILED_PRECONDITION, "This stream has ended for good. Listen without its last id.")
+        return self._simulcast.sse(
+            asked.channels,
+            encoding=ENCODINGS[call.dialect.content_type],
+            resume=asked.last_event_id or None,
+            replay=asked.replay if asked.HasField("replay") else None,
+        )
+
+    def _connect(self, call: Call) -> Response:
+        self._simulcast.require_subscribe((ALL,), spends_ticket=False)
+        options: StreamOptions = {"encoding": BESIDE[call.dialect.content_type], "heartbeat_as_comment": True}
+        with DuplexCall(call, request, self._simulcast.settings) as duplex:
+            try:
+                Conversation(self._simulcast, duplex, self._append, options).run()
+            except ConnectionClosedError:
+                pass  # it has its ending
+            except Exception as error:
+                duplex.end(call_error(error))
+        return Response()  # the call has answered by itself
+
+    def _check_may_publish(self) -> None:
+        """Check the grant before the body is read: a client without any such right must not hold memory here."""
+        if not self._simulcast.grant().publish:
+            self._simulcast.require_publish(("any channel",))
+
+    def _append(self, message: pb.PublishRequest) -> pb.PublishResponse:
+        """Append one event. May switch."""
+        self._simulcast.require_publish((message.channel,))
+        self._before_publish(1)
+        key = IdempotencyKey(message.idempotency_key, self._sender()) if message.idempotency_key else None
+        with client_input():
+            event = self._simulcast.publish(
+                message.channel,
+                _data_of(message),
+                type=message.type or "message",
+                idempotency_key=key,
+                raw=message.HasField("text"),
+            )
+        return pb.PublishResponse(id=str(event.position))
+
+
+def _data_of(message: pb.PublishRequest) -> Any:
+    which = message.WhichOneof("data")
+    if which is None:
+        raise CallError(Code.INVALID_ARGUMENT, "The event has no data. Give it json or text.")
+    if which == "text":
+        return message.text
+    try:
+        return json.loads(message.json)
+    except (ValueError, RecursionError):
+        raise CallError(Code.INVALID_ARGUMENT, "The field json is not JSON. Send a JSON text.") from None
