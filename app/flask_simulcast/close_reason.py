@@ -16,6 +16,7 @@ class CloseReason(enum.Enum):
     DRAINING = "draining"
     BROKER_LOST = "broker_lost"
     LIMIT = "limit"
+    DEADLINE = "deadline"
     FINISHED = "finished"
 
     @property
@@ -24,4 +25,4 @@ class CloseReason(enum.Enum):
         return self not in _FOR_GOOD
 
 
-_FOR_GOOD = frozenset({CloseReason.EXPIRED, CloseReason.REVOKED, CloseReason.FINISHED})
+_FOR_GOOD = frozenset({CloseReason.EXPIRED, CloseReason.REVOKED, CloseReason.DEADLINE, CloseReason.FINISHED})

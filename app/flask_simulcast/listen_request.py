@@ -26,6 +26,7 @@ class ListenRequest:
         member: Name under which the listener is present; empty if it is not.
         present_on: Channels on which it is present.
         meta: JSON text that others see of it.
+        deadline: Monotonic seconds at which the client stops waiting; None for no end.
         address: Address of the client, if addresses are limited; else empty.
         queue_bytes: Bound of the listener's queue. Two chunks are taken whatever their size: otherwise one event larger than
             the bound would never pass, and two large ones in a row would send the listener back to history.
@@ -43,6 +44,7 @@ class ListenRequest:
     member: str = ""
     present_on: tuple[str, ...] = ()
     meta: str = "{}"
+    deadline: float | None = None
     address: str = ""
     queue_bytes: int = 64 << 10
     heartbeat_as_comment: bool = False

@@ -60,7 +60,7 @@ class Listener:
 
     __slots__ = (
         "_joined_key", "_on_cut", "_on_woken", "_queue", "_queue_bytes", "_straight", "address", "bytes", "came_at",
-        "channels", "close_reason", "encoding", "end", "events", "expires_at", "grant", "has_prelude", "heartbeat_as_comment",
+        "channels", "close_reason", "deadline", "encoding", "end", "events", "expires_at", "grant", "has_prelude", "heartbeat_as_comment",
         "id", "is_known", "is_live", "is_writing", "member", "meta", "needs_verdict", "own_after", "position", "present_on",
         "reported", "resume", "since", "since_ms", "start", "unread_since", "view",
     )  # fmt: skip
@@ -78,6 +78,7 @@ class Listener:
         self.present_on = request.present_on
         self.meta = request.meta
         self.address = request.address
+        self.deadline = request.deadline
         self.heartbeat_as_comment = request.heartbeat_as_comment
         self.position = self.own_after = _BEFORE_ALL
         self.is_known = False

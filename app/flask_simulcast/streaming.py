@@ -68,6 +68,7 @@ class Streaming(Access):
                 - ``heartbeat_as_comment``: Whether to send heartbeats as comments, for clients that know no ``heartbeat``
                   event.
                 - ``resume``: Position that the client says it has, or None. Defaults to the position in the request.
+                - ``deadline``: Monotonic seconds at which the stream closes with ``deadline``, give or take half a second.
 
         Raises:
             ChannelNameError, ChannelCountError: A name is invalid, or the number of names is.

@@ -12,6 +12,7 @@ import pytest
 
 from app.flask_simulcast.encoding.rpc.codes import Code
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
+from app.flask_simulcast.rpc.streams import STORED_EVENTS, STORED_LAST_ID
 from tests.docs.page import Page
 from tests.docs.reader import Reader, app_reader
 from tests.tools.nginx import serve_config
@@ -76,5 +77,6 @@ def test_nginx_passes_a_call_on_and_its_answers_as_they_come(server: Server, tmp
 def test_every_call_and_every_code_of_the_page_is_there() -> None:
     methods = pb.DESCRIPTOR.services_by_name["StreamService"].methods
     assert all(f"| `{method.name}` |" in TEXT for method in methods)
+    assert all(f"`{name}`" in TEXT for name in (STORED_EVENTS, STORED_LAST_ID))
     codes = [line.split("`")[1] for line in TEXT.partition("## Codes")[2].splitlines() if line.startswith("| `")]
     assert set(codes) < set(Code.__members__) and len(codes) == len(set(codes))

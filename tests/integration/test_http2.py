@@ -24,7 +24,7 @@ from tests.tools.fixtures import server_fixture
 from tests.tools.inspection import inspect
 from tests.tools.nginx import make_certificate
 from tests.tools.require import require
-from tests.tools.rpc import SERVICE, enveloped
+from tests.tools.rpc import CONNECT, GRPC_WEB, SERVICE, RpcCall, enveloped
 from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
 
 server = server_fixture(app="tests.apps.inspected:app", rpc="1", http2="1")
@@ -96,6 +96,32 @@ def test_a_refused_call_has_its_code_and_the_connection_goes_on(
         client.publish(event, metadata=metadata, timeout=SECONDS)
     assert (caught.value.code(), ". " in caught.value.details()) == (code, True)
     assert client.publish(pb.PublishRequest(channel="a", json="1"), metadata=KEY, timeout=SECONDS).id
+
+
+def test_a_stream_of_events_that_fails_says_how_many_are_stored(client: Client) -> None:
+    good = [pb.PublishRequest(channel="counted", json=str(number)) for number in range(3)]
+    bad = pb.PublishRequest(channel="counted", json="{")
+    with pytest.raises(grpc.RpcError) as caught:
+        client.publish_stream(iter([*good, bad, *good]), metadata=KEY, timeout=SECONDS)
+    told = dict(caught.value.trailing_metadata())
+    call = listen(client, "counted", replay=10)
+    events = [next(call).event for _ in range(3)]
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (told["simulcast-stored-events"], told["simulcast-stored-last-id"]) == ("3", events[-1].id)
+    call.cancel()
+
+
+def test_a_deadline_ends_a_stream_on_the_server(server: Server) -> None:
+    """The client's own timer is later than the one that it tells the server."""
+    headers = {"Connect-Timeout-Ms": "300"} | BEARER
+    body = enveloped(pb.SubscribeRequest(channels=["late"]))
+    with RpcCall(server, "Subscribe", body, CONNECT, headers) as call:
+        first, last = call.envelopes()
+    assert pb.SubscribeResponse.FromString(first[1]).HasField("connected")
+    assert json.loads(last[1])["error"]["code"] == "deadline_exceeded"
+    with RpcCall(server, "Subscribe", body, GRPC_WEB, {"Grpc-Timeout": "300m"}) as call:
+        _, last = call.envelopes()
+    assert last[1].startswith(b"grpc-status: 4\r\n")
 
 
 def test_compressed_calls_are_read(client: Client) -> None:

@@ -100,7 +100,12 @@ def test_the_first_close_reason_stays_and_nothing_queued_is_sent() -> None:
 
 
 def test_reasons_say_whether_to_come_back() -> None:
-    assert {reason.value for reason in CloseReason if not reason.reconnect} == {"expired", "revoked", "finished"}
+    assert {reason.value for reason in CloseReason if not reason.reconnect} == {
+        "expired",
+        "revoked",
+        "deadline",
+        "finished",
+    }
 
 
 def test_listeners_that_want_the_same_share_a_key() -> None:

@@ -24,6 +24,9 @@ from ..transports.sse import is_over
 from .conversation import Conversation
 from .service import Service, call_error
 
+#: Metadata of a ``PublishStream`` that failed: what was stored before.
+STORED_EVENTS, STORED_LAST_ID = "simulcast-stored-events", "simulcast-stored-last-id"
+
 
 class Owner(OwnerOfSubscriptions, Protocol):
     """The part of `Simulcast` that this module uses."""
@@ -82,11 +85,16 @@ class StreamService(Service):
 
     def _publish_stream(self, call: Call) -> Response:
         self._check_may_publish()
-        count, last = 0, ""
-        for message in call.messages(pb.PublishRequest):
-            last = self._append(message).id
-            count += 1
-        return replied(call.dialect, pb.PublishStreamResponse(events=count, last_id=last))
+        stored = pb.PublishStreamResponse()
+        try:
+            for message in call.messages(pb.PublishRequest):
+                stored.last_id = self._append(message).id
+                stored.events += 1
+        except Exception as error:
+            told = call_error(error)
+            metadata = {STORED_EVENTS: str(stored.events), STORED_LAST_ID: stored.last_id}
+            raise CallError(told.code, str(told), metadata) from error
+        return replied(call.dialect, stored)
 
     def _subscribe(self, call: Call) -> Response:
         asked = call.message(pb.SubscribeRequest)
@@ -96,13 +104,18 @@ class StreamService(Service):
         return self._simulcast.sse(
             asked.channels,
             encoding=ENCODINGS[call.dialect.content_type],
+            deadline=call.deadline,
             resume=asked.last_event_id or None,
             replay=asked.replay if asked.HasField("replay") else None,
         )
 
     def _connect(self, call: Call) -> Response:
         self._simulcast.require_subscribe((ALL,), spends_ticket=False)
-        options: StreamOptions = {"encoding": BESIDE[call.dialect.content_type], "heartbeat_as_comment": True}
+        options: StreamOptions = {
+            "encoding": BESIDE[call.dialect.content_type],
+            "heartbeat_as_comment": True,
+            "deadline": call.deadline,
+        }
         with DuplexCall(call, request, self._simulcast.settings) as duplex:
             try:
                 Conversation(self._simulcast, duplex, self._append, options).run()

@@ -40,6 +40,7 @@ class StreamOptions(TypedDict, total=False):
     present: bool | Collection[str] | None
     heartbeat_as_comment: bool
     resume: str | None
+    deadline: float | None
 
 
 def encoding_for(request: Request) -> Encoding:
@@ -113,6 +114,7 @@ def prepare(
         member=member,
         present_on=present_on,
         meta=meta,
+        deadline=options.get("deadline"),
         address=address,
         queue_bytes=settings.queue_bytes,
         heartbeat_as_comment=options.get("heartbeat_as_comment", False),

@@ -54,6 +54,7 @@ CLOSE_CODES = {
         (CloseReason.LIMIT, 4003, "The server did not take your messages for too long."),
         (CloseReason.REVOKED, 4500, "Your token was revoked."),
         (CloseReason.EXPIRED, 4501, "Your token has expired."),
+        (CloseReason.DEADLINE, 4502, "The time of this connection is over."),
     )
 }
 
