@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import gevent
 from gevent import get_hub, monkey
+from gevent.hub import Waiter
 from gevent.threadpool import ThreadPool
 
 T = TypeVar("T")
@@ -69,6 +71,38 @@ class Breather:
         if time.monotonic() - self._last >= self._seconds:
             let_others_in()
             self._last = time.monotonic()
+
+
+class TimeSlice:
+    """The time that greenlets of one kind have, all of them together, until everything else gets a turn.
+
+    A turn of the loop for each of them is not enough: a hundred come back in the same turn, and take it one after the other.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._line: deque[Waiter[None]] = deque()
+
+    def wait(self) -> None:
+        """Wait for the caller's place in the line, and until everything else had a turn. Switches."""
+        if not self._line:
+            self._go_on_next_turn()
+        waiter: Waiter[None] = Waiter()
+        self._line.append(waiter)
+        waiter.get()
+
+    def _go_on_next_turn(self) -> None:
+        get_hub().loop.timer(0).start(self._go_on)
+
+    def _go_on(self) -> None:
+        """Let those in the line work, one after the other: each until it waits for something."""
+        end = time.monotonic() + self._seconds
+        line, self._line = self._line, deque()
+        while line and time.monotonic() < end:
+            line.popleft().switch(None)
+        if line and not self._line:
+            self._go_on_next_turn()
+        self._line.extendleft(reversed(line))
 
 
 class Threads:

@@ -24,7 +24,7 @@ from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerError
 from app.flask_simulcast.event import ALL, LISTENER_PREFIX, USER_PREFIX, Draft, Event, Position
 from app.flask_simulcast.grant import Grant
-from app.flask_simulcast.hub import broadcaster, catchup
+from app.flask_simulcast.hub import broadcaster
 from app.flask_simulcast.hub import hub as hub_module
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
@@ -125,7 +125,7 @@ class World:
         self._is_in_pass = False
         hub = self.hub
         monkeypatch.setattr(hub_module, "has_loop", lambda: True)
-        monkeypatch.setattr(catchup, "let_others_in", self.switch)
+        monkeypatch.setattr(hub._catch_up._slice, "wait", self.switch)
         monkeypatch.setattr(broadcaster, "let_others_in", self.switch)
         monkeypatch.setattr(broadcaster, "_LISTENERS_A_TURN", 1)
         monkeypatch.setattr(hub._broadcaster, "wait_for_pass", lambda seconds: self.switch())
@@ -261,7 +261,7 @@ class World:
             else:
                 self.read_on()
             self.clock.advance(6)
-            self.hub._catch_up._pages.clear()  # by the clock of the world they are over
+            self.hub._catch_up._pages.forget()  # by the clock of the world they are over
             self.hub._catch_up._verdicts.clear()
             self.broker.maintain()
 

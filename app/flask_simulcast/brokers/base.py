@@ -31,6 +31,8 @@ from .check_in import CheckIn
 
 #: Younger events are never trimmed, so trimming never passes a pump that reads at least this often.
 SETTLE_SECONDS = 10
+#: Largest number of events in a page of history: it is read in one turn of the loop.
+PAGE_EVENTS = 500
 #: Largest number of events, and of listeners, that are counted for one channel.
 MOST_COUNTED = 10_000
 #: Seconds for which a repeated idempotency key gets the position of its first event.
@@ -229,7 +231,7 @@ class Broker(ABC):
     @abstractmethod
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
         """Return a page of history of these channels, ``after < event <= up_to``. It has at least one event if one
-        exists, and then stops before ``max_bytes`` of data is exceeded."""
+        exists, and then stops before ``max_bytes`` of data, or `PAGE_EVENTS`, are exceeded."""
 
     @abstractmethod
     def verdict(self, position: Position, channels: Sequence[str]) -> Verdict:

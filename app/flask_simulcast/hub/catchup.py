@@ -8,59 +8,38 @@ needs it, and the last stretch before a join comes from memory.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
-import gevent
-
-from ..brokers.base import Broker, Page, Verdict
+from ..brokers.base import Broker, Verdict
 from ..event import LISTENER_PREFIX, Position
 from ..listener import Listener
-from ..loop import let_others_in
+from ..loop import TimeSlice
 from ..metrics import Metrics
 from .broadcaster import Broadcaster
 from .control import Control
+from .pages import Pages
 from .pump import Pump
-from .ring import Ring
-from .single_flight import SingleFlight
+from .single_flight import SHARED, SHARED_SECONDS, SingleFlight
 from .switchboard import Switchboard
 from .ttl_cache import TTLCache
 
-_log = logging.getLogger("flask_simulcast")
-
 _WAIT_SECONDS = 1.0
-# A herd that reconnects after a restart asks for the same pages: 0.2 µs an event instead of 2.5.
-_SHARED = 64
-_SHARED_SECONDS = 1.0
-
-
-class _Written(NamedTuple):
-    """A page in one encoding.
-
-    Attributes:
-        is_full: Whether the page was cut at its bound. Then it is the same for every later goal.
-    """
-
-    chunk: bytes
-    events: int
-    covered_to: Position
-    marks: dict[str, Position]
-    is_full: bool
+# All listeners that are catching up have the loop for this time together, and the last of them for its page, before live
+# listeners and requests get a turn. A page takes 1 to 4 ms.
+_SLICE_SECONDS = 0.005
 
 
 class CatchUp:
     """The steps of listeners that are catching up.
 
     Args:
-        broker: Reads history and verdicts.
-        ring: The last stretch of history, in memory.
+        broker: Reads verdicts.
+        pages: Has history.
         pump: Has the hub's position, and knows whether the broker's answers are of the log that it reads.
         switchboard: Has the position of a listener's audience, and joins a listener to it.
         broadcaster: Makes the passes that a listener waits for.
         control: Closes a listener that was revoked in a part of the log that this worker skipped.
         single_flight: Reads that listeners share.
-        page_bytes: Bound of a page.
         metrics: Counts gaps, events and shared reads.
         on_gap: Called with a listener that was sent a gap, and the reason. Must not switch.
     """
@@ -68,30 +47,27 @@ class CatchUp:
     def __init__(
         self,
         broker: Broker,
-        ring: Ring,
+        pages: Pages,
         pump: Pump,
         switchboard: Switchboard,
         broadcaster: Broadcaster,
         control: Control,
         single_flight: SingleFlight,
-        page_bytes: int,
         metrics: Metrics,
         *,
         on_gap: Callable[[Listener, str], None],
     ) -> None:
         self._broker = broker
-        self._ring = ring
+        self._pages = pages
         self._pump = pump
         self._switchboard = switchboard
         self._broadcaster = broadcaster
         self._control = control
         self._single_flight = single_flight
-        self._page_bytes = page_bytes
         self._metrics = metrics
         self._on_gap = on_gap
-        self._scatters = 0
-        self._pages: TTLCache[_Written] = TTLCache(_SHARED, _SHARED_SECONDS)
-        self._verdicts: TTLCache[Verdict] = TTLCache(_SHARED, _SHARED_SECONDS)
+        self._slice = TimeSlice(_SLICE_SECONDS)
+        self._verdicts: TTLCache[Verdict] = TTLCache(SHARED, SHARED_SECONDS)
 
     def begin(self, listener: Listener, hub_position: Position) -> bytes:
         """Set where a listener starts, and return its first chunk: ``connected``, after a gap if there is one. May switch.
@@ -125,7 +101,7 @@ class CatchUp:
         Raises:
             BrokerError: The log can't be read. The listener keeps its position.
         """
-        let_others_in()
+        self._slice.wait()
         if listener.close_reason is not None:
             return b""
         if not self._pump.is_sure:
@@ -135,12 +111,13 @@ class CatchUp:
         goal = self._switchboard.goal(listener)
         if listener.position.key >= goal.key:
             return b"" if self._joins(listener) else self._wait_to_be_reached(listener)
-        written = self._next_page(listener, goal)
+        written = self._pages.next(listener, goal)
         if listener.close_reason is not None or listener.needs_verdict or not self._pump.is_sure:
             return b""  # the log changed during the read: the page may be of another log
         gap = self._gap_of_marks(listener, written.marks)
-        listener.moved_to(written.covered_to, written.events)
-        self._metrics.count("events_delivered_total", written.events)
+        events = len(written.keys)
+        listener.moved_to(written.covered_to, events)
+        self._metrics.count("events_delivered_total", events)
         # Join at once if that was the last page: on a busy log the goal has moved on by the next step.
         self._joins(listener)
         return gap + written.chunk
@@ -155,17 +132,16 @@ class CatchUp:
         """
         if self._broker.reads_at_once:
             return self._broker.verdict(position, channels)
-        key = ("verdict", self._stamp, position, channels)
+        key = ("verdict", self._single_flight.stamp, position, channels)
         known = self._verdicts.get(key)
         if known is not None:
-            self._shares()
+            self._metrics.count("catchup_reads_shared_total")
             return known
         return self._single_flight.fetch(key, lambda: self._read_verdict(position, channels))
 
     def forget_pages(self) -> None:
         """Drop all pages, verdicts and reads in progress, because they may be of another log."""
-        self._scatters += 1
-        self._pages.clear()
+        self._pages.forget()
         self._verdicts.clear()
         self._single_flight.forget()
 
@@ -177,7 +153,7 @@ class CatchUp:
         the goal and the join, so the positions stay equal. Return whether it joined."""
         if listener.position.key != self._switchboard.goal(listener).key:
             return False
-        if self._has_personal(listener, self._pump.position, in_memory=not self._broker.reads_at_once):
+        if self._pages.has_personal(listener, self._pump.position, in_memory=not self._broker.reads_at_once):
             return False
         self._switchboard.join(listener)
         return True
@@ -197,109 +173,12 @@ class CatchUp:
             self._broadcaster.wait_for_pass(_WAIT_SECONDS)
         return b""
 
-    # Pages
-
-    def _next_page(self, listener: Listener, goal: Position) -> _Written:
-        """Return the next page of its audience's events, with those for the listener alone in between. Switches if the ring
-        does not reach back."""
-        written = self._shared_page(listener, goal)
-        return self._own_page(listener, goal) if self._has_personal(listener, written.covered_to) else written
-
-    def _shared_page(self, listener: Listener, goal: Position) -> _Written:
-        """Return a page that is the same for all listeners with this audience key. A goal only moves forward, except at a
-        scatter, which forgets these pages. So a page that was written for one listener is valid for later ones."""
-        position, ring = listener.position, self._ring
-        key = ("page", listener.audience_key, position)
-        known = self._pages.get(key)
-        if known is not None and (known.is_full or known.covered_to == goal):
-            self._shares()
-            return known
-        page = ring.page(listener.shared, position, goal, self._page_bytes)
-        if page is not None:
-            written = self._written(listener, page, goal)
-            self._pages.put(key, written)
-            return written
-        # Reuse a short page only if the ring covers the rest. Otherwise the log grows as fast as short pages catch up.
-        if known is not None and ring.reaches(known.covered_to):
-            self._shares()
-            return known
-        return self._single_flight.fetch(key, lambda: self._read_shared(key, listener, goal))
-
-    def _read_shared(self, key: tuple[object, ...], listener: Listener, goal: Position) -> _Written:
-        stamp = self._stamp
-        page = self._broker.page(listener.shared, listener.position, goal, self._page_bytes)
-        written = self._written(listener, page, goal)
-        if stamp == self._stamp:
-            self._pages.put(key, written)
-        return written
-
-    def _own_page(self, listener: Listener, goal: Position) -> _Written:
-        channels, position, page_bytes = listener.shared + listener.personal, listener.position, self._page_bytes
-        page = self._ring.page(channels, position, goal, page_bytes)
-        if page is None:
-            page = self._single_flight.alone(lambda: self._broker.page(channels, position, goal, page_bytes))
-        own = LISTENER_PREFIX + listener.id
-        if own in page.marks and page.marks[own].key <= listener.own_after.key:
-            del page.marks[own]
-        return self._written(listener, page, goal)
-
-    def _has_personal(self, listener: Listener, up_to: Position, *, in_memory: bool = False) -> bool:
-        """Tell whether an event for this listener alone is, or was, between its position and ``up_to``. Its own channel can't
-        hold an event from before it started: its id is random, and was unknown.
-
-        Args:
-            in_memory: Do not switch. If the ring does not reach back, answer True.
-        """
-        position, own_after = listener.position, listener.own_after
-        if position.key >= up_to.key:
-            return False
-        if own_after.key <= position.key:
-            return self._has_any(listener.personal, position, up_to, in_memory)
-        own, *of_user = listener.personal
-        return (bool(of_user) and self._has_any(tuple(of_user), position, up_to, in_memory)) or (
-            own_after.key < up_to.key and self._has_any((own,), own_after, up_to, in_memory)
-        )
-
-    def _has_any(self, channels: tuple[str, ...], after: Position, up_to: Position, in_memory: bool) -> bool:
-        page = self._ring.page(channels, after, up_to, 1)
-        if page is None:
-            if in_memory:
-                return True
-            key = ("any", channels, after, up_to)
-            page = self._single_flight.fetch(key, lambda: self._broker.page(channels, after, up_to, 1))
-        return bool(page.events or page.marks)
-
-    def _written(self, listener: Listener, page: Page, goal: Position) -> _Written:
-        frames = self._frames(listener, page)
-        return _Written(b"".join(frames), len(frames), page.covered_to, page.marks, page.covered_to != goal)
-
-    def _frames(self, listener: Listener, page: Page) -> list[bytes]:
-        encode = listener.encoding.event
-        if listener.view is None:
-            return [event.frame(encode) for event in page.events]
-        frames = []
-        for event in page.events:
-            try:
-                seen = listener.view(event)
-                if seen is not None:
-                    frames.append(encode(seen))
-            except Exception as error:
-                # As when live, a view that raises costs one event. Another greenlet logs it: nothing may switch here.
-                self._metrics.count("receiver_errors_total")
-                gevent.spawn(_log.error, "A view could not take %s. Repair it.", event, exc_info=error)
-        return frames
-
     # Verdicts and gaps
 
-    @property
-    def _stamp(self) -> tuple[int, int]:
-        """Identifies the log as it is known now. An answer to a question under another stamp may be of another log."""
-        return self._scatters, self._broker.generation
-
     def _read_verdict(self, position: Position, channels: tuple[str, ...]) -> Verdict:
-        stamp = self._stamp
+        stamp = self._single_flight.stamp
         verdict = self._broker.verdict(position, channels)
-        if stamp == self._stamp:
+        if stamp == self._single_flight.stamp:
             self._verdicts.put(("verdict", stamp, position, channels), verdict)
         return verdict
 
@@ -316,10 +195,10 @@ class CatchUp:
     def _judge_again(self, listener: Listener) -> bytes:
         """Ask whether history still covers the listener's position, after this worker skipped a part of the log. Return the
         gap event, if any."""
-        stamp = self._stamp
+        stamp = self._single_flight.stamp
         self._control.check(listener)
         verdict = self.verdict(listener.position, listener.shared + listener.personal)
-        if stamp != self._stamp:
+        if stamp != self._single_flight.stamp:
             return b""  # it happened again meanwhile: the next step asks again
         gap = self._gap(listener, verdict, str(listener.position))
         listener.was_judged(verdict.resume_at)
@@ -344,6 +223,3 @@ class CatchUp:
         shown = [channel for channel in channels if not channel.startswith(LISTENER_PREFIX)]
         data = {"reason": reason, "channels": shown, "from": wanted[:64], "to": str(to)}
         return listener.encoding.notice("gap", json.dumps(data, separators=(",", ":")), "")
-
-    def _shares(self) -> None:
-        self._metrics.count("catchup_reads_shared_total")

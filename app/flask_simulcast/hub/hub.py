@@ -31,6 +31,7 @@ from .dropped_streams import DroppedStreams
 from .history import History, read_history
 from .listeners import Listeners
 from .maintenance import Maintenance
+from .pages import Pages
 from .patience import Patience
 from .place_reporter import PlaceReporter
 from .pump import Pump
@@ -105,13 +106,12 @@ class Hub:
         )
         self._catch_up = CatchUp(
             broker,
-            self._ring,
+            Pages(broker, self._ring, self._single_flight, PAGE_BYTES, metrics),
             self._pump,
             self._switchboard,
             self._broadcaster,
             self.control,
             self._single_flight,
-            PAGE_BYTES,
             metrics,
             on_gap=self._told_gap,
         )

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ..brokers.base import Page
+from ..brokers.base import PAGE_EVENTS, Page
 from ..data import byte_length
 from ..event import Event, Position
 
@@ -58,7 +58,7 @@ class Ring:
         size = 0
         for event in self._between(channels, after.key, up_to.key):
             size += byte_length(event.data)
-            if events and size > max_bytes:
+            if events and (size > max_bytes or len(events) == PAGE_EVENTS):
                 return Page(events, events[-1].position, {})
             events.append(event)
         return Page(events, up_to, {})

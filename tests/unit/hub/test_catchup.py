@@ -10,7 +10,6 @@ from app.flask_simulcast.brokers.memory.broker import MemoryBroker
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
-from app.flask_simulcast.hub import catchup
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
@@ -46,7 +45,7 @@ def test_a_listener_goes_live_however_much_is_published(
     hub = make_hub()
     listener = Listener(ListenRequest(("c",), SSE))
     hub.add_listener(listener)
-    monkeypatch.setattr(catchup, "let_others_in", lambda: hub.publish(drafts(1, channel=channel)))
+    monkeypatch.setattr(hub._catch_up._slice, "wait", lambda: hub.publish(drafts(1, channel=channel)))
     read_until_live(hub, listener)
 
 
@@ -97,6 +96,21 @@ def test_a_herd_reads_its_page_once(make_hub: MakeHub, monkeypatch: pytest.Monke
     assert len(shared) == len(set(shared)) <= 4
 
 
+def test_listeners_from_different_places_share_pages(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A herd that lost touch at different moments would read 10 000 events for each of its listeners."""
+    hub = make_hub(constants={"RING_EVENTS": 0, "PAGE_BYTES": 1024})
+    starts = [event.position for event in hub.publish(drafts(*range(1000)))]
+    calls = []
+    page = hub.broker.page
+    monkeypatch.setattr(hub.broker, "page", lambda *arguments: calls.append(arguments) or page(*arguments))
+    for missed in (900, 899, 500, 123, 899):
+        listener = Listener(ListenRequest(("c",), SSE, resume=str(starts[-missed - 1])))
+        hub.add_listener(listener)
+        assert data_of(read_until_live(hub, listener)) == [str(n) for n in range(1000 - missed, 1000)]
+    shared = [arguments for arguments in calls if "c" in arguments[0]]  # the others ask for what is for one alone
+    assert len(shared) == len(set(shared)) <= 4
+
+
 def test_a_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWorld) -> None:
     world = make_world(is_quiet=True, constants={"RING_EVENTS": 0})
     hub, broker = world.hub, world.broker
@@ -120,7 +134,7 @@ def test_a_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWorld) 
 def test_a_full_page_of_a_log_that_was_replaced_is_not_shared(make_world: MakeWorld, is_full: bool) -> None:
     world = make_world(is_quiet=True, constants={"RING_EVENTS": 0})
     hub, broker = world.hub, world.broker
-    hub._catch_up._page_bytes = 5
+    hub._catch_up._pages._page_bytes = 5
     start = broker.append(drafts(0))[0]
     backup = broker.copy()
     broker.append(drafts("old", "older"))

@@ -36,7 +36,7 @@ def test_nothing_is_lost_or_doubled_with_small_queues_and_pages(make_world: Make
     world = make_world(seed, is_far=is_far)
     world.may_lose = is_far
     world.queue_bytes = 400  # a few frames
-    world.hub._catch_up._page_bytes = 40  # a dozen events
+    world.hub._catch_up._pages._page_bytes = 40  # a dozen events
     world.may_fail = True
     world.run(600)
     check_whole(world)

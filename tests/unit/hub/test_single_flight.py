@@ -123,7 +123,7 @@ def broker_of(hub: Hub) -> FarBroker:
 
 def test_a_herd_that_comes_back_costs_one_verdict_and_one_read_a_page(make_hub: MakeHub) -> None:
     hub = make_hub(is_far=True, constants={"PAGE_BYTES": 1024}, max_listeners=HERD)
-    hub._catch_up._pages._seconds = hub._catch_up._verdicts._seconds = 60  # however busy this machine is
+    hub._catch_up._pages._cache._seconds = hub._catch_up._verdicts._seconds = 60  # however busy this machine is
     broker = broker_of(hub)
     start = broker.log.head()
     broker.append([Draft("c", "message", str(n)) for n in range(1000)])  # 2 890 bytes: three pages

@@ -16,6 +16,7 @@ from ...settings import Settings
 from ..base import (
     IDEMPOTENCY_SECONDS,
     MOST_COUNTED,
+    PAGE_EVENTS,
     SETTLE_SECONDS,
     Batch,
     Clock,
@@ -109,7 +110,7 @@ class Log:
             if event is None or event.channel not in wanted:
                 continue
             size += byte_length(event.data)
-            if events and size > max_bytes:
+            if events and (size > max_bytes or len(events) == PAGE_EVENTS):
                 return Page(events, events[-1].position, marks)
             events.append(event)
         return Page(events, up_to, marks)

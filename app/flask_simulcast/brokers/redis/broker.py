@@ -18,7 +18,7 @@ from ...presence import Member, Place
 from ...run_state import RunAppend, RunState
 from ...settings import Settings
 from .. import base
-from ..base import MOST_COUNTED, Batch, Broker, ChannelSummary, Clock, Page, Positions, Verdict
+from ..base import MOST_COUNTED, PAGE_EVENTS, Batch, Broker, ChannelSummary, Clock, Page, Positions, Verdict
 from ..check_in import CheckIn
 from ..lease import MAX_LEASE_SECONDS
 from . import scripts
@@ -86,7 +86,9 @@ class RedisBroker(Broker):
         return position_of(self._ask(scripts.HEAD))
 
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
-        commons, marks, is_cut, rows = self._ask(scripts.PAGE, *_parts(after), *_parts(up_to), max_bytes, *channels)
+        commons, marks, is_cut, rows = self._ask(
+            scripts.PAGE, *_parts(after), *_parts(up_to), max_bytes, PAGE_EVENTS, *channels
+        )
         events = [
             Event(Position(key_of(id), int(name[:8], 16)), channels[channel], name[8:], data)
             for channel, id, name, data in zip(rows[::4], rows[1::4], rows[2::4], rows[3::4], strict=True)

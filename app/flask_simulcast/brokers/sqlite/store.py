@@ -22,7 +22,7 @@ from ...data import byte_length
 from ...errors import IdempotencyConflictError
 from ...event import Draft, Event, Position, next_key
 from ...run_state import RunAppend
-from ..base import Batch, Page, Positions, Verdict, common_mark_of, is_other, judge
+from ..base import PAGE_EVENTS, Batch, Page, Positions, Verdict, common_mark_of, is_other, judge
 from .agreements import Agreements
 from .register import Register
 from .runs import Runs
@@ -251,7 +251,7 @@ class Store(Tables):
             # Merged here row by row: SQL would sort all remaining rows for every page.
             for key, tag, channel, type, data in heapq.merge(*cursors, key=itemgetter(0)):
                 size += byte_length(data)
-                if events and size > max_bytes:
+                if events and (size > max_bytes or len(events) == PAGE_EVENTS):
                     covered_to = events[-1].position
                     break
                 events.append(Event(Position(key, tag), channel, type, data))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from ...brokers.base import SETTLE_SECONDS, Page
+from ...brokers.base import PAGE_EVENTS, SETTLE_SECONDS, Page
 from ...event import Draft
 from .broker_case import BrokerCase
 
@@ -40,6 +40,14 @@ class HistoryPromises(BrokerCase):
         after = broker.head()
         broker.append([Draft("c", "message", '"' + "\u4e2d" * 100 + '"')] * 6)
         assert len(broker.page(["c"], after, broker.head(), 700).events) == 2
+
+    def test_a_page_is_bounded_in_events(self) -> None:
+        broker = self.open()
+        start = broker.head()
+        positions = broker.append([Draft("c", "message", "1")] * (PAGE_EVENTS + 1))
+        page = broker.page(["c"], start, broker.head(), 1 << 20)
+        assert (len(page.events), page.covered_to) == (PAGE_EVENTS, positions[PAGE_EVENTS - 1])
+        assert len(broker.page(["c"], page.covered_to, broker.head(), 1 << 20).events) == 1
 
     def test_a_page_has_one_event_that_is_larger_than_it(self) -> None:
         broker = self.open()
