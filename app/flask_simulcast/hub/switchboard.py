@@ -80,8 +80,9 @@ class Switchboard:
     def _becomes_pending(self, audience: Audience) -> None:
         """Note an audience that has its first frame for the next pass. Its position is the hub's before that frame's event."""
         audience.stand_at(self._pump.position)
+        if not self._pending:
+            self.pass_due.set()
         self._pending.append(audience)
-        self.pass_due.set()
 
     def _drop_if_empty(self, audience: Audience) -> None:
         if audience.members:
