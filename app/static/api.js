@@ -27,9 +27,9 @@ export async function call(method, path, body, signal) {
   return response.status === 204 ? null : response.json();
 }
 
-/** Listens to a stream of the service: calls the handler of each event's type with its data and its position. */
+/** Listens to a stream of the service: calls the handler of each event's type with its data, its position and its channel. */
 export function listen(path, handlers) {
   const connection = connect(API + path, { headers: credentials, heartbeatMs });
-  for (const [type, handle] of Object.entries(handlers)) connection.on(type, ({ data, id }) => handle(data, id));
+  for (const [type, handle] of Object.entries(handlers)) connection.on(type, ({ data, id, channel }) => handle(data, id, channel));
   return connection;
 }

@@ -1,4 +1,4 @@
-/** The line under the masthead: the state of the page's connection, in words. */
+/** The line under the masthead: the state of the page's connection, in words. And the mark of content that is old. */
 
 import { duration, time } from "./format.js";
 import { parts, say } from "./parts.js";
@@ -8,6 +8,7 @@ const TICK_MS = 1_000;
 
 const root = document.getElementById("connection");
 const shown = parts(root);
+const main = document.getElementById("main");
 let title = document.title;
 let state = document.body.dataset.connection;
 /** The connection that the line shows: `again` opens a new one, `wasLive` tells whether this is not its first time. */
@@ -17,12 +18,13 @@ let notice = "";
 /** Shows this connection from now on, and closes the one before it. */
 export function follow(connection, again) {
   showState("connecting");
-  const mine = (followed = { connection, again, events: 0, lastMs: 0, wasLive: false, isAfterGap: false });
+  const mine = (followed = { connection, again, events: 0, lastMs: 0, aliveMs: 0, gap: "" });
   const ifMine = (act) => (given) => mine === followed && act(given);
   connection.onState(ifMine(show));
-  connection.onEvent(ifMine(() => Object.assign(mine, { events: mine.events + 1, lastMs: Date.now() })));
-  connection.onGap(ifMine(({ reason }) => tellGap(mine, reason)));
+  connection.onEvent(ifMine(() => Object.assign(mine, { events: mine.events + 1, lastMs: Date.now(), aliveMs: Date.now() })));
+  connection.onGap(ifMine((gap) => tellGap(mine, gap)));
   connection.on("connected", ifMine(() => tellReturn(mine)));
+  connection.on("heartbeat", ifMine(() => (mine.aliveMs = Date.now())));
   show();
 }
 
@@ -48,16 +50,28 @@ export function retitle(text) {
   enter(state, shown.hint.textContent);
 }
 
-/** A gap stays told: the return that follows it has not brought what was missed. */
-function tellGap(mine, reason) {
-  mine.isAfterGap = true;
-  tell(t("shell.gap", { reason: named("shell.gap", reason), time: time(Date.now()) }));
+/** What was missed stays told, for the return that follows has not brought it. A position begins with the time of its event. */
+function tellGap(mine, { reason, from = "", to = "" }) {
+  const why = named("shell.gap", reason);
+  const [fromMs, toMs] = [from, to].map((position) => parseInt(position, 10));
+  mine.gap = fromMs < toMs ? t("shell.gap.between", { from: time(fromMs), to: time(toMs), reason: why }) : t("shell.gap", { reason: why });
+  tell(mine.gap);
   root.dataset.gap = reason;
 }
 
+/** After a gap the page has got its data anew: each stream begins with it, or the page asks for it. */
 function tellReturn(mine) {
-  if (mine.wasLive && !mine.isAfterGap) tell(t("shell.resumed", { time: time(Date.now()) }));
-  Object.assign(mine, { wasLive: true, isAfterGap: false });
+  const now = time(Date.now());
+  if (mine.gap) say(shown, { hint: (notice = `${mine.gap} ${t("shell.gap.again", { time: now })}`) });
+  else if (mine.aliveMs) tell(t("shell.resumed", { time: now }));
+  Object.assign(mine, { aliveMs: Date.now(), gap: "" });
+}
+
+/** Content that is not live says up to when it is right. */
+function markOld() {
+  const isOld = followed?.aliveMs && state !== "live" && state !== "connecting";
+  if (isOld) main.dataset.asOf = t("shell.asof", { time: time(followed.aliveMs) });
+  else delete main.dataset.asOf;
 }
 
 function hintOf({ state, reason, retryAt }) {
@@ -89,6 +103,7 @@ function enter(next, hint) {
   document.body.dataset.reason = "";
   document.title = ["live", "outside"].includes(state) ? title : `${label} · ${title}`;
   say(shown, { label, hint });
+  markOld();
   shown.again.hidden = !followed || !["reconnecting", "offline", "closed"].includes(state);
 }
 

@@ -1,6 +1,6 @@
 /** Wires the dashboard: one stream feeds a row for each machine, and the panel of the chosen one. */
 
-import { API, listen } from "./api.js";
+import { API, call, listen } from "./api.js";
 import { follow } from "./connection.js";
 import { wireCopies } from "./copy.js";
 import { figure } from "./format.js";
@@ -56,11 +56,18 @@ function addRow(host) {
   return link;
 }
 
+/** What the stream has missed of this machine; of the others nothing is there any longer. */
+async function showPast() {
+  const { host, samples } = await call("GET", "dashboard/past").catch(() => ({}));
+  if (machines.has(host)) machines.get(host).samples = samples;
+  choose();
+}
+
 function open() {
   for (const machine of machines.values()) machine.samples = []; // the stream begins with the last ones
   choose();
   say(list, { note: machines.size ? "" : t("dashboard.waiting") });
-  follow(listen(STREAM, { metrics: keep }), open);
+  follow(listen(STREAM, { metrics: keep, gap: showPast }), open);
 }
 
 document.querySelector(".skip").addEventListener("click", (event) => {

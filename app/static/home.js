@@ -20,9 +20,9 @@ const show = (sample) => {
   if (sample.host === here) panel.show(statusOf(sample));
 };
 
-async function open() {
-  here = "";
-  panel.clear("…");
+/** Shows this machine's last minutes: at the start, and after a gap. */
+async function showPast() {
+  panel.clear(here || "…");
   try {
     const { host, samples } = await call("GET", "dashboard/past");
     here = host;
@@ -30,7 +30,12 @@ async function open() {
   } catch (error) {
     console.warn(`The last minutes are not shown: ${error.message}`); // the stream tells why
   }
-  follow(listen("dashboard/stream", { metrics: show }), open);
+}
+
+async function open() {
+  here = "";
+  await showPast();
+  follow(listen("dashboard/stream", { metrics: show, gap: showPast }), open);
 }
 
 function refresh() {

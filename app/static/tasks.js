@@ -1,20 +1,18 @@
 /** Tasks in a browser: a form starts one, a row shows each. A reload finds them again: the service keeps their state. */
 
 import { API, call, listen, send } from "./api.js";
-import { showState } from "./connection.js";
+import { follow } from "./connection.js";
 import { time } from "./format.js";
 import { element, parts, say } from "./parts.js";
 import { has, named, number, t } from "./text.js";
 import { onToken } from "./token.js";
 
-/** The states of a connection, the worst first: the page shows the worst of its tasks' connections. */
-const STATES = ["offline", "reconnecting", "stale", "connecting", "live"];
-
 const door = document.getElementById("door");
 const rows = document.getElementById("rows");
 const hint = document.getElementById("hint");
 const template = document.getElementById("row");
-const followed = new Set();
+/** The rows of the tasks, by their channels. */
+const views = new Map();
 
 const tell = (text) => (hint.textContent = text);
 
@@ -32,28 +30,55 @@ function bodyOf({ kind, file, bytes }) {
 
 async function start() {
   tell(door.elements.file.files[0] ? t("tasks.sending") : "");
-  add(await call("POST", "process", bodyOf(door.elements)));
+  await call("POST", "process", bodyOf(door.elements));
+  open();
+}
+
+/** One stream for all tasks: their states, then what happens to them. It knows the tasks that were there when it was opened. */
+function open() {
+  follow(listen("process/stream", HANDLERS), open);
+}
+
+/** With another token the page must not show what it has: it might be another user's. */
+function forget() {
+  views.clear();
+  rows.replaceChildren();
   tell("");
 }
 
-async function load() {
-  forget();
-  const { tasks } = await call("GET", "process");
-  const states = await Promise.all(tasks.map(({ task_id }) => call("GET", `process/${task_id}`)));
-  for (const state of states.sort((a, b) => a.started - b.started)) add(state);
-  tell(tasks.length ? "" : t("tasks.empty"));
+const ofTask = (stateOf) => (data, id, channel) => {
+  if (!views.has(channel)) return open(); // another page has started it
+  show(views.get(channel), stateOf(data));
+  showCount();
+};
+
+const HANDLERS = {
+  tasks(states) {
+    forget();
+    for (const state of states.sort((a, b) => a.started - b.started)) add(state);
+    showCount();
+  },
+  progress: ofTask((data) => ({ status: "running", ...data })),
+  complete: ofTask(({ result }) => ({ status: "complete", progress: 100, result })),
+  failed: ofTask((error) => ({ status: "failed", error })),
+  cancelled: ofTask(() => ({ status: "cancelled" })),
+};
+
+function showCount() {
+  const running = [...views.values()].filter(({ row }) => row.dataset.status === "running").length;
+  tell(running ? t("tasks.running", { count: running }) : t(views.size ? "tasks.idle" : "tasks.empty"));
 }
 
 function add(state) {
   const row = template.content.firstElementChild.cloneNode(true);
   const view = { row, id: state.task_id, ...parts(row) };
   row.dataset.task = view.id;
+  views.set(`run:${view.id}`, view);
   say(view, { kind: named("tasks.kind", state.kind), started: time(state.started) });
   view.cancel.addEventListener("click", () => attempt(() => call("DELETE", `process/${view.id}`)));
   view.download.addEventListener("click", () => attempt(() => download(view.id)));
   rows.prepend(row);
   show(view, state);
-  if (state.status === "running") follow(view);
 }
 
 function show({ row, bar, cancel, download, facts, ...view }, { status, progress, message, result, error, kind }) {
@@ -76,31 +101,6 @@ function shownOf(value) {
   return typeof value === "number" ? number(value) : value;
 }
 
-function follow(view) {
-  const connection = listen(`process/${view.id}/progress`, {
-    progress: (data) => show(view, { status: "running", ...data }),
-    complete: ({ result }) => show(view, { status: "complete", progress: 100, result }),
-    failed: (error) => show(view, { status: "failed", error }),
-    cancelled: () => show(view, { status: "cancelled" }),
-  });
-  followed.add(connection);
-  connection.onState(({ state }) => {
-    if (state === "closed") followed.delete(connection);
-    showWorst();
-  });
-}
-
-function showWorst() {
-  const states = new Set([...followed].map(({ status }) => status.state));
-  showState(STATES.find((state) => states.has(state)) ?? "outside", t(followed.size ? "tasks.running" : "tasks.idle", { count: followed.size }));
-}
-
-function forget() {
-  for (const connection of followed) connection.close();
-  rows.replaceChildren();
-  showWorst();
-}
-
 async function download(id) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await (await send("GET", `${API}process/${id}/result`)).blob());
@@ -113,5 +113,8 @@ door.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(start);
 });
-onToken(() => attempt(load));
-attempt(load);
+onToken(() => {
+  forget();
+  open();
+});
+open();

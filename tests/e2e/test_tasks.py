@@ -68,4 +68,5 @@ def test_file_is_counted_and_compressed_and_what_is_wrong_is_said(server: Server
     start(page, "compress")
     page.wait_for(f"{FIRST}.querySelector('[data-part=download]').hidden === false", 20)
     page.evaluate("door.elements.token.value = ''; door.elements.token.dispatchEvent(new Event('change'))")
-    page.wait_for("hint.textContent.includes('token')")
+    page.wait_for("document.querySelector('[data-part=hint]').textContent.includes('token')")
+    assert page.evaluate("rows.children.length") == 0

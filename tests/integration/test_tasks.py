@@ -115,6 +115,29 @@ def test_progress_never_goes_back_and_all_who_watch_get_the_same_end(server: Ser
     assert left(server) == []
 
 
+def test_one_stream_has_all_tasks_of_a_user_and_resumes_in_the_middle(server: Server) -> None:
+    ended = start(server, {"kind": "checksum", "options": {"bytes": 1000}})["task_id"]
+    finish(server, ended)
+    long = start(server, LONG)["task_id"]
+
+    def all_tasks(who: dict[str, str], **options: Any) -> SSEClient:
+        return SSEClient(server.port, "/api/v1/process/stream", headers=who, timeout=40, **options)
+
+    with all_tasks(ANN) as stream, all_tasks(BOB) as of_bob:
+        states = {state["task_id"]: state["status"] for state in stream.until("tasks").json}
+        assert (states[ended], states[long]) == ("complete", "running")
+        assert of_bob.until("tasks").json == []
+        seen = stream.until("progress")
+    assert seen.id.endswith(f"/run:{long}")
+    call(server, "DELETE", f"/process/{long}", headers=ANN)
+    with all_tasks(ANN, last_event_id=seen.id) as stream:
+        types = set()
+        while (block := stream.take(1)[0]).type != "cancelled":
+            types.add(block.type)
+        assert block.id.endswith(f"/run:{long}")
+        assert types <= {"connected", "progress"}, "no states: it has them"
+
+
 def test_uploaded_file_is_compressed_and_only_its_user_gets_it(server: Server) -> None:
     data = random.Random(1).randbytes(2 << 20) + bytes(2 << 20)
     id = start(server, form(data, kind="compress", options='{"level": 9}'))["task_id"]

@@ -19,6 +19,8 @@ api = Api("tasks", __name__, {"id": schemas.Id})
 api.blueprint.teardown_request(upload.drop)
 page = Blueprint("tasks_page", __name__)
 
+# A stream has a channel when its user has no tasks, too. Each listener gets what is on this one anyway.
+_ALWAYS = "all"
 _GZIP = "application/gzip"
 _FILE = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 
@@ -46,6 +48,19 @@ def start(body: Upload) -> schemas.State:
 def every(query: schemas.ListQuery) -> schemas.Tasks:
     """List one's own tasks, while they are kept: for an hour after their end."""
     return schemas.Tasks(service.every(query.after, query.limit))
+
+
+@api.get("/stream", needs=access.WATCH, headers=RESUME_HEADER, answers=STREAMS, errors=(429, 503))
+def stream() -> Response:
+    """Stream one's newest tasks: their states as ``tasks``, then the events of each; the id of an event has its channel,
+    ``run:<task_id>``. A task that is started later is on the next stream."""
+    runs = service.newest(simulcast.hub.settings.max_channels_per_listener - 1)
+    return simulcast.stream(
+        (_ALWAYS, *(run.channel for run in runs)),
+        snapshot=lambda: service.states(runs),
+        snapshot_type="tasks",
+        grant=simulcast.grant(),
+    )
 
 
 @api.get("/<id>", needs=access.OWN, answers={200: schemas.State}, errors=(503,))
