@@ -272,7 +272,7 @@ TABLE = (
         "rpc",
         rows.boolean,
         False,
-        "Whether programs may publish and listen by Connect and gRPC-Web, too.",
+        "Whether programs may publish and listen by gRPC, gRPC-Web and Connect, too.",
     ),
     rows.Row(
         "chat_anonymous",
@@ -333,6 +333,12 @@ TABLE = (
         "instance/metrics",
         "Folder in which the workers of one machine share their metrics; it can be in memory, because each start begins with "
         "new files.",
+    ),
+    rows.Row(
+        "rpc_reflection",
+        rows.boolean,
+        False,
+        "Whether tools such as grpcurl may ask for the schemas of the calls of RPC.",
     ),
     rows.Row(
         "log_level",

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Response, current_app
 from werkzeug.routing.exceptions import WebsocketMismatch
@@ -36,6 +36,9 @@ from .transports import preflight
 from .transports.app_json import default_of
 from .transports.websocket import Connections, mismatch
 from .transports.writer.writer import keep_start_response
+
+if TYPE_CHECKING:
+    from .rpc import Service
 
 _log = logging.getLogger("flask_simulcast")
 
@@ -203,9 +206,15 @@ class Simulcast(Publishing, Running, Revoking):
     # What programs call
 
     def rpc(
-        self, *, before_publish: Callable[[int], object] | None = None, sender: Callable[[], str] | None = None
+        self,
+        *,
+        before_publish: Callable[[int], object] | None = None,
+        sender: Callable[[], str] | None = None,
+        services: Iterable[Service] = (),
+        reflection: bool = False,
     ) -> Blueprint:
-        """Make a blueprint with the calls of ``simulcast.v1.StreamService``: publish and listen by Connect and gRPC-Web::
+        """Make a blueprint with the calls of ``simulcast.v1.StreamService``: publish and listen by gRPC, gRPC-Web and Connect.
+        ``grpc.health.v1.Health`` is beside it::
 
             app.register_blueprint(simulcast.rpc())
 
@@ -216,12 +225,12 @@ class Simulcast(Publishing, Running, Revoking):
             before_publish: Called with the number of events that a call is about to publish. Its errors refuse the call.
             sender: Returns the sender of the current request: an idempotency key counts only for its sender. Defaults to
                 the user of the grant, or else its token.
+            services: More services, of the app itself; see `rpc.Service`.
+            reflection: Whether tools may ask for the schemas of all these services.
         """
-        from .rpc.streams import StreamService  # with protobuf: an app without RPC starts without it
+        from .rpc.blueprint import make_blueprint  # with protobuf: an app without RPC starts without it
 
-        blueprint = Blueprint("simulcast_rpc", __name__)
-        StreamService(self, before_publish, sender).register(blueprint)
-        return blueprint
+        return make_blueprint(self, before_publish, sender, services, reflection=reflection)
 
     # What pages load
 

@@ -16,6 +16,7 @@ from app.flask_simulcast.rpc.streams import STORED_EVENTS, STORED_LAST_ID
 from tests.docs.page import Page
 from tests.docs.reader import Reader, app_reader
 from tests.tools.nginx import serve_config
+from tests.tools.require import require
 from tests.tools.serving import ROOT, Server
 
 PAGE = Page("docs/rpc.md")
@@ -23,6 +24,7 @@ APP = PAGE.take("In your app", "python")
 PUBLISH = PAGE.take("In your app", "sh")
 LISTEN = PAGE.take("gRPC", "python")
 TALK = PAGE.take("gRPC", "python")
+TOOL = PAGE.take("Probes and tools", "sh")
 NGINX = PAGE.take("gRPC", "nginx")
 SERVICE = pb.DESCRIPTOR.services_by_name["StreamService"].full_name
 TEXT = (ROOT / PAGE.path).read_text()
@@ -55,6 +57,11 @@ def test_one_call_publishes_and_listens(reader: Reader, server: Server) -> None:
         for line in ("reply 1 subscribed", "reply 2 published"):
             talking.wait_for(line)
         talking.wait_for(" 8\n")
+
+
+def test_a_tool_needs_no_schema(reader: Reader, server: Server) -> None:
+    require("buf", next(map(str, (ROOT / ".venv" / "bin").glob("buf")), None))
+    assert json.loads(reader.run(TOOL)) == {"status": "SERVING"}
 
 
 def test_nginx_passes_a_call_on_and_its_answers_as_they_come(server: Server, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_no_name_stands_in_both_tables() -> None:
 def test_every_setting_is_explained_in_plain_words_and_stands_on_one_shelf() -> None:
     rows = (*TABLE, *ROWS)
     assert sum(row.shelf.startswith("Set these five") for row in rows) == 5
-    assert len(rows) <= 64, "a new setting needs a reason that an operator would give"
+    assert len(rows) <= 65, "a new setting needs a reason that an operator would give"
     for row in rows:
         assert re.fullmatch(r"[A-Z].*\.", row.help), row.key
         assert row.read(row.default) is not None, row.key

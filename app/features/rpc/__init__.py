@@ -10,4 +10,4 @@ from .routes import calls
 def init_app(app: Flask) -> None:
     """Add the calls, if the operator has asked for them."""
     if app.config["SIMULCAST_RPC"]:
-        app.register_blueprint(calls())
+        app.register_blueprint(calls(reflection=app.config["SIMULCAST_RPC_REFLECTION"]))

@@ -9,6 +9,6 @@ from ...identity.sender import current_sender
 from ...web import limits
 
 
-def calls() -> Blueprint:
+def calls(*, reflection: bool) -> Blueprint:
     """Return the blueprint. Made only where it is wanted, because it loads protobuf."""
-    return simulcast.rpc(before_publish=limits.check_publish, sender=current_sender)
+    return simulcast.rpc(before_publish=limits.check_publish, sender=current_sender, reflection=reflection)

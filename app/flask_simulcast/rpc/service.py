@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, request, stream_with_context
 from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
 from werkzeug.exceptions import HTTPException
 
 from ..app_state import current_state
 from ..encoding.rpc.codes import CallError, Code, code_of_status
 from ..encoding.rpc.dialect import OF_STREAMS, OF_UNARY, Dialect
-from ..errors import GrantError, SimulcastError
+from ..errors import ConnectionClosedError, GrantError, SimulcastError
 from ..transports.handover import has_trailers
 from ..transports.preflight import marked
 from ..transports.refusal import refuse
-from ..transports.rpc import Call, failed
+from ..transports.rpc import Call, DuplexCall, failed
+from ..transports.sse import HEADERS
 
 
 class Service:
@@ -59,6 +62,33 @@ def _spoken(dialects: Mapping[str, Dialect]) -> Dialect | None:
     """Return the dialect of the current request; None if it is not one of these, or if the server can't send its trailers."""
     dialect = dialects.get(request.mimetype)
     return None if dialect is not None and dialect.has_trailers and not has_trailers(request.environ) else dialect
+
+
+def streamed(call: Call, messages: Iterator[Message]) -> Response:
+    """Return a response with messages as they come. An error of theirs ends the call with its code."""
+    dialect = call.dialect
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            for message in messages:
+                yield dialect.frame(message)
+            end = dialect.end()
+        except Exception as error:
+            end = dialect.end(call_error(error))
+        yield end
+
+    return Response(stream_with_context(chunks()), content_type=dialect.content_type, headers=HEADERS)
+
+
+@contextmanager
+def conversing(duplex: DuplexCall) -> Iterator[None]:
+    """End a call in both directions with the code of an error of the block."""
+    try:
+        yield
+    except ConnectionClosedError:
+        pass  # it has its ending
+    except Exception as error:
+        duplex.end(call_error(error))
 
 
 def call_error(error: Exception) -> CallError:

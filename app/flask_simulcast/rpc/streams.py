@@ -13,7 +13,7 @@ from flask import Response, request
 
 from ..encoding.rpc.codes import CallError, Code
 from ..encoding.rpc.subscribed import BESIDE, ENCODINGS
-from ..errors import ConnectionClosedError, client_input
+from ..errors import client_input
 from ..event import ALL, Event, IdempotencyKey
 from ..grant import Grant
 from ..proto.simulcast.v1 import stream_pb2 as pb
@@ -22,7 +22,7 @@ from ..transports.response import StreamOptions
 from ..transports.rpc import Call, DuplexCall, replied
 from ..transports.sse import is_over
 from .conversation import Conversation
-from .service import Service, call_error
+from .service import Service, call_error, conversing
 
 #: Metadata of a ``PublishStream`` that failed: what was stored before.
 STORED_EVENTS, STORED_LAST_ID = "simulcast-stored-events", "simulcast-stored-last-id"
@@ -116,13 +116,8 @@ class StreamService(Service):
             "heartbeat_as_comment": True,
             "deadline": call.deadline,
         }
-        with DuplexCall(call, request, self._simulcast.settings) as duplex:
-            try:
-                Conversation(self._simulcast, duplex, self._append, options).run()
-            except ConnectionClosedError:
-                pass  # it has its ending
-            except Exception as error:
-                duplex.end(call_error(error))
+        with DuplexCall(call, request, self._simulcast.settings) as duplex, conversing(duplex):
+            Conversation(self._simulcast, duplex, self._append, options).run()
         return Response()  # the call has answered by itself
 
     def _check_may_publish(self) -> None:

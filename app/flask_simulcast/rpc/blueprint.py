@@ -1,0 +1,32 @@
+"""The blueprint of all services: the extension's, the app's own, health, and reflection if it is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from flask import Blueprint
+
+from .health import Health
+from .service import Service
+from .streams import Owner, StreamService
+
+
+def make_blueprint(
+    simulcast: Owner,
+    before_publish: Callable[[int], object] | None,
+    sender: Callable[[], str] | None,
+    others: Iterable[Service],
+    *,
+    reflection: bool,
+) -> Blueprint:
+    """Make the blueprint; `Simulcast.rpc` has the arguments."""
+    services: list[Service] = [StreamService(simulcast, before_publish, sender), *others]
+    services.append(Health([service.descriptor.full_name for service in services]))
+    if reflection:
+        from .reflection import VERSIONS, Reflection
+
+        services += [Reflection(version, services) for version in VERSIONS]
+    blueprint = Blueprint("simulcast_rpc", __name__)
+    for service in services:
+        service.register(blueprint)
+    return blueprint
