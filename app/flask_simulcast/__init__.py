@@ -35,7 +35,7 @@ from .settings import Settings
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import client, hot, ops, signals
+    from . import client, hot, ops, rpc, signals
     from .close_reason import CloseReason
     from .extension import Simulcast
     from .listener import Listener
@@ -92,6 +92,7 @@ __all__ = [
     "metrics",
     "ops",
     "rows",
+    "rpc",
     "server_log",
     "signals",
     "text_frame",
@@ -114,6 +115,7 @@ _LATER = {
     "client": "",
     "hot": "",
     "ops": "",
+    "rpc": "",
     "signals": "",
 }
 

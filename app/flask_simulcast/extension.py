@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app
 from werkzeug.routing.exceptions import WebsocketMismatch
@@ -36,9 +36,6 @@ from .transports import preflight
 from .transports.app_json import default_of
 from .transports.websocket import Connections, mismatch
 from .transports.writer.writer import keep_start_response
-
-if TYPE_CHECKING:
-    from .rpc import Service
 
 _log = logging.getLogger("flask_simulcast")
 
@@ -210,7 +207,6 @@ class Simulcast(Publishing, Running, Revoking):
         *,
         before_publish: Callable[[int], object] | None = None,
         sender: Callable[[], str] | None = None,
-        services: Iterable[Service] = (),
         reflection: bool = False,
     ) -> Blueprint:
         """Make a blueprint with the calls of ``simulcast.v1.StreamService``: publish and listen by gRPC, gRPC-Web and Connect.
@@ -225,12 +221,12 @@ class Simulcast(Publishing, Running, Revoking):
             before_publish: Called with the number of events that a call is about to publish. Its errors refuse the call.
             sender: Returns the sender of the current request: an idempotency key counts only for its sender. Defaults to
                 the user of the grant, or else its token.
-            services: More services, of the app itself; see `rpc.Service`.
-            reflection: Whether tools may ask for the schemas of all these services.
+            reflection: Whether tools may ask for the schemas of all services of the app. `flask_simulcast.rpc` says how to
+                add some.
         """
         from .rpc.blueprint import make_blueprint  # with protobuf: an app without RPC starts without it
 
-        return make_blueprint(self, before_publish, sender, services, reflection=reflection)
+        return make_blueprint(self, before_publish, sender, reflection=reflection)
 
     # What pages load
 

@@ -156,6 +156,7 @@ class Streaming(Access):
         ws: Duplex,
         channels: str | Iterable[str],
         *,
+        send: Callable[[bytes], object] | None = None,
         is_beside: bool = False,
         **options: Unpack[StreamOptions],
     ) -> Subscription:
@@ -163,6 +164,7 @@ class Streaming(Access):
         ``start`` to send its events, and ``stop`` on every path. Switches.
 
         Args:
+            send: As in `websocket`.
             is_beside: Whether another listener of this connection already gets the events for everyone and for its user. When
                 the run of this one has ended, the connection stays open.
             options: As in `sse`. With ``is_beside`` a ``view`` is replaced. An ``encoding`` defaults to JSON messages, as
@@ -177,7 +179,7 @@ class Streaming(Access):
             options["view"] = OnlyThese(frozenset(names))
         encoding = options.get("encoding", MESSAGES)
         asked = prepare(hub, request, encoding, names, self._spent(grant), options)
-        return made_in_loop(lambda: Subscription(hub, ws, asked, is_beside=is_beside))
+        return made_in_loop(lambda: Subscription(hub, ws, asked, send, is_beside=is_beside))
 
     def check_capacity(self, grant: Grant) -> None:
         """Check that this worker has room for one more listener, before a WebSocket is opened.

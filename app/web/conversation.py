@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Generic, TypeVar, get_args
+from typing import Annotated, Any, Generic, Protocol, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ..flask_simulcast import Connection, SimulcastError
+from ..flask_simulcast import SimulcastError
 from . import body
 from .errors import ApiError
 
@@ -75,6 +75,16 @@ class BadCommandError(ApiError):
         self.id = id
 
 
+class Talker(Protocol):
+    """A connection that carries a conversation: a WebSocket, or a call of RPC."""
+
+    def receive(self) -> str | bytes:
+        """Return the client's next message. Raises `ConnectionClosedError` at its end. Switches."""
+
+    def send(self, message: str, /) -> None:
+        """Send one message. Raises `ConnectionClosedError` once the connection has ended. May switch."""
+
+
 C = TypeVar("C", bound=Command)
 Handlers = Mapping[type[C], Callable[[Any], object]]
 """For each type of command a function that takes it and returns its result, or None to send the reply later."""
@@ -116,7 +126,7 @@ class Commands(Generic[C]):
 
 
 def converse(
-    ws: Connection, commands: Commands[C], handlers: Handlers[C], on_answer: Callable[[], object] = lambda: None
+    ws: Talker, commands: Commands[C], handlers: Handlers[C], on_answer: Callable[[], object] = lambda: None
 ) -> None:
     """Answer one command after another, until the connection ends. Switches.
 
@@ -132,7 +142,7 @@ def converse(
         on_answer()
 
 
-def say(ws: Connection, message: Message | None) -> None:
+def say(ws: Talker, message: Message | None) -> None:
     """Send one message, if there is one. May switch.
 
     Raises:

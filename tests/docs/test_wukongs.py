@@ -17,11 +17,14 @@ from tests.tools.serving import Server
 from tests.tools.sockets import JSONSocket
 
 PAGE = Page("docs/wukongs.md")
+WATCH = PAGE.take("By RPC", "python")
 AGENT = PAGE.take("The agent", "sh")
 TOKEN = PAGE.take("Its token", "sh")
 CONSOLE = PAGE.take("The console", "jsonl")
 COMMAND = PAGE.take("Commands", "sh")
 ANSWER = PAGE.take("Commands", "json")
+
+RPC = {"SIMULCAST_RPC": "true", "SIMULCAST_HTTP2": "true"}
 
 
 class Watched(NamedTuple):
@@ -33,7 +36,7 @@ class Watched(NamedTuple):
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """The service, and the agent of web-7 as the page starts it."""
-    with service_reader(tmp_path_factory.mktemp("wukongs")) as reader, reader.serving(RUN_WITH_TOKENS) as server:
+    with service_reader(tmp_path_factory.mktemp("wukongs")) as reader, reader.serving(RUN_WITH_TOKENS, **RPC) as server:
         key = (reader.folder / "instance" / "jwt.key").read_text().strip()
         token = reader.run(TOKEN, SIMULCAST_JWT_KEY=key).strip()
         agent = AGENT.replaced({"…": token, "https://simulcast.example": f"http://127.0.0.1:{server.port}"})
@@ -50,6 +53,13 @@ def test_command_by_curl_is_answered_as_shown(watched: Watched) -> None:
     shown = json.loads(ANSWER.text)
     shown["output"]["processes"][0]["name"] = process["name"]
     assert_alike(shown, answer)
+
+
+def test_a_program_watches_by_rpc(watched: Watched) -> None:
+    at = WATCH.replaced({"127.0.0.1:8000": f"127.0.0.1:{watched.server.port}"})
+    (watched.reader.folder / "watch.py").write_text(at.text)
+    with watched.reader.running("python watch.py", TOKEN=watched.operator) as watching:
+        watching.wait_for("web-7 online {")
 
 
 def test_console_says_what_is_shown(watched: Watched) -> None:

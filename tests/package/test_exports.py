@@ -20,7 +20,7 @@ EXTENSION = ROOT / "app" / "flask_simulcast"
 SERVICE = ROOT / "app" / "features"
 GUIDE = (ROOT / "docs" / "guide.md").read_text()
 OWN = {"TYPE_CHECKING", "annotations", "import_module"}  # what the module itself works with
-PUBLIC_MODULES = {"client", "cors", "errors", "hot", "metrics", "ops", "rows", "server_log", "signals"}
+PUBLIC_MODULES = {"client", "cors", "errors", "hot", "metrics", "ops", "rows", "rpc", "server_log", "signals"}
 
 
 def test_all_is_what_is_there_and_sorted() -> None:

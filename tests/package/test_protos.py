@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.tools.layers import EXTENSION
+from tests.tools.serving import ROOT
 
 PROTO = EXTENSION / "proto"
 PROTOC = [sys.executable, "-m", "grpc_tools.protoc"]
 
 
-@pytest.mark.parametrize("folder", [PROTO / "simulcast"], ids=lambda folder: folder.name)
+@pytest.mark.parametrize(
+    "folder",
+    [PROTO / "simulcast", ROOT / "app" / "features" / "wukongs" / "proto" / "wukongs"],
+    ids=lambda folder: folder.name,
+)
 def test_the_generated_modules_are_up_to_date(tmp_path: Path, folder: Path) -> None:
     source = folder.parent
     files = [str(file.relative_to(source)) for file in folder.rglob("*.proto")]

@@ -23,3 +23,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(api.blueprint, url_prefix="/api/v1/wukongs")
     app.register_blueprint(socket.api.blueprint)
     WukongSampler(app)
+    if app.config["SIMULCAST_RPC"]:
+        from .rpc import blueprint  # with protobuf: a service without RPC starts without it
+
+        app.register_blueprint(blueprint())

@@ -1,4 +1,7 @@
-"""Console: one WebSocket that watches a wukong and commands it. Statuses go out while messages are answered."""
+"""Console: one connection that watches a wukong and commands it. Statuses go out while messages are answered.
+
+The connection is a WebSocket, or a call of RPC that looks like one.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from flask import Flask
 from gevent.event import Event as Flag
 from msgspec import Meta, Raw
 
-from ...flask_simulcast import Connection, ConnectionClosedError, SimulcastError, client_input
+from ...flask_simulcast import NDJSON, ConnectionClosedError, SimulcastError, client_input
 from ...identity.sender import current_sender
 from ...web import limits, reads
-from ...web.conversation import Command, Commands, Handlers, Message, Reply, converse, error_of, pong, say
+from ...web.conversation import Command, Commands, Handlers, Message, Reply, Talker, converse, error_of, pong, say
 from ...web.errors import ApiError
 from . import access, commands, machine, service
 from .command_set import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS
@@ -23,6 +26,8 @@ from .schemas import MAX_WAIT_SECONDS
 from .throttle import Throttle
 
 _MAX_HISTORY = 100
+#: Of one console. Each message may cause a read of the log.
+MESSAGES_PER_SECOND = 10
 # Commands of one console at a time: each may wait for half a minute.
 _MAX_COMMANDS = 4
 
@@ -60,21 +65,32 @@ COMMANDS: Commands[AnyCommand] = Commands(AnyCommand, "docs/wukongs.md")
 
 
 class Console:
-    """One console.
+    """One console. Use it in a ``with`` block: at its end no status is shown, and no answer is waited for.
 
     Args:
         app: The app, for commands, which wait in greenlets of their own.
-        ws: The WebSocket.
+        ws: The connection.
         name: Name of the wukong, as the client gave it.
     """
 
-    def __init__(self, app: Flask, ws: Connection, name: str) -> None:
+    def __init__(self, app: Flask, ws: Talker, name: str) -> None:
         self._app = app
         self._ws = ws
         self._name = name
         self._waiting = 0
         self._gone = Flag()
         self._throttle = Throttle(lambda status: self._tell(service.STATUS, data=status))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the stream of statuses: lines, not frames, because each console shows them at its own rate."""
+        return {
+            "encoding": NDJSON,
+            "snapshot": lambda: service.find(self._name),
+            "snapshot_type": service.STATUS,
+            "heartbeat_as_comment": True,
+            "resume": None,  # the newest status is enough
+        }
 
     def show(self, chunk: bytes) -> None:
         """Send the client a chunk of the hub, which has lines of NDJSON. Switches."""
@@ -97,8 +113,10 @@ class Console:
         }
         converse(self._ws, COMMANDS, handlers)
 
-    def close(self) -> None:
-        """Stop showing statuses, and end all waits for answers."""
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._gone.set()
         self._throttle.stop()
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from .command_set import COMMANDS
 
 MAX_WAIT_SECONDS = 30
-_MAX_REPORT_SECONDS = 3600
+MAX_REPORT_SECONDS = 3600
 
 Name = Annotated[
     str,
@@ -50,7 +50,7 @@ class ReportQuery(Struct):
         float,
         Meta(
             ge=0,
-            le=_MAX_REPORT_SECONDS,
+            le=MAX_REPORT_SECONDS,
             description="Seconds until the next report. After three such intervals without a report it is offline.",
         ),
     ] = 0

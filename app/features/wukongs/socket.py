@@ -5,15 +5,14 @@ from __future__ import annotations
 from flask import current_app
 
 from ...extensions import simulcast
-from ...flask_simulcast import NDJSON, Connection
+from ...flask_simulcast import Connection
 from ...web.api import Api
 from . import access, schemas, service
-from .console import Console
+from .console import MESSAGES_PER_SECOND, Console
 
 api = Api("wukongs_socket", __name__, {"name": schemas.Name})
 
-# Each message may cause a read of the log.
-_LIMITS = {"messages_per_second": 10}
+_LIMITS = {"messages_per_second": MESSAGES_PER_SECOND}
 
 
 @api.websocket("/ws/wukong/<name>", needs=access.WATCH, before=service.find_or_refuse, limits=_LIMITS)
@@ -23,19 +22,8 @@ def console(ws: Connection, name: str) -> None:
     First come `connected` and `status`; then a `status` each second or on change, and the answers to commands. A `command`
     needs the same right as `POST …/commands`.
     """
-    shown = Console(current_app._get_current_object(), ws, name)  # type: ignore[attr-defined]
-    try:
-        # As lines, not as frames: each console shows them at its own rate.
-        with simulcast.websocket(
-            ws,
-            service.channel_of(name),
-            encoding=NDJSON,
-            send=shown.show,
-            snapshot=lambda: service.find(name),
-            snapshot_type=service.STATUS,
-            heartbeat_as_comment=True,
-            resume=None,  # the newest status is enough
-        ):
-            shown.converse()
-    finally:
-        shown.close()
+    with (
+        Console(current_app._get_current_object(), ws, name) as shown,  # type: ignore[attr-defined]
+        simulcast.websocket(ws, service.channel_of(name), send=shown.show, **shown.options),
+    ):
+        shown.converse()

@@ -1,8 +1,8 @@
-"""The blueprint of all services: the extension's, the app's own, health, and reflection if it is allowed."""
+"""The blueprint of the extension's services, with health, and with reflection if it is allowed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from flask import Blueprint
 
@@ -15,17 +15,15 @@ def make_blueprint(
     simulcast: Owner,
     before_publish: Callable[[int], object] | None,
     sender: Callable[[], str] | None,
-    others: Iterable[Service],
     *,
     reflection: bool,
 ) -> Blueprint:
     """Make the blueprint; `Simulcast.rpc` has the arguments."""
-    services: list[Service] = [StreamService(simulcast, before_publish, sender), *others]
-    services.append(Health([service.descriptor.full_name for service in services]))
+    services: list[Service] = [StreamService(simulcast, before_publish, sender), Health()]
     if reflection:
         from .reflection import VERSIONS, Reflection
 
-        services += [Reflection(version, services) for version in VERSIONS]
+        services += [Reflection(version) for version in VERSIONS]
     blueprint = Blueprint("simulcast_rpc", __name__)
     for service in services:
         service.register(blueprint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from flask import Response, current_app, request
 from google.protobuf.message import Message
@@ -15,7 +15,7 @@ from ..transports.client_watch import client_gone
 from ..transports.response import check_server
 from ..transports.rpc import Call, replied
 from .of_grpc import MESSAGES, POOL
-from .service import Service, streamed
+from .service import Service, services_here, streamed
 
 _Request = MESSAGES["grpc.health.v1.HealthCheckRequest"]
 _Response = MESSAGES["grpc.health.v1.HealthCheckResponse"]
@@ -25,20 +25,15 @@ _MAX_WATCHES = 100
 
 
 class Health(Service):
-    """The calls of ``grpc.health.v1.Health``.
+    """The calls of ``grpc.health.v1.Health``. All services of the app are as healthy as the worker."""
 
-    Args:
-        names: Of the services that are as healthy as the worker.
-    """
-
-    def __init__(self, names: Collection[str]) -> None:
-        self._names = {"", *names}
+    def __init__(self) -> None:
         self._watches = 0
         super().__init__(POOL.FindServiceByName("grpc.health.v1.Health"), {"Check": self._check, "Watch": self._watch})
 
     def _check(self, call: Call) -> Response:
         name = call.message(_Request).service
-        if name not in self._names:
+        if not _is_known(name):
             raise CallError(Code.NOT_FOUND, f"There is no service {name[:64]!a}. Leave it out to ask for the server.")
         return replied(call.dialect, _Response(status=_status(_hub())))
 
@@ -57,7 +52,7 @@ class Health(Service):
         try:
             with client_gone(request.environ) as gone:
                 while not gone.is_set():
-                    status = _status(hub) if name in self._names else "SERVICE_UNKNOWN"
+                    status = _status(hub) if _is_known(name) else "SERVICE_UNKNOWN"
                     if status != last:
                         yield _Response(status=status)
                         last = status
@@ -67,6 +62,10 @@ class Health(Service):
                     gone.wait(_LOOK_SECONDS)
         finally:
             self._watches -= 1
+
+
+def _is_known(name: str) -> bool:
+    return not name or any(name == service.descriptor.full_name for service in services_here())
 
 
 def _hub() -> Hub:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..app_state import current_state
 from ..encoding.rpc.codes import CallError, Code
 from ..transports.rpc import Call, DuplexCall
 from .of_grpc import MESSAGES, POOL
-from .service import Service, conversing
+from .service import Service, conversing, services_here
 
 #: The versions that tools ask for, the newest first.
 VERSIONS = ("v1", "v1alpha")
@@ -25,12 +25,10 @@ class Reflection(Service):
 
     Args:
         version: One of `VERSIONS`.
-        services: All services of the app.
     """
 
-    def __init__(self, version: str, services: Iterable[Service]) -> None:
+    def __init__(self, version: str) -> None:
         self._package = f"grpc.reflection.{version}"
-        self._services = services
         super().__init__(
             POOL.FindServiceByName(f"{self._package}.ServerReflection"), {"ServerReflectionInfo": self._info}
         )
@@ -60,7 +58,7 @@ class Reflection(Service):
             CallError: There is no such file or name, or the question is not known.
         """
         if what == "list_services":
-            for service in self._services:
+            for service in services_here():
                 answer.list_services_response.service.add(name=service.descriptor.full_name)
         elif what == "all_extension_numbers_of_type":  # no message here has extensions
             answer.all_extension_numbers_response.base_type_name = asked.all_extension_numbers_of_type

@@ -22,6 +22,8 @@ from ..transports.refusal import refuse
 from ..transports.rpc import Call, DuplexCall, failed
 from ..transports.sse import HEADERS
 
+_KEY = "simulcast_rpc"
+
 
 class Service:
     """One service.
@@ -40,7 +42,8 @@ class Service:
         }
 
     def register(self, blueprint: Blueprint) -> None:
-        """Add the route of its calls."""
+        """Add the route of its calls. Register the blueprint without an ``url_prefix``: clients expect a service at the root."""
+        blueprint.record_once(lambda setup: setup.app.extensions.setdefault(_KEY, []).append(self))
         rule, name = f"/{self.descriptor.full_name}/<path:method>", self.descriptor.full_name.replace(".", "_")
         blueprint.add_url_rule(rule, name, marked(partial(self.answer)), methods=["POST"])
 
@@ -56,6 +59,12 @@ class Service:
             return self._methods[method](Call(request, dialect))
         except Exception as error:
             return failed(dialect, call_error(error))
+
+
+def services_here() -> list[Service]:
+    """Return the services of the current app."""
+    services: list[Service] = current_app.extensions[_KEY]
+    return services
 
 
 def _spoken(dialects: Mapping[str, Dialect]) -> Dialect | None:

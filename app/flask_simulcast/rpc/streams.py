@@ -34,6 +34,9 @@ class Owner(OwnerOfSubscriptions, Protocol):
     def grant(self) -> Grant:
         """Return the grant of the current request."""
 
+    def check_grant(self) -> None:
+        """Check again that the grant of the current request is valid."""
+
     def require_publish(self, channels: Iterable[str]) -> Grant:
         """Require the right to publish."""
 
@@ -126,7 +129,8 @@ class StreamService(Service):
             self._simulcast.require_publish(("any channel",))
 
     def _append(self, message: pb.PublishRequest) -> pb.PublishResponse:
-        """Append one event. May switch."""
+        """Append one event. The grant might have ended since the last one of the call. May switch."""
+        self._simulcast.check_grant()
         self._simulcast.require_publish((message.channel,))
         self._before_publish(1)
         key = IdempotencyKey(message.idempotency_key, self._sender()) if message.idempotency_key else None

@@ -31,7 +31,7 @@ from .call import Call
 M = TypeVar("M", bound=Message)
 
 _BUG = CallError(Code.INTERNAL, "The server failed. Its log says why.")
-_TOO_FAST = "Messages come faster than {rate:g} a second. Send them slower, or raise SIMULCAST_WEBSOCKET_RATE."
+_TOO_FAST = "Messages come faster than {rate:g} a second. Send them slower."
 
 
 class Ending(NamedTuple):
@@ -53,12 +53,15 @@ class DuplexCall:
         call: The call.
         request: Its request.
         settings: The settings of the app.
+        messages_per_second: Rate limit of the client's messages; None for ``SIMULCAST_WEBSOCKET_RATE``.
 
     Raises:
         CallError: UNIMPLEMENTED: the request did not come by HTTP/2.
     """
 
-    def __init__(self, call: Call, request: Request, settings: Settings) -> None:
+    def __init__(
+        self, call: Call, request: Request, settings: Settings, *, messages_per_second: float | None = None
+    ) -> None:
         environ = request.environ
         if not has_trailers(environ) or KEY not in environ:
             raise CallError(
@@ -68,7 +71,7 @@ class DuplexCall:
         self.ending: Ending | None = None
         self._call = call
         self._stall_seconds = settings.stall_seconds
-        self._rate = settings.websocket_rate
+        self._rate = settings.websocket_rate if messages_per_second is None else messages_per_second
         self._messages = Bucket(self._rate, time.monotonic())
         self._held: list[Subscription] = []
         gate: Gate = environ[KEY]

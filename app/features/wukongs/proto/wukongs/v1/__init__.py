@@ -1,0 +1,1 @@
+"""The package ``wukongs.v1``: watch, command and report."""
