@@ -341,17 +341,8 @@ class Listeners(threading.Thread):
         self._selector.close()
 
     def finish(self, seconds: float = 30) -> None:
-        """Wait until each has reached the last that was acknowledged, or for ``seconds``; from then on all of it is due."""
-        last: dict[str, int] = {}
-        for attempt in self._history.attempts:
-            if attempt.outcome is Outcome.STORED:
-                last[attempt.channel] = max(last.get(attempt.channel, 0), order(attempt.position))
-        deadline = time.monotonic() + seconds
-        for client in self.clients:
-            goal = max((last.get(channel, 0) for channel in client.chain.channels), default=0)
-            while time.monotonic() < deadline and not _has_reached(client.chain, goal):
-                time.sleep(0.01)
-            client.chain.has_stayed = True
+        """See `finish`."""
+        finish(self._history, [client.chain for client in self.clients], seconds)
 
     def run(self) -> None:
         while not self._is_over.is_set():
@@ -385,6 +376,20 @@ class Listeners(threading.Thread):
         ending = client.close(now)
         wait = ending.retry_ms / 1000 if self._obeys and ending.retry_ms else _PAUSE_SECONDS
         self._open_at(now + wait, client)
+
+
+def finish(history: History, chains: Sequence[Chain], seconds: float = 30) -> None:
+    """Wait until each has reached the last that was acknowledged, or for ``seconds``; from then on all of it is due."""
+    last: dict[str, int] = {}
+    for attempt in history.attempts:
+        if attempt.outcome is Outcome.STORED:
+            last[attempt.channel] = max(last.get(attempt.channel, 0), order(attempt.position))
+    deadline = time.monotonic() + seconds
+    for chain in chains:
+        goal = max((last.get(channel, 0) for channel in chain.channels), default=0)
+        while time.monotonic() < deadline and not _has_reached(chain, goal):
+            time.sleep(0.01)
+        chain.has_stayed = True
 
 
 def _has_reached(chain: Chain, goal: int) -> bool:

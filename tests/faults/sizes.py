@@ -33,6 +33,9 @@ class Sizes:
         leaks: Connections cut before it is counted what is left.
         thread_connects: To a server with threads, before it is counted what is left.
         replays: With a token that is narrower, or was revoked.
+        call_events: For calls of RPC.
+        call_kills: Of a random worker, meanwhile.
+        call_reloads: Of all workers, meanwhile.
         seconds: That one test may take.
     """
 
@@ -58,6 +61,9 @@ class Sizes:
     leaks: int = 500
     thread_connects: int = 1_500
     replays: int = 100
+    call_events: int = 3_000
+    call_kills: int = 2
+    call_reloads: int = 1
     seconds: int = 120
 
 
@@ -85,6 +91,9 @@ LONG = Sizes(
     leaks=10_000,
     thread_connects=10_000,
     replays=10_000,
+    call_events=400_000,
+    call_kills=50,
+    call_reloads=20,
     seconds=3_600,
 )
 

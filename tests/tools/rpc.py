@@ -5,16 +5,21 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from google.protobuf.message import Message
 
 from app.flask_simulcast.encoding.rpc.dialect import HEAD, envelope
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
-from tests.tools.serving import Server
 
 SERVICE = "/simulcast.v1.StreamService/"
 CONNECT, GRPC_WEB = "application/connect+proto", "application/grpc-web+proto"
+
+
+class Listens(Protocol):
+    """A server, or a relay before it."""
+
+    port: int
 
 
 class RpcCall:
@@ -22,13 +27,13 @@ class RpcCall:
 
     def __init__(
         self,
-        server: Server,
+        server: Listens,
         method: str,
         body: bytes,
         content_type: str = CONNECT,
         headers: dict[str, str] | None = None,
     ) -> None:
-        self._connection = http.client.HTTPConnection(server.host, server.port, timeout=15)
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)
         self._connection.request("POST", SERVICE + method, body, {"Content-Type": content_type} | (headers or {}))
         self.response = self._connection.getresponse()
 
@@ -57,7 +62,7 @@ class Subscriber(RpcCall):
 
     def __init__(
         self,
-        server: Server,
+        server: Listens,
         *channels: str,
         last_event_id: str = "",
         content_type: str = CONNECT,

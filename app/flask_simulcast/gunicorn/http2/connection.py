@@ -100,7 +100,6 @@ class Connection:
             pass  # the client has left
         finally:
             self.cut()
-            self._output.close()
 
     def _receive(self) -> bytes:
         """Return what the client sends; nothing if it has left, or answers no PING. Switches."""
@@ -272,4 +271,5 @@ class Connection:
         if not self._is_cut:
             self._is_cut = True
             self._wire.cut()
+            self._output.close()  # a socket that is broken is ready to be written to at each turn of the loop
             self._vanish()
