@@ -44,7 +44,7 @@ class Caller(threading.Thread, ABC):
         """Return the messages of one call, until it ends in whatever way."""
 
     def stop(self) -> None:
-        """Call no more. Its last call ends with the server."""
+        """Stop calling. The last call ends with the server."""
         self._is_over.set()
 
     def _take(self, message: pb.SubscribeResponse) -> None:

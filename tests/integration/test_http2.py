@@ -240,6 +240,17 @@ def test_a_peer_that_answers_no_ping_is_gone_and_others_stay(tmp_path: Path) -> 
             assert next(alive).event.json == "7"
 
 
+def test_a_client_is_told_at_once_how_many_calls_it_may_have(server: Server) -> None:
+    connection = h2.connection.H2Connection()
+    connection.initiate_connection()
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as sock:
+        sock.sendall(connection.data_to_send())
+        told: list[h2.events.Event] = []
+        while not any(isinstance(event, h2.events.RemoteSettingsChanged) for event in told):
+            told += connection.receive_data(sock.recv(65536))
+    assert connection.remote_settings.max_concurrent_streams == 1000
+
+
 # What no client of good will sends
 
 

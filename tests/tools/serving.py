@@ -184,7 +184,7 @@ def serve(
     Args:
         folder: Its working directory: logs and the SQLite files of ``instance/``.
         workers: Worker processes.
-        bind: Instead of a port.
+        bind: Instead of a port; several, with commas between them, if the first is a socket in a file.
         host: Whose port: an address of its own.
         port: By default a free one.
         through: A command that runs the one after it: ``ip netns exec name``.
@@ -266,7 +266,7 @@ def _answers(server: Server, workers: int, bind: str | None) -> bool:
     if server.log.count("Booting worker") < workers:
         return False
     if bind is not None and bind.startswith("unix:"):
-        return Path(bind.removeprefix("unix:")).exists()
+        return Path(bind.removeprefix("unix:").partition(",")[0]).exists()
     try:
         return server.request("GET", "/healthz")[0] in (200, 404)
     except OSError:

@@ -18,7 +18,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from ...transports.output import Output
@@ -32,7 +32,7 @@ MAX_STREAMS = 1000
 _READ_BYTES = 64 << 10
 # Of request bodies that wait in one connection; each stream has 64 KiB of it, HTTP/2's own default.
 _WINDOW_BYTES = 1 << 20
-_HEADER_BYTES = 64 << 10
+_SETTINGS = {SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS, SettingCodes.MAX_HEADER_LIST_SIZE: 64 << 10}
 # Bytes that wait for the socket. At the limit streams wait for room, as they do for a window.
 _QUEUE_BYTES = 256 << 10
 # A peer that is silent for this time gets a PING; for twice this time, it is gone.
@@ -86,9 +86,8 @@ class Connection:
 
     def run(self) -> None:
         """Serve the connection until it ends. Switches."""
-        self._h2.local_settings.update(
-            {SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS, SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_BYTES}
-        )
+        # A change of the settings would hold, and be told, only after the client has confirmed the first ones.
+        self._h2.local_settings = Settings(client=False, initial_values=_SETTINGS)
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW_BYTES - self._h2.inbound_flow_control_window)
         self.outgoing.flush()
