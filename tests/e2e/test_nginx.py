@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 from httpx_sse import EventSource, ServerSentEvent
 
+from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
 from tests.tools.nginx import Nginx, serve_nginx
 from tests.tools.require import require
+from tests.tools.rpc import GRPC_WEB, SERVICE, enveloped
 from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
 
 ORDERS = "/api/v1/stream?channel=orders"
@@ -96,7 +99,7 @@ def serve_probe(folder: Path, socket: Path) -> Iterator[Server]:
     """As behind nginx in production: a unix socket, one hop."""
     folder.mkdir(exist_ok=True)
     (folder / "probe.py").write_text(PROBE)
-    with serve(folder, bind=f"unix:{socket}", app="probe:app", proxy_hops=1, ACCESS_LOG="-") as server:
+    with serve(folder, bind=f"unix:{socket}", app="probe:app", proxy_hops=1, rpc=1, http2=1, ACCESS_LOG="-") as server:
         yield server
 
 
@@ -229,6 +232,24 @@ def test_sse_headers_pass_unchanged_and_are_not_compressed(site: Site) -> None:
         assert response.headers["Cache-Control"] == "no-cache, no-transform"
         assert "Content-Encoding" not in response.headers
         assert "Content-Length" not in response.headers
+
+
+def test_calls_pass_by_grpc_for_programs_and_by_grpc_web_for_pages(site: Site) -> None:
+    trust = grpc.ssl_channel_credentials(site.nginx.certificate.read_bytes())
+    with grpc.secure_channel(f"localhost:{site.nginx.grpc_port}", trust) as channel:
+        subscribe = channel.unary_stream(
+            f"{SERVICE}Subscribe", pb.SubscribeRequest.SerializeToString, pb.SubscribeResponse.FromString
+        )
+        call = subscribe(pb.SubscribeRequest(channels=["calls"]), timeout=15)
+        assert next(call).HasField("connected")
+        with site.nginx.client() as client:
+            body = enveloped(pb.PublishRequest(channel="calls", json="7"))
+            answer = client.post(f"{SERVICE}Publish", content=body, headers={"Content-Type": GRPC_WEB} | BEARER)
+        assert answer.content.endswith(b"grpc-status: 0\r\n")
+        assert next(call).event.json == "7"
+        call.cancel()
+    with site.nginx.client() as client:
+        wait_until(lambda: listeners(client) == 0, 5, "the call to be gone")
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])

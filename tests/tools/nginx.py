@@ -25,7 +25,10 @@ _SOCKET = "/run/simulcast/gunicorn.sock"
 class Nginx:
     """One master, its workers, and its files."""
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes], port: int, plain_port: int) -> None:
+    def __init__(
+        self, folder: Path, process: subprocess.Popen[bytes], port: int, plain_port: int, grpc_port: int = 0
+    ) -> None:
+        self.grpc_port = grpc_port
         self.folder = folder
         self.process = process
         self.port = port
@@ -92,17 +95,17 @@ def serve_nginx(
     tls = folder / "tls"
     tls.mkdir(parents=True)
     make_certificate(tls)
-    port, plain_port = free_port(), free_port()
+    port, plain_port, grpc_port = free_port(), free_port(), free_port()
     config = folder / "nginx.conf"
     deployed = (ROOT / "deploy" / "nginx.conf").read_text()
     text = _for_fleet(deployed, hosts) if hosts else _replaced(deployed, {_SOCKET: str(gunicorn_socket)})
-    text = _replaced(text, _own_places(folder, port, plain_port))
+    text = _replaced(text, _own_places(folder, port, plain_port, grpc_port))
     text = _replaced(text, {"proxy_read_timeout 60s": f"proxy_read_timeout {read_seconds}s"})
     if allowed_origin:
         text = _replaced(text, {"# https://app.example": allowed_origin})
     text = _replaced(text, changes)
     config.write_text(text)
-    with _running(binary, config, port, plain_port) as nginx:
+    with _running(binary, config, port, plain_port, grpc_port) as nginx:
         yield nginx
 
 
@@ -128,7 +131,7 @@ def serve_config(folder: Path, servers: str) -> Iterator[Nginx]:
 
 
 @contextlib.contextmanager
-def _running(binary: str, config: Path, port: int, plain_port: int) -> Iterator[Nginx]:
+def _running(binary: str, config: Path, port: int, plain_port: int, grpc_port: int = 0) -> Iterator[Nginx]:
     folder = config.parent
     with (folder / "output.log").open("wb") as output:
         process = subprocess.Popen(
@@ -136,7 +139,7 @@ def _running(binary: str, config: Path, port: int, plain_port: int) -> Iterator[
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    nginx = Nginx(folder, process, port, plain_port)
+    nginx = Nginx(folder, process, port, plain_port, grpc_port)
     try:
         wait_until(lambda: process.poll() is not None or (folder / "nginx.pid").exists(), 10, "nginx to start")
         assert process.poll() is None, nginx.logs
@@ -153,7 +156,7 @@ def _scratch(folder: Path) -> str:
     )
 
 
-def _own_places(folder: Path, port: int, plain_port: int) -> dict[str, str]:
+def _own_places(folder: Path, port: int, plain_port: int, grpc_port: int) -> dict[str, str]:
     """What is another one in a test."""
     return {
         "user www-data;": f"user {getpass.getuser()};",
@@ -162,6 +165,7 @@ def _own_places(folder: Path, port: int, plain_port: int) -> dict[str, str]:
         "/etc/nginx/tls/": f"{folder}/tls/",
         "listen 80;": f"listen 127.0.0.1:{plain_port};",
         "listen 443 ": f"listen 127.0.0.1:{port} ",
+        "listen 50051 ": f"listen 127.0.0.1:{grpc_port} ",
         "http {\n": f"http {{{_scratch(folder)}\n",
     }
 
