@@ -26,6 +26,7 @@ from . import (
     resume,
     rows,
     tasks,
+    transports,
     usage,
     websocket,
     workers,
@@ -55,12 +56,14 @@ _ALL: dict[str, Measure] = {
     "websocket": websocket.measure,
     "ws_hub": ws_hub.measure,
 }
+# Not part of a run of all: each has a table of its own.
+_ALONE: dict[str, Measure] = {"transports": transports.measure}
 
 
 def main() -> int:
     """Run the benchmarks. Return 1 if an event was lost, doubled or refused anywhere; a missed target is no failure."""
     options = _options()
-    chosen = {name: _ALL[name] for name in options.only or _ALL}
+    chosen = {name: (_ALL | _ALONE)[name] for name in options.names or _ALL}
     if options.against_nchan:
         chosen["nchan"] = nchan.measure
     _prepare()
@@ -79,10 +82,14 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure what the service costs here.")
     parser.add_argument("--quick", action="store_true", help="run one short round of each benchmark")
-    parser.add_argument("--only", nargs="+", choices=list(_ALL), metavar="NAME", help=f"only these: {', '.join(_ALL)}")
+    names = [*_ALL, *_ALONE]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these: {', '.join(names)}")
     parser.add_argument("--name", default="latest", help="name of the file in benchmarks/results (latest)")
     parser.add_argument("--against-nchan", action="store_true", help="also nginx with nchan (must be installed)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names):
+        parser.error(f"There is no benchmark {', '.join(sorted(unknown))}. Name some of {', '.join(names)}.")
+    return options
 
 
 def _prepare() -> None:

@@ -117,8 +117,10 @@ class Client:
         for fd, _ in self._epoll.poll(seconds, _EVENTS_A_TURN):
             if fd in self._readers:
                 self._read(fd)
-            elif self._publisher is not None:
+            elif self._publisher is not None and self._publisher.is_waiting:
                 self._publisher.read()
+            elif self._publisher is not None:  # the server closes a connection that it thinks idle
+                self._epoll.unregister(self._publisher)
 
     def _turns_until(self, deadline: float) -> None:
         while (left := deadline - time.monotonic()) > 0:

@@ -31,15 +31,8 @@ def measure(effort: Effort) -> Iterator[Figure]:
 
 def rounds(server: Server, effort: Effort, listeners: int, **options: Any) -> list[Outcome]:
     """Run the load client once for each round."""
-    job = Job(
-        ports=[server.port],
-        pids=server.workers,
-        listeners=listeners,
-        publish_path="/api/v1/events",
-        key=server.key,
-        seconds=effort.seconds,
-        **options,
-    )
+    given: dict[str, Any] = {"ports": [server.port], "publish_path": "/api/v1/events"} | options
+    job = Job(pids=server.workers, listeners=listeners, key=server.key, seconds=effort.seconds, **given)
     return [run(job) for _ in range(effort.rounds)]
 
 
@@ -75,18 +68,28 @@ def _latency(server: Server, effort: Effort, listeners: int, *, of: str = "") ->
     """Measure p50 and p99 from publish to receive, each the median of its rounds."""
     rate = _DELIVERIES_A_SECOND / listeners
     outcomes = rounds(server, effort, listeners, rate=rate)
-    outcome = middle(outcomes)
     targets = (None, None) if of else _LATENCY_TARGETS.get(listeners, (None, None))
+    yield from latency_figures(f"{of}latency, N={listeners}, {rate:g} events/s", outcomes, targets)
+
+
+def latency_figures(
+    name: str,
+    outcomes: list[Outcome],
+    targets: tuple[Target | None, Target | None] = (None, None),
+    cpu_target: Target | None = None,
+) -> Iterator[Figure]:
+    """Return p50 and p99 from publish to receive, each the median of its rounds."""
+    outcome = middle(outcomes)
     for which, label in enumerate(("p50", "p99")):
         values = sorted(each.latency_ms[0][which] for each in outcomes)
         yield Figure(
-            f"{of}latency, N={listeners}, {rate:g} events/s, {label}",
+            f"{name}, {label}",
             values[len(values) // 2],
             "ms",
             targets[which],
             outcome.cpu_us,
             "delivery",
-            None,
+            cpu_target,
             outcome.client_cores,
             faults_of(outcomes) if not which else {},
             rounds_of(outcomes) if not which else [],

@@ -28,6 +28,7 @@ from tests.tools.serving import BEARER, Server, serve, wait_until
 _STAYING = 50
 _COMING = 20  # on each of two connections, in each round
 _EVENTS = 20  # in each round, by each way to publish
+_RING = 12_000  # events that the hub keeps at most, and some more: it must be full before memory is compared
 _LINES = 20
 _FEW = 2  # connections that are just being closed
 _MOST_MIB = 4.0  # that the memory of the last third may be above the first
@@ -103,6 +104,8 @@ def rounds(server: Server, seconds: float) -> Iterator[Sample]:
     numbers = itertools.count()
     until = time.monotonic() + seconds
     with Calls(server) as calls, CuttingRelay(server.port, random.Random(16), 64 << 10) as relay:
+        kept = (pb.PublishRequest(channel="before", json="0") for _ in range(_RING))
+        calls.publish_stream(kept, metadata=_METADATA)
         staying = [Staying(calls) for _ in range(_STAYING)]
         for listener in staying:
             listener.start()

@@ -1,0 +1,85 @@
+"""Each transport beside the others: latency, what a delivery costs, and the memory of a listener. And stock grpcio's server.
+
+A run gives the table of docs/transports.md: ``./scripts/bench transports --name transports``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from .fanout import capacity_figure, latency_figures, rounds
+from .figure import Effort, Figure, Target, at_most, faults_of, rounds_of
+from .job import Job, run
+from .server import Server, free_port, serve
+from .wires import SUBSCRIBE
+
+_LISTENERS = 1000
+_RATE = 20  # events a second: each is written on its own, and no core is full
+_WINDOW = 8
+_FIRST = 10  # listeners whose memory does not count: that of what they load and open
+_STREAM = "/api/v1/stream?channel=bench"
+
+
+class Transport(NamedTuple):
+    """What differs between them.
+
+    Attributes:
+        label: What the table calls it.
+        name: In `wires`.
+        path: What a listener asks for.
+        cpu_target: Of a delivery.
+        memory_target: Of a listener, in KiB.
+    """
+
+    label: str
+    name: str
+    path: str
+    cpu_target: Target | None = None
+    memory_target: Target | None = None
+
+
+_TRANSPORTS = (
+    Transport("SSE", "sse", _STREAM),
+    Transport("NDJSON", "ndjson", _STREAM),
+    Transport("WebSocket", "websocket", "/ws?channel=bench"),
+    Transport("Connect", "connect", SUBSCRIBE),
+    Transport("gRPC-Web", "grpc-web", SUBSCRIBE),
+    Transport("gRPC", "grpc", SUBSCRIBE, at_most(6), at_most(2)),
+)
+
+
+def measure(effort: Effort) -> Iterator[Figure]:
+    """Measure each transport on a server of its own, because the resident memory of a process does not shrink."""
+    for transport in _TRANSPORTS:
+        yield from _of(transport, effort, serve(rpc=1, http2=1), publish_path="/api/v1/events")
+    port = free_port()
+    served = serve("benchmarks.grpcio_app:app", GRPC_PORT=port)
+    stock = Transport("grpcio's server", "grpc", SUBSCRIBE)
+    yield from _of(stock, effort, served, port, publish_path="/publish", channel="")
+
+
+def _of(
+    transport: Transport, effort: Effort, served: AbstractContextManager[Server], port: int = 0, **publishing: Any
+) -> Iterator[Figure]:
+    listening = {"transport": transport.name, "listen_path": transport.path}
+    with served as server:
+        ports = [port or server.port]
+        for listeners in (_FIRST, _LISTENERS):
+            idle = run(Job(ports, server.workers, listeners, **listening))
+        options = {"ports": ports, "publish_port": server.port, **listening, **publishing}
+        at_rate = rounds(server, effort, _LISTENERS, rate=_RATE, **options)
+        at_most_rate = rounds(server, effort, _LISTENERS, window=_WINDOW, **options)
+    yield from latency_figures(f"{transport.label}: {_RATE} events/s", at_rate, cpu_target=transport.cpu_target)
+    yield capacity_figure(f"{transport.label}: as fast as it can", at_most_rate)
+    yield Figure(
+        f"{transport.label}: an idle listener",
+        idle.resident_bytes / _LISTENERS / 1024,
+        "KiB resident",
+        transport.memory_target,
+        idle.connect_cpu_seconds / _LISTENERS * 1e6,
+        "connect",
+        faults=faults_of([idle]),
+        rounds=rounds_of([idle]),
+    )
