@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import queue
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,9 +14,12 @@ import pytest
 
 from app.features.wukongs.proto.wukongs.v1 import wukong_pb2 as pb
 from app.host import HOST
+from tests.tools.agents import agent
+from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
+from tests.tools.fleet import JWT_KEY
 from tests.tools.inspection import inspect
-from tests.tools.serving import BEARER, Server, wait_until
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 server = server_fixture(app="tests.apps.inspected:app", rpc="1", http2="1", anonymous_channels="news")
 NAME = pb.DESCRIPTOR.services_by_name["WukongService"].full_name
@@ -144,3 +149,27 @@ def test_a_console_shows_statuses_while_it_answers(client: Client) -> None:
     asked.put(None)
     assert not [message for message in console if message.HasField("reply")]
     assert console.code() is grpc.StatusCode.OK
+
+
+def test_the_agent_reports_on_one_call_and_again_after_a_restart(tmp_path: Path) -> None:
+    path, options = "/api/v1/wukongs/by-call/stream", ("--rpc", "--interval", "0.2")
+    lines = {"GUNICORN_CMD_ARGS": "--access-logfile -"}
+    with serve(tmp_path / "service", rpc="1", http2="1", jwt_key=JWT_KEY, **lines) as server:
+        with agent(tmp_path, "by-call", server.port, *options) as running:
+            running.wait_for("Reports as by-call.")
+            with SSEClient(server.port, path, headers=BEARER) as client:
+                client.take(4, "status")
+            assert server.log.count('"PUT /api/v1/wukongs/by-call/status') == 1
+            server.signal(signal.SIGHUP)
+            running.wait_for("Not reported: The call has ended with")
+            with SSEClient(server.port, path, headers=BEARER) as client:
+                client.take(4, "status")
+            assert running.stop() == 0
+        assert "Traceback" not in running.log
+
+
+def test_the_agent_refuses_what_is_no_url_and_a_token_that_is_none(server: Server, tmp_path: Path) -> None:
+    with agent(tmp_path, "wrong", server.port, "--rpc=ftp://x") as running:
+        assert (running.process.wait(30), "is no http or https URL" in running.log) == (2, True)
+    with agent(tmp_path, "refused", server.port, "--rpc", token="nonsense") as running:
+        assert (running.process.wait(30), "Traceback" in running.log) == (1, False)

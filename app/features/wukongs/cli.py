@@ -23,10 +23,14 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(group)
 
 
-def _become_agent(name: str, url: str, interval: float, token: str | None, token_file: str | None) -> NoReturn:
+def _become_agent(
+    name: str, url: str, interval: float, token: str | None, token_file: str | None, rpc: str | None
+) -> NoReturn:
     """Replace this process by a plain one with the same pid: without the service's patches, files and memory, and with the
     token where no list of processes shows it."""
     arguments = ["--name", name, "--url", url, "--interval", f"{interval:g}"]
+    if rpc is not None:
+        arguments.append(f"--rpc={rpc}")
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))),

@@ -16,6 +16,7 @@ from ....flask_simulcast.client import Backoff, Client, ClientError, ReceivedEve
 from .. import machine
 from ..command_set import MIN_INTERVAL_SECONDS, CommandError, carry_out, check
 from .inbox import Inbox, Order
+from .reports import Puts, Reports
 
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 _STOP_SECONDS = 3.0  # for the requests in progress
@@ -35,15 +36,22 @@ class Agent:
         name: Name of the wukong.
         interval_seconds: Seconds between two reports.
         connect: Makes a client: of one route's stream, or of the service.
+        reports: Makes what the reports go by.
     """
 
-    def __init__(self, name: str, interval_seconds: float, connect: Callable[[str], Client]) -> None:
+    def __init__(
+        self,
+        name: str,
+        interval_seconds: float,
+        connect: Callable[[str], Client],
+        reports: Callable[[Puts], Reports] = lambda puts: puts,
+    ) -> None:
         self._name = name
         self._interval_seconds = interval_seconds
         self._began = time.monotonic()
         self._inbox = Inbox(f"wukong-agent.{name}")
         self._path = f"{_API}/wukongs/{quote(name)}"
-        self._reports, self._answers = connect(""), connect("")
+        self._reports, self._answers = reports(Puts(connect(""), self._path)), connect("")
         self._commands = connect(f"{self._path}/commands")
         self._stream: Stream = self._commands.listen(on_state=self._tell)
         self._stopping = threading.Event()
@@ -122,7 +130,7 @@ class Agent:
             self._interval_changed.clear()
             interval = self._interval_seconds
             try:
-                self._reports.request("PUT", f"{self._path}/status", self._measure(), interval=f"{interval:g}")
+                self._reports.send(self._measure(), interval)
             except ClientError as error:
                 if isinstance(error, RefusedError) and not self._accepted.is_set():
                     self._give_up(error)
