@@ -20,7 +20,7 @@ from .wires import SUBSCRIBE
 
 _MOST_CALLS = 2000
 _service, _, _method = SUBSCRIBE[1:].partition("/")
-_queues: set[Queue[pb.SubscribeResponse]] = set()
+_queues: set[Queue[pb.SubscribeResponse | None]] = set()
 
 app = Flask(__name__)
 
@@ -41,12 +41,13 @@ def publish() -> str:
 
 
 def _subscribe(asked: pb.SubscribeRequest, context: grpc.ServicerContext) -> Iterator[pb.SubscribeResponse]:
-    queue: Queue[pb.SubscribeResponse] = Queue()
+    queue: Queue[pb.SubscribeResponse | None] = Queue()
     _queues.add(queue)
-    context.add_callback(lambda: _queues.discard(queue))
+    context.add_callback(lambda: queue.put(None))  # the client has left: its thread must end, for the next call
     yield pb.SubscribeResponse(connected=pb.Connected(channels=asked.channels))
-    while context.is_active():
-        yield queue.get()
+    while (message := queue.get()) is not None:
+        yield message
+    _queues.discard(queue)
 
 
 def _start() -> grpc.Server:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from benchmarks.figure import HEADER
+from tests.docs.figures import check, name_of, number_of
 from tests.docs.page import Page
 from tests.tools.serving import ROOT
 
@@ -25,10 +22,7 @@ OTHER_FIGURES = [
 
 
 def test_figures_are_those_of_the_last_benchmark() -> None:
-    measured = json.loads((ROOT / "benchmarks" / "results" / "latest.json").read_text())["figures"]
-    assert FIGURES.lines[0] == HEADER.rstrip()
-    shown = [(name_of(line), number_of(line)) for line in FIGURES.lines[1:]]
-    assert shown == [(row["name"], pytest.approx(row["value"], rel=0.005)) for row in measured]
+    check(FIGURES, "latest")
 
 
 def test_figures_of_redis_are_rows_that_the_benchmark_has() -> None:
@@ -63,13 +57,3 @@ def texts_in(file: Path) -> Iterator[str]:
             )
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield re.escape(node.value)
-
-
-def name_of(line: str) -> str:
-    """The first column."""
-    return line[:48].strip()
-
-
-def number_of(line: str) -> float:
-    """The second one; thousands are apart."""
-    return float(line[49:60].replace(" ", ""))

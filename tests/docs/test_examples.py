@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import re
 import shutil
 import sys
@@ -15,6 +17,8 @@ from tests.docs.page import Page
 from tests.docs.reader import Reader, app_reader
 from tests.tools.chromium import Chromium, open_chromium
 from tests.tools.clients import SSEClient
+from tests.tools.nginx import make_certificate
+from tests.tools.require import require
 from tests.tools.serving import ROOT, free_port
 
 FOLDER = ROOT / "examples"
@@ -27,6 +31,8 @@ CHAT = PAGE.take("Chat", "sh")
 SPEAK = PAGE.take("Chat", "sh")
 TOKENS = PAGE.take("Tokens of a language model", "sh")
 ASK = PAGE.take("Tokens of a language model", "sh")
+NPM = PAGE.take_untried("A page by Connect", "sh")
+BUILD = PAGE.take("A page by Connect", "sh")
 SHOWN = "[...document.querySelectorAll('li')].map((item) => item.textContent).join('; ')"
 
 
@@ -41,8 +47,16 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 @pytest.fixture
 def chromium(tmp_path: Path) -> Iterator[Chromium]:
-    with open_chromium(tmp_path / "chromium") as chromium:
+    with open_chromium(tmp_path / "chromium", "--ignore-certificate-errors") as chromium:
         yield chromium
+
+
+NODE_MODULES = {
+    "@bufbuild": ROOT / "tests" / "parsers" / "node_modules",
+    "@connectrpc": ROOT / "tests" / "parsers" / "node_modules",
+    "esbuild": ROOT / "clients" / "js" / "node_modules",
+    ".bin": ROOT / "clients" / "js" / "node_modules",
+}
 
 
 def test_install_names_the_project_and_all_that_the_examples_import() -> None:
@@ -107,3 +121,44 @@ def test_tokens_come_one_by_one(reader: Reader) -> None:
         assert "[DONE]" not in terminal.output
         terminal.wait_for("data: [DONE]")
         assert terminal.output.count('{"token":"') == 11
+
+
+def test_the_page_by_connect_has_the_packages_that_are_tried() -> None:
+    assert NPM.lines == ["npm install --prefix rpc"]
+    wanted = json.loads((FOLDER / "rpc" / "package.json").read_text())["devDependencies"]
+    buf = f"@bufbuild/buf {importlib.metadata.version('buf-bin')}"
+    tried = [
+        f"{name} {version}"
+        for folder in (ROOT / "tests" / "parsers", ROOT / "clients" / "js")
+        for name, version in json.loads((folder / "package.json").read_text())["devDependencies"].items()
+    ]
+    assert {f"{name} {version}" for name, version in wanted.items()} <= {buf, *tried}
+
+
+def test_a_page_listens_and_publishes_by_each_protocol_of_connect_web(
+    reader: Reader, chromium: Chromium, tmp_path: Path
+) -> None:
+    require("node", shutil.which("node"))
+    shutil.copytree(FOLDER / "rpc", reader.folder / "rpc", ignore=shutil.ignore_patterns("node_modules", "dist"))
+    (reader.folder.parent / "app").symlink_to(ROOT / "app")
+    (reader.folder / "rpc" / "node_modules").mkdir()
+    for name, folder in NODE_MODULES.items():
+        (reader.folder / "rpc" / "node_modules" / name).symlink_to(folder / name)
+    make_certificate(tmp_path)
+    files = f" --certfile {tmp_path}/simulcast.crt --keyfile {tmp_path}/simulcast.key"
+    with_tls = {"GUNICORN_CMD_ARGS": reader.environment["GUNICORN_CMD_ARGS"] + files}
+    with reader.serving(BUILD) as server:
+        try_page(chromium, f"http://127.0.0.1:{server.port}/", "http/1.1")
+    with reader.serving(BUILD.text.partition("\n")[2], **with_tls) as server:
+        try_page(chromium, f"https://127.0.0.1:{server.port}/", "h2")
+
+
+def try_page(chromium: Chromium, url: str, spoken: str) -> None:
+    """Publish from the page, and see what it shows, by each protocol and format."""
+    for number, query in enumerate(("", "?format=json", "?protocol=grpc-web", "?protocol=grpc-web&format=json")):
+        page = chromium.open(url + query)
+        page.wait_for("state.textContent === 'connected'", 20)
+        page.evaluate(f"form = document.forms[0]; form.order.value = 'order {number}'; form.requestSubmit()")
+        page.wait_for(f"({SHOWN}) === 'order {number}'", 20)
+        assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == spoken
+        page.close()

@@ -21,6 +21,10 @@ UNTRIED = {
         "python3 -m venv",
     ): "no package index is asked: checked is that the extra is in pyproject.toml",
     (
+        "examples/README.md",
+        "npm install",
+    ): "no package index is asked: checked is that the versions are those that the tests have",
+    (
         "docs/existing-app.md",
         "import psycopg2",
     ): "the driver is not installed: scripts/neighbours runs it, with a real PostgreSQL (tests/neighbours/test_drivers.py)",

@@ -30,6 +30,7 @@ _COMING = 20  # on each of two connections, in each round
 _EVENTS = 20  # in each round, by each way to publish
 _RING = 12_000  # events that the hub keeps at most, and some more: it must be full before memory is compared
 _LINES = 20
+_LEAST = 5  # rounds in a third
 _FEW = 2  # connections that are just being closed
 _MOST_MIB = 4.0  # that the memory of the last third may be above the first
 _METADATA = [("authorization", BEARER["Authorization"])]
@@ -147,6 +148,8 @@ def _publish(calls: Calls, numbers: Iterator[int]) -> None:
 def grew(samples: list[Sample]) -> list[str]:
     """Name what the last third has more of than the first third after the warm-up."""
     third = len(samples) // 3
+    if third < _LEAST:
+        return [f"{len(samples)} rounds are too few to judge: give it more seconds"]
     first, last = samples[third // 2 : third + third // 2], samples[-third:]
     found = [
         f"{name}: at most {most} in the first third, and {now} in the last"
