@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,24 @@ def test_buf_curl_needs_no_schema(server: Server) -> None:
         [*command, *key, "-d", event, f"{url}{SERVICE}Publish"], check=False, capture_output=True, text=True, timeout=30
     )
     assert json.loads(done.stdout)["id"], done.stderr
+
+
+def test_grpcurl_lists_what_is_there_and_calls_it(server: Server) -> None:
+    grpcurl = require("grpcurl", shutil.which("grpcurl", path=str(Path(sys.executable).parent)))
+    address = f"127.0.0.1:{server.port}"
+
+    def told(*arguments: str) -> str:
+        command = [grpcurl, "-plaintext", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    services = {"simulcast.v1.StreamService", "wukongs.v1.WukongService", "grpc.health.v1.Health"}
+    assert services <= set(told(address, "list").split())
+    assert "rpc Watch" in told(address, "describe", "wukongs.v1.WukongService")
+    assert json.loads(told(address, "grpc.health.v1.Health/Check")) == {"status": "SERVING"}
+    key = ["-H", f"Authorization: {BEARER['Authorization']}"]
+    given = ["-d", '{"id":"1","ping":{}}']
+    answers = told(*key, *given, address, f"{SERVICE}Connect".strip("/"))
+    assert '"pong"' in answers and '"connected"' in answers
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

@@ -112,6 +112,8 @@ class DuplexCall:
 
     def send_frame(self, frame: bytes) -> None:
         """Send a finished frame. Raises as `send`. May switch."""
+        if self.send_at_once(frame):
+            return
         with gevent.Timeout(self._stall_seconds, False):  # type: ignore[arg-type]
             while self.ending is None and not self._output.has_room(len(frame)):
                 self._output.wait_for_room()
