@@ -16,7 +16,9 @@ import pytest
 
 from app.flask_simulcast.encoding.rpc.codes import Code
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
+from app.identity.tokens import mint
 from tests.tools.fixtures import server_fixture
+from tests.tools.fleet import JWT_KEY
 from tests.tools.inspection import inspect
 from tests.tools.require import require
 from tests.tools.rpc import CONNECT, SERVICE, RpcCall, enveloped
@@ -169,6 +171,27 @@ def test_what_comes_too_fast_ends_the_call(tmp_path: Path) -> None:
             list(talk.call)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert caught.value.details().startswith("This worker is about to stop.")
+
+
+def test_a_revoked_token_ends_its_calls_in_their_middle(tmp_path: Path) -> None:
+    rights = {"subscribe": ["a"], "publish": ["a"]}
+    key = [("authorization", f"Bearer {mint(JWT_KEY, seconds=600, user='ann', **rights)}")]
+    with (
+        serve(tmp_path, rpc="1", http2="1", jwt_key=JWT_KEY) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        talk, publish = Talk(channel, key), channel.stream_unary(f"{SERVICE}PublishStream", write)
+        talk.subscribe("a")
+        events: queue.SimpleQueue[pb.PublishRequest | None] = queue.SimpleQueue()
+        stream = publish.future(iter(events.get, None), metadata=key, timeout=SECONDS)
+        events.put(pb.PublishRequest(channel="a", json="1"))
+        assert talk.next("event").json == "1"
+        assert server.request("DELETE", "/api/v1/users/ann/grants", None, BEARER)[0] == 204
+        with pytest.raises(grpc.RpcError) as caught:
+            list(talk.call)
+        events.put(pb.PublishRequest(channel="a", json="2"))
+        assert caught.value.code() is stream.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert dict(stream.trailing_metadata())["simulcast-stored-events"] == "1"
 
 
 def test_http_1_is_told_that_it_needs_the_other(server: Server) -> None:
