@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.docs.figures import check
 from tests.docs.page import Page
 
-FIGURES = Page("docs/transports.md").take("Figures", "text")
+PAGE = Page("docs/transports.md")
+FIGURES = PAGE.take("Figures", "text")
 
 
 def test_figures_are_those_of_the_last_benchmark() -> None:
