@@ -3,6 +3,7 @@ both workers, and their answers compared. `CASES` and `SEED` choose how many and
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import re
@@ -23,6 +24,8 @@ SEED = os.environ.get("SEED", "door")
 AT_ONCE = 8
 GUNICORN = "python:app.flask_simulcast.gunicorn"
 SECONDS = 20  # for one answer
+#: gunicorn's C parser refuses a faulty request that is not complete only if its first read has the fault.
+IS_IN_PIECES = importlib.util.find_spec("gunicorn_h1c") is None
 
 LINES = [
     b"Accept: text/event-stream", b"Accept: */*", b"Connection: close", b"Connection: keep-alive", b"Connection: Keep-Alive",
@@ -95,7 +98,7 @@ def case(choose: random.Random) -> tuple[bytes, int]:
         for _ in range(choose.choice([0, 1, 1, 1, 2, 3])):
             request = mutated(request, choose)
         said += request
-    return said, choose.choice([len(said), choose.randrange(len(said) + 1)])
+    return said, choose.choice([len(said), choose.randrange(len(said) + 1)]) if IS_IN_PIECES else len(said)
 
 
 def normal(answer: bytes) -> bytes:
