@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.identity.tokens import mint
+from tests.tools.caller import Caller, post
 from tests.tools.clients import SSEClient
 from tests.tools.inspection import inspect
+from tests.tools.nginx import serve_nginx
 from tests.tools.serving import BEARER, KEY, Server, serve, wait_until
 
 STREAM_WORKER = "app.flask_simulcast.gunicorn.StreamWorker"
@@ -38,57 +40,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def post(body: bytes, *fields: str, path: str = "/api/v1/events") -> bytes:
-    head = [
-        f"POST {path} HTTP/1.1",
-        "Host: localhost",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        *fields,
-    ]
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
 def event(data: object, **more: object) -> bytes:
     return json.dumps({"channel": "a", "data": data, **more}).encode()
-
-
-class Caller:
-    """A kept-alive connection, of which each answer is read whole."""
-
-    def __init__(self, server: Server) -> None:
-        self.socket = socket.create_connection((server.host, server.port), timeout=10)
-        self._unread = b""
-
-    def __enter__(self) -> Caller:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def answer(self) -> tuple[int, dict[str, str], bytes]:
-        while b"\r\n\r\n" not in self._unread:
-            self._read()
-        head, _, self._unread = self._unread.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
-        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        length = int(headers["content-length"])
-        while len(self._unread) < length:
-            self._read()
-        body, self._unread = self._unread[:length], self._unread[length:]
-        return int(first.split()[1]), headers, body
-
-    def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
-        self.socket.sendall(request)
-        return self.answer()
-
-    def has_ended(self) -> bool:
-        return not self.socket.recv(1)
-
-    def _read(self) -> None:
-        piece = self.socket.recv(65536)
-        assert piece, "the connection has ended"
-        self._unread += piece
 
 
 KEY_FIELD = f"Authorization: Bearer {KEY}"
@@ -261,3 +214,29 @@ def test_max_requests_counts_hot_requests(tmp_path: Path) -> None:
                 answers.append(caller.ask(post(event(1), KEY_FIELD)))
         assert len(answers) <= 10
         wait_until(lambda: server.workers and server.workers != first, 10, "another worker")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"proxy_http_version 1.1;": "proxy_http_version 1.0;"},
+        {"''      close;": "''      '';", "upstream simulcast {": "upstream simulcast { keepalive 4;"},
+    ],
+    ids=["1.0", "kept"],
+)
+def test_nginx_may_speak_an_older_version_to_it_or_keep_its_connections(
+    tmp_path: Path, changes: dict[str, str]
+) -> None:
+    path = tmp_path / "gunicorn.sock"
+    with (
+        serving(tmp_path / "service", bind=f"unix:{path}") as server,
+        serve_nginx(tmp_path / "nginx", path, changes=changes) as nginx,
+    ):
+        with nginx.client() as client, client.stream("GET", STREAM, headers={"Accept": "text/event-stream"}) as stream:
+            lines = stream.iter_lines()
+            for number in range(20):
+                nginx.publish("a", number)
+            assert client.get("/healthz").status_code == 200
+            got = list(itertools.islice(filter(re.compile("data: [0-9]").match, lines), 20))
+        assert got == [f"data: {number}" for number in range(20)]
+        assert "Traceback" not in server.log
