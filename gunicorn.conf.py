@@ -13,6 +13,8 @@ def _number(name: str, default: int) -> int:
     return int(text)
 
 
+# Or "gevent", which is gunicorn's own and answers nothing itself.
+worker_class = os.environ.get("WORKER_CLASS") or "app.flask_simulcast.gunicorn.StreamWorker"
 bind = os.environ.get("BIND", "127.0.0.1:8000").split(",")
 workers = _number("WEB_CONCURRENCY", 2)
 worker_connections = _number("WORKER_CONNECTIONS", 11_000)

@@ -21,8 +21,8 @@ def post(body: bytes, *fields: str, path: str = "/api/v1/events") -> bytes:
 class Caller:
     """A kept-alive connection, of which each answer is read whole."""
 
-    def __init__(self, server: Server) -> None:
-        self.socket = socket.create_connection((server.host, server.port), timeout=10)
+    def __init__(self, server: Server, *, timeout: float = 10) -> None:
+        self.socket = socket.create_connection((server.host, server.port), timeout=timeout)
         self._unread = b""
 
     def __enter__(self) -> Caller:

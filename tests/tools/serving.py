@@ -28,8 +28,6 @@ PATHS = f"{ROOT}{os.pathsep}{STARTUP}"
 KEY = "k" * 32  # of a server that lives for one test
 BEARER = {"Authorization": f"Bearer {KEY}"}
 _OF_THE_SERVICE = ("wsgi:", "tests.apps.")
-#: A worker class for all servers that use the service's configuration: a suite can be run under each of its choices.
-_WORKER_CLASS = os.environ.get("WORKER_CLASS", "")
 _CONFIG = ROOT / "gunicorn.conf.py"
 # Constants of the app that tests change.
 GRACE_SECONDS = "app.flask_simulcast.hub.place_reporter.GRACE_SECONDS"
@@ -213,8 +211,6 @@ def serve(
     environment |= {k if k.isupper() else f"SIMULCAST_{k.upper()}": str(v) for k, v in settings.items()}
     plain = ["-k", "gevent", "-b", environment["BIND"], "--no-control-socket"]
     options = plain if config is None else ["-c", str(config)]
-    if _WORKER_CLASS and config == _CONFIG:
-        options += ["-k", _WORKER_CLASS]
     arguments = [*options, app]
     process: subprocess.Popen[bytes] | Forked
     with (folder / "server.log").open("wb") as log:
