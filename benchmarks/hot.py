@@ -19,11 +19,21 @@ _TARGETS = {("StreamWorker", 1): at_most(600), ("StreamWorker", 16): at_most(250
 
 
 def measure(effort: Effort) -> Iterator[Figure]:
-    """Measure both workers in turn, so that a change of the machine changes both."""
+    """Measure with the log that a server starts with."""
+    yield from figures(effort)
+
+
+def figures(effort: Effort, of: str = "", **settings: object) -> Iterator[Figure]:
+    """Measure both workers in turn, so that a change of the machine changes both.
+
+    Args:
+        of: Begin of each figure's name.
+        settings: Of the server.
+    """
     costs: dict[tuple[str, int], list[tuple[float, float]]] = {}
     with (
-        serve(GUNICORN_CMD_ARGS=f"-k {_KINDS['gevent worker']}") as plain,
-        serve(GUNICORN_CMD_ARGS=f"-k {_KINDS['StreamWorker']}") as hot,
+        serve(WORKER_CLASS=_KINDS["gevent worker"], redis_prefix="plain", **settings) as plain,
+        serve(WORKER_CLASS=_KINDS["StreamWorker"], redis_prefix="hot", **settings) as hot,
     ):
         for _ in range(effort.rounds):
             for kind, server in zip(_KINDS, (plain, hot), strict=True):
@@ -32,7 +42,7 @@ def measure(effort: Effort) -> Iterator[Figure]:
                 costs.setdefault((kind, 0), []).append(_connect(server))
     for (kind, in_flight), rounds in costs.items():
         rate, cpu_us = sorted(rounds, key=lambda one: one[1])[len(rounds) // 2]
-        yield _figure(kind, in_flight, rate, cpu_us, _TARGETS.get((kind, in_flight)))
+        yield _figure(of + kind, in_flight, rate, cpu_us, _TARGETS.get((of + kind, in_flight)))
 
 
 def _figure(kind: str, in_flight: int, rate: float, cpu_us: float, target: Target | None) -> Figure:

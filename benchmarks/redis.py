@@ -1,4 +1,4 @@
-"""The Redis tier: append, follow, fan-out, another worker, resume; to compare with the SQLite tier."""
+"""The Redis tier: append, follow, fan-out, another worker, resume, both workers; to compare with the SQLite tier."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.flask_simulcast.brokers import connect
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.settings import Settings
 
-from . import append, fanout, process, resume, workers
+from . import append, fanout, hot, process, resume, workers
 from .figure import Effort, Figure, at_least, at_most
 from .redis_server import Redis, serve_redis
 from .server import ROOT, serve
@@ -37,6 +37,8 @@ def measure(effort: Effort) -> Iterator[Figure]:
     with serve_redis(process.CLIENT_CORE) as redis:
         yield from workers.figures(effort, of="redis ", broker_url=redis.url)
         yield from resume.figures(effort, of="redis ", broker_url=redis.url)
+    with serve_redis(process.CLIENT_CORE) as redis:
+        yield from hot.figures(effort, of="redis ", broker_url=redis.url)
 
 
 def _tail_figure(redis: Redis, effort: Effort) -> Figure:
