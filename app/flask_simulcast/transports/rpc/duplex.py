@@ -66,7 +66,7 @@ class DuplexCall:
         if not has_trailers(environ) or KEY not in environ:
             raise CallError(
                 Code.UNIMPLEMENTED,
-                "This call streams in both directions, which needs HTTP/2. Use it, or call Subscribe and Publish.",
+                "This call streams in both directions, which needs HTTP/2. Use a client that speaks it.",
             )
         self.ending: Ending | None = None
         self._call = call
