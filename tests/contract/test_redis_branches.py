@@ -167,7 +167,7 @@ def test_a_reader_that_waits_while_the_log_is_replaced_is_told_so(
         broker.append([draft()])
         branch.keep()
         position = broker.append([draft(n) for n in range(number % 3 + 1)])[-1]
-        assert follower.read(position) == ([], False)
+        assert follower.read(position)[:2] == ([], False)
         told = []
 
         def wait(follower: RedisBroker = follower, position: Position = position, told: list[object] = told) -> None:
@@ -225,9 +225,9 @@ def test_a_log_that_went_back_is_not_dropped_beyond_its_head(tmp_path: Path, ope
         clock.advance(70)  # what this worker saw a minute ago lies beyond the head
         reconnect(broker)
         broker.maintain()
-        assert broker.read(broker.head()) == ([], False)
+        assert broker.read(broker.head())[:2] == ([], False)
         (position,) = broker.append([draft("new")])
-        assert broker.read(position) == ([], False)
+        assert broker.read(position)[:2] == ([], False)
 
 
 def test_a_reader_below_what_is_known_of_the_log_is_told_so(tmp_path: Path, open_redis: Open) -> None:

@@ -72,10 +72,12 @@ class Batch(NamedTuple):
     Attributes:
         events: The events, in order.
         passed: True if trimming has passed the reader: some event after the position is gone.
+        has_more: False if the log had no more. A broker that can't tell leaves it: the pump reads once more.
     """
 
     events: list[Event]
     passed: bool
+    has_more: bool = True
 
 
 class Page(NamedTuple):
@@ -226,7 +228,8 @@ class Broker(ABC):
 
     @abstractmethod
     def read(self, after: Position) -> Batch:
-        """Return the events of all channels after a position, in order: a bounded number, and none at the head."""
+        """Return the events of all channels after a position, in order: a bounded number, and none at the head. Each call of
+        `wait` that follows returns at once if the log has grown since."""
 
     @abstractmethod
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:

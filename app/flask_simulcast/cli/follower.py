@@ -43,7 +43,7 @@ class Follower:
         """
         if self._is_behind or self._broker.generation != self._generation:
             return self._read_history()
-        events, passed = self._broker.read(self._position)
+        events, passed, _ = self._broker.read(self._position)
         self._is_behind = passed
         self.is_at_head = not events and not passed
         if passed or not events:

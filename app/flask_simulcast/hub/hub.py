@@ -125,6 +125,7 @@ class Hub:
         self._drain = Drain(self._listeners, self.runner, self._place_reporter, self._announcer, settings)
         self.admission = Admission(self._drain, self._listeners, self._pump, metrics)
         self._appender = Appender(broker, self._pump, self._maintenance, self._announcer, metrics)
+        self._has_started = False
         self._breather = Breather(_BREATHE_SECONDS)
 
     def run(self, function: Callable[..., T], *arguments: object) -> T:
@@ -264,6 +265,8 @@ class Hub:
         listener.close(CloseReason.CLIENT_GONE)
         self._listeners.remove(listener)
         self.metrics.set("listeners", len(self.listeners))
+        if not (self.listeners or self.runner.is_busy):
+            self._pump.rest()
         if not listener.is_known:
             return  # it was being added, and nothing has reported it yet
         self._switchboard.leave(listener)
@@ -332,7 +335,7 @@ class Hub:
 
     def _start(self) -> None:
         """Start the greenlets with the first listener or run. Listeners that connect meanwhile wait for it. May switch."""
-        if not self._pump.is_running:
+        if not self._pump.keep_on():
             self._single_flight.fetch("start", self._start_pump)
         self._maintenance.run_if_due()
 
@@ -340,6 +343,9 @@ class Hub:
         self._pump.start()
         # From here on nothing switches, so no other greenlet sees a half-started hub.
         self._ring.restart(self._pump.position)
-        self._dropped_streams.start()
-        self._broadcaster.start()
-        self._place_reporter.start()
+        self._catch_up.forget_pages()
+        if not self._has_started:
+            self._has_started = True
+            self._dropped_streams.start()
+            self._broadcaster.start()
+            self._place_reporter.start()

@@ -67,6 +67,7 @@ class Pump:
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._generation = broker.generation
         self._is_stopped = False
+        self._may_rest = False
         self._woken_at = 0.0
         self._is_heard = False
         self.is_lost = False
@@ -74,7 +75,7 @@ class Pump:
 
     @property
     def is_running(self) -> bool:
-        """Whether `start` has completed."""
+        """Whether `start` has completed, and the pump does not rest."""
         return self._greenlet is not None
 
     @property
@@ -94,7 +95,18 @@ class Pump:
         position = self._broker.head()
         self._check_open()
         self._generation, self.position = generation, position
+        self._may_rest = False
         self._greenlet = gevent.spawn(self._run)
+
+    def rest(self) -> None:
+        """Stop reading at the next opportunity, because this worker has no listener: each worker is woken for each event of
+        the fleet. Does not switch."""
+        self._may_rest = True
+
+    def keep_on(self) -> bool:
+        """Go on reading, if the pump has not stopped yet; return whether that is so. Does not switch."""
+        self._may_rest = False
+        return self.is_running
 
     def _check_open(self) -> None:
         if self._is_stopped:
@@ -118,7 +130,7 @@ class Pump:
         """
         if not self.is_sure:
             return self._judge_itself()
-        events, passed = self._broker.read(self.position)
+        events, passed, has_more = self._broker.read(self.position)
         if not self.is_sure:
             return True  # reopened meanwhile: these events may be of another log
         if passed:
@@ -128,7 +140,7 @@ class Pump:
             return False
         self._is_heard = self._on_events(events)
         self.position = events[-1].position
-        return True
+        return has_more
 
     def take(self, events: list[Event], after: Position | None, generation: int) -> bool:
         """Hand on events that this worker has appended just now, without reading them back. Does not switch. If the broker's
@@ -185,7 +197,7 @@ class Pump:
         self._on_jump()
 
     def _run(self) -> None:
-        while True:
+        while not self._may_rest or self.is_lost:  # one that has lost the log must find out when it is back
             try:
                 has_more = self._read()
                 if has_more:
@@ -199,6 +211,7 @@ class Pump:
             except Exception:  # a worker whose pump has ended would never receive an event again
                 _log.exception("The pump failed. It tries again from where it was.")
                 gevent.sleep(_RETRY_SECONDS)
+        self._greenlet = None
 
     def _wait(self) -> None:
         """Wait until the log may have more events. If they are frequent, let some more come."""

@@ -85,6 +85,11 @@ class Runner:
         self._wake = Flag()
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is a run, or one is about to begin: orders for it come through the log."""
+        return bool(self._runs or self._beginning)
+
     def begin(self, id: str, user: str, meta: str, seconds: float) -> tuple[RunState, LiveRun | None]:
         """Begin a run, or join the one that has this id. May switch.
 

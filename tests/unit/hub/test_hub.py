@@ -9,12 +9,13 @@ from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import DrainingError
 from app.flask_simulcast.event import Draft, Event, Position
+from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.loop import let_others_in
 from app.flask_simulcast.testing import FakeClock, read_sse
 from tests.unit.conftest import MakeHub
-from tests.unit.moves import scatter
+from tests.unit.moves import is_running, scatter
 from tests.unit.readers import Reader, publish, settle
 
 
@@ -263,3 +264,55 @@ def test_a_hub_that_is_closed_lets_its_listeners_go(make_hub: MakeHub) -> None:
         reader.greenlet.join(timeout=2)
         assert reader.greenlet.dead
         assert reader.listener.close_reason is CloseReason.DRAINING
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+def test_a_worker_reads_only_while_it_has_a_listener(make_hub: MakeHub, is_far: bool) -> None:
+    """Each event of the fleet would wake it, for nothing."""
+    hub = make_hub(is_far=is_far)
+    first = Reader(hub)
+    settle()
+    publish(hub, 1)
+    settle()
+    first.stop()
+    wait_until_it_rests(hub)
+    publish(hub, 2)
+    second = Reader(hub)
+    settle()
+    publish(hub, 3)
+    settle()
+    assert (first.data, second.data) == (["1"], ["3"])
+    second.stop()
+
+
+def test_a_worker_reads_on_for_a_listener_that_comes_before_it_rests(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    first = Reader(hub)
+    settle()
+    first.stop()
+    second = Reader(hub)
+    settle()
+    publish(hub, 1)
+    settle()
+    assert second.data == ["1"]
+    assert hub.metrics.value("pump_jumps_total") == 0
+    second.stop()
+
+
+def test_a_worker_reads_on_for_its_runs(make_hub: MakeHub) -> None:
+    """An order to cancel one comes through the log."""
+    hub = make_hub()
+    _, run = hub.runner.begin("r1234567", "", "{}", 60)
+    assert run is not None
+    reader = Reader(hub)
+    settle()
+    reader.stop()
+    gevent.sleep(0.3)
+    assert is_running(hub)
+    hub.runner.stop(0)
+
+
+def wait_until_it_rests(hub: Hub) -> None:
+    with gevent.Timeout(5):
+        while is_running(hub):
+            gevent.sleep(0.01)

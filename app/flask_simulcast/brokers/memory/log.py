@@ -97,7 +97,11 @@ class Log:
         """Return events of all channels after a position, up to 1024 of them."""
         start = bisect_right(self._keys, after.key)
         rows = self._events[start : start + _READ_EVENTS]
-        return Batch([e for e in rows if e is not None], passed=None in rows or self._floor > after.key + 1)
+        return Batch(
+            [e for e in rows if e is not None],
+            passed=None in rows or self._floor > after.key + 1,
+            has_more=len(rows) == _READ_EVENTS,
+        )
 
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
         """Return events of these channels, and their marks."""

@@ -50,11 +50,11 @@ class Tail:
         events = _following(groups, after)
         if events:
             self._groups = groups  # the rest, for the next call
-            return Batch(events, passed=False)
+            return Batch(events, passed=False, has_more=bool(groups))
         passed, found = self._ask(after)
         events = [event for group in found for event in events_of(group) if event.position.key > after.key]
         self._last_id = _id_of(events[-1].position if events else after)
-        return Batch(events, bool(passed))
+        return Batch(events, bool(passed), has_more=bool(events))
 
     def wait(self, seconds: float) -> None:
         """Wait for new events, for up to ``seconds`` and at most half of the timeout. Switches.

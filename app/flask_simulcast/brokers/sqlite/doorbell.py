@@ -73,12 +73,22 @@ class Doorbell:
                         os.unlink(name, dir_fd=self._folder)
 
     def wait(self, seconds: float) -> None:
-        """Return when another process rings, or after ``seconds``. Switches."""
+        """Return when another process rings, or after ``seconds``. If one has rung since the last call, return at once.
+        May switch."""
         self.listen()
-        with suppress(OSError):  # all hints are read; or the socket is closed, because the folder was replaced
+        if self._forget_rings():
+            return  # `select` takes 80 µs
+        with suppress(OSError):  # the socket is closed, because the folder was replaced
             waiting.select([self._socket], [], [], seconds)
-            while True:
-                self._socket.recv(16, socket.MSG_DONTWAIT)
+        self._forget_rings()
+
+    def _forget_rings(self) -> bool:
+        """Read all hints that have come. Return whether there was one."""
+        rings = 0
+        with suppress(OSError):
+            while self._socket.recv(16, socket.MSG_DONTWAIT):
+                rings += 1
+        return rings > 0
 
     def close(self) -> None:
         """Remove this process's bell."""

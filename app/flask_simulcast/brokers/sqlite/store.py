@@ -43,6 +43,8 @@ _SHRINK_PAGES = 1024
 # While another process makes the file, or is the last to close it, even a pragma fails. The connection retries for this time.
 _OPEN_SECONDS = 1.0
 _INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
+_READ = """SELECT key, tag, channel, type, data, (SELECT key FROM meta WHERE name = 'floor') FROM events
+    WHERE key > ? ORDER BY key LIMIT ?"""
 _KNOWN = "SELECT key, tag, fingerprint FROM known LEFT JOIN fingerprints USING (key) WHERE idempotency_key = ?"
 # One statement releases the interpreter lock once. In a thread, executemany competes with the loop for
 # it once per row (p99 483 ms instead of 72 under load). On the loop itself executemany is cheaper.
@@ -215,23 +217,24 @@ class Store(Tables):
     def read(self, after: Position) -> Batch:
         """Return events of all channels after a position, up to 1024 of them or about 1 MiB."""
         events: list[Event] = []
-        passed = False
-        size = 0
-        cursor = self._db.execute(
-            "SELECT key, tag, channel, type, data FROM events WHERE key > ? ORDER BY key LIMIT ?",
-            (after.key, _READ_EVENTS),
-        )
+        passed = has_more = False
+        size = rows = floor = 0
+        # In the same statement the floor is that of the events' snapshot, and costs nothing.
+        cursor = self._db.execute(_READ, (after.key, _READ_EVENTS))
         with closing(cursor):
-            for key, tag, channel, type, data in cursor:
+            for key, tag, channel, type, data, floor in cursor:  # noqa: B007 - the same in each row
+                rows += 1
                 if channel is None:
                     passed = True
                     continue
                 events.append(Event(Position(key, tag), channel, type, data))
                 size += byte_length(data)
                 if size > _READ_BYTES:
+                    has_more = True
                     break
-        # The floor is read after the events, so it shows what was swept before they were read.
-        return Batch(events, passed or self._meta("floor").key > after.key + 1)
+        if not rows:
+            floor = self._meta("floor").key
+        return Batch(events, passed or floor > after.key + 1, has_more or rows == _READ_EVENTS)
 
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
         """Return events of these channels, and their marks, from one snapshot."""

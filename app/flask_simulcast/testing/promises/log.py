@@ -43,7 +43,7 @@ class LogPromises(BrokerCase):
         broker = self.open()
         birth = broker.head()
         assert broker.head() == birth
-        assert broker.read(birth) == ([], False)
+        assert broker.read(birth)[:2] == ([], False)
         assert Position.parse(str(birth)) == birth
 
     def test_the_head_is_the_last_position_given_out(self) -> None:
@@ -127,7 +127,7 @@ class LogPromises(BrokerCase):
     def test_reading_at_the_head_gives_nothing(self) -> None:
         broker = self.open()
         self.store(broker, "c", 1)
-        assert broker.read(broker.head()) == ([], False)
+        assert broker.read(broker.head())[:2] == ([], False)
 
     def test_a_reader_learns_that_trimming_has_passed_it(self) -> None:
         broker = self.open(history_events=2)
