@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from . import (
@@ -20,6 +21,7 @@ from . import (
     idle,
     machine,
     nchan,
+    peers,
     process,
     publish,
     redis,
@@ -57,13 +59,15 @@ _ALL: dict[str, Measure] = {
     "ws_hub": ws_hub.measure,
 }
 # Not part of a run of all: each has a table of its own.
-_ALONE: dict[str, Measure] = {"transports": transports.measure}
+_ALONE: dict[str, Measure] = {"transports": transports.measure, "peers": peers.measure}
 
 
 def main() -> int:
     """Run the benchmarks. Return 1 if an event was lost, doubled or refused anywhere; a missed target is no failure."""
     options = _options()
     chosen = {name: (_ALL | _ALONE)[name] for name in options.names or _ALL}
+    if options.only and "peers" in chosen:
+        chosen["peers"] = partial(peers.measure, only=options.only)
     if options.against_nchan:
         chosen["nchan"] = nchan.measure
     _prepare()
@@ -84,6 +88,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="run one short round of each benchmark")
     names = [*_ALL, *_ALONE]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these: {', '.join(names)}")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(peers.PEERS), metavar="PEER", help=f"peers: {', '.join(peers.PEERS)}"
+    )
     parser.add_argument("--name", default="latest", help="name of the file in benchmarks/results (latest)")
     parser.add_argument("--against-nchan", action="store_true", help="also nginx with nchan (must be installed)")
     options = parser.parse_args()

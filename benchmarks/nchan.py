@@ -6,6 +6,7 @@ On Debian: ``apt-get install nginx libnginx-mod-nchan``.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -17,13 +18,15 @@ from . import process
 from .fanout import capacity_figure, rounds
 from .figure import Effort, Figure, at_most
 from .job import Job, Outcome, run
-from .server import free_port, serve
+from .server import free_port
+from .server import serve as server_of_ours
 
 _LISTENERS = 1000
 _WINDOW = 8
 _START_SECONDS = 1
+_MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")  # where Debian's package has it
 _CONFIGURATION = """
-load_module modules/ngx_nchan_module.so;
+load_module {module};
 daemon off; worker_processes 1; worker_rlimit_nofile 16384; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 12000; }}
 http {{
@@ -41,7 +44,7 @@ http {{
 
 def measure(effort: Effort) -> Iterator[Figure]:
     """Measure both servers in turn. Both run; one is idle while the other is measured."""
-    with serve() as server, _nginx() as (port, pids):
+    with server_of_ours() as server, serve() as (port, pids):
         job = Job(
             [port],
             pids,
@@ -66,14 +69,19 @@ def _ratio(pairs: list[tuple[Outcome, Outcome]]) -> Figure:
     return Figure("our CPU a delivery, times nchan's", ratio, "times", at_most(0.5))
 
 
+def is_there() -> bool:
+    """Tell whether nginx and the module are installed."""
+    return shutil.which("nginx") is not None and _MODULE.exists()
+
+
 @contextlib.contextmanager
-def _nginx() -> Iterator[tuple[int, list[int]]]:
+def serve() -> Iterator[tuple[int, list[int]]]:
     """Start nginx, and yield its port and the pids of its workers."""
     with tempfile.TemporaryDirectory(prefix="simulcast-bench-") as folder:
         Path(folder).chmod(0o755)  # nginx's worker is another user
         port = free_port()
         configuration = Path(folder) / "nginx.conf"
-        configuration.write_text(_CONFIGURATION.format(folder=folder, port=port))
+        configuration.write_text(_CONFIGURATION.format(folder=folder, port=port, module=_MODULE))
         started = subprocess.Popen(["nginx", "-c", str(configuration)])
         try:
             process.pin(started.pid, process.SERVER_CORE)

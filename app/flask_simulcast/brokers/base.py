@@ -72,7 +72,7 @@ class Batch(NamedTuple):
     Attributes:
         events: The events, in order.
         passed: True if trimming has passed the reader: some event after the position is gone.
-        has_more: False if the log had no more. A broker that can't tell leaves it: the pump reads once more.
+        has_more: False if the batch reaches the head. A broker that can't tell leaves it True: the pump reads again.
     """
 
     events: list[Event]

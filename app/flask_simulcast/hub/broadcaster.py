@@ -119,7 +119,8 @@ class Broadcaster:
         passed.set()
 
     def _hand_out(self, audience: Audience) -> int:
-        """Hand an audience's pending frames to its members. Return the number of events, counted once for each member. Switches."""
+        """Hand an audience's pending frames to its members. Return the number of events, counted once for
+        each member. Switches."""
         position = self._pump.position
         oldest_ms = audience.oldest_ms
         shared, chunk, events, own = audience.take(position)

@@ -1,0 +1,182 @@
+"""The same load on what a team would take instead: nginx with nchan, and Centrifugo; in turn with ours. ``./scripts/bench peers``.
+
+On Debian: ``apt-get install nginx libnginx-mod-nchan``. Centrifugo is built by ``go install`` where Go is. A peer that is not
+there has no rows. All servers run, with one worker or one processor each; those that are not measured are idle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+from . import nchan, process
+from .figure import Effort, Figure, faults_of, rounds_of
+from .job import Job, Outcome, run
+from .server import ROOT, free_port, serve
+
+_CENTRIFUGO = "github.com/centrifugal/centrifugo/v6@v6.9.1"
+_TOOLS = ROOT / "build" / "peers"
+_START_SECONDS = 30
+_STREAM_WORKER = "app.flask_simulcast.gunicorn.StreamWorker"
+_CENTRIFUGO_SETTINGS = {
+    "client": {"insecure": True, "allowed_origins": ["*"]},
+    "http_api": {"insecure": True},
+    "channel": {
+        "without_namespace": {
+            "allow_subscribe_for_client": True,
+            "allow_subscribe_for_anonymous": True,
+            "history_size": 1000,
+            "history_ttl": "300s",
+            "force_recovery": True,
+        }
+    },
+    "uni_sse": {"enabled": True},
+    "log": {"level": "warn"},
+}
+_SUBSCRIBE = quote(json.dumps({"subs": {"bench": {}}}, separators=(",", ":")))
+
+#: What is measured; a round of each for each server in turn.
+LOADS = {
+    "fan-out, N=1000": Job([], [], 1000, window=8),
+    "fan-out, N=100": Job([], [], 100, window=8),
+    "10 events/s to 1000": Job([], [], 1000, rate=10),
+    "1 publisher, 1 in flight": Job([], [], 1, window=1),
+    "idle, N=3000": Job([], [], 3000, publish_path=""),
+}
+
+
+def measure(effort: Effort, only: Sequence[str] = ()) -> Iterator[Figure]:
+    """Measure every server that is there, or those of ``only`` alone."""
+    outcomes: dict[tuple[str, str], list[Outcome]] = {}
+    with contextlib.ExitStack() as stack:
+        servers = {}
+        for name in only or PEERS:
+            job = stack.enter_context(PEERS[name]())
+            if job is None:
+                print(f"{name} is not there; see benchmarks/README.md.", file=sys.stderr)
+            else:
+                servers[name] = job
+        for _ in range(effort.rounds):
+            for load, what in LOADS.items():
+                for name, job in servers.items():
+                    outcomes.setdefault((load, name), []).append(run(_of(job, what, effort.seconds)))
+    for (load, name), rounds in outcomes.items():
+        yield from _figures(load, name, rounds)
+
+
+def _of(server: Job, load: Job, seconds: float) -> Job:
+    """Return the load for one server."""
+    return replace(
+        server,
+        listeners=load.listeners,
+        window=load.window,
+        rate=load.rate,
+        seconds=seconds,
+        publish_path=server.publish_path if load.window or load.rate else "",
+    )
+
+
+def _figures(load: str, name: str, rounds: list[Outcome]) -> Iterator[Figure]:
+    """Return the medians of one load on one server."""
+    what, faults, rows = f"{load}: {name}", faults_of(rounds), rounds_of(rounds)
+
+    def middle(value: Callable[[Outcome], float]) -> float:
+        return statistics.median(value(each) for each in rounds)
+
+    if load.startswith("idle"):
+        listeners = LOADS[load].listeners
+        connect_us = middle(lambda each: each.connect_cpu_seconds / listeners * 1e6)
+        kib = middle(lambda each: each.resident_bytes / listeners / 1024)
+        yield Figure(what, kib, "KiB a listener", None, connect_us, "connect", faults=faults, rounds=rows)
+        return
+    client_cores = middle(lambda each: each.client_cores)
+    if LOADS[load].rate:
+        value, unit = middle(lambda each: each.latency_ms[0][0]), "ms, p50"
+    else:
+        value, unit = middle(lambda each: each.published / each.seconds), "events/s"
+    yield Figure(
+        what, value, unit, None, middle(lambda each: each.cpu_us), "delivery", None, client_cores, faults, rows
+    )
+
+
+# The servers. Each yields the job that speaks to it, without a load; None if it is not there
+
+
+@contextlib.contextmanager
+def _ours(**settings: object) -> Iterator[Job]:
+    with serve(**settings) as server:
+        yield Job([server.port], server.workers, publish_path="/api/v1/events", key=server.key)
+
+
+@contextlib.contextmanager
+def _nchan() -> Iterator[Job | None]:
+    if not nchan.is_there():
+        yield None
+        return
+    with nchan.serve() as (port, pids):
+        yield Job([port], pids, listen_path="/sub", has_greeting=False, publish_path="/pub", channel="")
+
+
+@contextlib.contextmanager
+def _centrifugo() -> Iterator[Job | None]:
+    binary = _built_centrifugo()
+    if binary is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="simulcast-bench-") as folder:
+        port = free_port()
+        settings = {**_CENTRIFUGO_SETTINGS, "http_server": {"address": "127.0.0.1", "port": port}}
+        file = Path(folder) / "config.json"
+        file.write_text(json.dumps(settings))
+        started = subprocess.Popen([str(binary), "-c", str(file)], env={**os.environ, "GOMAXPROCS": "1"})
+        try:
+            process.pin(started.pid, process.SERVER_CORE)
+            _wait_for(port)
+            path = f"/connection/uni_sse?cf_connect={_SUBSCRIBE}"
+            yield Job([port], [started.pid], listen_path=path, publish_path="/api/publish")
+        finally:
+            started.terminate()
+            started.wait(10)
+
+
+def _built_centrifugo() -> Path | None:
+    """Return Centrifugo's program, built at the first use; None where Go is not."""
+    binary, go = _TOOLS / "centrifugo", shutil.which("go")
+    if not binary.exists():
+        if go is None:
+            return None
+        _TOOLS.mkdir(parents=True, exist_ok=True)
+        print(f"Building {_CENTRIFUGO}: some minutes, once.", file=sys.stderr)
+        subprocess.run([go, "install", _CENTRIFUGO], env={**os.environ, "GOBIN": str(_TOOLS)}, check=True)
+    return binary
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"Nothing answers on port {port} after {_START_SECONDS} s.")
+
+
+Serve = Callable[[], contextlib.AbstractContextManager[Job | None]]
+#: The servers by name, in the order of the table.
+PEERS: dict[str, Serve] = {
+    "ours": _ours,
+    "stream-worker": lambda: _ours(GUNICORN_CMD_ARGS=f"-k {_STREAM_WORKER}"),
+    "nchan": _nchan,
+    "centrifugo": _centrifugo,
+}
