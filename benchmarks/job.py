@@ -17,9 +17,9 @@ class Job:
     Attributes:
         ports: Ports on loopback. Listeners are spread over them in turn; publishing goes to the first.
         pids: Server processes whose CPU time and memory are read.
-        listeners: Connections to open.
-        listen_path: Path of the listeners' GET.
-        headers: Headers of that GET.
+        listeners: Streams to open, each on a connection of its own; calls of gRPC share some.
+        listen_path: Path of the listeners' request.
+        headers: Headers of that request.
         transport: How the listeners ask, and what they read: a name in `wires`.
         connections: Number of connections that carry the calls of gRPC.
         has_greeting: Whether the server first sends each listener a frame of its own.

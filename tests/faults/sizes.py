@@ -61,7 +61,7 @@ class Sizes:
     leaks: int = 500
     thread_connects: int = 1_500
     replays: int = 100
-    call_events: int = 3_000
+    call_events: int = 2_400
     call_kills: int = 2
     call_reloads: int = 1
     seconds: int = 120
