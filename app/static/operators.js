@@ -1,12 +1,14 @@
 /** What an operator looks up and acts on: listeners, which can be closed, and channels. */
 
 import { call } from "./api.js";
-import { time } from "./format.js";
+import { duration, time } from "./format.js";
 import { element, say } from "./parts.js";
 import { Table } from "./table.js";
 import { number, t } from "./text.js";
 
 const MAX_ROWS = 100;
+/** What a worker has said of its listeners is right for this time: it looks every five seconds. */
+const LAG_MS = 12_000;
 
 const cells = (...names) => names.map((name) => {
   const cell = element("td");
@@ -27,7 +29,7 @@ class Lookup {
   #load = 0;
 
   constructor(id, shown, table) {
-    Object.assign(this, { id, shown, table: new Table(document.getElementById(id), table) });
+    Object.assign(this, { id, shown, rows: [], table: new Table(document.getElementById(id), table) });
   }
 
   /** Reads `path`, and shows the rows that it has under the id. An answer to an earlier call is dropped. */
@@ -36,12 +38,16 @@ class Lookup {
     try {
       const answer = await call("GET", `${path}?${new URLSearchParams({ ...query, limit: MAX_ROWS })}`);
       if (mine !== this.#load) return;
-      const rows = answer[this.id];
-      this.table.show(rows);
+      const rows = (this.rows = answer[this.id]);
+      this.redraw();
       this.note(answer.next ? t("ops.first", { count: rows.length }) : rows.length ? "" : t("ops.none"));
     } catch (error) {
       this.note(error.status ? error.message : t("shell.lost.unreachable"));
     }
+  }
+
+  redraw() {
+    this.table.show(this.rows);
   }
 
   note(text) {
@@ -51,8 +57,14 @@ class Lookup {
 
 export class Listeners {
   constructor(form, shown) {
-    const fill = (row, one) => fillRow(row, [one.id, one.user, one.channels.join(", "), one.encoding, time(one.since)]);
+    const fill = (row, one) => {
+      const behind = this.#lagOf(one.id);
+      row.dataset.lags = Boolean(behind);
+      fillRow(row, [one.id, one.user, one.channels.join(", "), one.encoding, time(one.since), behind ? duration(behind) : ""]);
+    };
     this.form = form;
+    /** The seconds by which listeners are behind, by worker. */
+    this.lags = new Map();
     this.lookup = new Lookup("listeners", shown, { keyOf: ({ id }) => id, make: (one) => this.#make(one), fill });
     for (const field of [form.channel, form.user]) field.addEventListener("change", () => this.load());
   }
@@ -62,10 +74,26 @@ export class Listeners {
   }
 
   #make({ id, user }) {
-    const row = makeRow(["id", "user", "channels", "encoding", "since", "actions"]);
+    const row = makeRow(["id", "user", "channels", "encoding", "since", "behind", "actions"]);
     row.lastChild.append(this.#button("ops.kick", id, () => call("DELETE", `listeners/${id}`)));
     if (user) row.lastChild.append(" ", this.#button("ops.revoke", user, () => this.#revoke(user)));
     return row;
+  }
+
+  forget() {
+    this.lags.clear();
+  }
+
+  /** What one worker says. It says nothing of listeners that have all. */
+  lag({ host, worker, time: atMs, listeners }) {
+    this.lags.set(`${host} ${worker}`, { atMs, listeners });
+    this.lookup.redraw();
+  }
+
+  #lagOf(id) {
+    const newest = Math.max(0, ...[...this.lags.values()].map(({ atMs }) => atMs));
+    const heard = [...this.lags.values()].filter(({ atMs }) => newest - atMs < LAG_MS);
+    return Math.max(0, ...heard.map(({ listeners }) => listeners[id] ?? 0));
   }
 
   async #revoke(user) {

@@ -8,6 +8,7 @@ import { bytes, duration, time } from "./format.js";
 import { Channels, Listeners } from "./operators.js";
 import { element, parts, say } from "./parts.js";
 import { named, number, t } from "./text.js";
+import { token } from "./token.js";
 
 const MAX_ROWS = 60;
 const MAX_INCIDENTS = 200;
@@ -18,7 +19,8 @@ const shown = parts(document.getElementById("main"));
 const incidents = document.getElementById("incidents");
 const chart = (name, key) => new Chart(document.querySelector(`[data-chart=${name}]`), [key]);
 const charts = [chart("listeners", "listeners"), chart("published", "published_per_second"), chart("publish", "publish_ms"), chart("delivery", "delivery_ms")];
-const tables = [new Listeners(door, shown), new Channels(door, shown)];
+const listeners = new Listeners(door, shown);
+const tables = [listeners, new Channels(door, shown)];
 /** The rows of each machine, in the order of their times. */
 const machines = new Map();
 let began = 0;
@@ -78,13 +80,26 @@ function addIncidents(some) {
   while (incidents.children.length > MAX_INCIDENTS) incidents.lastChild.remove();
 }
 
+/** Without a token, the page says first what it needs, instead of what was refused. */
+function begin() {
+  const connection = open();
+  connection.onState(({ state }) => state === "closed" && !token() && showState("outside", t("ops.start")));
+}
+
 function open() {
   machines.clear();
+  listeners.forget();
   door.host.replaceChildren();
   incidents.replaceChildren();
   for (const one of charts) one.clear();
-  const connection = listen("ops/stream", { figures: (row) => keep([row]), incidents: addIncidents, connected: () => load(connection) });
+  const connection = listen("ops/stream", {
+    figures: (row) => keep([row]),
+    incidents: addIncidents,
+    lags: (one) => listeners.lag(one),
+    connected: () => load(connection),
+  });
   follow(connection, open);
+  return connection;
 }
 
 /** What the stream does not tell. It has let this page in. */
@@ -99,4 +114,4 @@ async function load(connection) {
 door.host.addEventListener("change", choose);
 document.getElementById("door").addEventListener("submit", open);
 setInterval(() => document.body.dataset.connection === "live" && !document.hidden && tables.forEach((table) => table.load()), TICK_MS);
-showState("outside", t("ops.start"));
+begin();

@@ -10,7 +10,7 @@ from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
 from tests.tools.serving import BEARER, KEY, Server
 
-server = server_fixture(workers=2, jwt_key=JWT_KEY, constants={"app.looks.PERIOD_SECONDS": 0.5})
+server = server_fixture(workers=2, jwt_key=JWT_KEY, publish_rate=0, constants={"app.looks.PERIOD_SECONDS": 0.5})
 ROW = "[...document.querySelectorAll('#listeners tr')].find((row) => row.textContent.includes('{}'))"
 INCIDENT = "[...document.querySelectorAll('#incidents li')].some((row) => row.dataset.reason === '{}' && row.textContent.includes('ann'))"
 
@@ -45,6 +45,25 @@ def test_an_operator_sees_closes_and_revokes_a_listener_and_reads_why_it_ended(
         assert ann.until("closed").json["reason"] == "revoked"
         page.wait_for(INCIDENT.format("revoked"))
     assert page.complaints() == []
+
+
+def test_an_operator_sees_which_listener_is_behind_and_the_page_begins_by_itself(
+    server: Server, chromium: Chromium
+) -> None:
+    page = chromium.open(f"http://127.0.0.1:{server.port}/ops")
+    operator = token("otto", subscribe=["operations:*", "listener:*"])["Authorization"].removeprefix("Bearer ")
+    page.wait_for("document.body.dataset.connection === 'outside'")
+    page.evaluate(f"sessionStorage.setItem('simulcast-token', {json.dumps(operator)})")
+    page.reload()
+    page.wait_for("document.body.dataset.connection === 'live'")
+    with SSEClient(server.port, "/api/v1/stream?channel=slow", headers=token("carl", subscribe=["slow"])) as carl:
+        carl.until("connected")
+        for _ in range(160):  # more than the sockets and its queue take
+            server.publish("slow", "x" * 60_000)
+        page.wait_for(ROW.format("carl") + "?.dataset.lags === 'true'", 15)
+        carl.take(160)
+        page.wait_for(ROW.format("carl") + "?.dataset.lags === 'false'", 15)
+    page.close()
 
 
 def test_the_operations_are_for_operators_alone(server: Server) -> None:

@@ -6,6 +6,7 @@ from flask import Flask
 
 from . import watching
 from .incidents import Incidents
+from .lags import Lags
 from .past import OpsPast, OpsSampler
 from .routes import api
 
@@ -18,3 +19,4 @@ def init_app(app: Flask) -> None:
     OpsPast(app)
     OpsSampler(app)
     Incidents(app)
+    Lags(app)

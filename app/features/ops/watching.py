@@ -11,7 +11,7 @@ from ...web import reads
 from ...web.api import Api
 from ...web.pages import page as as_page
 from ...web.route import RESUME_HEADER, STREAMS
-from . import access, incidents, schemas
+from . import access, incidents, lags, schemas
 from .past import CHANNEL, OpsPast
 
 api = Api("operations", __name__)
@@ -36,8 +36,8 @@ def operations() -> schemas.Operations:
 
 @api.get("/stream", needs=access.WATCH, headers=RESUME_HEADER, answers=STREAMS, errors=(429, 503))
 def stream() -> Response:
-    """Stream ``figures`` every 5 seconds, one for each machine, and ``incidents``; docs/operations.md describes them."""
-    return simulcast.stream((CHANNEL, incidents.CHANNEL), grant=simulcast.grant(), replay=_REPLAY)
+    """Stream ``figures`` every 5 seconds, one for each machine, ``incidents`` and ``lags``; docs/operations.md describes them."""
+    return simulcast.stream((CHANNEL, incidents.CHANNEL, lags.CHANNEL), grant=simulcast.grant(), replay=_REPLAY)
 
 
 @api.get(
