@@ -8,17 +8,20 @@ export const API = new URL("api/v1/", document.baseURI).href;
 
 const heartbeatMs = Number(document.body.dataset.heartbeatMs);
 
-/** Why a request was refused, in the words of a page that has a field for the token. */
-const messageOf = (status, { code, message }) => (has(`shell.refused.${code}`) ? t(`shell.refused.${code}`) : status === 401 ? t("shell.closed.unauthorized") : message);
+/** Why a request was refused, in the language of the page. What only a program can do wrong has no text there. */
+export const sentenceOf = ({ code, message }) => (has(`shell.refused.${code}`) ? t(`shell.refused.${code}`) : message);
 
-/** Sends a request; throws an error with a message to show, the status, the code and the headers. */
+const unreachable = () => Promise.reject(new Error(t("shell.lost.unreachable")));
+
+/** Sends a request; throws an error with a message to show, and, if there was an answer, its status, code and headers. */
 export async function send(method, url, body, signal) {
   const isForm = body instanceof FormData;
   const headers = { ...(!isForm && { "Content-Type": "application/json" }), ...credentials() };
-  const response = await fetch(url, { method, headers, body: isForm ? body : body && JSON.stringify(body), signal });
+  const response = await fetch(url, { method, headers, body: isForm ? body : body && JSON.stringify(body), signal }).catch(unreachable);
   if (response.ok) return response;
-  const { error } = await response.json();
-  throw Object.assign(new Error(messageOf(response.status, error)), { status: response.status, code: error.code, headers: response.headers });
+  const { error } = await response.json().catch(() => ({ error: { message: `${response.status} ${response.statusText}` } })); // of a proxy
+  const message = response.status === 401 && error.code !== "no_user" ? t("shell.closed.unauthorized") : sentenceOf(error);
+  throw Object.assign(new Error(message), { status: response.status, code: error.code, headers: response.headers });
 }
 
 /** Returns the answer's JSON, null if it has none; throws as `send`. */

@@ -74,6 +74,12 @@ function markOld() {
   else delete main.dataset.asOf;
 }
 
+/** A stream can be refused as any request can. */
+function closedHint(reason) {
+  if (has(`shell.closed.${reason}`)) return t(`shell.closed.${reason}`);
+  return has(`shell.refused.${reason}`) ? t(`shell.refused.${reason}`) : t("shell.closed.other", { reason });
+}
+
 function hintOf({ state, reason, retryAt }) {
   const next = retryAt ? t("shell.next", { wait: duration(Math.ceil((retryAt - Date.now()) / 1000)) }) : t("shell.now");
   return {
@@ -82,7 +88,7 @@ function hintOf({ state, reason, retryAt }) {
     stale: t("shell.hint.stale"),
     reconnecting: `${named("shell.lost", has(`shell.lost.${reason}`) ? reason : "lost")} ${next}`,
     offline: `${navigator.onLine ? t("shell.lost.unreachable") : t("shell.hint.offline")} ${next}`,
-    closed: has(`shell.closed.${reason}`) ? t(`shell.closed.${reason}`) : t("shell.closed.other", { reason }),
+    closed: closedHint(reason),
   }[state];
 }
 

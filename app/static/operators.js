@@ -42,7 +42,7 @@ class Lookup {
       this.redraw();
       this.note(answer.next ? t("ops.first", { count: rows.length }) : rows.length ? "" : t("ops.none"));
     } catch (error) {
-      this.note(error.status ? error.message : t("shell.lost.unreachable"));
+      this.note(error.message);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Tasks in a browser: a form starts one, a row shows each. A reload finds them again: the service keeps their state. */
 
-import { API, call, listen, send } from "./api.js";
+import { API, call, listen, send, sentenceOf } from "./api.js";
 import { follow } from "./connection.js";
 import { time } from "./format.js";
 import { element, parts, say } from "./parts.js";
@@ -84,7 +84,7 @@ function add(state) {
 function show({ row, bar, cancel, download, facts, ...view }, { status, progress, message, result, error, kind }) {
   row.dataset.status = status;
   if (progress !== undefined) bar.value = progress;
-  say(view, { message: error?.message ?? (has(`tasks.end.${status}`) ? t(`tasks.end.${status}`) : message) });
+  say(view, { message: error ? sentenceOf(error) : (has(`tasks.end.${status}`) ? t(`tasks.end.${status}`) : message) });
   cancel.hidden = status !== "running";
   download.hidden = !(status === "complete" && result && "compressed_bytes" in result);
   facts.replaceChildren(...Object.entries(result ?? {}).map(fact));

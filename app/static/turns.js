@@ -1,5 +1,6 @@
 /** The prompts and answers of a conversation. Each answer grows piece by piece; the pieces have numbers, so none is shown twice. */
 
+import { sentenceOf } from "./api.js";
 import { time } from "./format.js";
 import { Markdown } from "./markdown.js";
 import { element, parts, say } from "./parts.js";
@@ -136,6 +137,6 @@ export class Turns {
     }
     view.again.hidden = view.isOpen;
     const state = has(`completions.answer.${status}`) ? t(`completions.answer.${status}`) : "";
-    say(view, { state: error && status === "failed" ? error.message : state });
+    say(view, { state: error && status === "failed" ? sentenceOf(error) : state });
   }
 }
