@@ -23,11 +23,13 @@ def test_the_app_of_the_readme_works_in_an_empty_environment_with_the_oldest_gun
     wheel = build(tmp_path / "dist")
     assert holds_the_extension_alone(wheel)
     python = tmp_path / "venv" / "bin" / "python"
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
     run(
-        python,
+        sys.executable,
         "-m",
         "pip",
+        "--python",
+        python,
         "install",
         "-q",
         "--disable-pip-version-check",
