@@ -144,15 +144,15 @@ class Settings:
     parking: bool = setting(
         boolean,
         True,
-        "Whether an idle stream under gunicorn's gevent worker gives its greenlet back, which makes it ten times smaller; turn it "
-        "off for a WSGI middleware that changes the body of a stream after its first chunks.",
+        "Whether an idle stream, or a WebSocket with `on_message`, under gunicorn's gevent worker gives its greenlet back, which "
+        "makes it ten times smaller; turn it off for a WSGI middleware that changes the body of a stream after its first chunks.",
         shelf=Shelf.RARELY,
     )
     max_listeners: int = setting(
         Integer(1),
         10_000,
-        "Largest number of listeners of one worker, and of WebSockets. A parked stream takes none of gunicorn's "
-        "worker_connections; keep it below those if there are WebSockets, or streams that can't park.",
+        "Largest number of listeners of one worker, and of WebSockets. A parked one takes none of gunicorn's "
+        "worker_connections; keep it below those if there are streams, or WebSockets, that can't park.",
         shelf=Shelf.LIMITS,
     )
     max_listeners_per_user: int = setting(

@@ -20,7 +20,6 @@ from .errors import NoRequestError
 from .grant import Grant
 from .hot import Reply
 from .hub.gateway import made_in_loop
-from .listener import Listener
 from .transports import json_rows, preflight, sse
 from .transports.address import limited_address
 from .transports.app_json import default_of
@@ -110,7 +109,6 @@ class Streaming(Access):
         }
         return Reply("200 OK", tuple(headers.items()), body)
 
-    @contextmanager
     def websocket(
         self,
         ws: Connection,
@@ -118,16 +116,20 @@ class Streaming(Access):
         *,
         send: Callable[[bytes], object] | None = None,
         **options: Unpack[StreamOptions],
-    ) -> Iterator[Listener]:
+    ) -> Subscription:
         """Send these channels to a WebSocket while its handler does something else, usually reading. Switches::
 
             with simulcast.websocket(ws, "orders"):
                 while True:
                     answer(ws.receive())
 
-        One greenlet takes the listener's frames from the hub and sends them. It ends with the block, or earlier: after a
-        drain, a kick, or the end of the grant, it closes the WebSocket with the matching close code. A client resumes as with
-        `sse`, by ``?last_event_id=``.
+        A handler that returns calls ``start`` instead, and the listener stays as long as the connection::
+
+            simulcast.websocket(ws, "orders").start()
+            ws.on_message = answer
+
+        After a drain, a kick, or the end of the grant, the WebSocket is closed with the matching close code. A client resumes
+        as with `sse`, by ``?last_event_id=``.
 
         Args:
             send: Called with each chunk, which has one or more frames. Defaults to ``ws.send_frame``.
@@ -144,12 +146,7 @@ class Streaming(Access):
         with closes_if_refused(ws):
             encoding = options.get("encoding", MESSAGES)
             asked = prepare(hub, request, encoding, names, self._spent(grant), options)
-            subscription = made_in_loop(lambda: Subscription(hub, ws, asked, send))
-        try:
-            subscription.start()
-            yield subscription.listener
-        finally:
-            subscription.stop()
+            return made_in_loop(lambda: Subscription(hub, ws, asked, send))
 
     def subscribe(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Generic, Protocol, TypeVar, get_args
 
 import msgspec
@@ -86,8 +87,9 @@ class Talker(Protocol):
 
 
 C = TypeVar("C", bound=Command)
-Handlers = Mapping[type[C], Callable[[Any], object]]
-"""For each type of command a function that takes it and returns its result, or None to send the reply later."""
+Handlers = Mapping[type[C], Callable[..., object]]
+"""For each type of command a function that returns its result, or None to send the reply later. It gets what `answerer` was
+given for it, and the command."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -125,21 +127,21 @@ class Commands(Generic[C]):
         return command
 
 
-def converse(
-    ws: Talker, commands: Commands[C], handlers: Handlers[C], on_answer: Callable[[], object] = lambda: None
-) -> None:
-    """Answer one command after another, until the connection ends. Switches.
+def answerer(
+    ws: Talker,
+    commands: Commands[C],
+    handlers: Handlers[C],
+    *given: object,
+    on_answer: Callable[[], object] | None = None,
+) -> Callable[[str | bytes], None]:
+    """Return a function that answers one message of the client. It may switch.
 
     Args:
         handlers: If one raises an error that is the client's fault or that passes, the answer is an `Error`.
+        given: What each handler gets before the command.
         on_answer: Called after each answer.
-
-    Raises:
-        ConnectionClosedError: The connection has ended.
     """
-    while True:
-        say(ws, _answer(str(ws.receive()), commands, handlers))
-        on_answer()
+    return partial(_take, ws, commands, handlers, given, on_answer)
 
 
 def say(ws: Talker, message: Message | None) -> None:
@@ -171,17 +173,30 @@ def error_of(error: ApiError | SimulcastError, id: str | int | None) -> Error:
     return Error(id, error.code, error.public or str(error))
 
 
-def pong(_: Command) -> Pong:
+def pong(*_: object) -> Pong:
     """Answer a `ping`."""
     return Pong(time.time_ns() // 1_000_000)
 
 
-def _answer(text: str, commands: Commands[C], handlers: Handlers[C]) -> Message | None:
+def _take(
+    ws: Talker,
+    commands: Commands[C],
+    handlers: Handlers[C],
+    given: tuple[object, ...],
+    on_answer: Callable[[], object] | None,
+    message: str | bytes,
+) -> None:
+    say(ws, _answer(str(message), commands, handlers, given))
+    if on_answer is not None:
+        on_answer()
+
+
+def _answer(text: str, commands: Commands[C], handlers: Handlers[C], given: tuple[object, ...]) -> Message | None:
     id: str | int | None = None
     try:
         command = commands.read(text)
         id = command.id
-        result = handlers[type(command)](command)
+        result = handlers[type(command)](*given, command)
     except (ApiError, SimulcastError) as error:
         return error_of(error, error.id if isinstance(error, BadCommandError) else id)
     return None if result is None else Reply(id, result)

@@ -13,7 +13,8 @@ import zlib
 from pathlib import Path
 
 import gevent
-from flask import Blueprint, Flask, Response, jsonify, request
+from flask import Blueprint, Flask, Response, g, jsonify, request
+from gevent.event import Event
 
 from app.flask_simulcast import CloseReason, Connection, GuardedSock, Simulcast, UnauthorizedError, text_frame
 from app.flask_simulcast.encoding.websocket import BINARY, COMPRESSED, TEXT, frame
@@ -27,6 +28,7 @@ for name in (
     "SIMULCAST_DRAIN_SECONDS",
     "SIMULCAST_HEARTBEAT_SECONDS",
     "SIMULCAST_MAX_LISTENERS",
+    "SIMULCAST_PARKING",
     "SIMULCAST_STALL_SECONDS",
     "SIMULCAST_WEBSOCKET_COMPRESSION",
 ):
@@ -37,6 +39,7 @@ take_as_given()
 rooms = Blueprint("rooms", __name__, url_prefix="/rooms")
 crowd: set[Connection] = set()
 handled: list[str] = []
+gate = Event()
 
 #: As much as Autobahn sends, and without a limit on the rate.
 _ANYTHING = {
@@ -164,6 +167,66 @@ def waits(ws: Connection, seconds: float) -> None:
 def spoken(ws: Connection) -> None:
     """Says what was agreed on."""
     ws.send(repr(ws.subprotocol))
+
+
+@sock.route("/on/echo")
+def on_echo(ws: Connection) -> None:
+    """An echo without a greenlet between two messages."""
+    ws.on_message = ws.send
+
+
+@sock.route("/on/request/<room>")
+def on_request(ws: Connection, room: str) -> None:
+    """Tells what a message sees of the request, and fails if it is asked to."""
+    g.entered = room
+
+    def answer(message: str) -> None:
+        if message == "fail":
+            raise RuntimeError("password=hunter2")
+        ws.send(f"{message} {g.entered} {request.path} {request.args['a']} {request.headers['X-Name']}")
+
+    ws.on_message = answer
+    ws.on_close = lambda: handled.append(f"closed {g.entered} {request.path}")
+
+
+@sock.route("/on/gate")
+def on_gate(ws: Connection) -> None:
+    """Each message waits for the gate."""
+
+    def answer(message: str) -> None:
+        gate.wait()
+        handled.append(message)
+        ws.send(message)
+
+    ws.on_message = answer
+    ws.on_close = lambda: handled.append("closed")
+
+
+@sock.route("/on/flood")
+def on_flood(ws: Connection) -> None:
+    """More than a client takes that does not read."""
+    ws.on_message = lambda _: [ws.send("x" * 10_000) for _ in range(1000)]
+
+
+@app.post("/gate/<int:is_open>")
+def set_gate(is_open: int) -> str:
+    """Open the gate, or close it."""
+    gate.set() if is_open else gate.clear()
+    return ""
+
+
+@app.teardown_request
+def tear_request_down(_: BaseException | None) -> None:
+    """Remember it."""
+    if request.path.startswith("/on/request/"):
+        handled.append("request over")
+
+
+@app.teardown_appcontext
+def tear_context_down(_: BaseException | None) -> None:
+    """Remember it."""
+    if "entered" in g:
+        handled.append("context over")
 
 
 def check_key(room: str) -> None:

@@ -50,6 +50,10 @@ def socket(ws: Connection, channel: str) -> None:
     subscription = simulcast.subscribe(ws, channel)
     subscription.start()
     ws.send("connected")
+    if "hands-over" in request.args:
+        ws.on_message = lambda message: ws.send(f"{message}")
+        ws.on_close = lambda: heard.append(f"closed {request.path}")
+        return
     while True:
         ws.send(ws.receive())
 

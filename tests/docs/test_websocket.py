@@ -1,4 +1,4 @@
-"""docs/websocket.md: the echo answers."""
+"""docs/websocket.md: the echo answers, in both forms."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.tools.sockets import JSONSocket
 
 PAGE = Page("docs/websocket.md")
 ECHO = PAGE.take("WebSocket: one connection, guarded", "python")
+SHOUT = PAGE.take("Without a greenlet for each connection", "python")
 SUBPROTOCOLS = PAGE.take("Subprotocols", "python")
 SERVE = "gunicorn -k gevent app:app"
 
@@ -22,6 +23,13 @@ def test_echo_answers_text_and_bytes(tmp_path: Path) -> None:
             for message in ("hello", b"\0\1"):
                 client.send(message)
                 assert client.ws.recv(timeout=10) == message
+
+
+def test_function_for_messages_answers(tmp_path: Path) -> None:
+    with app_reader(tmp_path, app=program(ECHO, SHOUT)) as reader, reader.serving(SERVE) as server:
+        with JSONSocket(server, "/ws/shout") as client:
+            client.send("hello")
+            assert client.ws.recv(timeout=10) == "HELLO"
 
 
 def test_subprotocol_of_flask_socks_option_is_agreed_on(tmp_path: Path) -> None:

@@ -106,12 +106,13 @@ def test_a_client_that_leaves_is_noticed(server: Server, request: pytest.Fixture
     wait_until(lambda: not inspect(server)["listeners"], seconds, "the listener to be gone")
 
 
-def test_a_websocket_gets_events_and_answers(server: Server, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("way", ["", "?hands-over"])
+def test_a_websocket_gets_events_and_answers(server: Server, way: str, request: pytest.FixtureRequest) -> None:
     if "waitress" in request.node.name:
         assert server.request("GET", "/ws/chat", headers=UPGRADE)[0] == 500
         assert "This server does not show its socket" in server.log
         return
-    with connect(f"ws://127.0.0.1:{server.port}/ws/chat", compression=None) as ws:
+    with connect(f"ws://127.0.0.1:{server.port}/ws/chat{way}", compression=None) as ws:
         assert ws.recv(5) == "connected"
         for number in range(50):
             ws.send(f"echo {number}")
@@ -121,6 +122,7 @@ def test_a_websocket_gets_events_and_answers(server: Server, request: pytest.Fix
         assert [json.loads(text)["data"] for text in got if not str(text).startswith("echo")] == list(range(50))
         assert inspect(server)["websockets"] == 1
     wait_until(lambda: not inspect(server)["websockets"] and not inspect(server)["listeners"], 3)
+    assert ("closed /ws/chat" in inspect(server)["heard"]) == bool(way)
 
 
 def test_a_view_writes_its_own_stream_and_ends_when_its_client_leaves(server: Server) -> None:

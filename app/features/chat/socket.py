@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 from msgspec import Meta
@@ -11,7 +10,7 @@ from ...extensions import simulcast
 from ...flask_simulcast import Connection, client_input
 from ...web import limits
 from ...web.api import Api
-from ...web.conversation import Command, Commands, Done, converse, pong
+from ...web.conversation import Command, Commands, Done, Handlers, answerer, pong
 from . import access, events, frames, schemas, service
 from .limits import Speaker
 
@@ -46,7 +45,7 @@ def chat(ws: Connection, room: str, query: schemas.StreamQuery) -> None:
     First come `connected` and `history`, or with `last_event_id` the missed events; then the events of the room. A message
     needs the same right as `POST …/message`.
     """
-    with simulcast.websocket(
+    simulcast.websocket(
         ws,
         events.channels_of(room),
         encoding=frames.CHAT,
@@ -56,8 +55,8 @@ def chat(ws: Connection, room: str, query: schemas.StreamQuery) -> None:
         grant=simulcast.grant(),
         member=access.person_of(query.user).member,
         present=(events.channel_of(room),),
-    ):
-        converse(ws, COMMANDS, {Say: partial(_say, room), Typing: partial(_typing, room), Ping: pong})
+    ).start()
+    ws.on_message = answerer(ws, COMMANDS, _HANDLERS, room)
 
 
 def _say(room: str, command: Say) -> schemas.Sent:
@@ -70,6 +69,9 @@ def _say(room: str, command: Say) -> schemas.Sent:
 def _typing(room: str, _: Typing) -> Done:
     service.typing(room, *_speaker(room))
     return Done()
+
+
+_HANDLERS: Handlers[Say | Typing | Ping] = {Say: _say, Typing: _typing, Ping: pong}
 
 
 def _speaker(room: str) -> tuple[events.Person, Speaker]:

@@ -6,6 +6,7 @@ The connection is a WebSocket, or a call of RPC that looks like one.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from msgspec import Meta, Raw
 from ...flask_simulcast import NDJSON, ConnectionClosedError, SimulcastError, client_input
 from ...identity.sender import current_sender
 from ...web import limits, reads
-from ...web.conversation import Command, Commands, Handlers, Message, Reply, Talker, converse, error_of, pong, say
+from ...web.conversation import Command, Commands, Handlers, Message, Reply, Talker, answerer, error_of, pong, say
 from ...web.errors import ApiError
 from . import access, commands, machine, service
 from .command_set import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS
@@ -65,7 +66,7 @@ COMMANDS: Commands[AnyCommand] = Commands(AnyCommand, "docs/wukongs.md")
 
 
 class Console:
-    """One console. Use it in a ``with`` block: at its end no status is shown, and no answer is waited for.
+    """One console. Close it at the end of its connection.
 
     Args:
         app: The app, for commands, which wait in greenlets of their own.
@@ -104,19 +105,17 @@ class Console:
         Raises:
             ConnectionClosedError: The connection has ended.
         """
-        handlers: Handlers[AnyCommand] = {
-            Ping: pong,
-            Status: lambda _: _json(service.find_or_refuse(self._name)),
-            SetInterval: self._set_interval,
-            History: self._history,
-            RemoteCommand: self._command,
-        }
-        converse(self._ws, COMMANDS, handlers)
+        answer = self.answer
+        while True:
+            answer(self._ws.receive())
 
-    def __enter__(self) -> Console:
-        return self
+    @property
+    def answer(self) -> Callable[[str | bytes], None]:
+        """A function that answers one message of the client."""
+        return answerer(self._ws, COMMANDS, _HANDLERS, self)
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Stop showing statuses, and end all waits for answers."""
         self._gone.set()
         self._throttle.stop()
 
@@ -132,6 +131,9 @@ class Console:
 
     def _tell(self, type: str, **fields: Any) -> None:
         self._ws.send(json.dumps({"type": type, **fields}, separators=(",", ":")))
+
+    def _status(self, _: Status) -> Raw:
+        return _json(service.find_or_refuse(self._name))
 
     def _set_interval(self, command: SetInterval) -> Raw:
         self._throttle.set(command.seconds)
@@ -175,6 +177,15 @@ class Console:
         except (ApiError, SimulcastError) as error:
             return error_of(error, command.id)
         return Reply(command.id, _json(msgspec.to_builtins(answer)))
+
+
+_HANDLERS: Handlers[AnyCommand] = {
+    Ping: pong,
+    Status: Console._status,
+    SetInterval: Console._set_interval,
+    History: Console._history,
+    RemoteCommand: Console._command,
+}
 
 
 def _json(value: object) -> Raw:

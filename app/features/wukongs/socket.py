@@ -22,8 +22,6 @@ def console(ws: Connection, name: str) -> None:
     First come `connected` and `status`; then a `status` each second or on change, and the answers to commands. A `command`
     needs the same right as `POST …/commands`.
     """
-    with (
-        Console(current_app._get_current_object(), ws, name) as shown,  # type: ignore[attr-defined]
-        simulcast.websocket(ws, service.channel_of(name), send=shown.show, **shown.options),
-    ):
-        shown.converse()
+    shown = Console(current_app._get_current_object(), ws, name)  # type: ignore[attr-defined]
+    ws.on_message, ws.on_close = shown.answer, shown.close
+    simulcast.websocket(ws, service.channel_of(name), send=shown.show, **shown.options).start()

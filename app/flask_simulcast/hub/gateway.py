@@ -35,7 +35,7 @@ class Gateway:
         target: A hub, a part of it, or a WebSocket.
     """
 
-    _target: object
+    _target: Any
 
     def __init__(self, target: object) -> None:
         self.__dict__["_target"] = target
@@ -43,12 +43,18 @@ class Gateway:
     def __setattr__(self, name: str, value: object) -> None:
         setattr(self._target, name, value)
 
+    def __enter__(self) -> Any:
+        return in_loop(self._target.__enter__)
+
+    def __exit__(self, *error: object) -> None:
+        in_loop(self._target.__exit__, *error)
+
     def __getattr__(self, name: str) -> Any:
         target = self._target
         if isinstance(getattr(type(target), name, None), property):
             return in_loop(getattr, target, name)
         value = getattr(target, name)
-        if ismethod(value):
+        if ismethod(value) and value.__self__ is target:
             face: object = value if name in _ANYWHERE else partial(in_loop, value)
         elif isinstance(value, _PARTS):
             face = Gateway(value)

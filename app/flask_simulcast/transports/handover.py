@@ -47,6 +47,14 @@ def has_trailers(environ: dict[str, Any]) -> bool:
     return hasattr(socket_of(environ), "line")
 
 
+class _Nowhere:
+    """A socket for an answer that must not reach the client."""
+
+    @staticmethod
+    def sendall(data: bytes) -> None:
+        """Drop the bytes."""
+
+
 class Handover:
     """The socket of one response, for as long as gunicorn has it.
 
@@ -96,3 +104,11 @@ class Handover:
             return line
         is_chunked, self._response.chunked = self._response.chunked, False
         return SocketLine(self._client.detach(), is_chunked=is_chunked)
+
+    def take_websocket(self) -> int:
+        """Take the socket of a WebSocket from the server, before the view returns; return its descriptor. The client got its
+        101 long ago, so the server's own goes nowhere."""
+        self._response.force_close()
+        self._response.sock = _Nowhere
+        descriptor: int = self._client.detach()
+        return descriptor

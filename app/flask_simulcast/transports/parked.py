@@ -91,13 +91,13 @@ class Parked:
             return
         self._listener.waits()
         if self._is_ending:
-            _reaper.put(self)
+            _reaper.put(self.end)
 
     def _woken(self) -> None:
         if self._listener.close_reason is None:
             gevent.spawn(self._catch_up)
         else:
-            _reaper.put(self)
+            _reaper.put(self.end)
 
     def cut(self) -> None:
         """Send nothing more: the client has left, or does not take its last message. A goodbye behind a chunk that was sent in
@@ -107,7 +107,7 @@ class Parked:
             self._output.close()
         was_ending, self._is_ending = self._is_ending, True
         if not self._listener.close(CloseReason.CLIENT_GONE) and was_ending:
-            _reaper.put(self)
+            _reaper.put(self.end)
 
     # In a greenlet of its own
 
@@ -119,7 +119,7 @@ class Parked:
         except Exception:
             _log.exception("A stream could not catch up. Fix the cause; its client reconnects.")
             self._listener.close(CloseReason.CLIENT_GONE)
-        _reaper.put(self)
+        _reaper.put(self.end)
 
     def _pump(self) -> bool:
         """Send chunks; return True if the listener is parked, False if it is closed. Switches."""

@@ -17,4 +17,4 @@ def converse(ws: Connection, query: StreamQuery) -> None:
 
     JSON text; docs/websocket-hub.md describes it.
     """
-    Session.open(ws, query).run()
+    Session.open(ws, query).begin()

@@ -18,7 +18,7 @@ from ....flask_simulcast import (
 from ....flask_simulcast.errors import BrokerError, DrainingError, ListenError
 from ....identity.sender import current_sender
 from ....web import limits, reads
-from ....web.conversation import Handlers, converse, say
+from ....web.conversation import Handlers, answerer, say
 from .. import access, service
 from ..schemas import StreamQuery
 from . import commands, messages
@@ -28,7 +28,7 @@ _TRY_AGAIN_LATER = 1013
 
 
 class Session:
-    """One connection. It is made in the request that opened it, and used only in that greenlet.
+    """One connection. It is made in the request that opened it, and used only by that and by its commands, one at a time.
 
     Args:
         ws: The connection.
@@ -58,27 +58,12 @@ class Session:
             ws.close(_closing_of(error))
             raise ConnectionClosedError(1006, "") from error
 
-    def run(self) -> None:
-        """Answer one command after another, until the connection ends. Switches.
+    def begin(self) -> None:
+        """Greet the client, and answer its commands from now on. May switch.
 
         Raises:
             ConnectionClosedError: The connection has ended.
         """
-        handlers: Handlers[AnyCommand] = {
-            commands.Subscribe: self._subscribe,
-            commands.Unsubscribe: self._unsubscribe,
-            commands.Publish: self._publish,
-            commands.History: self._history,
-            commands.Presence: self._presence,
-            commands.Ping: self._ping,
-        }
-        try:
-            self._greet()
-            converse(self._ws, commands.COMMANDS, handlers, self._subscriptions.start)
-        finally:
-            self._subscriptions.stop()
-
-    def _greet(self) -> None:
         base = self._subscriptions.base
         listener = base.listener
         say(
@@ -86,6 +71,9 @@ class Session:
             messages.Connected(listener.id, listener.grant.user, list(listener.channels), str(base.position)),
         )
         self._subscriptions.start()
+        self._ws.on_message = answerer(
+            self._ws, commands.COMMANDS, _HANDLERS, self, on_answer=self._subscriptions.start
+        )
 
     # Commands
 
@@ -123,6 +111,16 @@ class Session:
                 for each in self._subscriptions
             ],
         )
+
+
+_HANDLERS: Handlers[AnyCommand] = {
+    commands.Subscribe: Session._subscribe,
+    commands.Unsubscribe: Session._unsubscribe,
+    commands.Publish: Session._publish,
+    commands.History: Session._history,
+    commands.Presence: Session._presence,
+    commands.Ping: Session._ping,
+}
 
 
 def _closing_of(error: ListenError | BrokerError) -> CloseReason | int:

@@ -106,7 +106,7 @@ def _converse(call: Call, duplex: DuplexCall, screen: Screen, name: str) -> None
     access.WATCH.require({"name": name})
     service.find_or_refuse(name)
     with (
-        Console(current_app._get_current_object(), screen, name) as console,  # type: ignore[attr-defined]
+        closing(Console(current_app._get_current_object(), screen, name)) as console,  # type: ignore[attr-defined]
         simulcast.subscribe(
             duplex, service.channel_of(name), send=console.show, deadline=call.deadline, **console.options
         ),

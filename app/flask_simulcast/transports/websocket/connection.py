@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from gevent.event import Event as Flag
 
@@ -12,9 +13,12 @@ from ...errors import ConnectionClosedError
 from ...loop import Breather
 from .close_codes import BUG, CLOSE_CODES, CloseCode, of_code
 from .deflate import Deflate
-from .inbox import Ended
+from .inbox import Ended, Inbox
 from .lifecycle import Lifecycle, State
 from .limits import CLOSE_SECONDS, Limits
+
+if TYPE_CHECKING:
+    from .served import Served
 
 
 class Held(Protocol):
@@ -41,9 +45,12 @@ class Connection(Lifecycle):
         received: Number of messages accepted from the client.
         sent: Number of messages sent.
         subprotocol: The subprotocol negotiated in the handshake; None if there is none.
+        on_message: Set by a handler that returns and leaves the connection open: called with each message that comes, text or
+            bytes, one at a time. May switch.
+        on_close: Called once when such a connection has closed. May switch.
     """
 
-    __slots__ = ("__weakref__", "_breather", "_deflate", "_held", "sent", "subprotocol")
+    __slots__ = ("__weakref__", "_breather", "_deflate", "_held", "on_close", "on_message", "sent", "subprotocol")
 
     def __init__(
         self,
@@ -58,6 +65,8 @@ class Connection(Lifecycle):
         super().__init__(client, limits, text_only=text_only, is_compressed=deflate is not None)
         self.sent = 0
         self.subprotocol = subprotocol
+        self.on_message: Callable[[Any], object] | None = None
+        self.on_close: Callable[[], object] | None = None
         self._deflate = deflate
         self._breather = breather
         self._held: list[Held] = []
@@ -84,8 +93,7 @@ class Connection(Lifecycle):
         except Ended:
             self._begin_closing()
             raise self._closed_error() from None
-        if self._paused_at is not None and self._inbox.has_room:
-            self._resume()
+        self.read_on()
         return message
 
     def send(self, message: str | bytes) -> None:
@@ -161,6 +169,18 @@ class Connection(Lifecycle):
         """Close with 1011, because of a bug. The first ending stays. Does not switch."""
         self.end(BUG)
 
+    def park(self, served: Served, descriptor: int) -> None:
+        """Live without the server and its greenlet from now on, with a descriptor that it has let go of. Does not switch."""
+        self._wire.own(descriptor)
+        self._inbox = served
+        self._on_closed = served.closed
+        served.go_on()
+
+    @property
+    def inbox(self) -> Inbox:
+        """The messages that were not handed on yet."""
+        return self._inbox
+
     def finish(self, ending: CloseCode) -> None:
         """End the connection after the handler: close, and wait for the client's close, for about a second at most. Switches.
 
@@ -169,8 +189,9 @@ class Connection(Lifecycle):
         try:
             self.end(ending)
             if self._state is not State.CLOSED:
-                self._waiting = Flag()
-                self._waiting.wait(2 * CLOSE_SECONDS)
+                is_closed = Flag()
+                self._on_closed = is_closed.set
+                is_closed.wait(2 * CLOSE_SECONDS)
         finally:
             self._vanish()
             for held in list(self._held):

@@ -112,11 +112,15 @@ class Connections:
             connection.close(CloseReason.DRAINING)
             if not count % _CONNECTIONS_A_TURN:
                 let_others_in()
+        self._wait_until_all_have_left()
+        for connection in list(self.open):
+            connection.cut()
+        self._wait_until_all_have_left()  # the server knows nothing of those that are parked
+
+    def _wait_until_all_have_left(self) -> None:
         deadline = time.monotonic() + self.settings.drain_seconds
         while self.open and time.monotonic() < deadline:
             gevent.sleep(0.01)
-        for connection in list(self.open):
-            connection.cut()
 
 
 def drain_websockets() -> None:

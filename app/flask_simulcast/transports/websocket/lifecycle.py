@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gevent.event import Event as Flag
-
 from ...close_reason import CloseReason
 from ...encoding.websocket import PING, PONG, close_frame, frame
 from ..output import Output
 from .close_codes import CLIENT_CLOSED, CLOSE_CODES, TOO_FAST, CloseCode
-from .inbox import Inbox
+from .inbox import Inbox, ReceivedInbox
 from .keepalive import Keepalive
 from .limits import CLOSE_SECONDS, Bucket, Limits
 from .parser import Close, Item, Parser, Ping, Violation
@@ -61,6 +59,7 @@ class Lifecycle:
         "_keepalive",
         "_limits",
         "_messages",
+        "_on_closed",
         "_output",
         "_paused_at",
         "_peer_has_closed",
@@ -68,7 +67,6 @@ class Lifecycle:
         "_since",
         "_state",
         "_timer",
-        "_waiting",
         "_wire",
         "came_at",
         "ending",
@@ -96,12 +94,12 @@ class Lifecycle:
             is_compressed=is_compressed,
         )
         self._reader = Reader(self._wire, parser, limits.frames_per_second, on_items=self._take, on_end=self._vanish)
-        self._inbox = Inbox(limits.queue_bytes)
+        self._inbox: Inbox = ReceivedInbox(limits.queue_bytes)
         self._output = Output(self._wire, limits.queue_bytes, on_moved=self._output_moved, on_broken=self._vanish)
         self._paused_at: float | None = None  # since when the inbox is full and reading has stopped
         self._peer_has_closed = False
         self._has_ended_output = False
-        self._waiting: Flag | None = None
+        self._on_closed: Callable[[], object] | None = None
 
     def open(self, answer: bytes) -> None:
         """Answer the handshake, and start to read. Does not switch."""
@@ -219,8 +217,8 @@ class Lifecycle:
         self._output.close()
         self._inbox.end()
         self._wire.cut()
-        if self._waiting is not None:
-            self._waiting.set()
+        if self._on_closed is not None:
+            self._on_closed()
 
     def _become(self, state: State) -> None:
         self._state = state
@@ -238,7 +236,10 @@ class Lifecycle:
         self._reader.stop()
         self._set_alarm()
 
-    def _resume(self) -> None:
+    def read_on(self) -> None:
+        """Read on if the handler has taken some of the messages for which reading had stopped."""
+        if self._paused_at is None or not self._inbox.has_room:
+            return
         self._paused_at = None
         if self._state is State.OPEN:
             self._keepalive.beat(time.monotonic())  # its pongs were behind the messages that had to wait

@@ -4,7 +4,9 @@ flask-sock registers a route on the app or a blueprint, with a handler that runs
 ``simple_websocket.Server``. GuardedSock makes a `Connection` instead, and checks everything that can refuse a client before
 that.
 
-A request that was a WebSocket ends like this: the view returns 101, and that answer goes through Flask and each middleware
+A handler that leaves a function, ``ws.on_message``, returns early: the connection is parked, and the server's own 101 goes
+nowhere (`Handover.take_websocket`). Any other handler runs as long as its connection, in the request, which ends like this:
+the view returns 101, and that answer goes through Flask and each middleware
 like any other; so tracers see an answered request, and gunicorn's access log has a line. The client got its own 101 long
 before. By now the socket is shut down in both directions, so gunicorn's write of the second 101 fails with EPIPE; gunicorn
 treats that as a client that has gone, and closes. (flask-sock raises ``StopIteration`` through all middleware instead, which
@@ -13,9 +15,8 @@ each tracer reports as a failed request.)
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, NamedTuple, Protocol
 
 from flask import Blueprint, Flask, Response, current_app, request
@@ -26,7 +27,6 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from ... import cors
 from ...close_reason import CloseReason
 from ...errors import (
-    ConnectionClosedError,
     ForbiddenError,
     HandshakeError,
     SimulcastError,
@@ -39,16 +39,19 @@ from ...loop_thread import in_loop
 from .. import server_hooks
 from ..address import limited_address
 from ..client_socket import socket_of
+from ..handover import Handover
 from . import handshake
-from .close_codes import BUG, CLOSE_CODES, REFUSED, CloseCode
+from .attempt import attempt
+from .close_codes import CLOSE_CODES, CloseCode
 from .connection import Connection
 from .connections import Connections
 from .deflate import agreed
+from .kept_request import KeptRequest
 from .limits import Limits
 from .options import Options
+from .served import Served
 
 Handler = Callable[..., object]
-_log = logging.getLogger("flask_simulcast")
 
 
 class Owner(Protocol):
@@ -199,22 +202,23 @@ class GuardedSock(Sock):  # type: ignore[misc]
         @wraps(handler)
         def run(ws: Connection, *args: Any, **kwargs: Any) -> None:
             connections = self._simulcast.connections
-            ending = CLOSE_CODES[CloseReason.FINISHED]
+            ending: CloseCode | None = None
+            is_parked = False
             try:
-                handler(ws, *args, **kwargs)
-            except Exception as error:
-                ending = _ending_of(error, ws)
-                if ending is BUG:
-                    connections.metrics.count("websocket_errors_total")
-                    _log.exception("A handler of the WebSocket %s failed. Fix it; the client got 1011.", request.path)
+                ending = attempt(ws, connections.metrics, request.path, partial(handler, ws, *args, **kwargs))
+                if ending is None and ws.on_message is not None:
+                    is_parked = _park(ws, connections)
+                    if not is_parked:
+                        ending = _serve(ws, connections)
             except BaseException:  # the worker kills the greenlet
                 ws.cut()
                 raise
             finally:
-                try:
-                    ws.finish(ending)
-                finally:
-                    in_loop(connections.remove, ws, request.path)
+                if not is_parked:
+                    try:
+                        ws.finish(ending or CLOSE_CODES[CloseReason.FINISHED])
+                    finally:
+                        in_loop(connections.remove, ws, request.path)
 
         return run
 
@@ -253,9 +257,25 @@ def _client_of(environ: dict[str, Any]) -> Any:
     return client
 
 
-def _ending_of(error: Exception, ws: Connection) -> CloseCode:
-    if isinstance(error, ConnectionClosedError) and not ws.is_open:
-        return CLOSE_CODES[CloseReason.FINISHED]  # ignored, because the connection has an ending already
-    if isinstance(error, SimulcastError) and error.status < 500:
-        return REFUSED.saying(error.public or str(error))
-    return BUG
+def _park(ws: Connection, connections: Connections) -> bool:
+    """Free the greenlet of a handler that has left a function for messages. Return False if its server can't let go."""
+    handover = Handover.of(request.environ) if connections.settings.parking and ws.is_open else None
+    if handover is None:
+        return False
+    served = Served(ws, connections, KeptRequest(), ws.inbox)
+    ws.park(served, handover.take_websocket())
+    return True
+
+
+def _serve(ws: Connection, connections: Connections) -> CloseCode | None:
+    """Hand messages on in this greenlet, or thread, until the connection ends. Return the ending for an error. Switches."""
+    kept = KeptRequest()
+
+    def hand_on() -> None:
+        while ws.on_message is not None:
+            kept.call(partial(ws.on_message, ws.receive()))
+
+    ending = attempt(ws, connections.metrics, kept.path, hand_on)
+    if ws.on_close is not None:
+        attempt(ws, connections.metrics, kept.path, partial(kept.call, ws.on_close))
+    return ending

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from _socket import socket as socket_type  # gevent replaces the one of `socket`
 from contextlib import suppress
 from typing import Any
 
@@ -22,30 +23,37 @@ _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Wire:
-    """A socket of a WSGI server, plain or with TLS; gevent's, in a patched process. The server keeps owning it.
+    """A socket of a WSGI server, plain or with TLS; gevent's, in a patched process. The server owns it, until `own`.
 
     Args:
         client: The socket in the request's environ.
     """
 
-    __slots__ = ("_client", "_plain", "_read", "_tls", "_write")
+    __slots__ = ("_client", "_is_ours", "_plain", "_read", "_tls", "_write")
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._is_ours = False
         if not hasattr(client, "_sock"):
             client.setblocking(False)
-        self._plain: socket.socket = getattr(
-            client, "_sock", client
-        )  # below gevent's, whose descriptor is non-blocking
+        self._plain: Any = getattr(client, "_sock", client)  # below gevent's, whose descriptor is non-blocking
         self._tls = getattr(client, "_sslobj", None)
         self._read = self._tls.read if self._tls is not None else self._plain.recv
         self._write = self._tls.write if self._tls is not None else self._plain.send
         with suppress(OSError):
             self._plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
 
+    def own(self, descriptor: int) -> None:
+        """Take the socket over from the server, which has let go of its descriptor."""
+        plain = self._plain
+        self._client = self._plain = socket_type(plain.family, plain.type, plain.proto, descriptor)
+        self._read, self._write = self._plain.recv, self._plain.send
+        self._is_ours = True
+
     def fileno(self) -> int:
         """Return the descriptor, for a watcher."""
-        return self._plain.fileno()
+        fd: int = self._plain.fileno()
+        return fd
 
     def watcher(self) -> Any:
         """Return a watcher for room in the socket."""
@@ -84,11 +92,13 @@ class Wire:
             self._plain.shutdown(socket.SHUT_WR)
 
     def cut(self) -> None:
-        """Break the connection. The server keeps the descriptor; its later writes fail with EPIPE, like those to a client that
-        has gone.
+        """Break the connection. A server that owns the descriptor keeps it; its later writes fail with EPIPE, like those to a
+        client that has gone.
 
         This uses the client's own ``shutdown``, which also drops TLS, and not that of the plain socket below gevent's: gunicorn
         would take TLS's own error for a write on an ended connection for a bad request.
         """
         with suppress(OSError):
             self._client.shutdown(socket.SHUT_RDWR)
+        if self._is_ours:
+            self._plain.close()

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from app.flask_simulcast import Connection, ConnectionClosedError, SimulcastError
-from app.web.conversation import Command, Commands, Done, converse, pong
+from app.flask_simulcast import Connection, SimulcastError
+from app.web.conversation import Command, Commands, Done, answerer, pong
 from app.web.errors import ApiError
 
 
@@ -37,14 +37,8 @@ class Unavailable(SimulcastError):
 class Client:
     """The connection, as a handler has it: what the client says, and what it is told."""
 
-    def __init__(self, *said: str) -> None:
-        self._said = list(said)
+    def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
-
-    def receive(self) -> str:
-        if not self._said:
-            raise ConnectionClosedError(1000, "")
-        return self._said.pop(0)
 
     def send(self, text: str) -> None:
         self.told.append(json.loads(text))
@@ -62,10 +56,11 @@ def fail(command: Fail) -> Done:
 
 
 def talk(*said: str) -> list[dict[str, Any]]:
-    """Return the messages to a client that says this, until it goes."""
-    client = Client(*said)
-    with pytest.raises(ConnectionClosedError):
-        converse(cast("Connection", client), COMMANDS, {Ping: pong, Fail: fail, Later: lambda _: None})
+    """Return the messages to a client that says this."""
+    client = Client()
+    answer = answerer(cast("Connection", client), COMMANDS, {Ping: pong, Fail: fail, Later: lambda _: None})
+    for text in said:
+        answer(text)
     return client.told
 
 
@@ -109,12 +104,17 @@ def test_what_is_no_command_is_an_error_with_the_id_that_it_has(text: str, code:
 
 
 def test_an_answer_is_said_before_what_follows_it() -> None:
-    client, told = Client('{"type":"ping","id":1}', "{"), []
-    with pytest.raises(ConnectionClosedError):
-        converse(
-            cast("Connection", client),
-            COMMANDS,
-            {Ping: pong},
-            lambda: told.append(len(client.told)),
-        )
+    client, told = Client(), []
+    answer = answerer(
+        cast("Connection", client), COMMANDS, {Ping: pong}, on_answer=lambda: told.append(len(client.told))
+    )
+    answer('{"type":"ping","id":1}')
+    answer("{")
     assert told == [1, 2]
+
+
+def test_a_handler_gets_what_the_conversation_was_given() -> None:
+    client = Client()
+    answer = answerer(cast("Connection", client), COMMANDS, {Ping: lambda room, _: room}, "kitchen")
+    answer('{"type":"ping","id":1}')
+    assert client.told == [{"type": "reply", "id": 1, "result": "kitchen"}]
