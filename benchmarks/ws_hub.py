@@ -25,7 +25,7 @@ def measure(effort: Effort) -> Iterator[Figure]:
         f"idle listener by WebSocket, N={_CONNECTIONS}",
         outcome.resident_bytes / _CONNECTIONS / 1024,
         "KiB resident",
-        at_most(40),
+        at_most(2.5),
         faults=faults_of([outcome]),
         rounds=rounds_of([outcome]),
     )

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
+from typing import Any
 from weakref import WeakSet
 
 import gevent
@@ -17,6 +18,7 @@ from ...loop_thread import before_end
 from ...metrics import Metrics
 from ...settings import Settings
 from .connection import Connection
+from .limits import Limits
 
 _BREATHE_SECONDS = 0.005
 _CONNECTIONS_A_TURN = 64
@@ -46,9 +48,15 @@ class Connections:
         self.is_draining = False
         self._addresses: dict[Connection, str] = {}
         self._by_address: Counter[str] = Counter()
+        self._limits: dict[Limits, Limits] = {}  # as many as there are routes with limits of their own
         # All connections share it: a sender to a thousand clients holds the loop as long as one that sends a thousand times.
         self.breather = Breather(_BREATHE_SECONDS)
         _all.add(self)
+
+    def limits(self, **others: Any) -> Limits:
+        """Return the limits of the settings, with ``others`` replaced; the same object for all connections that have them."""
+        limits = Limits.of(self.settings, **others)
+        return self._limits.setdefault(limits, limits)
 
     def check_capacity(self, address: str = "") -> None:
         """Check that the worker can accept one more connection.

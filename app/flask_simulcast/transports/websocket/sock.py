@@ -170,7 +170,7 @@ class GuardedSock(Sock):  # type: ignore[misc]
                 route.before(**request.view_args or {})
             address = limited_address(request, connections.settings)
             client = _client_of(environ)
-            limits = Limits.of(connections.settings, **{**configured.limits, **route.limits})
+            limits = connections.limits(**{**configured.limits, **route.limits})
             deflate = agreed(handshake.offers(environ)) if limits.compression else None
             subprotocol = handshake.subprotocol_of(environ, route.subprotocols or configured.subprotocols)
 
