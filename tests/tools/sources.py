@@ -35,9 +35,10 @@ class Sources(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/{path}"
 
     def asker(self, port: int) -> int:
-        """The pid of the process that has this end of a connection."""
+        """The pid of the process that has this end of a connection. Another connection may have the same port, elsewhere."""
         for connection in psutil.net_connections("tcp4"):
-            if connection.laddr.port == port and connection.raddr and connection.pid:
+            ends = connection.laddr, connection.raddr
+            if ends == (("127.0.0.1", port), self.server_address) and connection.pid:
                 return int(connection.pid)
         return 0
 
