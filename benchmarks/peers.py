@@ -1,7 +1,8 @@
 """The same load on what a team would take instead: nginx with nchan, and Centrifugo; in turn with ours. ``./scripts/bench peers``.
 
 On Debian: ``apt-get install nginx libnginx-mod-nchan``. Centrifugo is built by ``go install`` where Go is. A peer that is not
-there has no rows. All servers run, with one worker or one processor each; those that are not measured are idle.
+there has no rows. All servers run, with one worker or one processor each; those that are not measured are idle. For the memory of
+idle listeners each is started anew: what other loads left would hide it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from .server import ROOT, free_port, serve
 _CENTRIFUGO = "github.com/centrifugal/centrifugo/v6@v6.9.1"
 _TOOLS = ROOT / "build" / "peers"
 _START_SECONDS = 30
-_STREAM_WORKER = "app.flask_simulcast.gunicorn.StreamWorker"
 _CENTRIFUGO_SETTINGS = {
     "client": {"insecure": True, "allowed_origins": ["*"]},
     "http_api": {"insecure": True},
@@ -53,8 +53,8 @@ LOADS = {
     "fan-out, N=100": Job([], [], 100, window=8),
     "10 events/s to 1000": Job([], [], 1000, rate=10),
     "1 publisher, 1 in flight": Job([], [], 1, window=1),
-    "idle, N=3000": Job([], [], 3000, publish_path=""),
 }
+_IDLE, _IDLE_LISTENERS = "idle, N=3000", 3000
 
 
 def measure(effort: Effort, only: Sequence[str] = ()) -> Iterator[Figure]:
@@ -72,6 +72,12 @@ def measure(effort: Effort, only: Sequence[str] = ()) -> Iterator[Figure]:
             for load, what in LOADS.items():
                 for name, job in servers.items():
                     outcomes.setdefault((load, name), []).append(run(_of(job, what, effort.seconds)))
+    for _ in range(effort.rounds):
+        for name in servers:
+            with PEERS[name]() as job:
+                assert job is not None
+                idle = _of(job, Job([], [], _IDLE_LISTENERS), effort.seconds)
+                outcomes.setdefault((_IDLE, name), []).append(run(idle))
     for (load, name), rounds in outcomes.items():
         yield from _figures(load, name, rounds)
 
@@ -95,10 +101,9 @@ def _figures(load: str, name: str, rounds: list[Outcome]) -> Iterator[Figure]:
     def middle(value: Callable[[Outcome], float]) -> float:
         return statistics.median(value(each) for each in rounds)
 
-    if load.startswith("idle"):
-        listeners = LOADS[load].listeners
-        connect_us = middle(lambda each: each.connect_cpu_seconds / listeners * 1e6)
-        kib = middle(lambda each: each.resident_bytes / listeners / 1024)
+    if load == _IDLE:
+        connect_us = middle(lambda each: each.connect_cpu_seconds / _IDLE_LISTENERS * 1e6)
+        kib = middle(lambda each: each.resident_bytes / _IDLE_LISTENERS / 1024)
         yield Figure(what, kib, "KiB a listener", None, connect_us, "connect", faults=faults, rounds=rows)
         return
     client_cores = middle(lambda each: each.client_cores)
@@ -176,7 +181,7 @@ Serve = Callable[[], contextlib.AbstractContextManager[Job | None]]
 #: The servers by name, in the order of the table.
 PEERS: dict[str, Serve] = {
     "ours": _ours,
-    "stream-worker": lambda: _ours(GUNICORN_CMD_ARGS=f"-k {_STREAM_WORKER}"),
+    "ours-gevent": lambda: _ours(WORKER_CLASS="gevent"),
     "nchan": _nchan,
     "centrifugo": _centrifugo,
 }

@@ -14,6 +14,7 @@ from tests.tools.serving import ROOT
 PAGE = Page("docs/benchmarks.md")
 FIGURES = PAGE.take("The SQLite log", "text")
 REDIS_FIGURES = PAGE.take("The Redis log", "text")
+PEERS_FIGURES = PAGE.take("Beside nchan and Centrifugo", "text")
 OTHER_FIGURES = [
     line
     for section in ("Parked streams", "Usage and tasks", "Completions")
@@ -23,6 +24,7 @@ OTHER_FIGURES = [
 
 def test_figures_are_those_of_the_last_benchmark() -> None:
     check(FIGURES, "latest")
+    check(PEERS_FIGURES, "peers")
 
 
 def test_figures_of_redis_are_rows_that_the_benchmark_has() -> None:
