@@ -17,6 +17,7 @@ FIRST = "document.querySelector('#rows li')"
 
 def come_in(chromium: Chromium, server: Server, token: str) -> Page:
     page = chromium.open(f"http://127.0.0.1:{server.port}/tasks")
+    page.wait_for("document.body.dataset.connection === 'outside'")  # it says that it needs a token
     page.evaluate(f"door.elements.token.value = {json.dumps(token)}")
     page.evaluate("door.elements.token.dispatchEvent(new Event('change'))")
     return page
