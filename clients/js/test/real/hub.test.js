@@ -34,7 +34,7 @@ for (const [name, open] of Object.entries(WAYS)) {
     assert.deepEqual(seen[0], { data: { text: "流" }, id, channel: room });
     const page = await connection.history(room, { after: id });
     assert.deepEqual(page.events.map(({ data }) => data), [2]);
-    assert.equal(page.position, seen[1].id);
+    assert.ok(parseInt(page.position, 10) >= parseInt(seen[1].id, 10), "the service publishes, too");
     let members = []; // the register is some milliseconds behind
     while (!members.length) ({ members } = await connection.presence(room));
     assert.deepEqual(members.map(({ member }) => member), ["ann"]);
