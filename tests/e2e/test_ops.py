@@ -75,6 +75,7 @@ def test_the_operations_are_for_operators_alone(server: Server) -> None:
     reader = token("ann", subscribe=["operations:*"])
     assert server.request("GET", "/api/v1/ops", headers=reader)[0] == 200
     server.publish("orders", 1)
+    server.publish("parcels", 1)
     page = server.get_json("/api/v1/ops/channels?limit=1", headers=reader)
     assert len(page["channels"]) == 1
     assert page["next"] == page["channels"][0]["channel"]
