@@ -7,6 +7,7 @@ import { named, has, t } from "./text.js";
 const TICK_MS = 1_000;
 
 const root = document.getElementById("connection");
+const tokenField = document.querySelector("input[name=token]");
 const shown = parts(root);
 const main = document.getElementById("main");
 let title = document.title;
@@ -92,13 +93,18 @@ function hintOf({ state, reason, retryAt }) {
   }[state];
 }
 
+/** A page that begins without a token says what it needs, not that it was refused. */
+const needsToken = ({ connection: { status }, aliveMs }) =>
+  status.state === "closed" && status.reason === "unauthorized" && tokenField?.value === "" && !aliveMs;
+
 /** Cheap enough to run every second. */
 function show() {
   if (!followed) return enter(state, notice);
   const { connection, events, lastMs } = followed;
   const age = duration((Date.now() - lastMs) / 1000);
   say(shown, { tally: events ? t("shell.tally", { count: events, age }) : t("shell.tally.none") });
-  enter(connection.status.state, hintOf(connection.status));
+  if (needsToken(followed)) showState("outside", closedHint(connection.status.reason));
+  else enter(connection.status.state, hintOf(connection.status));
   document.body.dataset.reason = connection.status.reason;
 }
 

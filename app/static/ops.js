@@ -3,12 +3,11 @@
 import { call, listen } from "./api.js";
 import { showBars } from "./bars.js";
 import { Chart } from "./chart.js";
-import { follow, showState } from "./connection.js";
+import { follow } from "./connection.js";
 import { bytes, duration, time } from "./format.js";
 import { Channels, Listeners } from "./operators.js";
 import { element, parts, say } from "./parts.js";
 import { named, number, t } from "./text.js";
-import { token } from "./token.js";
 
 const MAX_ROWS = 60;
 const MAX_INCIDENTS = 200;
@@ -80,12 +79,6 @@ function addIncidents(some) {
   while (incidents.children.length > MAX_INCIDENTS) incidents.lastChild.remove();
 }
 
-/** Without a token, the page says first what it needs, instead of what was refused. */
-function begin() {
-  const connection = open();
-  connection.onState(({ state }) => state === "closed" && !token() && showState("outside", t("ops.start")));
-}
-
 function open() {
   machines.clear();
   listeners.forget();
@@ -99,7 +92,6 @@ function open() {
     connected: () => load(connection),
   });
   follow(connection, open);
-  return connection;
 }
 
 /** What the stream does not tell. It has let this page in. */
@@ -114,4 +106,4 @@ async function load(connection) {
 door.host.addEventListener("change", choose);
 document.getElementById("door").addEventListener("submit", open);
 setInterval(() => document.body.dataset.connection === "live" && !document.hidden && tables.forEach((table) => table.load()), TICK_MS);
-begin();
+open();

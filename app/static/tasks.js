@@ -1,11 +1,11 @@
 /** Tasks in a browser: a form starts one, a row shows each. A reload finds them again: the service keeps their state. */
 
 import { API, call, listen, send, sentenceOf } from "./api.js";
-import { follow, showState } from "./connection.js";
+import { follow } from "./connection.js";
 import { time } from "./format.js";
 import { element, parts, say } from "./parts.js";
 import { has, named, number, t } from "./text.js";
-import { onToken, token } from "./token.js";
+import { onToken } from "./token.js";
 
 const door = document.getElementById("door");
 const rows = document.getElementById("rows");
@@ -36,15 +36,7 @@ async function start() {
 
 /** One stream for all tasks: their states, then what happens to them. It knows the tasks that were there when it was opened. */
 function open() {
-  const connection = listen("process/stream", HANDLERS);
-  follow(connection, open);
-  return connection;
-}
-
-/** Without a token, the page says first what it needs, instead of what was refused. */
-function begin() {
-  const needsToken = ({ state, reason }) => state === "closed" && reason === "unauthorized" && !token();
-  open().onState((status) => needsToken(status) && showState("outside", t("shell.closed.unauthorized")));
+  follow(listen("process/stream", HANDLERS), open);
 }
 
 /** With another token the page must not show what it has: it might be another user's. */
@@ -125,4 +117,4 @@ onToken(() => {
   forget();
   open();
 });
-begin();
+open();

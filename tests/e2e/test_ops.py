@@ -24,6 +24,7 @@ def test_an_operator_sees_closes_and_revokes_a_listener_and_reads_why_it_ended(
         page = chromium.open(f"http://127.0.0.1:{server.port}/ops")
         page.evaluate("door.requestSubmit()")
         page.wait_for("document.body.dataset.reason === 'unauthorized'")
+        assert "field Token" in page.evaluate("document.querySelector('[data-part=hint]').textContent")
         page.evaluate(f"{{const field = door.elements.token; field.value = {json.dumps(KEY)}; door.requestSubmit()}}")
         page.wait_for("document.body.dataset.connection === 'live'")
         page.wait_for("!!" + ROW.format("ann"))

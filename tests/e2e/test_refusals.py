@@ -103,6 +103,6 @@ def test_a_page_of_an_allowed_origin_reads_it(
 
 def test_the_pages_of_the_service_say_why(server: Server, chromium: Chromium) -> None:
     page = chromium.open(f"http://127.0.0.1:{server.port}/wukongs#web-1")
-    page.wait_for("document.body.dataset.connection === 'closed'")
+    page.wait_for("document.body.dataset.connection === 'outside'")
     assert "field Token" in page.evaluate("document.querySelector('[data-part=hint]').textContent")
     assert page.evaluate("document.querySelector('input[name=token]').checkVisibility()")

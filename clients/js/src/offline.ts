@@ -24,7 +24,7 @@ interface Item {
   sentAt?: number | undefined;
 }
 
-/** The service may or may not have stored it, and does not know its key any longer. */
+/** It is unknown whether the service has stored it, and the service has forgotten its key. */
 const UNANSWERED = new AskError("unanswered", "No answer came when it was sent. Perhaps it is stored.", 0);
 /** Words of the service that it has not stored an event. Other answers that are worth a retry leave it open. */
 const NOT_STORED = /^(broker_unavailable|draining)$|_rate$/;
