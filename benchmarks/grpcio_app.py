@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import grpc
 from flask import Flask, request
@@ -16,11 +17,10 @@ from grpc.experimental.gevent import init_gevent
 
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
 
-from .wires import SUBSCRIBE
-
 _MOST_CALLS = 2000
-_service, _, _method = SUBSCRIBE[1:].partition("/")
+_SERVICE = "simulcast.v1.StreamService"
 _queues: set[Queue[pb.SubscribeResponse | None]] = set()
+_numbers = count(1)
 
 app = Flask(__name__)
 
@@ -34,10 +34,15 @@ def health() -> str:
 @app.post("/publish")
 def publish() -> str:
     """Hand one message to all calls."""
-    message = pb.SubscribeResponse(event=pb.Event(channel="bench", json=request.get_data(as_text=True)))
+    _hand_out("bench", request.get_data(as_text=True))
+    return ""
+
+
+def _hand_out(channel: str, json: str) -> pb.PublishResponse:
+    message = pb.SubscribeResponse(event=pb.Event(channel=channel, json=json))
     for queue in _queues:
         queue.put(message)
-    return ""
+    return pb.PublishResponse(id=str(next(_numbers)))
 
 
 def _subscribe(asked: pb.SubscribeRequest, context: grpc.ServicerContext) -> Iterator[pb.SubscribeResponse]:
@@ -50,13 +55,35 @@ def _subscribe(asked: pb.SubscribeRequest, context: grpc.ServicerContext) -> Ite
     _queues.discard(queue)
 
 
+def _publish(asked: pb.PublishRequest, context: grpc.ServicerContext) -> pb.PublishResponse:
+    return _hand_out(asked.channel, asked.json)
+
+
+def _connect(commands: Iterator[pb.ConnectRequest], context: grpc.ServicerContext) -> Iterator[pb.ConnectResponse]:
+    for asked in commands:
+        reply = pb.Reply(id=asked.id)
+        if asked.HasField("publish"):
+            reply.published.CopyFrom(_hand_out(asked.publish.channel, asked.publish.json))
+        else:
+            reply.pong.time.GetCurrentTime()
+        yield pb.ConnectResponse(reply=reply)
+
+
 def _start() -> grpc.Server:
     init_gevent()
     server = grpc.server(ThreadPoolExecutor(_MOST_CALLS))
-    handler = grpc.unary_stream_rpc_method_handler(
-        _subscribe, pb.SubscribeRequest.FromString, pb.SubscribeResponse.SerializeToString
-    )
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(_service, {_method: handler})])
+    handlers = {
+        "Subscribe": grpc.unary_stream_rpc_method_handler(
+            _subscribe, pb.SubscribeRequest.FromString, pb.SubscribeResponse.SerializeToString
+        ),
+        "Publish": grpc.unary_unary_rpc_method_handler(
+            _publish, pb.PublishRequest.FromString, pb.PublishResponse.SerializeToString
+        ),
+        "Connect": grpc.stream_stream_rpc_method_handler(
+            _connect, pb.ConnectRequest.FromString, pb.ConnectResponse.SerializeToString
+        ),
+    }
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(_SERVICE, handlers)])
     server.add_insecure_port(f"127.0.0.1:{os.environ['GRPC_PORT']}")
     server.start()
     return server

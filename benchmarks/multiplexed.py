@@ -12,12 +12,17 @@ from hyperframe.frame import DataFrame, Frame, HeadersFrame, PingFrame, Settings
 
 from .received import Received
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_FRAME_HEAD = struct.Struct(">HBBBI")
-_DATA, _HEADERS, _SETTINGS, _PING = 0, 1, 4, 6
-_END_STREAM = _ACK = 1
+FRAME_HEAD = struct.Struct(">HBBBI")
+DATA, HEADERS, SETTINGS, PING = 0, 1, 4, 6
+END_STREAM = ACK = 1
 _MOST = (1 << 31) - 1
 _FIRST_WINDOW = 65535
+#: What a client sends first: the preface, and windows that never close.
+OPENING = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    + SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: _MOST}).serialize()
+    + WindowUpdateFrame(0, window_increment=_MOST - _FIRST_WINDOW).serialize()
+)
 
 
 class Multiplexed:
@@ -40,29 +45,26 @@ class Multiplexed:
         self.ended = 0
 
     def opening(self, path: str, body: bytes) -> bytes:
-        """Return the bytes that begin the connection and all calls. No window ever closes."""
-        frames: list[Frame] = [
-            SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: _MOST}),
-            WindowUpdateFrame(0, window_increment=_MOST - _FIRST_WINDOW),
-        ]
+        """Return the bytes that begin the connection and all calls."""
+        frames: list[Frame] = []
         encoder = Encoder()
         head = [(":method", "POST"), (":scheme", "http"), (":authority", "bench"), (":path", path), ("te", "trailers")]
         for stream in self._calls:
             block = encoder.encode([*head, ("content-type", "application/grpc")])
             frames.append(HeadersFrame(stream, block, flags=["END_HEADERS"]))
             frames.append(DataFrame(stream, body, flags=["END_STREAM"]))
-        return _PREFACE + b"".join(frame.serialize() for frame in frames)
+        return OPENING + b"".join(frame.serialize() for frame in frames)
 
     def feed(self, data: bytes, now_ns: int) -> int:
         """Count bytes that were read from the socket; return the number of new whole events."""
         data, at, count = self._raw + data, 0, 0
-        while at + _FRAME_HEAD.size <= len(data):
-            high, low, kind, flags, stream = _FRAME_HEAD.unpack_from(data, at)
-            begin = at + _FRAME_HEAD.size
+        while at + FRAME_HEAD.size <= len(data):
+            high, low, kind, flags, stream = FRAME_HEAD.unpack_from(data, at)
+            begin = at + FRAME_HEAD.size
             end = begin + (high << 8 | low)
             if end > len(data):
                 break
-            if kind == _DATA:
+            if kind == DATA:
                 call = self._calls[stream]
                 was_ready = call.ready
                 count += call.feed(data[begin:end], now_ns)
@@ -74,10 +76,10 @@ class Multiplexed:
         return count
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind == _HEADERS:
+        if kind == HEADERS:
             self._calls[stream].status = 200
-            self.ended += flags & _END_STREAM
-        elif kind == _SETTINGS and not flags & _ACK:
+            self.ended += flags & END_STREAM
+        elif kind == SETTINGS and not flags & ACK:
             self.reply += SettingsFrame(0, flags=["ACK"]).serialize()
-        elif kind == _PING and not flags & _ACK:
+        elif kind == PING and not flags & ACK:
             self.reply += PingFrame(0, payload, flags=["ACK"]).serialize()

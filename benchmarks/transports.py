@@ -1,4 +1,5 @@
-"""Each transport beside the others: latency, what a delivery costs, and the memory of a listener. And stock grpcio's server.
+"""Each transport beside the others: latency, what a delivery costs, the memory of a listener, and round trips of gRPC. And stock
+grpcio's server.
 
 A run gives the table of docs/transports.md: ``./scripts/bench transports --name transports``.
 """
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+from . import echo
 from .fanout import capacity_figure, latency_figures, rounds
 from .figure import Effort, Figure, Target, at_most, faults_of, rounds_of
 from .job import Job, run
@@ -57,10 +59,17 @@ def measure(effort: Effort) -> Iterator[Figure]:
     """Measure each transport on a server of its own, because the resident memory of a process does not shrink."""
     for transport in _TRANSPORTS:
         yield from _of(transport, effort, serve(rpc=1, http2=1), publish_path="/api/v1/events")
+    with serve(rpc=1, http2=1, websocket_rate=0, publish_rate=0) as server:
+        yield from echo.measure("gRPC", server, server.port, effort, has_targets=True)
     port = free_port()
-    served = serve("benchmarks.grpcio_app:app", GRPC_PORT=port)
     stock = Transport("grpcio's server", "grpc", SUBSCRIBE, rate=_STOCK_RATE)
-    yield from _of(stock, effort, served, port, publish_path="/publish", channel="")
+    yield from _of(stock, effort, _serve_stock(port), port, publish_path="/publish", channel="")
+    with _serve_stock(port) as server:
+        yield from echo.measure(stock.label, server, port, effort)
+
+
+def _serve_stock(port: int) -> AbstractContextManager[Server]:
+    return serve("benchmarks.grpcio_app:app", GRPC_PORT=port)
 
 
 def _of(

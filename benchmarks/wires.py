@@ -8,8 +8,9 @@ from functools import partial
 
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
 
-#: The path of a call that listens.
-SUBSCRIBE = "/simulcast.v1.StreamService/Subscribe"
+_SERVICE = "/simulcast.v1.StreamService/"
+#: Paths of calls: one that listens, one that does both, one that publishes.
+SUBSCRIBE, CONNECT, PUBLISH = _SERVICE + "Subscribe", _SERVICE + "Connect", _SERVICE + "Publish"
 _ENVELOPE_HEAD = struct.Struct(">BI")
 _MEDIA_TYPES = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 _UPGRADE = {
