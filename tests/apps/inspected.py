@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Response, jsonify, request
+from gevent import get_hub
 
 from app import create_app
 from app.extensions import simulcast
@@ -26,7 +27,7 @@ take_as_given()
 
 @app.get("/inspect")
 def inspect() -> Response:
-    """Listeners, channels, audiences, greenlets, descriptors, counters."""
+    """Listeners, channels, audiences, greenlets, descriptors, turns of the loop, counters."""
     gc.collect()
     hub: Any = simulcast.hub
     return jsonify(
@@ -37,6 +38,7 @@ def inspect() -> Response:
         audiences=len(hub._switchboard.audiences),
         greenlets=living_greenlets(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
+        turns=get_hub().loop.iteration,
         metrics=simulcast.metrics.snapshot(),
     )
 

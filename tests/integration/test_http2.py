@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +17,9 @@ import grpc
 import h2.connection
 import h2.errors
 import h2.events
+import h2.settings
 import pytest
+from h2.settings import SettingCodes
 
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
 from tests.tools.clients import SSEClient
@@ -24,13 +27,15 @@ from tests.tools.fixtures import server_fixture
 from tests.tools.inspection import inspect
 from tests.tools.nginx import make_certificate
 from tests.tools.require import require
-from tests.tools.rpc import CONNECT, GRPC_WEB, SERVICE, RpcCall, enveloped
+from tests.tools.rpc import CONNECT, GRPC_WEB, SERVICE, RpcCall, enveloped, trailers_of_open_call
 from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
 
 server = server_fixture(app="tests.apps.inspected:app", rpc="1", http2="1")
 KEY = [("authorization", BEARER["Authorization"])]
 HEADERS = [(":method", "POST"), (":path", f"{SERVICE}Subscribe"), (":scheme", "http"), (":authority", "localhost")]
+LATE = {"Grpc-Timeout": "1S"}
 SECONDS = 15
+MOST = (1 << 31) - 1  # a window of HTTP/2
 
 
 class Client:
@@ -119,9 +124,17 @@ def test_a_deadline_ends_a_stream_on_the_server(server: Server) -> None:
         first, last = call.envelopes()
     assert pb.SubscribeResponse.FromString(first[1]).HasField("connected")
     assert json.loads(last[1])["error"]["code"] == "deadline_exceeded"
-    with RpcCall(server, "Subscribe", body, GRPC_WEB, {"Grpc-Timeout": "300m"}) as call:
+    with RpcCall(server, "Subscribe", body, GRPC_WEB, LATE) as call:
         _, last = call.envelopes()
     assert last[1].startswith(b"grpc-status: 4\r\n")
+
+
+def test_a_deadline_ends_a_stream_of_a_client_that_has_gone_silent(server: Server) -> None:
+    """It does not wait for the next message, and says what is stored."""
+    event = enveloped(pb.PublishRequest(channel="silent", json="1"))
+    for sent, stored in ((event, "1"), (event[:-1], "0")):
+        told = trailers_of_open_call(server, SERVICE + "PublishStream", sent, BEARER | LATE)
+        assert (told["grpc-status"], told["simulcast-stored-events"]) == ("4", stored)
 
 
 def test_compressed_calls_are_read(client: Client) -> None:
@@ -238,6 +251,29 @@ def test_a_peer_that_answers_no_ping_is_gone_and_others_stay(tmp_path: Path) -> 
             wait_until(lambda: inspect(server)["listeners"] == 1, 5, "one to be gone")
             server.publish("a", 7)
             assert next(alive).event.json == "7"
+
+
+def test_the_worker_does_not_spin_for_a_client_that_resets_what_it_was_being_sent(server: Server) -> None:
+    """A socket that is broken is ready to be written to at each turn of the loop."""
+    server.publish("large", *("x" * 60_000 for _ in range(60)))
+    connection = h2.connection.H2Connection()
+    connection.local_settings = h2.settings.Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: MOST})
+    connection.initiate_connection()
+    connection.increment_flow_control_window(MOST - connection.inbound_flow_control_window)
+    connection.send_headers(1, [*HEADERS, ("content-type", "application/grpc")])
+    connection.send_data(1, enveloped(pb.SubscribeRequest(channels=["large"], replay=60)), end_stream=True)
+    before = inspect(server)
+    with closing(socket.socket()) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by RST
+        sock.connect((server.host, server.port))
+        sock.sendall(connection.data_to_send())
+        assert sock.recv(64 << 10, socket.MSG_WAITALL)
+        connection.ping(bytes(8))
+        sock.sendall(connection.data_to_send())
+        inspect(server)  # it reads the PING, so the writer, which began to wait before, is the first to find the end
+    wait_until(lambda: inspect(server)["descriptors"] == before["descriptors"], 5, "the connection to be given up")
+    assert inspect(server)["turns"] - before["turns"] < 1000
 
 
 def test_a_client_is_told_at_once_how_many_calls_it_may_have(server: Server) -> None:

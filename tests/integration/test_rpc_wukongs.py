@@ -19,6 +19,7 @@ from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY
 from tests.tools.inspection import inspect
+from tests.tools.rpc import enveloped, trailers_of_open_call
 from tests.tools.serving import BEARER, Server, serve, wait_until
 
 server = server_fixture(app="tests.apps.inspected:app", rpc="1", http2="1", anonymous_channels="news")
@@ -100,6 +101,16 @@ def test_a_report_that_can_not_be_used_has_its_code(
     client: Client, report: pb.ReportRequest, code: grpc.StatusCode
 ) -> None:
     assert code_of(lambda: client.report(iter([report]))) is code
+
+
+def test_reports_that_end_early_say_how_many_are_stored(server: Server, client: Client) -> None:
+    bad = pb.ReportRequest(name="counted", data="[")
+    with pytest.raises(grpc.RpcError) as caught:
+        client.report(iter([*reports("counted", 1, 2), bad]))
+    assert dict(caught.value.trailing_metadata())["simulcast-stored-reports"] == "2"
+    late = BEARER | {"Grpc-Timeout": "1S"}
+    told = trailers_of_open_call(server, f"/{NAME}/Report", enveloped(*reports("counted", 3)), late)
+    assert (told["grpc-status"], told["simulcast-stored-reports"]) == ("4", "1")
 
 
 def test_what_is_not_there_or_not_granted_has_its_code(client: Client) -> None:

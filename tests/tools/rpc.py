@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 from types import TracebackType
 from typing import Protocol, Self
 
+import h2.connection
+import h2.events
 from google.protobuf.message import Message
+from h2.config import H2Configuration
 
 from app.flask_simulcast.encoding.rpc.dialect import HEAD, envelope
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
@@ -51,6 +56,23 @@ class RpcCall:
     ) -> None:
         self.response.close()
         self._connection.close()
+
+
+def trailers_of_open_call(server: Listens, path: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+    """Send some of a call by gRPC, hold the client's side open, and wait for the server's end; return its trailers. No timer but
+    the server's."""
+    connection = h2.connection.H2Connection(H2Configuration(header_encoding="utf-8"))
+    connection.initiate_connection()
+    about = {":method": "POST", ":path": path, ":scheme": "http", ":authority": "localhost"}
+    about |= {"content-type": "application/grpc"} | {name.lower(): value for name, value in headers.items()}
+    connection.send_headers(1, list(about.items()))
+    connection.send_data(1, body)
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=15)) as sock:
+        while True:
+            sock.sendall(connection.data_to_send())
+            for event in connection.receive_data(sock.recv(65536)):
+                if isinstance(event, h2.events.TrailersReceived):
+                    return {str(name): str(value) for name, value in event.headers or ()}
 
 
 class Subscriber(RpcCall):

@@ -21,7 +21,7 @@ from ..encoding.rpc.codes import CallError, Code
 from ..encoding.rpc.dialect import OF_STREAMS, Dialect
 from ..encoding.rpc.subscribed import ENCODINGS
 from ..transports.rpc import Call, DuplexCall, replied
-from .service import Service, call_error, conversing, streamed
+from .service import Service, call_error, conversing, streamed, telling
 
 __all__ = [
     "ENCODINGS",
@@ -37,4 +37,5 @@ __all__ = [
     "conversing",
     "replied",
     "streamed",
+    "telling",
 ]

@@ -100,6 +100,12 @@ def conversing(duplex: DuplexCall) -> Iterator[None]:
         duplex.end(call_error(error))
 
 
+def telling(error: Exception, metadata: dict[str, str]) -> CallError:
+    """Return how a call ends after an error, with metadata that says more."""
+    told = call_error(error)
+    return CallError(told.code, str(told), metadata)
+
+
 def call_error(error: Exception) -> CallError:
     """Return how a call ends after an error of the extension, of the app or of Flask. What is a bug is logged."""
     if isinstance(error, CallError):

@@ -22,7 +22,7 @@ from ..transports.response import StreamOptions
 from ..transports.rpc import Call, DuplexCall, replied
 from ..transports.sse import is_over
 from .conversation import Conversation
-from .service import Service, call_error, conversing
+from .service import Service, conversing, telling
 
 #: Metadata of a ``PublishStream`` that failed: what was stored before.
 STORED_EVENTS, STORED_LAST_ID = "simulcast-stored-events", "simulcast-stored-last-id"
@@ -94,9 +94,8 @@ class StreamService(Service):
                 stored.last_id = self._append(message).id
                 stored.events += 1
         except Exception as error:
-            told = call_error(error)
             metadata = {STORED_EVENTS: str(stored.events), STORED_LAST_ID: stored.last_id}
-            raise CallError(told.code, str(told), metadata) from error
+            raise telling(error, metadata) from error
         return replied(call.dialect, stored)
 
     def _subscribe(self, call: Call) -> Response:

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app, request
 
 from ....extensions import simulcast
 from ....flask_simulcast import client_input
-from ....flask_simulcast.rpc import Call, CallError, Code, DuplexCall, Service, conversing, replied, streamed
+from ....flask_simulcast.rpc import Call, CallError, Code, DuplexCall, Service, conversing, replied, streamed, telling
 from ....identity.rights import PublishEach
 from ....web import limits
 from .. import access, service
@@ -19,6 +19,8 @@ from ..schemas import MAX_REPORT_SECONDS
 from .messages import WATCHES, only_statuses, wukong
 from .screen import Screen
 
+#: Metadata of a ``Report`` that failed: what was stored before.
+STORED_REPORTS = "simulcast-stored-reports"
 _ANY = PublishEach(tuple)
 
 
@@ -71,9 +73,12 @@ class WukongService(Service):
     def _report(self, call: Call) -> Response:
         _ANY.require({})  # before the body is read: a client without any such right must not hold memory here
         reports = 0
-        for asked in call.messages(pb.ReportRequest):
-            _store(asked)
-            reports += 1
+        try:
+            for asked in call.messages(pb.ReportRequest):
+                _store(asked)
+                reports += 1
+        except Exception as error:
+            raise telling(error, {STORED_REPORTS: str(reports)}) from error
         return replied(call.dialect, pb.ReportResponse(reports=reports))
 
     def _console(self, call: Call) -> Response:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import zlib
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import gevent
@@ -44,16 +46,35 @@ def within_time(source: IO[bytes], size: int) -> bytes:
     Raises:
         CallError: As in `exactly`, or it was too slow.
     """
-    limit: AbstractContextManager[object] = gevent.Timeout(_MESSAGE_SECONDS) if is_patched() else nullcontext()
+    with until(
+        time.monotonic() + _MESSAGE_SECONDS,
+        f"A message did not arrive within {_MESSAGE_SECONDS:g} s. Send it faster.",
+    ):
+        return exactly(source, size)
+
+
+@contextmanager
+def until(at: float | None, too_late: str) -> Iterator[None]:
+    """End what a block waits for, where gevent has patched.
+
+    Args:
+        at: Monotonic seconds; None for no end.
+        too_late: What the client is told.
+
+    Raises:
+        CallError: The time is over.
+    """
+    if at is None or not is_patched():
+        yield
+        return
+    limit = gevent.Timeout(max(at - time.monotonic(), 0))
     try:
         with limit:
-            return exactly(source, size)
+            yield
     except gevent.Timeout as timeout:
         if timeout is not limit:
             raise
-        raise CallError(
-            Code.DEADLINE_EXCEEDED, f"A message did not arrive within {_MESSAGE_SECONDS:g} s. Send it faster."
-        ) from None
+        raise CallError(Code.DEADLINE_EXCEEDED, too_late) from None
 
 
 def _piece(source: IO[bytes], size: int) -> bytes:

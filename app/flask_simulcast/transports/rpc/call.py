@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import IO, TypeVar
 
 from flask import Request
 from google.protobuf.message import Message
@@ -72,9 +72,9 @@ class Call:
         """Yield the messages of the client as they come, until it ends its side. Switches.
 
         Raises:
-            CallError: One can't be read.
+            CallError: One can't be read, or the deadline is over.
         """
-        while head := body.exactly(self._source, HEAD.size):
+        while head := self._read(HEAD.size, body.exactly):
             if len(head) < HEAD.size:
                 raise _cut_off()
             flags, size = HEAD.unpack(head)
@@ -83,16 +83,20 @@ class Call:
                     Code.INVALID_ARGUMENT, "The body is not a stream of messages. Send each in an envelope."
                 )
             body.check_size(size)
-            data = body.within_time(self._source, size)
+            data = self._read(size, body.within_time)
             if len(data) < size:
                 raise _cut_off()
             self.check_deadline()
             yield self._decoded(data, kind, is_compressed=bool(flags & COMPRESSED))
 
     def _plain(self, kind: type[M]) -> M:
-        data = body.within_time(self._source, body.MAX_MESSAGE_BYTES + 1)
+        data = self._read(body.MAX_MESSAGE_BYTES + 1, body.within_time)
         body.check_size(len(data))
         return self._decoded(data, kind, is_compressed=self._compression == "gzip")
+
+    def _read(self, size: int, read: Callable[[IO[bytes], int], bytes]) -> bytes:
+        with body.until(self.deadline, TOO_LATE):
+            return read(self._source, size)
 
     def _decoded(self, data: bytes, kind: type[M], *, is_compressed: bool) -> M:
         if is_compressed:
