@@ -15,6 +15,7 @@ from pathlib import Path
 from . import (
     append,
     completions,
+    crowd,
     fanout,
     gone,
     hot,
@@ -59,7 +60,7 @@ _ALL: dict[str, Measure] = {
     "ws_hub": ws_hub.measure,
 }
 # Not part of a run of all: each has a table of its own.
-_ALONE: dict[str, Measure] = {"transports": transports.measure, "peers": peers.measure}
+_ALONE: dict[str, Measure] = {"transports": transports.measure, "peers": peers.measure, "crowd": crowd.measure}
 
 
 def main() -> int:
@@ -100,7 +101,7 @@ def _options() -> argparse.Namespace:
 
 
 def _prepare() -> None:
-    """Allow as many open files as the system does, for 5000 connections on each side; leave the server's core."""
+    """Allow as many open files as the system does, for 10 000 connections on each side; leave the server's core."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     process.pin(os.getpid(), process.CLIENT_CORE)

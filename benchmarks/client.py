@@ -21,6 +21,7 @@ from .job import Job, Outcome, percentiles_ms
 from .multiplexed import Multiplexed
 from .publisher import Publisher
 from .received import Received
+from .unhurried import Unhurried
 from .wires import request, subscribe
 
 _CONNECTS_UNDER_WAY = 128
@@ -51,6 +52,7 @@ class Client:
         self._sockets: dict[int, socket.socket] = {}
         self._readers: dict[int, Received | Multiplexed] = {}
         self._received: list[Received] = []
+        self._unhurried = Unhurried(job.unhurried_seconds)
         self._ready = 0
         self._deliveries = 0
         self._reads = 0
@@ -85,6 +87,14 @@ class Client:
             while self._may_open:
                 self._open_next()
             self._turn(0.1)
+        if self._job.unhurried_seconds:
+            self._hurry_no_more()
+
+    def _hurry_no_more(self) -> None:
+        for fd, reader in self._readers.items():
+            if isinstance(reader, Received) and not reader.is_sampled:
+                self._epoll.unregister(fd)
+                self._unhurried.add(fd)
 
     @property
     def _may_open(self) -> bool:
@@ -113,8 +123,10 @@ class Client:
         return self._received[-1]
 
     def _turn(self, seconds: float) -> None:
-        """Wait for ready sockets, at most ``seconds``, and serve them."""
-        for fd, _ in self._epoll.poll(seconds, _EVENTS_A_TURN):
+        """Wait for ready sockets, at most ``seconds``, and serve them; read the unhurried ones that are due."""
+        for fd in self._unhurried.due():
+            self._read(fd)
+        for fd, _ in self._epoll.poll(self._unhurried.wait(seconds), _EVENTS_A_TURN):
             if fd in self._readers:
                 self._read(fd)
             elif self._publisher is not None and self._publisher.is_waiting:
@@ -127,10 +139,14 @@ class Client:
             self._turn(_whole_ms(left))
 
     def _read(self, fd: int) -> None:
-        size = self._sockets[fd].recv_into(self._buffer)
+        try:
+            size = self._sockets[fd].recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
         if not size:
-            self._epoll.unregister(fd)
             self._lost += 1
+            if not self._unhurried.remove(fd):
+                self._epoll.unregister(fd)
             return
         reader = self._readers[fd]
         was_ready = reader.ready
@@ -211,6 +227,7 @@ class Client:
         )
 
     def _report(self, outcome: Outcome, start: Sample, end: Sample) -> None:
+        outcome.began = start.seconds
         outcome.seconds = end.seconds - start.seconds
         outcome.cpu_seconds = end.cpu_seconds - start.cpu_seconds
         outcome.client_cores = (end.client_seconds - start.client_seconds) / max(outcome.seconds, 1e-9)

@@ -34,6 +34,7 @@ class Job:
         warm_up_seconds: Seconds of publishing before it.
         expect: If set, publish nothing, and wait until the listeners have received this many events each.
         sampled: Listeners of which every event is read.
+        unhurried_seconds: Seconds in which the client reads each of the others once; 0 to read them as soon as they have something.
     """
 
     ports: list[int]
@@ -55,6 +56,7 @@ class Job:
     warm_up_seconds: float = 0.5
     expect: int = 0
     sampled: int = 100
+    unhurried_seconds: float = 0
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Outcome:
         connect_seconds: Seconds until the last listener was ready.
         connect_cpu_seconds: CPU seconds of the server for all connects.
         resident_bytes: Growth of the server's memory with all listeners idle.
+        began: Monotonic seconds at which the measurement began.
         seconds: Seconds of the measurement.
         cpu_seconds: CPU seconds of the server in that time.
         client_cores: Cores that this client used; near 1 it is the limit, and a rate is a lower bound.
@@ -79,6 +82,7 @@ class Outcome:
     connect_seconds: float = 0
     connect_cpu_seconds: float = 0
     resident_bytes: int = 0
+    began: float = 0
     seconds: float = 0
     cpu_seconds: float = 0
     client_cores: float = 0

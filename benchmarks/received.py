@@ -35,8 +35,8 @@ class Received:
     """
 
     __slots__ = (
-        "_body", "_end_of_frames", "_head", "_is_chunked", "_is_sampled", "_raw", "_waits_for_greeting", "checksum", "events",
-        "latencies", "ready", "status", "wrong",
+        "_body", "_end_of_frames", "_head", "_is_chunked", "_raw", "_waits_for_greeting", "checksum", "events",
+        "is_sampled", "latencies", "ready", "status", "wrong",
     )  # fmt: skip
 
     def __init__(self, *, has_greeting: bool, is_sampled: bool, transport: str = "sse") -> None:
@@ -46,7 +46,7 @@ class Received:
         self.checksum = 0
         self.latencies: list[tuple[int, int]] = []
         self.wrong = 0
-        self._is_sampled = is_sampled
+        self.is_sampled = is_sampled
         self._end_of_frames = END_OF_FRAMES[transport]
         self._waits_for_greeting = has_greeting
         self._is_chunked = False
@@ -73,7 +73,7 @@ class Received:
         if not whole:
             return 0
         self.checksum = zlib.crc32(whole, self.checksum)
-        if self._is_sampled:
+        if self.is_sampled:
             self._look_at(whole, now_ns)
         count = whole.count(_MARK)
         self.events += count

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import socket
 import statistics
@@ -13,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from . import process
+from .asking import answers
 from .figure import Effort, Figure, at_least, at_most
 from .received import unchunk
 from .rows_app import ROWS
@@ -70,24 +69,11 @@ def _download(server: Server, path: str) -> Download:
     got: list[tuple[bytes, float]] = []
     thread = threading.Thread(target=lambda: got.append(_fetch(server.port, path)))
     thread.start()
-    slowest_ms = _ask_while(server.port, thread)
+    slowest_ms = max(answer.ms for answer in answers(server.port, "/small", _PAUSE_SECONDS, thread.is_alive))
     thread.join()
     cpu = process.cpu_seconds(server.workers) - cpu
     body, seconds = got[0]
     return Download(len(json.loads(body)["rows"]), seconds, cpu, slowest_ms)
-
-
-def _ask_while(port: int, thread: threading.Thread) -> float:
-    """Send small requests while the thread runs. Return the slowest answer, in ms."""
-    slowest = 0.0
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
-        while thread.is_alive():
-            time.sleep(_PAUSE_SECONDS)
-            start = time.monotonic()
-            connection.request("GET", "/small")
-            connection.getresponse().read()
-            slowest = max(slowest, time.monotonic() - start)
-    return slowest * 1000
 
 
 def _fetch(port: int, path: str) -> tuple[bytes, float]:

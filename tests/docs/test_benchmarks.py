@@ -14,6 +14,7 @@ from tests.tools.serving import ROOT
 PAGE = Page("docs/benchmarks.md")
 FIGURES = PAGE.take("The SQLite log", "text")
 REDIS_FIGURES = PAGE.take("The Redis log", "text")
+CROWD_FIGURES = PAGE.take("A crowd on one worker", "text")
 PEERS_FIGURES = PAGE.take("Beside nchan and Centrifugo", "text")
 OTHER_FIGURES = [
     line
@@ -25,6 +26,7 @@ OTHER_FIGURES = [
 def test_figures_are_those_of_the_last_benchmark() -> None:
     check(FIGURES, "latest")
     check(PEERS_FIGURES, "peers")
+    check(CROWD_FIGURES, "crowd")
 
 
 def test_figures_of_redis_are_rows_that_the_benchmark_has() -> None:
