@@ -79,9 +79,6 @@ class BadCommandError(ApiError):
 class Talker(Protocol):
     """A connection that carries a conversation: a WebSocket, or a call of RPC."""
 
-    def receive(self) -> str | bytes:
-        """Return the client's next message. Raises `ConnectionClosedError` at its end. Switches."""
-
     def send(self, message: str, /) -> None:
         """Send one message. Raises `ConnectionClosedError` once the connection has ended. May switch."""
 

@@ -99,16 +99,6 @@ class Console:
             if line:
                 self._show(json.loads(line))
 
-    def converse(self) -> None:
-        """Answer the client's commands until the connection ends. Switches.
-
-        Raises:
-            ConnectionClosedError: The connection has ended.
-        """
-        answer = self.answer
-        while True:
-            answer(self._ws.receive())
-
     @property
     def answer(self) -> Callable[[str | bytes], None]:
         """A function that answers one message of the client."""

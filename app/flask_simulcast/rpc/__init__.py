@@ -21,7 +21,7 @@ from ..encoding.rpc.codes import CallError, Code
 from ..encoding.rpc.dialect import OF_STREAMS, Dialect
 from ..encoding.rpc.subscribed import ENCODINGS
 from ..transports.rpc import Call, DuplexCall, replied
-from .service import Service, call_error, conversing, streamed, telling
+from .service import Service, call_error, duplex, received, streamed
 
 __all__ = [
     "ENCODINGS",
@@ -34,8 +34,8 @@ __all__ = [
     "DuplexCall",
     "Service",
     "call_error",
-    "conversing",
+    "duplex",
+    "received",
     "replied",
     "streamed",
-    "telling",
 ]

@@ -21,44 +21,54 @@ _MAX_ID_CHARACTERS = 128
 
 
 class Conversation:
-    """One call. It is made in its request, and used only in that greenlet.
+    """One call, used by its messages, one at a time.
 
     Args:
-        simulcast: The extension.
         duplex: The call.
+        subscriptions: Its own, and those that the client adds.
         publish: Publishes for the client.
-        options: Of all subscriptions.
-
-    Raises:
-        SimulcastError: As `Subscriptions`.
     """
+
+    __slots__ = ("_duplex", "_publish", "_subscriptions")
 
     def __init__(
         self,
+        duplex: DuplexCall,
+        subscriptions: Subscriptions,
+        publish: Callable[[pb.PublishRequest], pb.PublishResponse],
+    ) -> None:
+        self._duplex = duplex
+        self._subscriptions = subscriptions
+        self._publish = publish
+
+    @classmethod
+    def begin(
+        cls,
         simulcast: Owner,
         duplex: DuplexCall,
         publish: Callable[[pb.PublishRequest], pb.PublishResponse],
         options: StreamOptions,
-    ) -> None:
-        self._duplex = duplex
-        self._subscriptions = Subscriptions(simulcast, duplex, (ALL,), options=options)
-        self._commands: dict[str, Callable[[Any], pb.Reply]] = {
-            "subscribe": self._subscribe,
-            "unsubscribe": self._unsubscribe,
-            "publish": lambda asked: pb.Reply(published=publish(asked)),
-            "ping": self._ping,
-        }
+    ) -> Conversation:
+        """Greet the client. May switch.
 
-    def run(self) -> None:
-        """Answer one command after another, until the client ends its side, or the call ends. Switches.
+        Args:
+            options: Of all subscriptions.
 
         Raises:
-            CallError: A message can't be read.
+            SimulcastError: As `Subscriptions`.
             ConnectionClosedError: The call has ended.
         """
-        self._say(pb.ConnectResponse(connected=_place(self._subscriptions.base)))
-        for request in self._duplex.messages(pb.ConnectRequest):
-            self._say(pb.ConnectResponse(reply=self._reply(request)))
+        begun = cls(duplex, Subscriptions(simulcast, duplex, (ALL,), options=options), publish)
+        begun._say(pb.ConnectResponse(connected=_place(begun._subscriptions.base)))
+        return begun
+
+    def answer(self, request: pb.ConnectRequest) -> None:
+        """Answer one command. May switch.
+
+        Raises:
+            ConnectionClosedError: The call has ended.
+        """
+        self._say(pb.ConnectResponse(reply=self._reply(request)))
 
     def _say(self, message: pb.ConnectResponse) -> None:
         """Send a message. New subscriptions start after it, so that their first event follows it."""
@@ -77,13 +87,13 @@ class Conversation:
     def _carry_out(self, request: pb.ConnectRequest) -> pb.Reply:
         command = request.WhichOneof("command")
         if command is None:
-            names = ", ".join(self._commands)
+            names = ", ".join(_COMMANDS)
             raise CallError(Code.INVALID_ARGUMENT, f"The message has no command. Send one of {names}.")
         if len(request.id) > _MAX_ID_CHARACTERS:
             raise CallError(
                 Code.INVALID_ARGUMENT, f"The id has more than {_MAX_ID_CHARACTERS} characters. Choose a shorter one."
             )
-        return self._commands[command](getattr(request, command))
+        return _COMMANDS[command](self, getattr(request, command))
 
     # Commands
 
@@ -101,10 +111,21 @@ class Conversation:
             unsubscribed=pb.Unsubscribed(left=[pb.Left(channels=each.channels, id=each.position) for each in left])
         )
 
+    def _published(self, asked: pb.PublishRequest) -> pb.Reply:
+        return pb.Reply(published=self._publish(asked))
+
     def _ping(self, _: pb.Ping) -> pb.Reply:
         now = Timestamp()
         now.GetCurrentTime()
         return pb.Reply(pong=pb.Pong(time=now, subscriptions=map(_place, self._subscriptions)))
+
+
+_COMMANDS: dict[str, Callable[[Conversation, Any], pb.Reply]] = {
+    "subscribe": Conversation._subscribe,
+    "unsubscribe": Conversation._unsubscribe,
+    "publish": Conversation._published,
+    "ping": Conversation._ping,
+}
 
 
 def _place(subscription: Subscription) -> pb.Connected:

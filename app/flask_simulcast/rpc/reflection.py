@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 
-from ..app_state import current_state
 from ..encoding.rpc.codes import CallError, Code
-from ..transports.rpc import Call, DuplexCall
+from ..transports.rpc import Call
 from .of_grpc import MESSAGES, POOL
-from .service import Service, conversing, services_here
+from .service import Service, duplex, services_here
 
 #: The versions that tools ask for, the newest first.
 VERSIONS = ("v1", "v1alpha")
@@ -34,9 +33,8 @@ class Reflection(Service):
         )
 
     def _info(self, call: Call) -> Response:
-        with DuplexCall(call, request, current_state().settings) as duplex, conversing(duplex):
-            for asked in duplex.messages(self._message("ServerReflectionRequest")):
-                duplex.send(self._answer(asked))
+        with duplex(call) as talk:
+            talk.serve(self._message("ServerReflectionRequest"), lambda asked: talk.send(self._answer(asked)))
         return Response()
 
     def _message(self, name: str) -> Any:

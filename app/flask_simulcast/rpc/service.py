@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 from flask import Blueprint, Response, current_app, request, stream_with_context
 from google.protobuf.descriptor import ServiceDescriptor
@@ -15,12 +15,14 @@ from werkzeug.exceptions import HTTPException
 from ..app_state import current_state
 from ..encoding.rpc.codes import CallError, Code, code_of_status
 from ..encoding.rpc.dialect import OF_STREAMS, OF_UNARY, Dialect
-from ..errors import ConnectionClosedError, GrantError, SimulcastError
+from ..errors import GrantError, SimulcastError
 from ..transports.handover import has_trailers
 from ..transports.preflight import marked
 from ..transports.refusal import refuse
-from ..transports.rpc import Call, DuplexCall, failed
+from ..transports.rpc import Call, DuplexCall, can_go_on, failed, replied
 from ..transports.sse import HEADERS
+
+M = TypeVar("M", bound=Message)
 
 _KEY = "simulcast_rpc"
 
@@ -89,21 +91,44 @@ def streamed(call: Call, messages: Iterator[Message]) -> Response:
     return Response(stream_with_context(chunks()), content_type=dialect.content_type, headers=HEADERS)
 
 
-@contextmanager
-def conversing(duplex: DuplexCall) -> Iterator[None]:
-    """End a call in both directions with the code of an error of the block."""
-    try:
-        yield
-    except ConnectionClosedError:
-        pass  # it has its ending
-    except Exception as error:
-        duplex.end(call_error(error))
+def duplex(call: Call) -> DuplexCall:
+    """Return a call that goes on after its request; its errors become codes.
+
+    Raises:
+        CallError: UNIMPLEMENTED: the request did not come by HTTP/2.
+    """
+    return DuplexCall(call, request, current_state().settings, call_error)
 
 
-def telling(error: Exception, metadata: dict[str, str]) -> CallError:
-    """Return how a call ends after an error, with metadata that says more."""
-    told = call_error(error)
-    return CallError(told.code, str(told), metadata)
+def received(
+    call: Call,
+    kind: type[M],
+    on_message: Callable[[M], object],
+    answer: Callable[[], Message],
+    metadata: Callable[[], dict[str, str]] = dict,
+) -> Response:
+    """Take the messages of a client as they come. By HTTP/2 no greenlet waits for them. Otherwise it switches.
+
+    Args:
+        on_message: Called with each. May switch.
+        answer: Returns the answer, once the client has ended its side.
+        metadata: Returns what the client is told besides when the call fails.
+    """
+
+    def error_of(error: Exception) -> CallError:
+        told = call_error(error)
+        return CallError(told.code, str(told), metadata())
+
+    if not can_go_on(request.environ):
+        try:
+            for message in call.messages(kind):
+                on_message(message)
+        except Exception as error:
+            raise error_of(error) from error
+        return replied(call.dialect, answer())
+    with DuplexCall(call, request, current_state().settings, error_of) as taken:
+        taken.serve(kind, on_message, on_end=lambda: taken.send(answer()), messages_per_second=0)
+    return Response()  # the call answers by itself
 
 
 def call_error(error: Exception) -> CallError:

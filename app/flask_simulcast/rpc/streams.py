@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, Unpack
 
-from flask import Response, request
+from flask import Response
 
 from ..encoding.rpc.codes import CallError, Code
 from ..encoding.rpc.subscribed import BESIDE, ENCODINGS
@@ -19,10 +19,10 @@ from ..grant import Grant
 from ..proto.simulcast.v1 import stream_pb2 as pb
 from ..subscriptions import Owner as OwnerOfSubscriptions
 from ..transports.response import StreamOptions
-from ..transports.rpc import Call, DuplexCall, replied
+from ..transports.rpc import Call, replied
 from ..transports.sse import is_over
 from .conversation import Conversation
-from .service import Service, conversing, telling
+from .service import Service, duplex, received
 
 #: Metadata of a ``PublishStream`` that failed: what was stored before.
 STORED_EVENTS, STORED_LAST_ID = "simulcast-stored-events", "simulcast-stored-last-id"
@@ -89,14 +89,18 @@ class StreamService(Service):
     def _publish_stream(self, call: Call) -> Response:
         self._check_may_publish()
         stored = pb.PublishStreamResponse()
-        try:
-            for message in call.messages(pb.PublishRequest):
-                stored.last_id = self._append(message).id
-                stored.events += 1
-        except Exception as error:
-            metadata = {STORED_EVENTS: str(stored.events), STORED_LAST_ID: stored.last_id}
-            raise telling(error, metadata) from error
-        return replied(call.dialect, stored)
+
+        def store(message: pb.PublishRequest) -> None:
+            stored.last_id = self._append(message).id
+            stored.events += 1
+
+        return received(
+            call,
+            pb.PublishRequest,
+            store,
+            lambda: stored,
+            lambda: {STORED_EVENTS: str(stored.events), STORED_LAST_ID: stored.last_id},
+        )
 
     def _subscribe(self, call: Call) -> Response:
         asked = call.message(pb.SubscribeRequest)
@@ -118,9 +122,9 @@ class StreamService(Service):
             "heartbeat_as_comment": True,
             "deadline": call.deadline,
         }
-        with DuplexCall(call, request, self._simulcast.settings) as duplex, conversing(duplex):
-            Conversation(self._simulcast, duplex, self._append, options).run()
-        return Response()  # the call has answered by itself
+        with duplex(call) as talk:
+            talk.serve(pb.ConnectRequest, Conversation.begin(self._simulcast, talk, self._append, options).answer)
+        return Response()  # the call answers by itself
 
     def _check_may_publish(self) -> None:
         """Check the grant before the body is read: a client without any such right must not hold memory here."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
+from flask import current_app
 from google.protobuf.json_format import MessageToDict
 
-from ....flask_simulcast import ConnectionClosedError
+from ....extensions import simulcast
 from ....flask_simulcast.rpc import DuplexCall
+from .. import access, service
+from ..console import Console
 from ..proto.wukongs.v1 import wukong_pb2 as pb
 from .messages import as_json, wukong
 
@@ -19,26 +21,39 @@ class Screen:
 
     Args:
         duplex: The call.
-        requests: Its messages. The first one has been read.
-        first: That one; it may carry a command.
+        deadline: Of its client.
     """
 
-    def __init__(self, duplex: DuplexCall, requests: Iterator[pb.ConsoleRequest], first: pb.ConsoleRequest) -> None:
+    def __init__(self, duplex: DuplexCall, deadline: float | None) -> None:
         self._duplex = duplex
-        self._requests = requests
-        self._first: pb.ConsoleRequest | None = first if first.WhichOneof("message") else None
+        self._deadline = deadline
+        self._console: Console | None = None
 
-    def receive(self) -> str:
-        """Return the next command, as a WebSocket has it. Switches.
+    def take(self, asked: pb.ConsoleRequest) -> None:
+        """Take one message of the client; the first one names the wukong, and may carry a command. Switches.
 
         Raises:
-            ConnectionClosedError: The client has ended its side, or the call has ended.
-            CallError: A message can't be read.
+            ConnectionClosedError: The call has ended.
+            SimulcastError, ApiError: The client may not watch this wukong, or there is none of this name.
         """
-        request, self._first = self._first or next(self._requests, None), None
-        if request is None:
-            raise ConnectionClosedError(1000, "")
-        return _command_of(request)
+        is_first = self._console is None
+        console = self._console or self._open(asked.name)
+        if not is_first or asked.WhichOneof("message"):
+            console.answer(_command_of(asked))
+
+    def _open(self, name: str) -> Console:
+        access.WATCH.require({"name": name})
+        service.find_or_refuse(name)
+        self._console = shown = Console(current_app._get_current_object(), self, name)  # type: ignore[attr-defined]
+        simulcast.subscribe(
+            self._duplex, service.channel_of(name), send=shown.show, deadline=self._deadline, **shown.options
+        ).start()
+        return shown
+
+    def close(self) -> None:
+        """Stop what the console does."""
+        if self._console is not None:
+            self._console.close()
 
     def send(self, text: str) -> None:
         """Send a message of the console. May switch.

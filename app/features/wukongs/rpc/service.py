@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response
 
 from ....extensions import simulcast
 from ....flask_simulcast import client_input
-from ....flask_simulcast.rpc import Call, CallError, Code, DuplexCall, Service, conversing, replied, streamed, telling
+from ....flask_simulcast.rpc import Call, CallError, Code, Service, duplex, received, replied, streamed
 from ....identity.rights import PublishEach
 from ....web import limits
 from .. import access, service
-from ..console import MESSAGES_PER_SECOND, Console
+from ..console import MESSAGES_PER_SECOND
 from ..proto.wukongs.v1 import wukong_pb2 as pb
 from ..routes import REPORT
 from ..schemas import MAX_REPORT_SECONDS
@@ -72,26 +70,20 @@ class WukongService(Service):
 
     def _report(self, call: Call) -> Response:
         _ANY.require({})  # before the body is read: a client without any such right must not hold memory here
-        reports = 0
-        try:
-            for asked in call.messages(pb.ReportRequest):
-                _store(asked)
-                reports += 1
-        except Exception as error:
-            raise telling(error, {STORED_REPORTS: str(reports)}) from error
-        return replied(call.dialect, pb.ReportResponse(reports=reports))
+        stored = pb.ReportResponse()
+
+        def store(asked: pb.ReportRequest) -> None:
+            _store(asked)
+            stored.reports += 1
+
+        return received(call, pb.ReportRequest, store, lambda: stored, lambda: {STORED_REPORTS: str(stored.reports)})
 
     def _console(self, call: Call) -> Response:
         simulcast.require_subscribe(["all"], spends_ticket=False)  # the first message names the wukong
-        with (
-            DuplexCall(call, request, simulcast.settings, messages_per_second=MESSAGES_PER_SECOND) as duplex,
-            conversing(duplex),
-        ):
-            requests = duplex.messages(pb.ConsoleRequest)
-            first = next(requests, None)
-            if first is not None:
-                _converse(call, duplex, Screen(duplex, requests, first), first.name)
-        return Response()
+        with duplex(call) as talk:
+            screen = Screen(talk, call.deadline)
+            talk.serve(pb.ConsoleRequest, screen.take, on_close=screen.close, messages_per_second=MESSAGES_PER_SECOND)
+        return Response()  # the call answers by itself
 
 
 def _store(asked: pb.ReportRequest) -> None:
@@ -106,16 +98,3 @@ def _store(asked: pb.ReportRequest) -> None:
     limits.check_publish(1)
     with client_input():
         service.report(asked.name, data, asked.interval_seconds)
-
-
-def _converse(call: Call, duplex: DuplexCall, screen: Screen, name: str) -> None:
-    """Show a console until its client ends its side. Switches."""
-    access.WATCH.require({"name": name})
-    service.find_or_refuse(name)
-    with (
-        closing(Console(current_app._get_current_object(), screen, name)) as console,  # type: ignore[attr-defined]
-        simulcast.subscribe(
-            duplex, service.channel_of(name), send=console.show, deadline=call.deadline, **console.options
-        ),
-    ):
-        console.converse()

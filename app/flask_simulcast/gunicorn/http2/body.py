@@ -17,9 +17,10 @@ class Body:
     Attributes:
         is_whole: Whether the client has sent everything.
         unread: Bytes that nothing has read.
+        on_came: Called when bytes have come, or the end; None if a reader waits for them.
     """
 
-    __slots__ = ("_came", "_is_broken", "_pieces", "is_whole", "unread")
+    __slots__ = ("_came", "_is_broken", "_pieces", "is_whole", "on_came", "unread")
 
     def __init__(self) -> None:
         self._pieces: deque[memoryview] | None = None
@@ -27,6 +28,7 @@ class Body:
         self._is_broken = False
         self.is_whole = False
         self.unread = 0
+        self.on_came: Callable[[], object] | None = None
 
     def feed(self, data: bytes) -> None:
         """Take bytes that have come."""
@@ -49,6 +51,14 @@ class Body:
     def _wake(self) -> None:
         if self._came is not None:
             self._came.set()
+        if self.on_came is not None:
+            self.on_came()
+
+    def take(self) -> bytes:
+        """Return everything that has come and was not read. Does not switch."""
+        pieces, self._pieces = self._pieces, None
+        self.unread = 0
+        return b"".join(pieces or ())
 
     def read_into(self, buffer: memoryview) -> int:
         """Put what has come into a buffer, and return its size; wait only if nothing has come. Switches.

@@ -104,6 +104,22 @@ class Exchange:
         """Return the other headers."""
         return [(name, value) for name, value in self._headers if not name.startswith(":")]
 
+    def receive_by(self, on_came: Callable[[], object] | None) -> None:
+        """Call a function when bytes of the body have come, or its end. Nothing may wait for them."""
+        self.body.on_came = on_came
+
+    def received(self) -> bytes:
+        """Return what has come of the body, and let the client send as much again. Does not switch."""
+        data = self.body.take()
+        if data:
+            self._was_read(len(data))
+        return data
+
+    @property
+    def is_received(self) -> bool:
+        """Whether the client has sent everything."""
+        return self.body.is_whole
+
     def _was_read(self, size: int) -> None:
         if not self.is_over:
             self._connection.open_window(self.stream_id, size)

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .answer import failed, replied
 from .call import Call
-from .duplex import DuplexCall
+from .duplex import DuplexCall, can_go_on
 
-__all__ = ["Call", "DuplexCall", "failed", "replied"]
+__all__ = ["Call", "DuplexCall", "can_go_on", "failed", "replied"]

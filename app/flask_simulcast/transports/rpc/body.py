@@ -17,8 +17,10 @@ from ...loop import is_patched
 #: One message, compressed or not: what gRPC's own libraries take.
 MAX_MESSAGE_BYTES = 4 << 20
 
-# For a message, once it has begun: 140 KB a second at least.
-_MESSAGE_SECONDS = 30.0
+#: For a message, once it has begun: 140 KB a second at least.
+MESSAGE_SECONDS = 30.0
+#: What the client is told of one that took longer.
+TOO_SLOW = f"A message did not arrive within {MESSAGE_SECONDS:g} s. Send it faster."
 _GZIP = 16 + zlib.MAX_WBITS
 _TAKEN = ("gzip", "identity", "")
 
@@ -46,10 +48,7 @@ def within_time(source: IO[bytes], size: int) -> bytes:
     Raises:
         CallError: As in `exactly`, or it was too slow.
     """
-    with until(
-        time.monotonic() + _MESSAGE_SECONDS,
-        f"A message did not arrive within {_MESSAGE_SECONDS:g} s. Send it faster.",
-    ):
+    with until(time.monotonic() + MESSAGE_SECONDS, TOO_SLOW):
         return exactly(source, size)
 
 
@@ -85,6 +84,11 @@ def _piece(source: IO[bytes], size: int) -> bytes:
         if isinstance(error, of_client) or type(error).__module__ == "gunicorn.http.errors":
             raise CallError(Code.INVALID_ARGUMENT, "The body can't be read. Send it as its head says.") from None
         raise
+
+
+def cut_off() -> CallError:
+    """Return the error of a body that is whole, and whose last message is not."""
+    return CallError(Code.INVALID_ARGUMENT, "The body ends in the middle of a message. Send all of it.")
 
 
 def check_size(size: int) -> None:

@@ -36,6 +36,8 @@ class Call:
         CallError: A header can't be used, or the deadline is over.
     """
 
+    __slots__ = ("_compression", "_source", "deadline", "dialect")
+
     def __init__(self, request: Request, dialect: Dialect) -> None:
         environ, protocol = request.environ, dialect.protocol
         self.dialect = dialect
@@ -76,18 +78,33 @@ class Call:
         """
         while head := self._read(HEAD.size, body.exactly):
             if len(head) < HEAD.size:
-                raise _cut_off()
-            flags, size = HEAD.unpack(head)
-            if flags & ~COMPRESSED:
-                raise CallError(
-                    Code.INVALID_ARGUMENT, "The body is not a stream of messages. Send each in an envelope."
-                )
-            body.check_size(size)
+                raise body.cut_off()
+            is_compressed, size = _read_head(head)
             data = self._read(size, body.within_time)
             if len(data) < size:
-                raise _cut_off()
+                raise body.cut_off()
             self.check_deadline()
-            yield self._decoded(data, kind, is_compressed=bool(flags & COMPRESSED))
+            yield self._decoded(data, kind, is_compressed=is_compressed)
+
+    def taken_from(self, received: bytearray, kind: type[M]) -> M | None:
+        """Take the first message out of what has been received; return None if it is not whole yet. Does not switch.
+
+        Raises:
+            CallError: It can't be read.
+        """
+        if len(received) < HEAD.size:
+            return None
+        is_compressed, size = _read_head(received)
+        end = HEAD.size + size
+        if len(received) < end:
+            return None
+        data = bytes(received[HEAD.size : end])
+        del received[:end]
+        return self._decoded(data, kind, is_compressed=is_compressed)
+
+    def let_go(self) -> None:
+        """Forget the request, and the file of its body, which take more than the rest of a call."""
+        del self._source
 
     def _plain(self, kind: type[M]) -> M:
         data = self._read(body.MAX_MESSAGE_BYTES + 1, body.within_time)
@@ -104,8 +121,17 @@ class Call:
         return self.dialect.codec.decode(data, kind)
 
 
-def _cut_off() -> CallError:
-    return CallError(Code.INVALID_ARGUMENT, "The body ends in the middle of a message. Send all of it.")
+def _read_head(head: bytes | bytearray) -> tuple[bool, int]:
+    """Return whether a message is compressed, and its size.
+
+    Raises:
+        CallError: It is no message, or it is too large.
+    """
+    flags, size = HEAD.unpack_from(head)
+    if flags & ~COMPRESSED:
+        raise CallError(Code.INVALID_ARGUMENT, "The body is not a stream of messages. Send each in an envelope.")
+    body.check_size(size)
+    return bool(flags & COMPRESSED), size
 
 
 def _seconds_of(header: str | None) -> float | None:

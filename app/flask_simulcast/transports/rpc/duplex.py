@@ -1,18 +1,18 @@
-"""Duplex: a call that streams in both directions. To its handler and its subscriptions it is what a WebSocket is.
+"""Duplex: a call that goes on after its request: it streams in both directions, or tells of changes. To its subscriptions it is what
+a WebSocket is.
 
-The handler runs in the view, as that of a WebSocket does: it reads the client's messages, and sends. Subscriptions send beside it.
-Bytes that the client's windows do not take wait in an `Output`.
+Its handler begins it, and returns; what the client sends then goes to the function that the handler has left. Subscriptions send
+beside it. Bytes that the client's windows do not take wait in an `Output`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self, TypeVar
 
 import gevent
 from flask import Request
-from gevent import get_hub
 from google.protobuf.message import Message
 
 from ...close_reason import CloseReason
@@ -24,14 +24,16 @@ from ..handover import has_trailers
 from ..line import Line
 from ..output import Output
 from ..subscription import Subscription
-from ..websocket.limits import CLOSE_SECONDS, Bucket
+from ..websocket.kept_request import KeptRequest
+from ..websocket.limits import CLOSE_SECONDS
+from ..websocket.timer import Timer
 from ..writer.start_response import KEY, Gate
 from .call import Call
+from .served import Served
 
 M = TypeVar("M", bound=Message)
 
 _BUG = CallError(Code.INTERNAL, "The server failed. Its log says why.")
-_TOO_FAST = "Messages come faster than {rate:g} a second. Send them slower."
 
 
 class Ending(NamedTuple):
@@ -47,60 +49,74 @@ class Ending(NamedTuple):
 
 
 class DuplexCall:
-    """One call in both directions. Its response begins here. Use it in a ``with`` block, which ends the call.
+    """One call that goes on after its request. Its response begins here. Use it in a ``with`` block, after which it goes on if the
+    block has called `serve`, and ends otherwise.
 
     Args:
         call: The call.
         request: Its request.
         settings: The settings of the app.
-        messages_per_second: Rate limit of the client's messages; None for ``SIMULCAST_WEBSOCKET_RATE``.
+        error_of: Returns how the call ends after an error of the block, or of a function of `serve`.
+
+    Attributes:
+        ending: How the call ends; None while it is open.
 
     Raises:
         CallError: UNIMPLEMENTED: the request did not come by HTTP/2.
     """
 
+    __slots__ = (
+        "_call", "_client", "_error_of", "_held", "_is_closed", "_line", "_output", "_queue_bytes", "_rate", "_served",
+        "_stall_seconds", "_timer", "ending",
+    )  # fmt: skip
+
     def __init__(
-        self, call: Call, request: Request, settings: Settings, *, messages_per_second: float | None = None
+        self, call: Call, request: Request, settings: Settings, error_of: Callable[[Exception], CallError]
     ) -> None:
         environ = request.environ
-        if not has_trailers(environ) or KEY not in environ:
+        if not can_go_on(environ):
             raise CallError(
                 Code.UNIMPLEMENTED,
                 "This call streams in both directions, which needs HTTP/2. Use a client that speaks it.",
             )
         self.ending: Ending | None = None
         self._call = call
+        self._error_of = error_of
         self._stall_seconds = settings.stall_seconds
-        self._rate = settings.websocket_rate if messages_per_second is None else messages_per_second
-        self._messages = Bucket(self._rate, time.monotonic())
+        self._rate = settings.websocket_rate
         self._held: list[Subscription] = []
+        self._served: Served[Any] | None = None
         gate: Gate = environ[KEY]
         gate.take([("Content-Type", call.dialect.content_type)])(b"")
         self._client = socket_of(environ)
         self._client.watch(self._vanish)
         self._line: Line = self._client.line()
         self._output = Output(self._line, settings.queue_bytes, on_moved=self._moved, on_broken=self._vanish)
-        self._cutter: Any = None
+        self._timer = Timer(self._look)
+        if call.deadline is not None:
+            self._timer.set(call.deadline)
         self._is_closed = False
 
-    # Its handler
+    def serve(
+        self,
+        kind: type[M],
+        on_message: Callable[[M], object],
+        *,
+        on_end: Callable[[], object] | None = None,
+        on_close: Callable[[], object] | None = None,
+        messages_per_second: float | None = None,
+    ) -> None:
+        """Go on after the request. Each function runs in contexts of the request, in a greenlet, and may switch.
 
-    def messages(self, kind: type[M]) -> Iterator[M]:
-        """Yield the messages of the client as they come, until the client ends its side, or the call ends. Switches.
-
-        Raises:
-            CallError: One can't be read, or they come too fast.
+        Args:
+            kind: The client's messages.
+            on_message: Called with each of them, one at a time.
+            on_end: Called when the client has ended its side. Then the call ends.
+            on_close: Called when the call has ended, however it did.
+            messages_per_second: Rate limit of the messages; 0 for no limit, None for ``SIMULCAST_WEBSOCKET_RATE``.
         """
-        try:
-            for message in self._call.messages(kind):
-                if self.ending is not None:
-                    return
-                if not self._messages.take(1, time.monotonic()):
-                    raise CallError(Code.RESOURCE_EXHAUSTED, _TOO_FAST.format(rate=self._rate))
-                yield message
-        except CallError:
-            if self.ending is None:
-                raise
+        rate = self._rate if messages_per_second is None else messages_per_second
+        self._served = Served(self, self._call, self._client, KeptRequest(), rate, kind, on_message, on_end, on_close)
 
     def send(self, message: Message) -> None:
         """Send one message. Waits only for a slow client. May switch.
@@ -150,16 +166,17 @@ class DuplexCall:
         """End the call because of a bug."""
         self._end(Ending("bug", _BUG))
 
-    def end(self, error: CallError) -> None:
-        """End the call with this error."""
-        self._end(Ending("call", error))
+    def end_by(self, error: Exception) -> None:
+        """End the call by an error, which a bug has logged. What a call has sent that has an ending already, is none."""
+        if not (isinstance(error, ConnectionClosedError) and self.ending is not None):
+            self._end(Ending("call", self._error_of(error)))
 
     def _end(self, ending: Ending) -> None:
         if self.ending is not None:
             return
         self.ending = ending
         if ending.error is None:
-            self._vanish()
+            self._close()
             return
         last = self._line.in_body(self._call.dialect.end(ending.error)) + self._line.end()
         if last:
@@ -168,8 +185,14 @@ class DuplexCall:
         if self._output.is_empty:
             self._close()
         else:
-            self._cutter = get_hub().loop.timer(CLOSE_SECONDS)
-            self._cutter.start(cut, self._client)
+            self._timer.set(time.monotonic() + CLOSE_SECONDS)
+
+    def _look(self) -> None:
+        """End the call at the deadline of the client; cut it if the client does not take its end."""
+        if self.ending is None:
+            self._end(Ending(CloseReason.DEADLINE.value, self._error_of(ending_of(CloseReason.DEADLINE.value))))
+        else:
+            cut(self._client)
 
     def _moved(self) -> None:
         if self.ending is not None and self._output.is_empty:
@@ -182,23 +205,40 @@ class DuplexCall:
         self._close()
 
     def _close(self) -> None:
-        """Let go of the stream. The handler's read ends with it."""
+        """Let go of the stream."""
         if self._is_closed:
             return
         self._is_closed = True
-        if self._cutter is not None:
-            self._cutter.close()
+        self._timer.stop()
         self._output.close()
         self._line.close()
+        if self._served is not None:
+            self._served.closed()
 
-    def __enter__(self) -> DuplexCall:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """End the call, and stop its subscriptions. Switches."""
-        if error is None:
-            self.close(CloseReason.FINISHED)
-        else:
-            self.fail()
+    def stop(self) -> None:
+        """Stop its subscriptions, after the end. Switches."""
         for held in list(self._held):
             held.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Go on, or end the call, and stop its subscriptions. Switches in the second case."""
+        if error is None and self._served is not None:
+            self._served.start(is_closed=self._is_closed)
+            return False
+        self._served = None
+        if error is None:
+            self.close(CloseReason.FINISHED)
+        elif isinstance(error, Exception):
+            self.end_by(error)
+        else:  # the worker kills the greenlet
+            self.fail()
+        self.stop()
+        return isinstance(error, Exception)
+
+
+def can_go_on(environ: dict[str, Any]) -> bool:
+    """Tell whether a call can go on after its request: it has come by HTTP/2."""
+    return has_trailers(environ) and KEY in environ

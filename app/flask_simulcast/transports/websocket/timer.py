@@ -30,6 +30,11 @@ class Timer:
         self._timer = get_hub().loop.timer(max(at - time.monotonic(), _SHORTEST_SECONDS))
         self._timer.start(self._on_time, update=True)
 
+    def start(self, at: float) -> None:
+        """Do the same, unless it is set already."""
+        if self._timer is None:
+            self.set(at)
+
     def stop(self) -> None:
         """Stop the timer. A second call does nothing."""
         if self._timer is not None:
