@@ -97,6 +97,28 @@ def test_each_command_is_answered_and_events_follow_the_answer(server: Server, c
     assert talk.call.code() is grpc.StatusCode.OK
 
 
+def test_an_idle_call_has_no_greenlet_and_goes_on(server: Server, channel: grpc.Channel) -> None:
+    server.publish("idle", 1)
+    Talk(channel).finish()
+    before = inspect(server)["greenlets"]
+    talks = [Talk(channel) for _ in range(5)]
+    for talk in talks:
+        talk.subscribe("idle")
+    store = channel.stream_unary(f"{SERVICE}PublishStream", write, pb.PublishStreamResponse.FromString)
+    events: queue.SimpleQueue[pb.PublishRequest | None] = queue.SimpleQueue()
+    stored = store.future(iter(events.get, None), metadata=KEY, timeout=SECONDS)
+    events.put(pb.PublishRequest(channel="idle", json="2"))
+    assert [talk.next("event").json for talk in talks] == ["2"] * 5
+    wait_until(lambda: inspect(server)["greenlets"] <= before, 5, "all greenlets to end")
+    events.put(pb.PublishRequest(channel="idle", json="3"))
+    events.put(None)
+    assert [talk.next("event").json for talk in talks] == ["3"] * 5
+    assert stored.result().events == 2
+    for talk in talks:
+        assert len(talk.ask(ping=pb.Ping()).subscriptions) == 2
+        talk.finish()
+
+
 def test_who_publishes_hears_it_too(channel: grpc.Channel) -> None:
     talk = Talk(channel)
     talk.subscribe("echo")

@@ -15,11 +15,12 @@ import pytest
 
 from app.flask_simulcast.rpc.of_grpc import MESSAGES
 from tests.tools.fixtures import server_fixture
+from tests.tools.inspection import inspect
 from tests.tools.require import require
 from tests.tools.rpc import SERVICE
-from tests.tools.serving import BEARER, ROOT, Server, serve
+from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
 
-server = server_fixture(rpc="1", http2="1", rpc_reflection="1")
+server = server_fixture(app="tests.apps.inspected:app", rpc="1", http2="1", rpc_reflection="1")
 HEALTH = "/grpc.health.v1.Health/"
 SECONDS = 15
 
@@ -68,6 +69,21 @@ def test_a_watch_is_told_of_the_end_and_an_unknown_service_is_no_error(tmp_path:
         with pytest.raises(grpc.RpcError) as caught:
             next(known)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_watches_have_one_greenlet_together_and_end_with_their_clients(server: Server) -> None:
+    before = inspect(server)["greenlets"]
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        watch = channel.unary_stream(f"{HEALTH}Watch", write, read)
+        calls = [watch(asked(), timeout=SECONDS) for _ in range(5)]
+        late = watch(asked(), timeout=1)
+        assert [status_of(next(call)) for call in [*calls, late]] == ["SERVING"] * 6
+        # One for the connection, one for all watches
+        wait_until(lambda: inspect(server)["greenlets"] <= before + 2, 5, "no others")
+        with pytest.raises(grpc.RpcError) as caught:
+            next(late)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    wait_until(lambda: inspect(server)["greenlets"] <= before, 5, "all to end")
 
 
 def test_buf_curl_needs_no_schema(server: Server) -> None:

@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 
+import gevent
 from flask import Response, current_app, request
 from google.protobuf.message import Message
 
 from ..app_state import current_state
+from ..close_reason import CloseReason
 from ..encoding.rpc.codes import CallError, Code, ending_of
-from ..errors import BrokerError
+from ..errors import BrokerError, ConnectionClosedError
 from ..hub.hub import Hub
 from ..transports.client_watch import client_gone
 from ..transports.response import check_server
-from ..transports.rpc import Call, replied
+from ..transports.rpc import Call, DuplexCall, can_go_on, replied
 from .of_grpc import MESSAGES, POOL
-from .service import Service, services_here, streamed
+from .service import Service, duplex, services_here, streamed
 
 _Request = MESSAGES["grpc.health.v1.HealthCheckRequest"]
 _Response = MESSAGES["grpc.health.v1.HealthCheckResponse"]
 _LOOK_SECONDS = 1.0
-# Each has a greenlet. A client needs one for each worker that it uses.
+# A client needs one for each worker that it uses.
 _MAX_WATCHES = 100
+
+
+class _Watcher:
+    """A client of HTTP/2 that is told of changes, without a greenlet of its own."""
+
+    __slots__ = ("_call", "_hub", "_is_known", "_last")
+
+    def __init__(self, call: DuplexCall, hub: Hub, *, is_known: bool) -> None:
+        self._call = call
+        self._hub = hub
+        self._is_known = is_known
+        self._last = ""
+
+    def look(self) -> None:
+        """Tell of a change; end the call if the worker stops. May switch."""
+        status = _status(self._hub) if self._is_known else "SERVICE_UNKNOWN"
+        if status != self._last:
+            self._last = status
+            self._call.send(_Response(status=status))
+        if self._hub.is_draining:
+            self._call.close(CloseReason.DRAINING)
 
 
 class Health(Service):
@@ -29,6 +54,7 @@ class Health(Service):
 
     def __init__(self) -> None:
         self._watches = 0
+        self._watchers: set[_Watcher] = set()
         super().__init__(POOL.FindServiceByName("grpc.health.v1.Health"), {"Check": self._check, "Watch": self._watch})
 
     def _check(self, call: Call) -> Response:
@@ -39,11 +65,32 @@ class Health(Service):
 
     def _watch(self, call: Call) -> Response:
         check_server(request.environ)
-        if self._watches >= _MAX_WATCHES:
+        if self._watches + len(self._watchers) >= _MAX_WATCHES:
             raise CallError(
                 Code.RESOURCE_EXHAUSTED, f"{_MAX_WATCHES} clients watch already. Call Check from time to time."
             )
-        return streamed(call, self._changes(call, call.message(_Request).service))
+        name = call.message(_Request).service
+        if not can_go_on(request.environ):
+            return streamed(call, self._changes(call, name))
+        with duplex(call) as told:
+            watcher = _Watcher(told, _hub(), is_known=_is_known(name))
+            watcher.look()
+            told.stay(on_close=partial(self._watchers.discard, watcher))
+            self._add(watcher)
+        return Response()  # the call answers by itself
+
+    def _add(self, watcher: _Watcher) -> None:
+        self._watchers.add(watcher)
+        if len(self._watchers) == 1:
+            gevent.spawn(self._look)
+
+    def _look(self) -> None:
+        """Look after all watchers, until there is none."""
+        while self._watchers:
+            gevent.sleep(_LOOK_SECONDS)
+            for watcher in list(self._watchers):
+                with suppress(ConnectionClosedError):
+                    watcher.look()
 
     def _changes(self, call: Call, name: str) -> Iterator[Message]:
         """Yield the status now and at each change, until the worker stops. Switches."""

@@ -50,13 +50,13 @@ class Ending(NamedTuple):
 
 class DuplexCall:
     """One call that goes on after its request. Its response begins here. Use it in a ``with`` block, after which it goes on if the
-    block has called `serve`, and ends otherwise.
+    block has called `serve` or `stay`, and ends otherwise.
 
     Args:
         call: The call.
         request: Its request.
         settings: The settings of the app.
-        error_of: Returns how the call ends after an error of the block, or of a function of `serve`.
+        on_error: Returns how the call ends after an error of the block, or of a function of `serve`.
 
     Attributes:
         ending: How the call ends; None while it is open.
@@ -66,12 +66,12 @@ class DuplexCall:
     """
 
     __slots__ = (
-        "_call", "_client", "_error_of", "_held", "_is_closed", "_line", "_output", "_queue_bytes", "_rate", "_served",
+        "_begin", "_call", "_client", "_on_error", "_held", "_is_closed", "_line", "_on_closed", "_output", "_rate",
         "_stall_seconds", "_timer", "ending",
     )  # fmt: skip
 
     def __init__(
-        self, call: Call, request: Request, settings: Settings, error_of: Callable[[Exception], CallError]
+        self, call: Call, request: Request, settings: Settings, on_error: Callable[[Exception], CallError]
     ) -> None:
         environ = request.environ
         if not can_go_on(environ):
@@ -81,11 +81,12 @@ class DuplexCall:
             )
         self.ending: Ending | None = None
         self._call = call
-        self._error_of = error_of
+        self._on_error = on_error
         self._stall_seconds = settings.stall_seconds
         self._rate = settings.websocket_rate
         self._held: list[Subscription] = []
-        self._served: Served[Any] | None = None
+        self._begin: Callable[[], object] | None = None
+        self._on_closed: Callable[[], object] | None = None
         gate: Gate = environ[KEY]
         gate.take([("Content-Type", call.dialect.content_type)])(b"")
         self._client = socket_of(environ)
@@ -116,7 +117,16 @@ class DuplexCall:
             messages_per_second: Rate limit of the messages; 0 for no limit, None for ``SIMULCAST_WEBSOCKET_RATE``.
         """
         rate = self._rate if messages_per_second is None else messages_per_second
-        self._served = Served(self, self._call, self._client, KeptRequest(), rate, kind, on_message, on_end, on_close)
+        served = Served(self, self._call, self._client, KeptRequest(), rate, kind, on_message, on_end, on_close)
+        self._begin, self._on_closed = served.start, served.closed
+
+    def stay(self, on_close: Callable[[], object]) -> None:
+        """Go on after the request of a client that has said everything.
+
+        Args:
+            on_close: Called when the call has ended. It must not switch.
+        """
+        self._begin, self._on_closed = self._call.let_go, on_close
 
     def send(self, message: Message) -> None:
         """Send one message. Waits only for a slow client. May switch.
@@ -169,7 +179,7 @@ class DuplexCall:
     def end_by(self, error: Exception) -> None:
         """End the call by an error, which a bug has logged. What a call has sent that has an ending already, is none."""
         if not (isinstance(error, ConnectionClosedError) and self.ending is not None):
-            self._end(Ending("call", self._error_of(error)))
+            self._end(Ending("call", self._on_error(error)))
 
     def _end(self, ending: Ending) -> None:
         if self.ending is not None:
@@ -190,7 +200,7 @@ class DuplexCall:
     def _look(self) -> None:
         """End the call at the deadline of the client; cut it if the client does not take its end."""
         if self.ending is None:
-            self._end(Ending(CloseReason.DEADLINE.value, self._error_of(ending_of(CloseReason.DEADLINE.value))))
+            self._end(Ending(CloseReason.DEADLINE.value, self._on_error(ending_of(CloseReason.DEADLINE.value))))
         else:
             cut(self._client)
 
@@ -212,8 +222,8 @@ class DuplexCall:
         self._timer.stop()
         self._output.close()
         self._line.close()
-        if self._served is not None:
-            self._served.closed()
+        if self._on_closed is not None and self._begin is None:
+            self._on_closed()
 
     def stop(self) -> None:
         """Stop its subscriptions, after the end. Switches."""
@@ -225,10 +235,13 @@ class DuplexCall:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Go on, or end the call, and stop its subscriptions. Switches in the second case."""
-        if error is None and self._served is not None:
-            self._served.start(is_closed=self._is_closed)
+        begin, self._begin = self._begin, None
+        if error is None and begin is not None:
+            begin()
+            if self._is_closed and self._on_closed is not None:
+                self._on_closed()
             return False
-        self._served = None
+        self._on_closed = None
         if error is None:
             self.close(CloseReason.FINISHED)
         elif isinstance(error, Exception):
