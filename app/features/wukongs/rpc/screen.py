@@ -34,7 +34,7 @@ class Screen:
 
         Raises:
             ConnectionClosedError: The call has ended.
-            SimulcastError, ApiError: The client may not watch this wukong, or there is none of this name.
+            SimulcastError, ApiError: The grant does not name this wukong, or there is none of this name.
         """
         is_first = self._console is None
         console = self._console or self._open(asked.name)

@@ -66,7 +66,7 @@ class DuplexCall:
     """
 
     __slots__ = (
-        "_begin", "_call", "_client", "_on_error", "_held", "_is_closed", "_line", "_on_closed", "_output", "_rate",
+        "_begin", "_call", "_client", "_held", "_is_closed", "_line", "_on_closed", "_on_error", "_output", "_rate",
         "_stall_seconds", "_timer", "ending",
     )  # fmt: skip
 
