@@ -13,7 +13,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Request, Response, jsonify, request
 from gevent import get_hub
 
 from app import create_app
@@ -60,6 +60,12 @@ def cancel_run(id: str) -> str:
     """End it."""
     simulcast.cancel_run(id)
     return ""
+
+
+@app.get("/inspect/requests")
+def inspect_requests() -> Response:
+    """The requests that are still in memory, without this one. No garbage is collected for that."""
+    return jsonify(sum(isinstance(each, Request) for each in gc.get_objects()) - 1)
 
 
 @app.get("/inspect/socket")

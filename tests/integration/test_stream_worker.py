@@ -17,7 +17,7 @@ import pytest
 from app.identity.tokens import mint
 from tests.tools.caller import Caller, post
 from tests.tools.clients import SSEClient
-from tests.tools.inspection import inspect
+from tests.tools.inspection import count, inspect
 from tests.tools.nginx import serve_nginx
 from tests.tools.serving import BEARER, KEY, Server, serve, wait_until
 
@@ -50,7 +50,7 @@ KEY_FIELD = f"Authorization: Bearer {KEY}"
 
 
 def published(server: Server) -> int:
-    return int(inspect(server)["metrics"]["simulcast_events_published_total"])
+    return count(server, "events_published_total")
 
 
 def test_the_answer_to_a_publish_is_the_one_of_the_view(server: Server) -> None:
@@ -132,6 +132,15 @@ def test_a_hot_stream_parks_and_gets_what_is_published(server: Server) -> None:
     with SSEClient(server.port, STREAM, last_event_id=last.id) as client:
         assert client.until("message").data == '"butter"'
     assert first.id != last.id
+
+
+def test_a_request_that_was_answered_is_gone_without_a_garbage_collection(server: Server) -> None:
+    inspect(server)  # which collects what there was
+    with Caller(server) as caller, contextlib.ExitStack() as stack:
+        for _ in range(5):
+            assert caller.ask(post(event(1), KEY_FIELD))[0] == 201
+            stack.enter_context(SSEClient(server.port, STREAM)).until("connected")
+        assert server.get_json("/inspect/requests") == 0
 
 
 def test_limits_of_a_user_and_refusals_are_those_of_the_view(server: Server) -> None:

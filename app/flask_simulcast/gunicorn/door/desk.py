@@ -98,7 +98,7 @@ class Desk:
         with self._app.app_context():
             try:
                 return self._handlers[asked.head.method, asked.head.path](
-                    self._app.request_class(asked.environ), asked.body
+                    self._app.request_class(asked.environ, populate_request=False), asked.body
                 )
             except Exception:
                 return None  # Flask meets the same error, and answers it
