@@ -21,7 +21,6 @@ from . import (
     hot,
     idle,
     machine,
-    nchan,
     peers,
     process,
     publish,
@@ -69,8 +68,6 @@ def main() -> int:
     chosen = {name: (_ALL | _ALONE)[name] for name in options.names or _ALL}
     if options.only and "peers" in chosen:
         chosen["peers"] = partial(peers.measure, only=options.only)
-    if options.against_nchan:
-        chosen["nchan"] = nchan.measure
     _prepare()
     report = {"machine": machine.describe(), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "figures": []}
     print(HEADER)
@@ -93,7 +90,6 @@ def _options() -> argparse.Namespace:
         "--only", nargs="+", choices=list(peers.PEERS), metavar="PEER", help=f"peers: {', '.join(peers.PEERS)}"
     )
     parser.add_argument("--name", default="latest", help="name of the file in benchmarks/results (latest)")
-    parser.add_argument("--against-nchan", action="store_true", help="also nginx with nchan (must be installed)")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
         parser.error(f"There is no benchmark {', '.join(sorted(unknown))}. Name some of {', '.join(names)}.")

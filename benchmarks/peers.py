@@ -1,51 +1,21 @@
 """The same load on what a team would take instead: nginx with nchan, and Centrifugo; in turn with ours. ``./scripts/bench peers``.
 
-On Debian: ``apt-get install nginx libnginx-mod-nchan``. Centrifugo is built by ``go install`` where Go is. A peer that is not
-there has no rows. All servers run, with one worker or one processor each; those that are not measured are idle. For the memory of
+A peer that is not there has no rows. All servers run, with one worker or one processor each; those that are not measured are idle. For the memory of
 idle listeners each is started anew: what other loads left would hide it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from urllib.parse import quote
 
-from . import nchan, process
+from . import centrifugo, nchan
 from .figure import Effort, Figure, faults_of, rounds_of
 from .job import Job, Outcome, run
-from .server import ROOT, free_port, serve
-
-_CENTRIFUGO = "github.com/centrifugal/centrifugo/v6@v6.9.1"
-_TOOLS = ROOT / "build" / "peers"
-_START_SECONDS = 30
-_CENTRIFUGO_SETTINGS = {
-    "client": {"insecure": True, "allowed_origins": ["*"]},
-    "http_api": {"insecure": True},
-    "channel": {
-        "without_namespace": {
-            "allow_subscribe_for_client": True,
-            "allow_subscribe_for_anonymous": True,
-            "history_size": 1000,
-            "history_ttl": "300s",
-            "force_recovery": True,
-        }
-    },
-    "uni_sse": {"enabled": True},
-    "log": {"level": "warn"},
-}
-_SUBSCRIBE = quote(json.dumps({"subs": {"bench": {}}}, separators=(",", ":")))
+from .server import serve
 
 #: What is measured; a round of each for each server in turn.
 LOADS = {
@@ -116,72 +86,17 @@ def _figures(load: str, name: str, rounds: list[Outcome]) -> Iterator[Figure]:
     )
 
 
-# The servers. Each yields the job that speaks to it, without a load; None if it is not there
-
-
 @contextlib.contextmanager
 def _ours(**settings: object) -> Iterator[Job]:
     with serve(**settings) as server:
         yield Job([server.port], server.workers, publish_path="/api/v1/events", key=server.key)
 
 
-@contextlib.contextmanager
-def _nchan() -> Iterator[Job | None]:
-    if not nchan.is_there():
-        yield None
-        return
-    with nchan.serve() as (port, pids):
-        yield Job([port], pids, listen_path="/sub", has_greeting=False, publish_path="/pub", channel="")
-
-
-@contextlib.contextmanager
-def _centrifugo() -> Iterator[Job | None]:
-    binary = _built_centrifugo()
-    if binary is None:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="simulcast-bench-") as folder:
-        port = free_port()
-        settings = {**_CENTRIFUGO_SETTINGS, "http_server": {"address": "127.0.0.1", "port": port}}
-        file = Path(folder) / "config.json"
-        file.write_text(json.dumps(settings))
-        started = subprocess.Popen([str(binary), "-c", str(file)], env={**os.environ, "GOMAXPROCS": "1"})
-        try:
-            process.pin(started.pid, process.SERVER_CORE)
-            _wait_for(port)
-            path = f"/connection/uni_sse?cf_connect={_SUBSCRIBE}"
-            yield Job([port], [started.pid], listen_path=path, publish_path="/api/publish")
-        finally:
-            started.terminate()
-            started.wait(10)
-
-
-def _built_centrifugo() -> Path | None:
-    """Return Centrifugo's program, built at the first use; None where Go is not."""
-    binary, go = _TOOLS / "centrifugo", shutil.which("go")
-    if not binary.exists():
-        if go is None:
-            return None
-        _TOOLS.mkdir(parents=True, exist_ok=True)
-        print(f"Building {_CENTRIFUGO}: some minutes, once.", file=sys.stderr)
-        subprocess.run([go, "install", _CENTRIFUGO], env={**os.environ, "GOBIN": str(_TOOLS)}, check=True)
-    return binary
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"Nothing answers on port {port} after {_START_SECONDS} s.")
-
-
 Serve = Callable[[], contextlib.AbstractContextManager[Job | None]]
-#: The servers by name, in the order of the table.
+#: The servers by name, in the order of the table. Each yields the job that speaks to it, without a load; None if it is not there.
 PEERS: dict[str, Serve] = {
     "ours": _ours,
     "ours-gevent": lambda: _ours(WORKER_CLASS="gevent"),
-    "nchan": _nchan,
-    "centrifugo": _centrifugo,
+    "nchan": nchan.serve,
+    "centrifugo": centrifugo.serve,
 }
