@@ -18,6 +18,7 @@ _MOST_LEAVE_SECONDS = 3.0
 _LOOK_SECONDS = 0.005
 _PATIENT_SECONDS = 65.0  # proxies give up after 60 s
 _USUAL_HEARTBEAT_SECONDS = 15.0
+_LATE_SECONDS = 5.0  # a heartbeat on a busy machine
 _FOREIGN = frozenset({"lost", "forked"})
 
 
@@ -94,7 +95,7 @@ def patience(visit: Visit) -> Finding:
     """Look whether the first stream lives from one heartbeat to the next; with patience, longer than proxies usually wait."""
     assert visit.answer is not None
     heartbeat = visit.reflection["heartbeat_seconds"] if visit.reflection else _USUAL_HEARTBEAT_SECONDS
-    wait = max(_PATIENT_SECONDS, 2 * heartbeat) if visit.is_patient else 1.5 * heartbeat + 1
+    wait = max(_PATIENT_SECONDS, 2 * heartbeat) if visit.is_patient else heartbeat + _LATE_SECONDS
     if heartbeat >= _PATIENT_SECONDS and not visit.is_patient:
         return note(
             "patience", f"Heartbeats come each {heartbeat:g} s: proxy_read_timeout must be longer. --patient waits."
