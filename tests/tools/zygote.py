@@ -2,7 +2,7 @@
 
 Started anew, each server spends two thirds of its CPU on these imports, and the tests start hundreds. The service, the extension,
 and all that must not be loaded before gevent patches are not here: each worker loads them, as everywhere. Of what is here gevent
-patches nothing but a few locks, under which nothing waits.
+patches nothing but a few locks, under which nothing waits. Of the app it has the code of each module, compiled and not run.
 """
 
 from __future__ import annotations
@@ -21,14 +21,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 # No package that gevent has to patch before it is loaded; and not gunicorn, which looks where it is when it is loaded.
 _OF_OTHERS = (
     "gevent.thread",  # outlives the handlers of logs, as in every server
     "gevent.pywsgi",
+    "flask_sock",
     "flask_sqlalchemy",
     "sqlalchemy.dialects.sqlite",
+    "jwt",
+    "psutil",
     "msgspec.json",
     "h11",
     "wsproto",
@@ -38,6 +43,7 @@ _OF_OTHERS = (
     "cryptography.hazmat.primitives.serialization.ssh",
     "cryptography.x509",
 )
+_ROOT = Path(__file__).resolve().parent.parent.parent
 _MOST_BYTES = 1 << 20
 _one_at_a_time = threading.Lock()  # tests start servers in threads
 # Read when Python starts: a server with such a variable needs a Python of its own.
@@ -112,8 +118,7 @@ def _zygote() -> socket.socket:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_BYTES)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMULCAST_")}
-    root = str(Path(__file__).resolve().parent.parent.parent)
-    environment["PYTHONPATH"] = os.pathsep.join([root, f"{root}/tests/tools/startup"])
+    environment["PYTHONPATH"] = os.pathsep.join([str(_ROOT), f"{_ROOT}/tests/tools/startup"])
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, str(there.fileno())], env=environment, pass_fds=[there.fileno()]
     )
@@ -172,6 +177,7 @@ def _become_gunicorn(arguments: list[str], folder: str, environment: dict[str, s
     """Do what ``python -m gunicorn`` does."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    atexit.register(gc.freeze)  # the last of all exit functions: no process spends its end on a search for garbage
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
@@ -185,8 +191,20 @@ def _become_gunicorn(arguments: list[str], folder: str, environment: dict[str, s
     gunicorn.__main__.run(prog="gunicorn")
 
 
+def _keep_code() -> None:
+    """Let each server take the code of the app's modules from memory."""
+    read = SourceFileLoader.get_code
+    kept = {str(path): read(SourceFileLoader("", str(path)), "") for path in (_ROOT / "app").rglob("*.py")}
+
+    def get_code(loader: SourceFileLoader, name: str) -> CodeType | None:
+        return kept.get(loader.path) or read(loader, name)
+
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
+
+
 if __name__ == "__main__":
     for name in _OF_OTHERS:
         importlib.import_module(name)
+    _keep_code()
     gc.freeze()
     _serve(socket.socket(fileno=int(sys.argv[1])))
