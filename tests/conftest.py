@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 
+import hypothesis
 import pytest
 
 # The contract's asserts are shipped, and explained by pytest all the same.
 pytest.register_assert_rewrite("app.flask_simulcast.testing")
+
+# Random fields: in CI the same fifty of a test in each run; scripts/nightly tries a thousand. A case has no deadline of its own,
+# which a busy machine would miss.
+hypothesis.settings.register_profile("suite", max_examples=int(os.environ.get("EXAMPLES", "50")), deadline=None)
+hypothesis.settings.load_profile("suite")
 
 # A file goes to one process, so the run lasts at least as long as a long file that begins last. These take 20 to 60 s each.
 # Those that keep the cores busy and those that wait take turns.

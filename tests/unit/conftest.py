@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Callable, Iterator, Mapping
 from weakref import WeakSet
 
 import gevent
-import hypothesis
 import pytest
 
 from app.flask_simulcast.brokers.memory.broker import MemoryBroker
@@ -21,11 +19,6 @@ from app.flask_simulcast.settings import Settings
 from app.flask_simulcast.testing import FakeClock
 from tests.unit.far_broker import FarBroker
 from tests.unit.simulation import World
-
-# Random fields: in CI the same fifty of a test in each run; scripts/nightly tries a thousand. A case has no deadline of its own,
-# which a busy machine would miss.
-hypothesis.settings.register_profile("unit", max_examples=int(os.environ.get("EXAMPLES", "50")), deadline=None)
-hypothesis.settings.load_profile("unit")
 
 _spawned: WeakSet[gevent.Greenlet] = WeakSet()  # a walk over all objects, after each test, takes ten times as long
 gevent.Greenlet.add_spawn_callback(_spawned.add)
