@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-import openai
 import pytest
 
 from app.flask_simulcast.testing import read_sse
@@ -16,6 +15,9 @@ from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, token
 from tests.tools.serving import Server, wait_until
+
+if TYPE_CHECKING:
+    import openai  # takes a second of CPU, so each process that runs no test of it does without
 
 TEXT = "Hello, wörld: 🌍 goes on\nand on"
 ANN = token("ann", publish=["completions"])["Authorization"].removeprefix("Bearer ")
@@ -34,6 +36,8 @@ def question(text: str = TEXT, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[openai.OpenAI]:
+    import openai
+
     with openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key=ANN, max_retries=0) as client:
         yield client
 
@@ -65,6 +69,8 @@ def test_openai_client_gets_a_whole_answer_and_lists_models(client: openai.OpenA
 
 
 def test_openai_stream_helper_and_async_client(client: openai.OpenAI) -> None:
+    import openai
+
     with client.chat.completions.stream(model="echo", messages=messages()) as stream:
         assert stream.get_final_completion().choices[0].message.content == TEXT
 
@@ -147,6 +153,8 @@ def test_wrong_question_is_refused_in_openai_form(server: Server, body: Any, sta
 
 
 def test_refusals_are_openai_errors(server: Server, client: openai.OpenAI) -> None:
+    import openai
+
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.retrieve("chatcmpl-unknown")
     with pytest.raises(openai.AuthenticationError):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import openai
 import psutil
 import pytest
 
@@ -126,6 +125,8 @@ def test_setting_cancels_the_answer_of_a_client_that_leaves(server: Server) -> N
 
 @pytest.mark.skipif(find_weights() is None, reason="scripts/nightly installs the model")
 def test_model_itself_answers(tmp_path: Path) -> None:
+    import openai
+
     weights = find_weights()
     assert weights is not None
     with serve_with(tmp_path, weights.parent.parent) as server:
