@@ -36,17 +36,20 @@ class Output:
         on_moved: Called from the loop, or by a caller of `put`, when a frame begins to wait, when the client has taken a
             piece, and when everything has been sent. Must not switch.
         on_broken: Called in the same way when a write fails because the connection is broken.
+
+    Attributes:
+        sink: The socket to write to; another one, once the server has let go of its own.
     """
 
     __slots__ = (
         "_begun", "_control", "_frames", "_goal", "_marked_at", "_on_broken", "_on_moved", "_queue_bytes", "_room", "_sent",
-        "_sink", "_size", "_watcher",
+        "_size", "_watcher", "sink",
     )  # fmt: skip
 
     def __init__(
         self, sink: Sink, queue_bytes: int, on_moved: Callable[[], object], on_broken: Callable[[], object]
     ) -> None:
-        self._sink = sink
+        self.sink = sink
         self._queue_bytes = queue_bytes
         self._on_moved = on_moved
         self._on_broken = on_broken
@@ -122,7 +125,7 @@ class Output:
 
     def _send_now(self, frame: bytes | memoryview) -> None:
         try:
-            sent = self._sink.send(frame)
+            sent = self.sink.send(frame)
         except OSError:
             self._on_broken()
             return
@@ -141,7 +144,7 @@ class Output:
 
     def _watch(self) -> None:
         if self._watcher is None:
-            self._watcher = self._sink.watcher()
+            self._watcher = self.sink.watcher()
         self._watcher.start(self._flush)
 
     def _flush(self) -> None:
@@ -163,7 +166,7 @@ class Output:
     def _send_on(self) -> None:
         while self._size:
             rest = self._begun if self._begun is not None else memoryview(self._next())
-            sent = self._sink.send(rest)
+            sent = self.sink.send(rest)
             self._size -= sent
             self._sent += sent
             self._begun = rest[sent:] if sent < len(rest) else None

@@ -74,7 +74,7 @@ class Served(Generic[M]):
         self._source = source
         self._request = request
         self._rate = rate
-        self._messages = Bucket(rate, time.monotonic())
+        self._messages = Bucket(rate)
         self._kind = kind
         self._on_message = on_message
         self._on_end = on_end

@@ -16,6 +16,7 @@ from .deflate import Deflate
 from .inbox import Ended, Inbox
 from .lifecycle import Lifecycle, State
 from .limits import CLOSE_SECONDS, Limits
+from .wire import OwnWire
 
 if TYPE_CHECKING:
     from .served import Served
@@ -120,11 +121,10 @@ class Connection(Lifecycle):
         Raises:
             ConnectionClosedError: The client won't get it.
         """
-        output = self._output
-        while self.is_open and not output.has_room(len(frame)):
+        while self.is_open and (output := self._output) is not None and not output.has_room(len(frame)):
             output.wait_for_room()
         if self.is_open:
-            output.put(frame)
+            self._put(frame)
         if not self.is_open:
             raise self._closed_error()
         self.sent += 1
@@ -140,9 +140,10 @@ class Connection(Lifecycle):
         Returns:
             False if the caller would have to wait, or if the client won't get it.
         """
-        if not self.is_open or not self._output.has_room(len(frame)):
+        output = self._output
+        if not self.is_open or not (output is None or output.has_room(len(frame))):
             return False
-        self._output.put(frame)
+        self._put(frame)
         self.sent += 1
         return self.is_open
 
@@ -171,7 +172,9 @@ class Connection(Lifecycle):
 
     def park(self, served: Served, descriptor: int) -> None:
         """Live without the server and its greenlet from now on, with a descriptor that it has let go of. Does not switch."""
-        self._wire.own(descriptor)
+        self._wire = self._reader.wire = OwnWire(descriptor)
+        if self._output is not None:
+            self._output.sink = self._wire
         self._inbox = served
         self._on_closed = served.closed
         served.go_on()

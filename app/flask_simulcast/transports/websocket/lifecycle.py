@@ -13,14 +13,13 @@ from typing import Any
 
 from ...close_reason import CloseReason
 from ...encoding.websocket import PING, PONG, close_frame, frame
-from ..output import Output
 from .close_codes import CLIENT_CLOSED, CLOSE_CODES, TOO_FAST, CloseCode
 from .inbox import Inbox, ReceivedInbox
 from .keepalive import Keepalive
 from .limits import CLOSE_SECONDS, Bucket, Limits
-from .parser import Close, Item, Parser, Ping, Violation
+from .parser import Close, Item, Ping, Violation
 from .reader import Reader
-from .timer import Timer
+from .sender import Sender
 from .wire import Wire
 
 # Seconds for the handler to take the messages that came before the end, and to answer them.
@@ -36,7 +35,7 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
-class Lifecycle:
+class Lifecycle(Sender):
     """The base of `Connection`: its state, and everything that the loop does for it.
 
     Args:
@@ -57,17 +56,13 @@ class Lifecycle:
         "_has_ended_output",
         "_inbox",
         "_keepalive",
-        "_limits",
         "_messages",
         "_on_closed",
-        "_output",
         "_paused_at",
         "_peer_has_closed",
         "_reader",
         "_since",
         "_state",
-        "_timer",
-        "_wire",
         "came_at",
         "ending",
         "farewell",
@@ -75,27 +70,18 @@ class Lifecycle:
     )  # fmt: skip
 
     def __init__(self, client: Any, limits: Limits, *, text_only: bool, is_compressed: bool = False) -> None:
+        super().__init__(Wire(client), limits)
         now = time.monotonic()
         self.came_at = now
         self.ending: CloseCode | None = None
         self.received = 0
         self.farewell: Callable[[CloseCode], bytes] | None = None
-        self._limits = limits
         self._state = State.OPEN
         self._since = now  # in this state
-        self._messages = Bucket(limits.messages_per_second, now)
+        self._messages: Bucket | None = None  # since the first message
         self._keepalive = Keepalive(limits.heartbeat_seconds, limits.stall_seconds, now)
-        self._timer = Timer(self._look)
-        self._wire = Wire(client)
-        parser = Parser(
-            message_bytes=limits.message_bytes,
-            fragments=limits.fragments,
-            text_only=text_only,
-            is_compressed=is_compressed,
-        )
-        self._reader = Reader(self._wire, parser, limits.frames_per_second, on_items=self._take, on_end=self._vanish)
+        self._reader = Reader(self._wire, limits, self, text_only=text_only, is_compressed=is_compressed)
         self._inbox: Inbox = ReceivedInbox(limits.queue_bytes)
-        self._output = Output(self._wire, limits.queue_bytes, on_moved=self._output_moved, on_broken=self._vanish)
         self._paused_at: float | None = None  # since when the inbox is full and reading has stopped
         self._peer_has_closed = False
         self._has_ended_output = False
@@ -103,7 +89,7 @@ class Lifecycle:
 
     def open(self, answer: bytes) -> None:
         """Answer the handshake, and start to read. Does not switch."""
-        self._output.put(answer)
+        self._put(answer)
         if self._state is State.OPEN:
             self._reader.start()
             self._set_alarm()
@@ -125,7 +111,7 @@ class Lifecycle:
 
     # Called from the loop
 
-    def _take(self, items: list[Item], now: float) -> None:
+    def on_items(self, items: list[Item], now: float) -> None:
         """Handle the items of one turn. Any byte is a sign of life."""
         self._keepalive.beat(now)
         for item in items:
@@ -139,6 +125,8 @@ class Lifecycle:
     def _handle(self, item: Item, now: float) -> None:
         kind = type(item)
         if kind is str or kind is bytes:
+            if self._messages is None:
+                self._messages = Bucket(self._limits.messages_per_second)
             if self._messages.take(1, now):
                 self.received += 1
                 self._inbox.put(item)  # type: ignore[arg-type]
@@ -147,7 +135,7 @@ class Lifecycle:
                     TOO_FAST.saying(f"More than {self._limits.messages_per_second:g} messages a second.")
                 )
         elif isinstance(item, Ping):
-            self._output.put_control(frame(PONG, item.payload))
+            self._put_control(frame(PONG, item.payload))
         elif isinstance(item, Close):
             self._end_in_order(CLIENT_CLOSED._replace(code=item.code, reason=item.reason))
         elif isinstance(item, Violation):
@@ -177,15 +165,16 @@ class Lifecycle:
         assert self.ending is not None
         self._become(State.CLOSING)
         self._inbox.end()
-        if self.ending.name == CloseReason.STALLED.value:
+        if self._output is not None and self.ending.name == CloseReason.STALLED.value:
             self._output.forget()  # the client does not read those frames, but might read the close frame
         if self._peer_has_closed:
             last = close_frame(self.ending.code)
         else:
             last = self.farewell(self.ending) if self.farewell is not None else b""
             last += close_frame(self.ending.code, self.ending.reason)
-        self._output.put(last)
-        self._output.release()
+        self._put(last)
+        if self._output is not None:
+            self._output.release()
         if self._state is State.CLOSING:
             self._paused_at = None
             self._reader.start()
@@ -200,10 +189,14 @@ class Lifecycle:
         an RST, which would overtake the last frame as well (RFC 6455, 7.1.1).
         """
         is_agreed = self._peer_has_closed or self._reader.is_deaf
-        if is_agreed and self._output.is_empty and not self._has_ended_output:
+        if is_agreed and self._has_sent_all and not self._has_ended_output:
             self._has_ended_output = True
             self._reader.is_deaf = True
             self._wire.end_output()
+
+    def on_end(self) -> None:
+        """The client's bytes have ended."""
+        self._vanish()
 
     def _vanish(self) -> None:
         """End everything: the client's bytes have ended, a write failed, or the time for closing is over."""
@@ -213,8 +206,9 @@ class Lifecycle:
             self.ending = CLOSE_CODES[CloseReason.CLIENT_GONE]
         self._become(State.CLOSED)
         self._reader.close()
-        self._timer.stop()
-        self._output.close()
+        self._sleep_on()
+        if self._output is not None:
+            self._output.close()
         self._inbox.end()
         self._wire.cut()
         if self._on_closed is not None:
@@ -249,7 +243,7 @@ class Lifecycle:
     # Deadlines
 
     def _set_alarm(self) -> None:
-        self._timer.set(self._due_at())
+        self._wake_at(self._due_at())
 
     def _due_at(self) -> float:
         if self._state is State.CLOSING:
@@ -261,14 +255,13 @@ class Lifecycle:
 
     def _given_up_at(self) -> tuple[float, CloseReason]:
         """Return when an open connection will be given up if nothing changes, and the reason."""
-        stall = self._limits.stall_seconds
-        stuck_at = self._output.stuck_at(stall)
+        stuck_at = self._stuck_at()
         if self._paused_at is None:
             return min(stuck_at, self._keepalive.stalls_at), CloseReason.STALLED
-        taken_at = self._paused_at + stall
+        taken_at = self._paused_at + self._limits.stall_seconds
         return (stuck_at, CloseReason.STALLED) if stuck_at <= taken_at else (taken_at, CloseReason.LIMIT)
 
-    def _look(self) -> None:
+    def _on_alarm(self) -> None:
         """Check whether a deadline has passed. It might not have, because the alarm is not set again for each byte."""
         now = time.monotonic()
         if now >= self._due_at():
@@ -284,7 +277,7 @@ class Lifecycle:
         elif now >= (given_up := self._given_up_at())[0]:
             self.end(CLOSE_CODES[given_up[1]])
         else:
-            self._output.put_control(frame(PING, b""))
+            self._put_control(frame(PING, b""))
             self._keepalive.asked(now)
 
     def __repr__(self) -> str:

@@ -9,6 +9,8 @@ from ...settings import Settings
 
 #: Seconds of the rate that a client can save up for a burst.
 BURST_SECONDS = 2
+# The tokens of a burst are taken one by one, and their seconds summed up.
+_ROUNDING_SECONDS = 1e-6
 #: Seconds to wait for the client's own close frame and the end of its bytes.
 CLOSE_SECONDS = 1.0
 #: Bytes that a client may always send, however small events are: a subscribe of /ws to 32 channels needs 5 KB.
@@ -59,21 +61,20 @@ class Bucket:
 
     Args:
         rate: Tokens per second; 0 for no limit.
-        now: Monotonic seconds.
     """
 
-    __slots__ = ("_at", "_rate", "_tokens")
+    __slots__ = ("_full_at", "_rate")
 
-    def __init__(self, rate: float, now: float) -> None:
+    def __init__(self, rate: float) -> None:
         self._rate = rate
-        self._tokens = rate * BURST_SECONDS
-        self._at = now
+        self._full_at = 0.0  # monotonic seconds at which it will be full; its tokens follow from that
 
     def take(self, count: int, now: float) -> bool:
         """Take tokens; return whether there were enough. If not, none is taken."""
         if not self._rate:
             return True
-        tokens = min(self._tokens + (now - self._at) * self._rate, self._rate * BURST_SECONDS) - count
-        self._at = now
-        self._tokens = tokens if tokens >= 0 else tokens + count
-        return tokens >= 0
+        full_at = max(self._full_at, now) + count / self._rate
+        if full_at > now + BURST_SECONDS + _ROUNDING_SECONDS:
+            return False
+        self._full_at = full_at
+        return True

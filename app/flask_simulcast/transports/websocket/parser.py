@@ -124,6 +124,11 @@ class Parser:
             self.has_more = self._inflatable <= 0 and bool(self._rest)
         return items
 
+    @property
+    def is_between_messages(self) -> bool:
+        """True if it has nothing of a message or a frame, so that another parser could go on."""
+        return not (self._rest or self._left or self._fragments or self._is_over)
+
     def _read(self, data: bytes, items: list[Item]) -> None:
         start, end = 0, len(data)
         while not self._is_over and self._inflatable > 0:

@@ -6,17 +6,30 @@ A turn reads 16 KiB at most; then other callbacks run, whatever the client sends
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from gevent import get_hub
 
 from .close_codes import TOO_FAST
-from .limits import Bucket
+from .limits import Bucket, Limits
 from .parser import Item, Parser, Violation
-from .wire import Wire
+from .wire import OwnWire, Wire
 
 _READ = 1
+
+
+class Reading(Protocol):
+    """What a reader tells its connection. Must not switch."""
+
+    def on_items(self, items: list[Item], now: float) -> None:
+        """Handle the items of a turn.
+
+        Args:
+            now: Monotonic seconds.
+        """
+
+    def on_end(self) -> None:
+        """Handle the end of the client's bytes."""
 
 
 class Reader:
@@ -24,38 +37,33 @@ class Reader:
 
     Args:
         wire: The wire to read from.
-        parser: The parser of this client.
-        frames_per_second: Rate limit of frames; 0 for no limit.
-        on_items: Called with the items of a turn, and monotonic seconds. Must not switch.
-        on_end: Called when the client's bytes have ended. Must not switch.
+        limits: Of the parser of this client, and the rate limit of frames.
+        owner: The connection.
+        text_only, is_compressed: As in `Parser`.
 
     Attributes:
+        wire: As above; another one, once the server has let go of its own.
         is_deaf: True to drop all bytes that come.
     """
 
     __slots__ = (
-        "_frames", "_frames_per_second", "_is_called", "_is_on", "_on_end", "_on_items", "_parser", "_watcher", "_wire",
-        "is_deaf",
+        "_frames", "_is_called", "_is_compressed", "_is_on", "_limits", "_owner", "_parser", "_text_only", "_watcher",
+        "is_deaf", "wire",
     )  # fmt: skip
 
     def __init__(
-        self,
-        wire: Wire,
-        parser: Parser,
-        frames_per_second: float,
-        *,
-        on_items: Callable[[list[Item], float], object],
-        on_end: Callable[[], object],
+        self, wire: Wire | OwnWire, limits: Limits, owner: Reading, *, text_only: bool, is_compressed: bool
     ) -> None:
-        self._wire = wire
-        self._parser = parser
-        self._frames_per_second = frames_per_second
-        self._frames = Bucket(frames_per_second, time.monotonic())
-        self._on_items = on_items
-        self._on_end = on_end
+        self.wire = wire
+        self.is_deaf = False
+        self._limits = limits
+        self._owner = owner
+        self._text_only = text_only
+        self._is_compressed = is_compressed
+        self._parser: Parser | None = None  # while something of a message is there
+        self._frames: Bucket | None = None  # since the first frame
         self._is_on = False
         self._is_called = False  # a callback of the loop is scheduled
-        self.is_deaf = False
         self._watcher: Any = get_hub().loop.io(wire.fileno(), _READ)
 
     def start(self) -> None:
@@ -78,25 +86,25 @@ class Reader:
         if not self._is_on:
             return
         goes_on = self._has_parsable
-        data = b"" if goes_on else self._wire.receive()
+        data = b"" if goes_on else self.wire.receive()
         if data is None:
             return
         if not data and not goes_on:
-            self._on_end()
+            self._owner.on_end()
             return
         if not self.is_deaf:
             now = time.monotonic()
-            self._on_items(self._items(data, now), now)
+            self._owner.on_items(self._items(data, now), now)
         self._go_on()
 
     @property
     def _has_parsable(self) -> bool:
         """True if the parser has input left from its last turn."""
-        return self._parser.has_more and not self.is_deaf
+        return self._parser is not None and self._parser.has_more and not self.is_deaf
 
     def _go_on(self) -> None:
         """Schedule a turn for bytes that wait in TLS or in the parser. The watcher can't see them."""
-        if self._is_on and not self._is_called and (self._has_parsable or self._wire.has_more):
+        if self._is_on and not self._is_called and (self._has_parsable or self.wire.has_more):
             self._is_called = True
             get_hub().loop.run_callback(self._called)
 
@@ -105,8 +113,20 @@ class Reader:
         self._turn()
 
     def _items(self, data: bytes, now: float) -> list[Item]:
-        before = self._parser.frames
-        items = self._parser.feed(data)
-        if not self._frames.take(self._parser.frames - before, now):
-            items.append(Violation(TOO_FAST.saying(f"More than {self._frames_per_second:g} frames a second.")))
+        limits = self._limits
+        parser = self._parser
+        if parser is None:
+            parser = Parser(
+                message_bytes=limits.message_bytes,
+                fragments=limits.fragments,
+                text_only=self._text_only,
+                is_compressed=self._is_compressed,
+            )
+        before = parser.frames
+        items = parser.feed(data)
+        self._parser = None if parser.is_between_messages else parser
+        if self._frames is None:
+            self._frames = Bucket(limits.frames_per_second)
+        if not self._frames.take(parser.frames - before, now):
+            items.append(Violation(TOO_FAST.saying(f"More than {limits.frames_per_second:g} frames a second.")))
         return items

@@ -6,6 +6,7 @@ wait, and after waiting send only a part (simple-websocket lost 4 % of 20 MB by 
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from _socket import socket as socket_type  # gevent replaces the one of `socket`
@@ -13,6 +14,8 @@ from contextlib import suppress
 from typing import Any
 
 from gevent import get_hub
+
+from ..line import close
 
 _WRITE = 2
 # Bytes of one turn. If a client fills it with empty frames, they take 5 ms.
@@ -23,17 +26,16 @@ _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Wire:
-    """A socket of a WSGI server, plain or with TLS; gevent's, in a patched process. The server owns it, until `own`.
+    """A socket of a WSGI server, plain or with TLS; gevent's, in a patched process. The server owns it.
 
     Args:
         client: The socket in the request's environ.
     """
 
-    __slots__ = ("_client", "_is_ours", "_plain", "_read", "_tls", "_write")
+    __slots__ = ("_client", "_plain", "_read", "_tls", "_write")
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._is_ours = False
         if not hasattr(client, "_sock"):
             client.setblocking(False)
         self._plain: Any = getattr(client, "_sock", client)  # below gevent's, whose descriptor is non-blocking
@@ -42,13 +44,6 @@ class Wire:
         self._write = self._tls.write if self._tls is not None else self._plain.send
         with suppress(OSError):
             self._plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-
-    def own(self, descriptor: int) -> None:
-        """Take the socket over from the server, which has let go of its descriptor."""
-        plain = self._plain
-        self._client = self._plain = socket_type(plain.family, plain.type, plain.proto, descriptor)
-        self._read, self._write = self._plain.recv, self._plain.send
-        self._is_ours = True
 
     def fileno(self) -> int:
         """Return the descriptor, for a watcher."""
@@ -100,5 +95,61 @@ class Wire:
         """
         with suppress(OSError):
             self._client.shutdown(socket.SHUT_RDWR)
-        if self._is_ours:
-            self._plain.close()
+
+
+class OwnWire:
+    """A plain socket that the server has let go of.
+
+    Args:
+        descriptor: Its descriptor, non-blocking.
+    """
+
+    __slots__ = ("_fd",)
+
+    has_more = False
+
+    def __init__(self, descriptor: int) -> None:
+        self._fd = descriptor
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a watcher."""
+        return self._fd
+
+    def watcher(self) -> Any:
+        """Return a watcher for room in the socket."""
+        return get_hub().loop.io(self._fd, _WRITE)
+
+    def receive(self) -> bytes | None:
+        """Return the bytes that have come; None if there are none yet, empty at the end of the stream."""
+        try:
+            return os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send as much as the socket takes now; return the number of bytes.
+
+        Raises:
+            OSError: The connection is broken.
+        """
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+
+    def end_output(self) -> None:
+        """Shut the output down. The input stays open."""
+        self._shut_down(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """Break the connection, and close the socket."""
+        self._shut_down(socket.SHUT_RDWR)
+        close(self._fd)
+
+    def _shut_down(self, how: int) -> None:
+        whole = socket_type(fileno=self._fd)  # a socket object for each connection would only be needed here
+        with suppress(OSError):
+            whole.shutdown(how)
+        whole.detach()
