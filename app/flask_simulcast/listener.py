@@ -333,7 +333,7 @@ class Listener:
         self.bytes += len(chunk)
         if not self.is_writing:  # the rest of a chunk might wait for the client
             self.since = time.monotonic()
-        if self.is_at_end:
+        if self.end is not None and self.is_at_end:
             self._wake()
         return True
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app.flask_simulcast.brokers.base import Clock
+from app.flask_simulcast.brokers.sqlite.broker import SQLiteBroker
 from app.flask_simulcast.brokers.sqlite.doorbell import Doorbell
+from app.flask_simulcast.event import Draft
+from app.flask_simulcast.run_state import RunAppend
+from app.flask_simulcast.settings import Settings
 from tests.contract import processes
 
 
@@ -57,3 +63,60 @@ def test_a_bell_that_was_hung_up_in_the_same_tick_as_another_is_rung(tmp_path: P
     assert time.monotonic() - began < 2
     for bell in (first, second, ringer):
         bell.close()
+
+
+# Which channels have grown
+
+
+@pytest.fixture
+def bells(tmp_path: Path) -> Iterator[tuple[Doorbell, Doorbell]]:
+    """One that listens, and one that rings."""
+    listening, ringing = Doorbell(str(tmp_path)), Doorbell(str(tmp_path))
+    listening.listen()
+    yield listening, ringing
+    listening.close()
+    ringing.close()
+
+
+def test_a_ring_names_the_channels_that_have_grown(bells: tuple[Doorbell, Doorbell]) -> None:
+    listening, ringing = bells
+    ringing.ring(["a", "b", "a"])
+    ringing.ring(["user:Zoë Ż"])
+    assert listening.wait(5) == {"a", "b", "user:Zoë Ż"}
+    assert listening.wait(0) is None
+
+
+@pytest.mark.parametrize("channels", [[], ["x" * 128, "y" * 128]])
+def test_a_ring_without_names_or_with_too_many_stands_for_all_channels(
+    bells: tuple[Doorbell, Doorbell], channels: list[str]
+) -> None:
+    listening, ringing = bells
+    ringing.ring(["a"])
+    ringing.ring(channels)
+    assert listening.wait(5) is None
+
+
+def test_a_bell_that_was_full_stands_for_all_channels(bells: tuple[Doorbell, Doorbell]) -> None:
+    """What was not taken may have been the only ring for a channel."""
+    listening, ringing = bells
+    for _ in range(5000):
+        ringing.ring(["a"])
+    assert listening.wait(5) is None
+    ringing.ring(["a"])
+    assert listening.wait(5) == {"a"}
+
+
+def test_a_log_names_the_channels_of_its_events_but_an_ending_is_for_all(tmp_path: Path) -> None:
+    """The worker that produces the run may have no listener on it."""
+    waiting, changing = (SQLiteBroker(str(tmp_path / "log"), Settings(), Clock()) for _ in range(2))
+    waiting.wait(0)
+    changing.append([Draft("c", "message", "1")])
+    assert waiting.wait(5) == {"c"}
+    changing.begin_run("r1234567", "", "{}", "w", 60)
+    event = Draft("run:r1234567", "message", "1")
+    changing.append_to_runs([RunAppend("r1234567", [event])])
+    assert waiting.wait(5) == {"run:r1234567"}
+    changing.append_to_runs([RunAppend("r1234567", [event], ending="complete")])
+    assert waiting.wait(5) is None
+    waiting.close()
+    changing.close()

@@ -245,9 +245,13 @@ class Broker(ABC):
         """Return the last position given out, or the birth of an empty log."""
 
     @abstractmethod
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> Collection[str] | None:
         """Return when the log may have grown, or after ``seconds`` at most. This is a hint: only `read` returns data. Where
-        reads switch, the pump calls it after each of them, and it must return at once while there is more. Switches."""
+        reads switch, the pump calls it after each of them, and it must return at once while there is more. Switches.
+
+        Returns:
+            The channels that have grown since the last call; None if any may have.
+        """
 
     @abstractmethod
     def hold_lease(self, name: str, holder: str, seconds: float) -> bool:

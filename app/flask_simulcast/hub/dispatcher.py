@@ -35,8 +35,8 @@ class Dispatcher:
         self._control = control
         self._metrics = metrics
 
-    def dispatch(self, events: list[Event]) -> bool:
-        """Hand a batch of events on, in the order of the log. Return whether any is wanted here."""
+    def dispatch(self, events: list[Event]) -> None:
+        """Hand a batch of events on, in the order of the log."""
         unheard = 0
         channels = self._switchboard.channels
         for event in events:
@@ -51,7 +51,6 @@ class Dispatcher:
         if unheard:
             self._metrics.count("events_unheard_total", unheard)
         self._metrics.set("lag_seconds", max(time.time() - events[-1].time_ms / 1000, 0))
-        return unheard < len(events)
 
     def _dispatch_reserved(self, event: Event) -> None:
         """Carry out an order, or hand an event to the listeners that it is for."""

@@ -87,11 +87,20 @@ class Hub:
         self._announcer = Announcer(sender, metrics)
         min_events = 0 if broker.reads_at_once else _MIN_RING_EVENTS
         self._ring = Ring(max(RING_EVENTS, min_events), RING_BYTES)
-        self._pump = Pump(broker, metrics, self._announcer, on_events=self._receive, on_jump=self._scatter)
+        self._pump = Pump(
+            broker, self._listeners, metrics, self._announcer, on_events=self._receive, on_jump=self._scatter
+        )
         self._single_flight = SingleFlight(broker, self._pump, metrics)
         self._maintenance = Maintenance(broker, metrics)
         self.runner = Runner(
-            broker, self.id, settings, metrics, self._announcer, self._maintenance, on_begin=self._start
+            broker,
+            self.id,
+            settings,
+            metrics,
+            self._announcer,
+            self._maintenance,
+            on_begin=self._start,
+            on_idle=self._rest_if_idle,
         )
         self.control = Control(broker, self._listeners, self._single_flight, self.runner)
         self._switchboard = Switchboard(self._pump)
@@ -265,8 +274,7 @@ class Hub:
         listener.close(CloseReason.CLIENT_GONE)
         self._listeners.remove(listener)
         self.metrics.set("listeners", len(self.listeners))
-        if not (self.listeners or self.runner.is_busy):
-            self._pump.rest()
+        self._rest_if_idle()
         if not listener.is_known:
             return  # it was being added, and nothing has reported it yet
         self._switchboard.leave(listener)
@@ -308,12 +316,11 @@ class Hub:
 
     # What the parts call
 
-    def _receive(self, events: list[Event]) -> bool:
-        """Hand on a batch of events; return whether any is wanted here. Called by the pump. Does not switch."""
-        is_heard = self._dispatcher.dispatch(events)
+    def _receive(self, events: list[Event]) -> None:
+        """Hand on a batch of events. Called by the pump. Does not switch."""
+        self._dispatcher.dispatch(events)
         self._ring.extend(events)
         self._broadcaster.read_on()
-        return is_heard
 
     def _scatter(self) -> None:
         """Send every listener back to history, for a verdict: this worker skipped a part of the log."""
@@ -338,6 +345,11 @@ class Hub:
         if not self._pump.keep_on():
             self._single_flight.fetch("start", self._start_pump)
         self._maintenance.run_if_due()
+
+    def _rest_if_idle(self) -> None:
+        """Stop to read the log if there is neither a listener nor a run. Does not switch."""
+        if not (self.listeners or self.runner.is_busy):
+            self._pump.rest()
 
     def _start_pump(self) -> None:
         self._pump.start()

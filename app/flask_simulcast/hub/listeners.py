@@ -1,4 +1,4 @@
-"""Listeners: the listeners of this worker, indexed by id, user, ticket, run and address; and the limits on their number."""
+"""Listeners: the listeners of this worker, indexed by id, user, ticket, run, address and channel; and the limits on their number."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ..errors import ListenerLimitError, TooManyListenersError
-from ..event import LISTENER_PREFIX, USER_PREFIX
+from ..event import ALL, CONTROL, LISTENER_PREFIX, USER_PREFIX
 from ..listener import Listener
 from ..settings import Settings
 
@@ -29,6 +29,7 @@ class Listeners:
         self._by_ticket: dict[str, dict[Listener, None]] = {}
         self._by_run: dict[str, dict[Listener, None]] = {}
         self._by_address: Counter[str] = Counter()
+        self._by_channel: Counter[str] = Counter()
 
     def add(self, listener: Listener) -> None:
         """Add a listener to the indexes."""
@@ -42,19 +43,21 @@ class Listeners:
             self._by_run.setdefault(listener.run, {})[listener] = None
         if listener.address:
             self._by_address[listener.address] += 1
+        for name in listener.channels:
+            self._by_channel[name] += 1
 
     def remove(self, listener: Listener) -> None:
         """Remove a listener from the indexes."""
         del self.all[listener]
         del self._by_id[listener.id]
-        address = listener.address
         _drop(self._by_user, listener.grant.user, listener)
         _drop(self._by_ticket, listener.grant.ticket, listener)
         _drop(self._by_run, listener.run, listener)
-        if address:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+        for counter, names in ((self._by_address, (listener.address,)), (self._by_channel, listener.channels)):
+            for name in filter(None, names):
+                counter[name] -= 1
+                if not counter[name]:
+                    del counter[name]
 
     def find(self, id: str) -> Listener | None:
         """Return the listener with this id, or None."""
@@ -80,6 +83,15 @@ class Listeners:
         else:
             found = self._by_user.get(personal.removeprefix(USER_PREFIX), ())
         return [listener for listener in found if personal not in listener.channels]
+
+    def hear(self, channels: Iterable[str]) -> bool:
+        """Tell whether an event of one of these channels is for a listener, live or not, or an order to all workers."""
+        for name in channels:
+            if name in self._by_channel or name in (ALL, CONTROL):
+                return True
+            if name.startswith((USER_PREFIX, LISTENER_PREFIX)) and self.of_channel(name):
+                return True
+        return False
 
     def check_capacity(self, user: str = "", address: str = "") -> None:
         """Check that the limits allow one more listener, of this user and from this address.

@@ -16,6 +16,7 @@ from ..event import Event, Position
 from ..loop import let_others_in
 from ..metrics import Metrics
 from .announcer import Announcer
+from .listeners import Listeners
 
 # The longest delay if a wake-up was lost.
 _POLL_SECONDS = 0.25
@@ -23,8 +24,10 @@ _POLL_SECONDS = 0.25
 # whatever it finds, and each worker is woken for each event of the fleet.
 _FREQUENT_SECONDS = 0.010
 _JOIN_SECONDS = 0.002
-# The same where the events before were for no listener of this worker: it reads them only to pass them.
+# The same while the log grows by events that no listener of this worker hears. They are not read, except once in a while, because
+# its position must not stay behind.
 _JOIN_UNHEARD_SECONDS = 0.008
+_UNHEARD_SECONDS = 0.05
 # Spread down to half of it, so that workers that lost their log together do not retry together.
 _RETRY_SECONDS = 0.4
 # No wake-up comes for events of this worker, so the publisher hands them on, or reads them, itself.
@@ -40,9 +43,10 @@ class Pump:
 
     Args:
         broker: The log.
+        listeners: The listeners of this worker.
         metrics: Counts jumps and losses.
         announcer: Sends ``broker_lost`` and ``broker_restored``.
-        on_events: Called with each batch, in order. Returns whether this worker wants an event of it. Must not switch.
+        on_events: Called with each batch, in order. Must not switch.
         on_jump: Called when the pump skipped a part of the log. Each listener then needs a verdict about that part.
 
     Attributes:
@@ -53,13 +57,15 @@ class Pump:
     def __init__(
         self,
         broker: Broker,
+        listeners: Listeners,
         metrics: Metrics,
         announcer: Announcer,
         *,
-        on_events: Callable[[list[Event]], bool],
+        on_events: Callable[[list[Event]], None],
         on_jump: Callable[[], None],
     ) -> None:
         self._broker = broker
+        self._listeners = listeners
         self._metrics = metrics
         self._announcer = announcer
         self._on_events = on_events
@@ -69,7 +75,6 @@ class Pump:
         self._is_stopped = False
         self._may_rest = False
         self._woken_at = 0.0
-        self._is_heard = False
         self.is_lost = False
         self.position = Position(0, 0)
 
@@ -138,7 +143,7 @@ class Pump:
             return True
         if not events:
             return False
-        self._is_heard = self._on_events(events)
+        self._on_events(events)
         self.position = events[-1].position
         return has_more
 
@@ -157,7 +162,7 @@ class Pump:
         is_next = after == self.position and generation == self._generation and self.is_sure
         if not (self.is_running and self._broker.reads_at_once and is_next) or len(events) > _BATCH_EVENTS:
             return False
-        self._is_heard = self._on_events(events)
+        self._on_events(events)
         self.position = events[-1].position
         return True
 
@@ -214,12 +219,20 @@ class Pump:
         self._greenlet = None
 
     def _wait(self) -> None:
-        """Wait until the log may have more events. If they are frequent, let some more come."""
-        self._broker.wait(_POLL_SECONDS)
+        """Wait until the log may have more events for this worker. If they are frequent, let some more come."""
+        grown = self._broker.wait(_POLL_SECONDS)
         if not self._broker.reads_at_once:
             return
+        end = time.monotonic() + _UNHEARD_SECONDS
+        while grown is not None and not self._listeners.hear(grown) and (left := end - time.monotonic()) > 0:
+            self._join(_JOIN_UNHEARD_SECONDS)
+            grown = self._broker.wait(left)
+        self._join(_JOIN_SECONDS)
+
+    def _join(self, seconds: float) -> None:
+        """Wait for more events, if the last ones came a moment ago."""
         if time.monotonic() - self._woken_at < _FREQUENT_SECONDS:
-            gevent.sleep(_JOIN_SECONDS if self._is_heard else _JOIN_UNHEARD_SECONDS)
+            gevent.sleep(seconds)
         self._woken_at = time.monotonic()
 
     def _read(self) -> bool:

@@ -56,6 +56,7 @@ class Runner:
         announcer: Sends the signals.
         maintenance: Ends the runs of lost workers. It must go on also in a worker that has no listener.
         on_begin: Called before each run: the worker must read the log, in which others end its runs. May switch.
+        on_idle: Called when there is no run any longer. Must not switch.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Runner:
         maintenance: Maintenance,
         *,
         on_begin: Callable[[], None],
+        on_idle: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._worker = worker
@@ -76,6 +78,7 @@ class Runner:
         self._announcer = announcer
         self._maintenance = maintenance
         self._on_begin = on_begin
+        self._on_idle = on_idle
         self._runs: dict[str, LiveRun] = {}
         self._of_user: Counter[str] = Counter()
         self._beginning = 0
@@ -106,21 +109,22 @@ class Runner:
         self._check_capacity(user)
         self._beginning += 1
         self._of_user[user] += 1
+        run = None
         try:
             self._on_begin()
             state, is_new = self._broker.begin_run(id, user, meta, self._worker, _LEASE_SECONDS)
-        except BaseException:
-            self._leave(user)
-            raise
+            if (
+                is_new and self._is_stopping
+            ):  # since a moment ago: no lease is renewed now, so what was just stored is lost
+                raise DrainingError(_STOPS)
+            if is_new:
+                run = self._runs[id] = LiveRun(state, seconds)
         finally:
             self._beginning -= 1
-        if not is_new:
-            self._leave(user)
+            if run is None:
+                self._leave(user)
+        if run is None:
             return state, None
-        if self._is_stopping:  # since a moment ago: no lease is renewed now, so the run that was just stored is lost
-            self._leave(user)
-            raise DrainingError(_STOPS)
-        run = self._runs[id] = LiveRun(state, seconds)
         self._metrics.count("runs_started_total")
         self._metrics.set("runs", len(self._runs))
         if self._greenlet is None:
@@ -221,6 +225,8 @@ class Runner:
         self._of_user[user] -= 1
         if not self._of_user[user]:
             del self._of_user[user]
+        if not self.is_busy:
+            self._on_idle()
 
     def _keep(self) -> None:
         """Store, hold and end, while there are runs."""

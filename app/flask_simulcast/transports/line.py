@@ -36,11 +36,12 @@ class SocketLine:
         is_chunked: Whether the body is written in HTTP/1.1's chunks.
     """
 
-    __slots__ = ("_fd", "_is_chunked")
+    __slots__ = ("_fd", "_is_chunked", "in_body")
 
     def __init__(self, fd: int, *, is_chunked: bool) -> None:
         self._fd = fd
         self._is_chunked = is_chunked
+        self.in_body = _framed if is_chunked else _as_it_is  # a function, because a pass calls it for each listener
 
     def watcher(self) -> Any:
         """Return a watcher for room in the socket."""
@@ -57,10 +58,6 @@ class SocketLine:
         except BlockingIOError:
             return 0
 
-    def in_body(self, chunk: bytes) -> bytes:
-        """Return a chunk in HTTP/1.1's framing, if the body has it."""
-        return _framed(chunk) if self._is_chunked and chunk else chunk
-
     def end(self) -> bytes:
         """Return the end of a body in chunks."""
         return _LAST_CHUNK if self._is_chunked else b""
@@ -70,6 +67,10 @@ class SocketLine:
         close(self._fd)
 
 
+def _as_it_is(chunk: bytes) -> bytes:
+    return chunk
+
+
 _framed_last: tuple[bytes, bytes] = (b"", b"")
 
 
@@ -77,5 +78,5 @@ def _framed(chunk: bytes) -> bytes:
     """Return a chunk of the body as HTTP/1.1 frames it; made once for all streams that send the same bytes in a row."""
     global _framed_last  # noqa: PLW0603 - it is a cache of one
     if chunk is not _framed_last[0]:
-        _framed_last = chunk, b"%X\r\n%b\r\n" % (len(chunk), chunk)
+        _framed_last = chunk, b"%X\r\n%b\r\n" % (len(chunk), chunk) if chunk else chunk
     return _framed_last[1]

@@ -33,14 +33,15 @@ class Parked:
         watch: Tells when the client leaves.
     """
 
-    __slots__ = ("_hub", "_is_ending", "_line", "_listener", "_output", "_watch")
+    __slots__ = ("_hub", "_is_ending", "_is_over", "_line", "_listener", "_output", "_watch")
 
     def __init__(self, hub: Hub, listener: Listener, line: Line, watch: Watch) -> None:
         self._hub = hub
         self._listener = listener
-        self._line: Line | None = line
+        self._line = line
         self._watch = watch
         self._is_ending = False
+        self._is_over = False
         self._output: Output | None = None  # most clients take everything at once
         watch.on_gone = self.cut
 
@@ -52,36 +53,32 @@ class Parked:
 
     def _send(self, chunk: bytes) -> bool:
         """Send a chunk, or let its rest wait. Return False if there is no room for it."""
-        data = self._open_line.in_body(chunk)
-        if self._output is not None and not self._output.has_room(len(data)):
+        data = self._line.in_body(chunk)
+        output = self._output
+        if output is None:  # a pass spends most of its time here
+            self._send_now(data)
+            return True
+        if not output.has_room(len(data)):
             return False
-        self._put(data)
+        output.put(data)
         return True
 
-    @property
-    def _open_line(self) -> Line:
-        assert self._line is not None
-        return self._line
-
     def _put(self, data: bytes) -> None:
-        output = self._output
-        if output is not None and not output.is_empty:
-            output.put(data)
-            return
+        if self._output is None:
+            self._send_now(data)
+        else:
+            self._output.put(data)
+
+    def _send_now(self, data: bytes) -> None:
+        line = self._line
         try:
-            sent = self._open_line.send(data)
+            sent = line.send(data)
         except OSError:
             self.cut()
             return
         if sent < len(data):
-            self._wait(memoryview(data)[sent:])
-
-    def _wait(self, rest: memoryview) -> None:
-        if self._output is None:
-            self._output = Output(
-                self._open_line, self._hub.settings.queue_bytes, on_moved=self._moved, on_broken=self.cut
-            )
-        self._output.put(rest)
+            self._output = Output(line, self._hub.settings.queue_bytes, on_moved=self._moved, on_broken=self.cut)
+            self._output.put(memoryview(data)[sent:])
 
     def _moved(self) -> None:
         """Note that the client has taken a piece of what waits, or all of it, or that bytes begin to wait."""
@@ -131,7 +128,7 @@ class Parked:
                 continue
             chunk = hub.next_chunk(listener, waits=False)
             if chunk:
-                self._put(self._open_line.in_body(chunk))
+                self._put(self._line.in_body(chunk))
             elif self.park():
                 return True
         return False
@@ -140,7 +137,7 @@ class Parked:
 
     def end(self) -> None:
         """Say goodbye; once that is sent, give everything back. The reaper calls it, again if the goodbye had to wait."""
-        if self._line is None:
+        if self._is_over:
             return
         if not self._is_ending:
             self._is_ending = True
@@ -153,13 +150,13 @@ class Parked:
     def _last_bytes(self) -> bytes:
         last = goodbye(self._listener, self._hub.settings.retry_ms)
         self._listener.writes(last)
-        return self._open_line.in_body(last) + self._open_line.end()
+        return self._line.in_body(last) + self._line.end()
 
     def _release(self) -> None:
-        line, self._line = self._open_line, None
+        self._is_over = True
         self._watch.stop()
         if self._output is not None:
             self._output.close()
             self._output = None
-        line.close()
+        self._line.close()
         self._hub.remove_listener(self._listener)

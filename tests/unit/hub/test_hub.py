@@ -7,7 +7,7 @@ import pytest
 
 from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
-from app.flask_simulcast.errors import DrainingError
+from app.flask_simulcast.errors import BrokerUnavailableError, DrainingError
 from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.hub.hub import Hub
 from app.flask_simulcast.listen_request import ListenRequest
@@ -310,6 +310,26 @@ def test_a_worker_reads_on_for_its_runs(make_hub: MakeHub) -> None:
     gevent.sleep(0.3)
     assert is_running(hub)
     hub.runner.stop(0)
+
+
+def test_a_worker_rests_after_its_last_run(make_hub: MakeHub) -> None:
+    hub = make_hub()
+    _, run = hub.runner.begin("r1234567", "", "{}", 60)
+    assert run is not None and is_running(hub)
+    hub.runner.complete(run, Draft("run:r1234567", "complete", "{}"))
+    wait_until_it_rests(hub)
+
+
+def test_a_worker_rests_after_a_run_that_could_not_begin(make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = make_hub()
+
+    def fails(*_: object) -> None:
+        raise BrokerUnavailableError("on purpose")
+
+    monkeypatch.setattr(hub.broker, "begin_run", fails)
+    with pytest.raises(BrokerUnavailableError):
+        hub.runner.begin("r1234567", "", "{}", 60)
+    wait_until_it_rests(hub)
 
 
 def wait_until_it_rests(hub: Hub) -> None:

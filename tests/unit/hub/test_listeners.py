@@ -34,7 +34,36 @@ def test_it_finds_by_id_and_by_user_and_forgets_who_left() -> None:
         here.remove(each)
     assert here.find(ann.id) is None
     assert (here.of_user("ann"), here.of_channel("user:ann"), here.all) == ([], [], {})
-    assert not (here._by_id or here._by_user or here._by_address)
+    assert not (here._by_id or here._by_user or here._by_address or here._by_channel)
+
+
+@pytest.mark.parametrize(
+    ("channels", "is_heard"),
+    [
+        (["c"], True),
+        (["a", "c"], True),
+        (["a", "b"], False),
+        (["all"], True),
+        (["simulcast:control"], True),
+        (["user:ann"], True),
+        (["user:bob"], False),
+        (["listener:0000000000000000"], False),
+        (["run:c"], False),
+        ([], False),
+    ],
+)
+def test_it_knows_which_channels_concern_it(channels: list[str], is_heard: bool) -> None:
+    here = listeners()
+    here.add(listener("ann"))
+    assert here.hear(channels) == is_heard
+
+
+def test_a_listener_hears_its_own_channel() -> None:
+    here, one = listeners(), listener()
+    here.add(one)
+    assert here.hear([f"listener:{one.id}"])
+    here.remove(one)
+    assert not here.hear([f"listener:{one.id}", "c"])
 
 
 def test_the_worker_is_full() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import gevent
 import gevent.event
@@ -17,6 +17,7 @@ from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft, Event, Position
 from app.flask_simulcast.hub import pump as pump_module
 from app.flask_simulcast.hub.announcer import Announcer
+from app.flask_simulcast.hub.listeners import Listeners
 from app.flask_simulcast.hub.pump import Pump
 from app.flask_simulcast.listen_request import ListenRequest
 from app.flask_simulcast.listener import Listener
@@ -38,15 +39,16 @@ class Follower:
 
     def __init__(self, broker: Broker) -> None:
         self.seen: list[Event] = []
+        self.batches: list[int] = []
+        self.listeners = Listeners(Settings())
         self.jumps: list[Position] = []
         self.metrics = Metrics()
-        self.pump = Pump(
-            broker, self.metrics, Announcer("app", self.metrics), on_events=self._receive, on_jump=self._jumped
-        )
+        announcer = Announcer("app", self.metrics)
+        self.pump = Pump(broker, self.listeners, self.metrics, announcer, on_events=self._receive, on_jump=self._jumped)
 
-    def _receive(self, events: list[Event]) -> bool:
+    def _receive(self, events: list[Event]) -> None:
         self.seen.extend(events)
-        return True
+        self.batches.append(len(events))
 
     def _jumped(self) -> None:
         self.jumps.append(self.pump.position)
@@ -326,10 +328,70 @@ def test_a_log_handler_that_switches_doubles_and_loses_nothing(
         assert got == (everything if listener.view is None else [n for n in everything if n != "2"])
 
 
-@pytest.mark.parametrize(("is_heard", "join"), [(False, "_JOIN_UNHEARD_SECONDS"), (True, "_JOIN_SECONDS")])
-def test_frequent_events_are_read_several_at_once(
-    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch, is_heard: bool, join: str
+class Rung(MemoryBroker):
+    """A log of another process, which names the channels that grow."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(Settings(), clock)
+        self.grown: set[str] = set()
+
+    def publish(self, *data: object, channel: str = "c") -> None:
+        self.grown.add(channel)
+        self.append(drafts(*data, channel=channel))
+
+    def wait(self, seconds: float) -> Collection[str] | None:
+        if not self.grown:
+            super().wait(seconds)
+        grown, self.grown = self.grown, set()
+        return grown or None
+
+
+@pytest.fixture
+def rung(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Rung, Follower]]:
+    """A pump that leaves alone what is unheard until the test has ended, with a listener on ``c``."""
+    monkeypatch.setattr(pump_module, "_POLL_SECONDS", 60)
+    monkeypatch.setattr(pump_module, "_UNHEARD_SECONDS", 60)
+    broker = Rung(clock)
+    follower = Follower(broker)
+    follower.listeners.add(Listener(ListenRequest(("c",), SSE)))
+    follower.pump.start()
+    let_others_in()
+    yield broker, follower
+    follower.pump.stop()
+
+
+def read_until(follower: Follower, *data: str) -> None:
+    with gevent.Timeout(5):
+        while [event.data for event in follower.seen] != list(data):
+            let_others_in()
+
+
+def test_what_no_listener_here_hears_is_read_with_what_one_hears(rung: tuple[Rung, Follower]) -> None:
+    broker, follower = rung
+    for number in range(3):
+        broker.publish(number, channel="other")
+        gevent.sleep(0.01)
+    assert follower.seen == []
+    broker.publish(3)
+    read_until(follower, "0", "1", "2", "3")
+
+
+def test_what_no_listener_here_hears_is_read_after_a_while(
+    rung: tuple[Rung, Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    broker, follower = rung
+    monkeypatch.setattr(pump_module, "_UNHEARD_SECONDS", 0.02)
+    broker.publish(1, channel="other")
+    read_until(follower, "1")
+
+
+def test_a_ring_without_names_is_heard(rung: tuple[Rung, Follower]) -> None:
+    broker, follower = rung
+    broker.append(drafts(1, channel="other"))
+    read_until(follower, "1")
+
+
+def test_frequent_events_are_read_several_at_once(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock that the pump waits by is the test's, so that a busy machine changes nothing."""
     monkeypatch.setattr(pump_module, "_FREQUENT_SECONDS", 60)
     is_over = gevent.event.Event()
@@ -340,27 +402,15 @@ def test_frequent_events_are_read_several_at_once(
         is_over.wait()
 
     monkeypatch.setattr(gevent, "sleep", sleep)
-    metrics = Metrics()
-    batches: list[list[str]] = []
-
-    def receive(events: list[Event]) -> bool:
-        batches.append([event.data for event in events])
-        return is_heard
-
-    def read_to_the_end() -> None:
-        with gevent.Timeout(5):
-            while pump.position != broker.head():
-                let_others_in()
-
-    pump = Pump(broker, metrics, Announcer("app", metrics), on_events=receive, on_jump=lambda: None)
-    pump.start()
+    follower = Follower(broker)
+    follower.pump.start()
     broker.append(drafts(1))
-    read_to_the_end()
+    read_until(follower, "1")
     for number in (2, 3, 4):
         broker.append(drafts(number))
         let_others_in()
-    assert (batches, waits) == ([["1"]], [getattr(pump_module, join)])
+    assert (follower.batches, waits) == ([1], [pump_module._JOIN_SECONDS])
     is_over.set()
-    read_to_the_end()
-    pump.stop()
-    assert batches == [["1"], ["2", "3", "4"]]
+    read_until(follower, "1", "2", "3", "4")
+    follower.pump.stop()
+    assert follower.batches == [1, 3]

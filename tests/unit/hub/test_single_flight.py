@@ -12,6 +12,7 @@ from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.event import Draft
 from app.flask_simulcast.hub.announcer import Announcer
 from app.flask_simulcast.hub.hub import Hub
+from app.flask_simulcast.hub.listeners import Listeners
 from app.flask_simulcast.hub.pump import Pump
 from app.flask_simulcast.hub.single_flight import SingleFlight
 from app.flask_simulcast.listen_request import ListenRequest
@@ -36,8 +37,9 @@ class Reads:
         self._metrics = Metrics()
         broker = MemoryBroker(Settings(), FakeClock())
         broker.reads_at_once = not is_far
+        listeners, announcer = Listeners(Settings()), Announcer(None, self._metrics)
         self.pump = Pump(
-            broker, self._metrics, Announcer(None, self._metrics), on_events=lambda events: False, on_jump=lambda: None
+            broker, listeners, self._metrics, announcer, on_events=lambda events: None, on_jump=lambda: None
         )
         self.single_flight = SingleFlight(broker, self.pump, self._metrics)
 

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from ...errors import BrokerUnavailableError
-from ...event import Draft, Position
+from ...event import RUN_PREFIX, Draft, Position
 from ...loop import has_loop
 from ...presence import Member, Place
 from ...run_state import RunAppend, RunState
@@ -56,7 +56,7 @@ class SQLiteBroker(Broker):
         else:
             with self._log.mutex:
                 positions = self._log.files.committer.append(drafts)
-        self._log.doorbell.ring()
+        self._log.doorbell.ring(draft.channel for draft in drafts)
         return positions
 
     def read(self, after: Position) -> Batch:
@@ -83,8 +83,8 @@ class SQLiteBroker(Broker):
         with self._log.reading() as store:
             return store.summaries.channels(after, limit, prefix)
 
-    def wait(self, seconds: float) -> None:
-        self._log.doorbell.wait(seconds)
+    def wait(self, seconds: float) -> Collection[str] | None:
+        return self._log.doorbell.wait(seconds)
 
     # Leases
 
@@ -129,7 +129,7 @@ class SQLiteBroker(Broker):
         drafts: list[Draft] = []
         is_in = self._log.change(work)
         if drafts:
-            self._log.doorbell.ring(everybody=True)
+            self._log.doorbell.ring((draft.channel for draft in drafts), everybody=True)
         return is_in
 
     def check_out(self, worker: str, *, grace_seconds: float) -> None:
@@ -168,7 +168,9 @@ class SQLiteBroker(Broker):
     def append_to_runs(self, appends: Sequence[RunAppend]) -> list[bool]:
         self._log.check_space(sum([len(draft.data) for append in appends for draft in append.drafts]))
         stored = self._log.change(lambda store: store.append_to_runs(appends, self._clock.time_ms()))
-        self._log.doorbell.ring(everybody=True)
+        # An ending is an order, too, to the worker that produces the run.
+        named = [] if any(append.ending for append in appends) else [RUN_PREFIX + append.run for append in appends]
+        self._log.doorbell.ring(named, everybody=True)
         return stored
 
     def hold_runs(self, worker: str, runs: Collection[str], seconds: float) -> set[str]:

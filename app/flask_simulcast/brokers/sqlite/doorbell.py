@@ -1,7 +1,8 @@
 """Tell the other workers that the log has grown: one datagram to each, through a folder of sockets.
 
-A ring is a hint to read and carries no data. Sending never waits: a frozen worker whose socket is full
-must not stall a publisher. A lost hint costs the reader one slow poll.
+A ring is a hint to read. It carries the names of the channels that have grown, so that a worker without a listener on them
+does not read at once, and no data. Sending never waits: a frozen worker whose socket is full must not stall a publisher. A
+lost hint costs the reader one slow poll.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import os
 import socket
 import time
 import weakref
+from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from secrets import token_hex
 
 from gevent import monkey
@@ -21,6 +24,11 @@ from gevent import select as waiting
 _SELF_FD = "/proc/self/fd"
 _TICK_NS = 50_000_000
 _GONE = (errno.ECONNREFUSED, errno.ENOENT)
+# A ring that names no channel: any may have grown. Longer lists of names are such a ring, too: what frozen workers don't read
+# counts against the sender's buffer.
+_ANY = b"!"
+_MOST_BYTES = 256
+_QUEUE_LENGTH = Path("/proc/sys/net/unix/max_dgram_qlen")
 # No greenlet waits on this object; and the garbage collector might close it in any thread, which a patched socket forbids.
 _socket = monkey.get_original("socket", "socket")
 
@@ -40,6 +48,7 @@ class Doorbell:
         self._prefix = f"{_SELF_FD}/{self._folder}" if os.path.isdir(_SELF_FD) else folder
         self._socket = _socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        self._room = _queue_length()
         self._names: list[str] = []  # one name, once this process listens
         self._take_down = weakref.finalize(self, _take_down, self._folder, self._socket, self._names, os.getpid())
         self._take_down.atexit = False
@@ -54,17 +63,23 @@ class Doorbell:
             self._names.append(name)
             self._listed_at = -1
 
-    def ring(self, everybody: bool = False) -> None:
-        """Ring the bells of all other processes; with ``everybody``, this process's own too. Never blocks, switches or
-        fails."""
+    def ring(self, channels: Iterable[str] = (), *, everybody: bool = False) -> None:
+        """Ring the bells of all other processes. Never blocks, switches or fails.
+
+        Args:
+            channels: Names of the channels that have grown; empty if any may have.
+            everybody: Whether to ring this process's own bell, too.
+        """
         changed_at = os.fstat(self._folder).st_mtime_ns
         if changed_at != self._listed_at:
             self._others = [name for name in os.listdir(self._folder) if name not in self._names]
             # The modification time is as coarse as the kernel's tick, so two changes in a row might show the same time.
             self._listed_at = changed_at if time.time_ns() - changed_at > _TICK_NS else -1
-        for name in [*self._others, *self._names] if everybody else self._others:
+        names = [*self._others, *self._names] if everybody else self._others
+        hint = _hint(channels) if names else _ANY
+        for name in names:
             try:
-                self._socket.sendto(b"!", socket.MSG_DONTWAIT, f"{self._prefix}/{name}")
+                self._socket.sendto(hint, socket.MSG_DONTWAIT, f"{self._prefix}/{name}")
             except OSError as error:
                 if (
                     error.errno in _GONE
@@ -72,27 +87,49 @@ class Doorbell:
                     with suppress(OSError):
                         os.unlink(name, dir_fd=self._folder)
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> set[str] | None:
         """Return when another process rings, or after ``seconds``. If one has rung since the last call, return at once.
-        May switch."""
-        self.listen()
-        if self._forget_rings():
-            return  # `select` takes 80 µs
-        with suppress(OSError):  # the socket is closed, because the folder was replaced
-            waiting.select([self._socket], [], [], seconds)
-        self._forget_rings()
+        May switch.
 
-    def _forget_rings(self) -> bool:
-        """Read all hints that have come. Return whether there was one."""
-        rings = 0
+        Returns:
+            The channels that have grown; None if any may have: that is so after ``seconds``, too, because a ring can be lost.
+        """
+        self.listen()
+        hints = self._take_hints()
+        if not hints:  # `select` takes 80 µs
+            with suppress(OSError):  # the socket is closed, because the folder was replaced
+                waiting.select([self._socket], [], [], seconds)
+            hints = self._take_hints()
+        if not hints or len(hints) > self._room or _ANY in hints:
+            return None
+        return set(b"\n".join(hints).decode().split("\n"))
+
+    def _take_hints(self) -> list[bytes]:
+        """Read all hints that have come."""
+        hints = []
         with suppress(OSError):
-            while self._socket.recv(16, socket.MSG_DONTWAIT):
-                rings += 1
-        return rings > 0
+            while hint := self._socket.recv(_MOST_BYTES, socket.MSG_DONTWAIT):
+                hints.append(hint)
+        return hints
 
     def close(self) -> None:
         """Remove this process's bell."""
         self._take_down()
+
+
+def _hint(channels: Iterable[str]) -> bytes:
+    """Return a ring that names channels. No name has a line end in it."""
+    hint = "\n".join(set(channels)).encode()
+    return hint if 0 < len(hint) <= _MOST_BYTES else _ANY
+
+
+def _queue_length() -> int:
+    """Return the number of rings that certainly fit into a bell. If more have come, some may have been lost. Linux counts rings,
+    other systems count bytes: there none is certain."""
+    try:
+        return int(_QUEUE_LENGTH.read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _take_down(folder: int, own: socket.socket, names: list[str], pid: int) -> None:
