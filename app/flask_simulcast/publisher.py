@@ -112,8 +112,9 @@ class Publishing(ABC):
         hub, default = self.hub, self._default
         drafts: list[Draft] = []
         for number, event in enumerate(events):
+            if number:
+                hub.breathe()  # encoding thousands of events would hold the loop
             drafts += _drafts(event, number, hub.settings, default)
-            hub.breathe()  # encoding thousands of events would hold the loop
         return drafts
 
     def publish_to_channels(

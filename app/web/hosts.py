@@ -35,15 +35,18 @@ def init_app(app: Flask) -> None:
             "SIMULCAST_TRUSTED_HOSTS is not set, so any host is served. Set it to the names that browsers use."
         )
 
+    @lru_cache(_MAX_KNOWN)
+    def is_ours(host: str, server: str) -> bool:
+        if is_local(host):
+            return True
+        if names:
+            return is_among(host, names)
+        # Not set: a service that only this machine can reach has no name on the Internet.
+        return has_proxy or not _is_loopback(server) or is_nobodys(host)
+
     def check_host(request: Request) -> None:
         host = request.environ.get("HTTP_HOST", "")
-        if not host or request.path in _ANY_HOST or is_local(host):
-            return
-        if names:
-            is_ours = is_among(host, names)
-        else:  # not set: a service that only this machine can reach has no name on the Internet
-            is_ours = has_proxy or not _is_loopback(request.environ["SERVER_NAME"]) or is_nobodys(host)
-        if not is_ours:
+        if host and request.path not in _ANY_HOST and not is_ours(host, request.environ["SERVER_NAME"]):
             raise ApiError(
                 400,
                 "unknown_host",

@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw
 
 from ...extensions import simulcast
 from ...flask_simulcast import Event, Grant, History
-from ...web import limits, reads
+from ...web import body, limits, reads
 from ...web.here import this_app
 from . import reading, schemas
 
@@ -24,7 +24,8 @@ def events_of(request: Request, text: bytes) -> list[schemas.Event]:
     bounds = reading.Bounds(
         config["SIMULCAST_MAX_BATCH_EVENTS"], hub.settings.max_event_bytes, config["SIMULCAST_MAX_BODY_BYTES"]
     )
-    return reading.read_events(text, request.mimetype, key_of(request), bounds, hub.breathe)
+    kind = body.media_type(request.environ.get("CONTENT_TYPE", ""))
+    return reading.read_events(text, kind, key_of(request), bounds, hub.breathe)
 
 
 def key_of(request: Request) -> str | None:

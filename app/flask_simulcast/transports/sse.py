@@ -24,7 +24,7 @@ def respond(body: Stream | bytes, content_type: str = SSE.content_type) -> Respo
 
 def resume_of(request: Request) -> str | None:
     """Return the position that the client says it has. The header wins: after a reconnect it is newer than the URL."""
-    header = request.headers.get("Last-Event-ID")
+    header: str | None = request.environ.get("HTTP_LAST_EVENT_ID")
     if header:
         return header
     return request.args.get("last_event_id") or request.args.get("lastEventId") or None

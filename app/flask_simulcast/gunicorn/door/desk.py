@@ -7,14 +7,15 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import gevent
 from flask import Flask
+from gunicorn.glogging import Logger
 
 from ...app_state import KEY, AppState
 from ...hot import Publish, Reply
 from ...transports.handover import RESPONSE
 from ...transports.stream import Stream
 from .connection import Connection
+from .greenlets import Greenlets
 from .head import Head
 from .press import Press
 from .response import Response, head_of_stream, of_flask, whole
@@ -63,8 +64,10 @@ class Desk:
         self._app = app
         self._routes = state.hot
         self._answers = state.metrics.answers
+        self._has_log = _has_access_log(worker.log)
         self._handlers = state.hot.handlers(app)
-        self._press = Press(self)
+        self._greenlets = Greenlets()
+        self._press = Press(self, self._greenlets)
 
     def is_for(self, head: Head) -> bool:
         """Tell whether there is a hot route for this request."""
@@ -72,7 +75,7 @@ class Desk:
 
     def put(self, asked: Asked) -> None:
         """Answer a request, in a greenlet of its own: a handler may wait for the log. Does not switch."""
-        gevent.spawn_raw(self._serve, asked)
+        self._greenlets.run(self._serve, asked)
 
     def _serve(self, asked: Asked) -> None:
         try:
@@ -129,7 +132,7 @@ class Desk:
             asked.door.drop(asked.connection)
             return
         if sent < len(data):
-            gevent.spawn_raw(self._send_rest, asked, data[sent:], closes)
+            self._greenlets.run_soon(self._send_rest, asked, data[sent:], closes)
         else:
             self._go_on(asked, closes)
 
@@ -182,10 +185,17 @@ class Desk:
             worker.alive = False
 
     def _log(self, asked: Asked, reply: Reply) -> None:
+        if not self._has_log:
+            return
         response = asked.response
         response.status, response.headers = reply.status, reply.headers
         elapsed = timedelta(seconds=time.perf_counter() - asked.began)
         self._worker.log.access(response, asked.head, asked.environ, elapsed)
+
+
+def _has_access_log(log: Any) -> bool:
+    """Tell whether gunicorn's logger does anything with an access line; a team's own class may do what it likes."""
+    return type(log).access is not Logger.access or getattr(log, "access_log_enabled", True)
 
 
 def _send_all(client: Any, data: bytes) -> None:

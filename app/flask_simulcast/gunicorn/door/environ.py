@@ -13,7 +13,6 @@ from .head import Head
 
 _MOST_PEERS = 1024
 _PORTS = {"http": "80", "https": "443"}
-_OWN_KEYS = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
 
 class Environs:
@@ -26,6 +25,7 @@ class Environs:
 
     def __init__(self, cfg: Any, listening: Any) -> None:
         self._cfg = cfg
+        self._secure: dict[str, str] = cfg.secure_scheme_headers
         self._listening = listening
         self._trusted: dict[str, bool] = {}
         self._base = base_environ(cfg) | {"wsgi.multithread": True, "SERVER_PROTOCOL": "HTTP/1.1", "SCRIPT_NAME": ""}
@@ -43,30 +43,25 @@ class Environs:
             return None
         environ = {
             **self._base,
+            **head.environ,
             "wsgi.input": BytesIO(body),
             "wsgi.url_scheme": scheme,
-            "REQUEST_METHOD": head.method,
-            "RAW_URI": head.target,
-            "PATH_INFO": head.path,
-            "QUERY_STRING": head.query,
             "REMOTE_ADDR": peer[0] if isinstance(peer, tuple) else os.fsdecode(peer),
         }
         if isinstance(peer, tuple):
             environ["REMOTE_PORT"] = str(peer[1])
-        for name, value in head.headers.items():
-            environ[_OWN_KEYS.get(name) or "HTTP_" + name.replace("-", "_")] = value
         if not isinstance(self._listening, tuple):
             environ["SERVER_NAME"], environ["SERVER_PORT"] = self._name_of(head.headers.get("HOST", ""), scheme)
         return environ
 
     def _scheme_of(self, head: Head, peer: Any) -> str | None:
-        said = self._cfg.secure_scheme_headers.keys() & head.headers.keys()
+        said = [name for name in self._secure if name in head.headers]
         if not said or not self._is_trusted(peer):
             return "http"
         if len(said) > 1:
             return None
         (name,) = said
-        return "https" if head.headers[name] == self._cfg.secure_scheme_headers[name] else "http"
+        return "https" if head.headers[name] == self._secure[name] else "http"
 
     def _is_trusted(self, peer: Any) -> bool:
         """Tell whether gunicorn believes what this peer says of the scheme."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-import gevent
-
 from ...hot import Publish
+from .greenlets import Greenlets
 
 if TYPE_CHECKING:
     from .desk import Asked, Desk
@@ -21,10 +20,12 @@ class Press:
 
     Args:
         desk: Answers the requests.
+        greenlets: Calls it.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, greenlets: Greenlets) -> None:
         self._desk = desk
+        self._greenlets = greenlets
         self._waiting: deque[tuple[Asked, Publish]] = deque()
         self._is_running = False
 
@@ -33,7 +34,7 @@ class Press:
         self._waiting.append((asked, publish))
         if not self._is_running:
             self._is_running = True
-            gevent.spawn_raw(self._run)
+            self._greenlets.run_soon(self._run)
 
     def _run(self) -> None:
         try:
