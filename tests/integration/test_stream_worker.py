@@ -4,6 +4,7 @@ client sees is the same with gunicorn's gevent worker, so these tests run on bot
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
 import re
@@ -39,6 +40,12 @@ def serving(folder: Path, worker_class: str = STREAM_WORKER, **settings: object)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {"publish_rate": 50, "max_listeners_per_user": 2, "anonymous_channels": "a"}
     with serving(tmp_path_factory.mktemp("door"), request.param, **settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("door-alone"), broker_seconds=2) as server:
         yield server
 
 
@@ -188,16 +195,33 @@ def test_connections_at_the_door_hold_no_greenlet_and_count_as_connections(tmp_p
         assert "Traceback" not in server.log
 
 
-def test_publishes_that_come_together_share_a_commit(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, contextlib.ExitStack() as stack:
-        callers = [stack.enter_context(Caller(server)) for _ in range(30)]
+def test_publishes_that_come_together_share_a_commit(door: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        callers = [stack.enter_context(Caller(door)) for _ in range(30)]
         for caller in callers:
             caller.socket.sendall(post(event("together"), KEY_FIELD))
         positions = [json.loads(caller.answer()[2])["positions"][0] for caller in callers]
         assert len(set(positions)) == len(callers)
-        text = server.request("GET", "/metrics", headers=BEARER)[2].decode()
+        text = door.request("GET", "/metrics", headers=BEARER)[2].decode()
         lines = [line for line in text.splitlines() if line.startswith("simulcast_publish_seconds_count")]
-        assert float(lines[0].split()[1]) < published(server)
+        assert float(lines[0].split()[1]) < published(door)
+
+
+def test_a_locked_log_stops_no_other_request_and_a_publish_fails_within_its_time(door: Server) -> None:
+    before = published(door)
+    with contextlib.ExitStack() as stack:
+        publishers = [stack.enter_context(Caller(door)) for _ in range(20)]
+        other = stack.enter_context(Caller(door))
+        with (door.folder / "instance" / "simulcast.db.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for publisher in publishers:
+                publisher.socket.sendall(post(event("locked"), KEY_FIELD))
+            for _ in range(3):
+                assert other.ask(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")[0] == 200
+            assert not any(publisher.has_answer() for publisher in publishers)  # so it was answered beside them
+            assert {publisher.answer()[0] for publisher in publishers} == {503}
+        assert publishers[0].ask(post(event("free"), KEY_FIELD))[0] == 201
+    assert published(door) == before + 1
 
 
 def test_a_worker_that_stops_tells_its_streams_and_answers_what_it_has(tmp_path: Path) -> None:

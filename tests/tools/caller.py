@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 
 from tests.tools.serving import Server
@@ -46,6 +47,10 @@ class Caller:
     def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
         self.socket.sendall(request)
         return self.answer()
+
+    def has_answer(self) -> bool:
+        """Tell whether anything has come that was not read."""
+        return bool(self._unread) or bool(select.select([self.socket], [], [], 0)[0])
 
     def has_ended(self) -> bool:
         return not self.socket.recv(1)
