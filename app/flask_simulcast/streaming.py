@@ -105,7 +105,7 @@ class Streaming(Access):
         headers = {
             **sse.HEADERS,
             "Content-Type": encoding.content_type,
-            **cors.headers_for(request.headers.get("Origin"), hub.settings.allowed_origins),
+            **cors.headers_for(request.environ.get("HTTP_ORIGIN"), hub.settings.allowed_origins),
         }
         return Reply("200 OK", tuple(headers.items()), body)
 

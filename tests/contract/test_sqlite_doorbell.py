@@ -120,3 +120,23 @@ def test_a_log_names_the_channels_of_its_events_but_an_ending_is_for_all(tmp_pat
     assert waiting.wait(5) is None
     waiting.close()
     changing.close()
+
+
+def test_a_log_that_was_read_to_its_head_can_not_have_grown_until_a_neighbour_rings(tmp_path: Path) -> None:
+    path = str(tmp_path / "log.db")
+    reader, writer = (SQLiteBroker(path, Settings(), Clock()) for _ in range(2))
+    position = reader.head()
+    reader.read(position)
+    assert reader.may_have_grown()  # it does not listen yet
+    reader.wait(0)
+    assert reader.may_have_grown()  # it did not when it read
+    reader.read(position)
+    assert not reader.may_have_grown()
+    (position,) = writer.append([Draft("a", "message", "1")])
+    assert reader.may_have_grown()
+    reader.wait(5)
+    assert reader.may_have_grown()  # the ring was taken, and nothing was read since
+    reader.read(position)
+    assert not reader.may_have_grown()
+    for broker in (reader, writer):
+        broker.close()

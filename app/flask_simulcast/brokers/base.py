@@ -253,6 +253,11 @@ class Broker(ABC):
             The channels that have grown since the last call; None if any may have.
         """
 
+    def may_have_grown(self) -> bool:
+        """Tell whether there may be events that other processes had stored before this call, and that the last `read` did not
+        find. True unless that is certain. Costs less than a `read`; does not switch."""
+        return True
+
     @abstractmethod
     def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
         """Take or renew a lease that has one holder at a time. May switch.

@@ -176,7 +176,8 @@ class Hub:
         listeners the worker does not read: then this asks the log, may switch, and may raise BrokerUnavailableError."""
         if not self._pump.is_running:
             return self.broker.head()
-        self._pump.catch_up()
+        if self.broker.may_have_grown():
+            self._pump.catch_up()
         return self._pump.position
 
     def readable_head(self) -> Position:

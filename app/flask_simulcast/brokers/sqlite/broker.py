@@ -46,6 +46,7 @@ class SQLiteBroker(Broker):
         self._clock = clock
         self._id = secrets.token_hex(8)
         self._log = LogFile(path, settings, clock)
+        self._was_read = False
 
     def append(self, drafts: Sequence[Draft]) -> Positions:
         if not drafts:
@@ -60,8 +61,11 @@ class SQLiteBroker(Broker):
         return positions
 
     def read(self, after: Position) -> Batch:
+        is_listening = self._log.doorbell.is_listening
         with self._log.reading() as store:
-            return store.read(after)
+            batch = store.read(after)
+        self._was_read = is_listening and not (batch.passed or batch.has_more)
+        return batch
 
     def page(self, channels: Sequence[str], after: Position, up_to: Position, max_bytes: int) -> Page:
         with self._log.reading() as store:
@@ -84,7 +88,12 @@ class SQLiteBroker(Broker):
             return store.summaries.channels(after, limit, prefix)
 
     def wait(self, seconds: float) -> Collection[str] | None:
-        return self._log.doorbell.wait(seconds)
+        channels = self._log.doorbell.wait(seconds)
+        self._was_read = False  # the rings since then were taken
+        return channels
+
+    def may_have_grown(self) -> bool:
+        return not self._was_read or self._log.doorbell.has_rung
 
     # Leases
 

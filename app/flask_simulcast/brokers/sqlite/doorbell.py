@@ -104,6 +104,21 @@ class Doorbell:
             return None
         return set(b"\n".join(hints).decode().split("\n"))
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether rings are heard."""
+        return bool(self._names)
+
+    @property
+    def has_rung(self) -> bool:
+        """Whether a ring has come that `wait` has not taken yet, or none would be heard."""
+        try:
+            return not self._names or bool(self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+        except OSError:  # closed, because the folder was replaced
+            return True
+
     def _take_hints(self) -> list[bytes]:
         """Read all hints that have come."""
         hints = []
