@@ -8,18 +8,21 @@ beside them, with its place in the order; only that member gets a chunk of its o
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import NamedTuple
 
 from .encoding import Encoding
 from .event import Event, Position, View
 from .listener import Listener
 
+_LINE = attrgetter("line")
+
 
 class Handout(NamedTuple):
     """What one pass hands out.
 
     Attributes:
-        members: Members that get the shared chunk.
+        members: Members that get the shared chunk. Those of one connection come one after another, so that they share a write.
         chunk: All pending frames, joined.
         events: Number of frames in the chunk.
         own: ``(member, chunk, events)`` of each member that gets a chunk of its own.
@@ -63,7 +66,7 @@ class Audience:
         self.channels = channels
         self.encoding = encoding
         self.view = view
-        self.members: dict[Listener, None] = {}  # in order: the calls that one connection began share a write
+        self.members: dict[Listener, None] = {}
         self.pending: list[bytes] = []
         self.oldest_ms = 0
         # For each listener, a list of ``(number of shared frames before it, frame)``.
@@ -114,7 +117,7 @@ class Audience:
         self._handed_out = hub_position
         frames, self.pending = self.pending, []
         personal, self._personal = self._personal, {}
-        members = list(self.members) if frames else []
+        members = sorted(self.members, key=_LINE) if frames else []
         own = []
         if personal:
             members = [member for member in members if member not in personal]

@@ -148,23 +148,34 @@ def test_the_end_of_a_parked_listener_wakes_who_parked_it_once() -> None:
 
 def test_a_listener_with_something_to_take_is_not_parked() -> None:
     listener = Listener(ListenRequest(("a",), SSE))
-    assert not listener.park(lambda _: True, list), "it is catching up"
+    assert not listener.park(Sending(lambda: True)), "it is catching up"
     listener.go_live(Position(1, 0))
     listener.deliver(b"a", Position(2, 0))
-    assert not listener.park(lambda _: True, list)
+    assert not listener.park(Sending(lambda: True))
     listener.take(10)
-    assert listener.park(lambda _: True, list)
+    assert listener.park(Sending(lambda: True))
+
+
+class Sending:
+    """Sends for a parked listener: records what it is given."""
+
+    def __init__(self, has_room: Callable[[], bool], woken: list[str] | None = None) -> None:
+        self.sent: list[bytes] = []
+        self._has_room = has_room
+        self._woken = [] if woken is None else woken
+
+    def send_straight(self, chunk: bytes) -> bool:
+        self.sent.append(chunk)
+        return self._has_room()
+
+    def woken(self) -> None:
+        self._woken.append("woken")
 
 
 def parked(has_room: Callable[[], bool], woken: list[str] | None = None) -> tuple[Listener, list[bytes]]:
     """Return a parked listener at position 1, and a record of its sends."""
-    sent: list[bytes] = []
-
-    def straight(chunk: bytes) -> bool:
-        sent.append(chunk)
-        return has_room()
-
+    sending = Sending(has_room, woken)
     listener = Listener(ListenRequest(("a",), SSE))
     listener.go_live(Position(1, 0))
-    assert listener.park(straight, lambda: None if woken is None else woken.append("woken"))
-    return listener, sent
+    assert listener.park(sending)
+    return listener, sending.sent

@@ -124,16 +124,21 @@ class Broadcaster:
         position = self._pump.position
         oldest_ms = audience.oldest_ms
         shared, chunk, events, own = audience.take(position)
-        delivered_events = 0
+        delivered_events, line, is_long = 0, 0, False
         for listener, its_chunk, its_events in chain(zip(shared, repeat(chunk), repeat(events), strict=False), own):
+            if is_long and not (line and line == listener.line):  # those of one connection share its write
+                is_long = False
+                let_others_in()
+                if not audience.members:
+                    break  # all were sent back to history meanwhile: the rest of this pass is of an old log
+            line = listener.line
             if not listener.deliver(its_chunk, position, its_events):
                 self._on_behind(listener)
             self._delivered += 1
             delivered_events += its_events
-            if not self._delivered % _LISTENERS_A_TURN:  # counted over all audiences: many have one member
-                let_others_in()
-                if not audience.members:
-                    break  # all were sent back to history meanwhile: the rest of this pass is of an old log
+            is_long = is_long or not self._delivered % _LISTENERS_A_TURN  # over all audiences: many have one member
+        if is_long:
+            let_others_in()
         self._metrics.observe("delivery_seconds", max(time.time() - oldest_ms / 1000, 0))
         return delivered_events
 

@@ -42,7 +42,7 @@ class Switchboard:
         if audience is None:
             audience = self._make_audience(listener)
         audience.members[listener] = None
-        listener.go_live(audience.position(self._pump.position))
+        listener.go_live(audience.position(self._pump.position), audience.channels)
 
     def leave(self, listener: Listener) -> None:
         """Remove a listener from its audience, if it is a member."""

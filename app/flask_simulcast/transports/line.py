@@ -18,6 +18,10 @@ close = monkey.get_original("os", "close")
 class Line(Sink, Protocol):
     """What a parked stream needs of its connection. Nothing here switches."""
 
+    @property
+    def number(self) -> int:
+        """Number of the connection, if it is shared with others; else 0."""
+
     def in_body(self, chunk: bytes) -> bytes:
         """Return a chunk as it stands in the body of the response."""
 
@@ -37,6 +41,8 @@ class SocketLine:
     """
 
     __slots__ = ("_fd", "_is_chunked", "in_body")
+
+    number = 0
 
     def __init__(self, fd: int, *, is_chunked: bool) -> None:
         self._fd = fd

@@ -47,11 +47,11 @@ class Parked:
 
     def park(self) -> bool:
         """Live without a greenlet from now on. Return False if the listener has something to do first."""
-        return self._listener.park(self._send, self._woken, on_cut=self.cut)
+        return self._listener.park(self, on_cut=self._watch.on_gone, line=self._line.number)
 
     # From the broadcaster, and from the loop: nothing here switches
 
-    def _send(self, chunk: bytes) -> bool:
+    def send_straight(self, chunk: bytes) -> bool:
         """Send a chunk, or let its rest wait. Return False if there is no room for it."""
         data = self._line.in_body(chunk)
         output = self._output
@@ -90,7 +90,8 @@ class Parked:
         if self._is_ending:
             _reaper.put(self.end)
 
-    def _woken(self) -> None:
+    def woken(self) -> None:
+        """Have a greenlet catch up, or have the stream ended."""
         if self._listener.close_reason is None:
             gevent.spawn(self._catch_up)
         else:

@@ -60,6 +60,10 @@ class Duplex(Protocol):
     def ending(self) -> Ending | None:
         """Why the connection ends; None while it is open."""
 
+    @property
+    def line(self) -> int:
+        """Number of the connection, if it is shared with others; else 0."""
+
     def send_frame(self, frame: bytes) -> None:
         """Send a finished frame; wait if there is no room for it. Raises `ConnectionClosedError` once it has ended. Switches."""
 
@@ -170,6 +174,16 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    # For the parked listener. Nothing here switches
+
+    def send_straight(self, chunk: bytes) -> bool:
+        """Send a chunk at once. Return False if there is no room for it."""
+        return self._ws.send_at_once(chunk)
+
+    def woken(self) -> None:
+        """Send in a greenlet again."""
+        self._go_on()
+
     def _go_on(self) -> None:
         """Send in a greenlet. From here on the listener's position might be ahead of what the connection has received."""
         self._position = self.position
@@ -209,7 +223,7 @@ class Subscription:
             if chunk:
                 send(chunk)
                 self._position = listener.position
-            elif listener.park(self._ws.send_at_once, self._go_on):
+            elif listener.park(self, line=self._ws.line):
                 self._greenlet = self._position = None
                 return True
         return False

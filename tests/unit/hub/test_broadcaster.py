@@ -75,6 +75,34 @@ def test_a_pass_over_many_small_audiences_lets_others_in_as_one_over_a_large_one
     assert hub.metrics.value("deliveries_total") == 200
 
 
+class Call:
+    """A call on one connection of several: notes when it is sent something."""
+
+    def __init__(self, number: int, log: list[str]) -> None:
+        self._number = number
+        self._log = log
+
+    def send_straight(self, chunk: bytes) -> bool:
+        self._log.append(f"connection {self._number}")
+        return True
+
+    def woken(self) -> None:
+        self._log.append("woken")
+
+
+def test_calls_of_one_connection_share_a_write_in_whatever_order_they_began(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+    for number in (1, 2, 1, 2, 1):
+        assert live(world.hub).park(Call(number, log), line=number)
+    monkeypatch.setattr(broadcaster, "_LISTENERS_A_TURN", 1)
+    monkeypatch.setattr(broadcaster, "let_others_in", lambda: log.append("a turn"))
+    world.hub.publish(drafts(1))
+    make_pass(world.hub)
+    assert log == [*["connection 1"] * 3, "a turn", *["connection 2"] * 2, "a turn"]
+
+
 def test_members_share_the_same_bytes(world: World) -> None:
     first, second = live(world.hub), live(world.hub)
     world.hub.publish(drafts(1, 2))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import gevent
@@ -41,6 +42,7 @@ _LINGER_SECONDS = 1.0
 # Of a peer's RST_STREAM frames (CVE-2023-44487), and of its PING, SETTINGS, PRIORITY and empty DATA frames.
 _RESETS = 500, 100
 _CONTROLS = 1000, 100
+_numbers = count(1)
 _CONTROL_EVENTS = (events.PingReceived, events.RemoteSettingsChanged, events.PriorityUpdated)
 
 
@@ -66,6 +68,7 @@ class Connection:
         may_open: Callable[[], bool],
         on_flood: Callable[[str], object],
     ) -> None:
+        self.number = next(_numbers)
         self.worker = worker
         self.listener_name = listener_name
         self.address = address

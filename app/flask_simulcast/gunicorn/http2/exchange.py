@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 
 _NONE: Headers = []
+# The body of all streams whose clients have nothing more to say.
+_READ = Body()
+_READ.finish()
 _TRAILERS = 0x80  # the flag of the envelope that ends a call of gRPC
 _ENVELOPE_HEAD = 5
 
@@ -106,7 +109,8 @@ class Exchange:
 
     def receive_by(self, on_came: Callable[[], object] | None) -> None:
         """Call a function when bytes of the body have come, or its end. Nothing may wait for them."""
-        self.body.on_came = on_came
+        if not self.body.is_whole:
+            self.body.on_came = on_came
 
     def received(self) -> bytes:
         """Return what has come of the body, and let the client send as much again. Does not switch."""
@@ -168,9 +172,16 @@ class Exchange:
 
     # The line of a parked stream, and the sink of an output. Nothing here switches
 
+    @property
+    def number(self) -> int:
+        """Number of the connection."""
+        return self._connection.number
+
     def line(self) -> Exchange:
         """Return what a parked stream writes to from now on."""
         self._is_parked = True
+        if self.body.is_whole and not self.body.unread:
+            self.body = _READ
         return self
 
     def in_body(self, chunk: bytes) -> bytes:

@@ -36,17 +36,24 @@ class Outgoing:
         stream = h2.streams.get(stream_id)
         if stream is None or not self._output.has_room(size):
             return 0
-        size = min(size, h2.outbound_flow_control_window, stream.outbound_flow_control_window)
-        if size <= 0:
-            return 0
-        most = h2.max_outbound_frame_size
-        for start in range(0, size, most):
-            piece = data[start : min(start + most, size)]
-            self._frames += (DATA_HEAD.pack(len(piece) >> 8, len(piece) & 0xFF, 0, 0, stream_id), piece)
+        window, most = stream.outbound_flow_control_window, h2.max_outbound_frame_size
+        if size > window or size > h2.outbound_flow_control_window:
+            size = min(window, h2.outbound_flow_control_window)
+            if size <= 0:
+                return 0
+        if size > most or size < len(data):
+            for start in range(0, size, most):
+                self._add(stream_id, data[start : min(start + most, size)])
+        else:
+            self._add(stream_id, data)
         h2.outbound_flow_control_window -= size
-        stream.outbound_flow_control_window -= size
-        self._flush_soon()
+        stream.outbound_flow_control_window = window - size
+        if not self._will_flush:
+            self._flush_soon()
         return size
+
+    def _add(self, stream_id: int, piece: bytes | memoryview) -> None:
+        self._frames += (DATA_HEAD.pack(len(piece) >> 8, len(piece) & 0xFF, 0, 0, stream_id), piece)
 
     def take_up(self) -> None:
         """Send what h2 has written, after the data that waits."""

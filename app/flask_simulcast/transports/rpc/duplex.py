@@ -163,6 +163,11 @@ class DuplexCall:
         if held in self._held:
             self._held.remove(held)
 
+    @property
+    def line(self) -> int:
+        """Number of the connection, which is shared with other calls."""
+        return self._line.number
+
     # The end. The first ending stays; nothing here switches
 
     def close(self, reason: CloseReason) -> None:

@@ -51,6 +51,8 @@ class Connection(Lifecycle):
         on_close: Called once when such a connection has closed. May switch.
     """
 
+    line = 0  # no other listener shares its writes
+
     __slots__ = ("__weakref__", "_breather", "_deflate", "_held", "on_close", "on_message", "sent", "subprotocol")
 
     def __init__(
