@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import call, token
 from tests.tools.serving import BEARER, BURST_SECONDS, KEY, PATHS, ROOT, TICKETS_PER_SECOND, Server, serve, wait_until
 from tests.tools.ws_client import WSClient
+from tests.tools.zygote import run
 
 JWT_KEY = "j" * 32
 COOKIE = "session"
@@ -290,8 +290,7 @@ def cli(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
     """``flask --app wsgi simulcast token …``, as an operator runs it."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")} | {"PYTHONPATH": PATHS}
     environment |= {f"SIMULCAST_{name.upper()}": value for name, value in settings.items()}
-    command = [sys.executable, "-m", "flask", "--app", f"{ROOT}/wsgi.py", "simulcast", "token", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return run(["flask", "--app", f"{ROOT}/wsgi.py", "simulcast", "token", *arguments], folder, environment)
 
 
 def test_a_token_from_the_command_line_is_taken(server: Server, tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def serve(
             command = [*through, sys.executable, "-m", "gunicorn", *arguments]
             process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
         else:
-            process = fork(arguments, folder, environment, log.fileno())
+            process = fork(["gunicorn", *arguments], folder, environment, log.fileno(), log.fileno())
     server = Server(folder, port, process, host)
     try:
         wait_until(lambda: process.poll() is not None or _answers(server, workers, bind), 30, "the server to start")

@@ -14,11 +14,13 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from importlib.machinery import SourceFileLoader
@@ -101,15 +103,24 @@ def can_fork(settings: Mapping[str, object]) -> bool:
     return is_here and not any(name.startswith(_OF_A_START) for name in settings)
 
 
-def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: int) -> Forked:
-    """Run ``python -m gunicorn`` with these arguments and environment in a folder. Both its outputs go to the file ``log``."""
+def fork(command: Sequence[str], folder: Path, environment: Mapping[str, str], output: int, errors: int) -> Forked:
+    """Run ``python -m`` with this command and environment in a folder. What it says goes to the files ``output`` and ``errors``."""
     ending, told = os.pipe()
     with _one_at_a_time:
         zygote = _zygote()
-        socket.send_fds(zygote, [json.dumps([arguments, str(folder), environment]).encode()], [log, told])
+        socket.send_fds(zygote, [json.dumps([command, str(folder), environment]).encode()], [output, errors, told])
         pid = int(zygote.recv(16))
     os.close(told)
     return Forked(pid, ending)
+
+
+def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m`` with this command, as `subprocess.run` does, and wait for its end."""
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        status = fork(command, folder, environment, output.fileno(), errors.fileno()).wait(60)
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(command, status, output.read(), errors.read())
 
 
 @functools.cache
@@ -146,17 +157,18 @@ def _serve(orders: socket.socket) -> None:
             os.read(ended, 4096)
             _tell(told)
         if orders in ready:
-            order, files, *_ = socket.recv_fds(orders, _MOST_BYTES, 2)
+            order, files, *_ = socket.recv_fds(orders, _MOST_BYTES, 3)
             if not order:
                 return
-            log, answer = files
+            output, errors, answer = files
             pid = os.fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 for file in (orders.fileno(), ended, by_signal, answer, *told.values()):
                     os.close(file)
-                _become_gunicorn(*json.loads(order), log)
-            os.close(log)
+                _become(*json.loads(order), output, errors)
+            os.close(output)
+            os.close(errors)
             told[pid] = answer
             orders.send(str(pid).encode())
 
@@ -173,22 +185,22 @@ def _tell(told: dict[int, int]) -> None:
         os.close(answer)
 
 
-def _become_gunicorn(arguments: list[str], folder: str, environment: dict[str, str], log: int) -> None:
-    """Do what ``python -m gunicorn`` does."""
+def _become(command: list[str], folder: str, environment: dict[str, str], output: int, errors: int) -> None:
+    """Do what ``python -m`` does."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     atexit.register(gc.freeze)  # the last of all exit functions: no process spends its end on a search for garbage
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
+    os.close(output)
+    os.close(errors)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = [folder, *environment["PYTHONPATH"].split(os.pathsep)]
-    import gunicorn.__main__
-
-    sys.argv = [gunicorn.__main__.__file__, *arguments]  # gunicorn starts itself by it after USR2
-    gunicorn.__main__.run(prog="gunicorn")
+    sys.argv = command
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+    sys.exit()
 
 
 def _keep_code() -> None:
