@@ -62,15 +62,19 @@ _ports = _shuffled_ports()
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
-    """Wait for a condition, with a deadline. Returns its value."""
-    deadline = time.monotonic() + seconds
+    """Wait for a condition, with a deadline. Returns its value.
+
+    Each look may be a request, so one that has waited for a while looks less often, and finds out a tenth later.
+    """
+    began = time.monotonic()
     while True:
         value = is_so()
         if value:
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise AssertionError(f"not within {seconds} s: {what or is_so}")
-        time.sleep(0.01)
+        time.sleep(min(max(waited / 10, 0.01), 0.05))
 
 
 class Server:
