@@ -6,11 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.tools.serving import PATHS, Server, free_port, wait_until
+from tests.tools.zygote import fork
 
 Command = Callable[[str, int], list[str]]
 GUNICORN = ("gunicorn", "--no-control-socket")
@@ -38,16 +38,11 @@ def serve_by(
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
-    environment |= {"PYTHONPATH": f"{folder}{os.pathsep}{PATHS}", "PYTHONUNBUFFERED": "1"}
+    environment |= {"PYTHONPATH": f"{folder}{os.pathsep}{PATHS}"}
     environment |= {f"SIMULCAST_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [*(KINDS[kind] if isinstance(kind, str) else kind)(app, port), *options]
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *(KINDS[kind] if isinstance(kind, str) else kind)(app, port), *options],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        process = fork(command, folder, environment, log.fileno(), log.fileno())
     server = Server(folder, port, process)
     try:
         wait_until(lambda: process.poll() is not None or answers(server), 30, f"{kind} to start")

@@ -198,7 +198,8 @@ def _become(command: list[str], folder: str, environment: dict[str, str], output
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = [folder, *environment["PYTHONPATH"].split(os.pathsep)]
-    sys.argv = command
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.argv, sys.orig_argv = command, [sys.executable, "-m", *command]  # Flask's reloader starts the latter anew
     runpy.run_module(command[0], run_name="__main__", alter_sys=True)
     sys.exit()
 
