@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.tools.zygote import Forked, can_fork, fork
+from tests.tools.zygote import Forked, can_fork, fork, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Makes each Python that a test starts begin sooner.
@@ -246,7 +246,7 @@ def _tables() -> bytes:
     """Make that database, as the service makes it; once in a process."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")} | {"PYTHONPATH": PATHS}
-        subprocess.run([sys.executable, "-c", "import wsgi"], cwd=folder, env=environment, check=True)
+        run(["wsgi"], Path(folder), environment).check_returncode()
         return (Path(folder) / "instance" / "service.db").read_bytes()
 
 
