@@ -79,7 +79,9 @@ class Connection:
         self._on_flood = on_flood
         self._wire = Wire(client)
         self._output = Output(self._wire, _QUEUE_BYTES, on_moved=self._has_room, on_broken=self.cut)
-        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
+        # gunicorn has checked the headers of a response already; h2 would take 30 µs of each.
+        known = H2Configuration(client_side=False, header_encoding="latin-1", validate_outbound_headers=False)
+        self._h2 = H2Connection(known)
         self.outgoing = Outgoing(self._h2, self._output)
         self._resets, self._controls = Allowance(*_RESETS), Allowance(*_CONTROLS)
         self._last_id = 0
