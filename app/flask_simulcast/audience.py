@@ -47,12 +47,10 @@ class Audience:
     Attributes:
         members: Its listeners.
         pending: Frames that wait for the next pass.
-        oldest_ms: Unix time in ms at which the log stored the first event that is pending.
     """
 
     __slots__ = (
-        "_encode", "_handed_out", "_on_pending", "_personal", "channels", "encoding", "members", "oldest_ms", "pending",
-        "view",
+        "_encode", "_handed_out", "_oldest", "_on_pending", "_personal", "channels", "encoding", "members", "pending", "view",
     )  # fmt: skip
 
     def __init__(
@@ -68,12 +66,17 @@ class Audience:
         self.view = view
         self.members: dict[Listener, None] = {}
         self.pending: list[bytes] = []
-        self.oldest_ms = 0
+        self._oldest = position  # of the first event that is pending
         # For each listener, a list of ``(number of shared frames before it, frame)``.
         self._personal: dict[Listener, list[tuple[int, bytes]]] = {}
         self._encode = encoding.event
         self._handed_out = position
         self._on_pending = on_pending
+
+    @property
+    def oldest_ms(self) -> int:
+        """Unix time in ms at which the log stored the first event that is pending."""
+        return self._oldest.milliseconds
 
     @property
     def is_pending(self) -> bool:
@@ -90,7 +93,10 @@ class Audience:
                 return
             frame = seen.frame(self._encode)  # shared with other audiences if the view returns the event itself
         if not self.pending and not self._personal:
-            self._begins(event)
+            self._oldest = (
+                event.position
+            )  # not a function: an event may be for ten thousand audiences, in one turn of the loop
+            self._on_pending(self)
         self.pending.append(frame)
 
     def offer_to(self, listener: Listener, event: Event) -> None:
@@ -101,11 +107,8 @@ class Audience:
         was_pending = self.is_pending
         self._personal.setdefault(listener, []).append((len(self.pending), self._encode(seen)))
         if not was_pending:
-            self._begins(event)
-
-    def _begins(self, event: Event) -> None:
-        self.oldest_ms = event.time_ms
-        self._on_pending(self)
+            self._oldest = event.position
+            self._on_pending(self)
 
     def position(self, hub_position: Position) -> Position:
         """Return the position up to which the members were handed events. With nothing pending it is the hub's, so a quiet
