@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Iterator, Mapping
 from weakref import WeakSet
 
@@ -10,6 +11,7 @@ import gevent
 import pytest
 
 from app.flask_simulcast.brokers.memory.broker import MemoryBroker
+from app.flask_simulcast.hub import broadcaster
 from app.flask_simulcast.hub import hub as hub_module
 from app.flask_simulcast.hub.drain import drains_of_this_process
 from app.flask_simulcast.hub.hub import Hub
@@ -37,6 +39,12 @@ def nothing_survives() -> Iterator[None]:
     if running():
         gc.collect()  # an unreferenced greenlet is not running
     assert not running()
+
+
+@pytest.fixture(autouse=True)
+def no_pause_behind_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass over a few listeners takes long only if the machine is busy."""
+    monkeypatch.setattr(broadcaster, "_PAUSE_AFTER_SECONDS", math.inf)
 
 
 def running() -> list[object]:

@@ -6,6 +6,7 @@ import time
 
 import gevent
 import pytest
+from gevent.event import Event as Flag
 
 from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.sse import SSE
@@ -17,6 +18,7 @@ from app.flask_simulcast.listener import Listener
 from app.flask_simulcast.testing import read_sse
 from tests.unit.conftest import MakeHub, MakeWorld
 from tests.unit.moves import look_after, make_pass, position_of, read_on, scatter, step
+from tests.unit.readers import Reader, publish, settle
 from tests.unit.simulation import World
 
 
@@ -101,6 +103,35 @@ def test_calls_of_one_connection_share_a_write_in_whatever_order_they_began(
     world.hub.publish(drafts(1))
     make_pass(world.hub)
     assert log == [*["connection 1"] * 3, "a turn", *["connection 2"] * 2, "a turn"]
+
+
+def test_what_arrives_in_the_pause_behind_a_pass_leaves_as_one_chunk(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcaster, "_PAUSE_AFTER_SECONDS", 0)
+    is_over = Flag()
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        is_over.wait()
+
+    hub = make_hub()
+    reader = Reader(hub)
+    settle()
+    monkeypatch.setattr(broadcaster.gevent, "sleep", sleep)
+    publish(hub, 1)
+    settle()
+    for number in (2, 3):
+        publish(hub, number)
+        settle()
+    assert reader.data == ["1"]
+    assert pauses[0] == broadcaster._MIN_PAUSE_SECONDS
+    is_over.set()
+    settle()
+    assert reader.data == ["1", "2", "3"]
+    assert hub.metrics.value("deliveries_total") == 2
+    reader.stop()
 
 
 def test_members_share_the_same_bytes(world: World) -> None:
