@@ -29,6 +29,9 @@ class Owner(Protocol):
         """Return one of several listeners of a connection."""
 
 
+_NO_OPTIONS: StreamOptions = {}
+
+
 class Left(NamedTuple):
     """Channels that were left at one position.
 
@@ -68,7 +71,7 @@ class Subscriptions:
     ) -> None:
         self._simulcast = simulcast
         self._ws = ws
-        self._options = options or {}
+        self._options = options or _NO_OPTIONS
         self._base = simulcast.subscribe(ws, channels, **self._options | {"resume": resume, "replay": replay})
         self._subscriptions = [self._base]
 

@@ -124,21 +124,21 @@ class Commands(Generic[C]):
         return command
 
 
-def answerer(
-    ws: Talker,
-    commands: Commands[C],
-    handlers: Handlers[C],
-    *given: object,
-    on_answer: Callable[[], object] | None = None,
-) -> Callable[[str | bytes], None]:
-    """Return a function that answers one message of the client. It may switch.
+def answerer(ws: Talker, commands: Commands[C], handlers: Handlers[C], *given: object) -> Callable[[str | bytes], None]:
+    """Return `answer` as a function of a message."""
+    return partial(answer, ws, commands, handlers, given)
+
+
+def answer(
+    ws: Talker, commands: Commands[C], handlers: Handlers[C], given: tuple[object, ...], message: str | bytes
+) -> None:
+    """Answer one message of the client. May switch.
 
     Args:
         handlers: If one raises an error that is the client's fault or that passes, the answer is an `Error`.
         given: What each handler gets before the command.
-        on_answer: Called after each answer.
     """
-    return partial(_take, ws, commands, handlers, given, on_answer)
+    say(ws, _answer(str(message), commands, handlers, given))
 
 
 def say(ws: Talker, message: Message | None) -> None:
@@ -173,19 +173,6 @@ def error_of(error: ApiError | SimulcastError, id: str | int | None) -> Error:
 def pong(*_: object) -> Pong:
     """Answer a `ping`."""
     return Pong(time.time_ns() // 1_000_000)
-
-
-def _take(
-    ws: Talker,
-    commands: Commands[C],
-    handlers: Handlers[C],
-    given: tuple[object, ...],
-    on_answer: Callable[[], object] | None,
-    message: str | bytes,
-) -> None:
-    say(ws, _answer(str(message), commands, handlers, given))
-    if on_answer is not None:
-        on_answer()
 
 
 def _answer(text: str, commands: Commands[C], handlers: Handlers[C], given: tuple[object, ...]) -> Message | None:

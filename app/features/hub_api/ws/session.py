@@ -18,7 +18,7 @@ from ....flask_simulcast import (
 from ....flask_simulcast.errors import BrokerError, DrainingError, ListenError
 from ....identity.sender import current_sender
 from ....web import limits, reads
-from ....web.conversation import Handlers, answerer, say
+from ....web.conversation import Handlers, answer, say
 from .. import access, service
 from ..schemas import StreamQuery
 from . import commands, messages
@@ -71,9 +71,12 @@ class Session:
             messages.Connected(listener.id, listener.grant.user, list(listener.channels), str(base.position)),
         )
         self._subscriptions.start()
-        self._ws.on_message = answerer(
-            self._ws, commands.COMMANDS, _HANDLERS, self, on_answer=self._subscriptions.start
-        )
+        self._ws.on_message = self
+
+    def __call__(self, message: str | bytes) -> None:
+        """Answer one message of the client. What it has subscribed to comes after the reply. May switch."""
+        answer(self._ws, commands.COMMANDS, _HANDLERS, (self,), message)
+        self._subscriptions.start()
 
     # Commands
 

@@ -72,7 +72,7 @@ class Connection(Lifecycle):
         self.on_close: Callable[[], object] | None = None
         self._deflate = deflate
         self._breather = breather
-        self._held: list[Held] = []
+        self._held: tuple[Held, ...] = ()
 
     @overload
     def receive(self, timeout: None = None) -> str | bytes: ...
@@ -178,7 +178,6 @@ class Connection(Lifecycle):
         if self._output is not None:
             self._output.sink = self._wire
         self._inbox = served
-        self._on_closed = served.closed
         served.go_on()
 
     @property
@@ -199,17 +198,16 @@ class Connection(Lifecycle):
                 is_closed.wait(2 * CLOSE_SECONDS)
         finally:
             self._vanish()
-            for held in list(self._held):
+            for held in self._held:
                 held.stop()
 
     def hold(self, held: Held) -> None:
         """Stop an object when the handler ends, in case the handler forgets to. An object that stops earlier calls `let_go`."""
-        self._held.append(held)
+        self._held += (held,)
 
     def let_go(self, held: Held) -> None:
         """Forget an object that was stopped. A second call does nothing."""
-        if held in self._held:
-            self._held.remove(held)
+        self._held = tuple(each for each in self._held if each is not held)
 
     def _closed_error(self) -> ConnectionClosedError:
         assert self.ending is not None

@@ -45,6 +45,9 @@ class Inbox(ABC):
     def end(self) -> None:
         """Mark the end. Messages before it can still be taken. A second call does nothing. Does not switch."""
 
+    def closed(self) -> None:  # noqa: B027 - most have nothing to do
+        """Note that the connection is closed, and that nothing more comes of it. Does not switch."""
+
     @abstractmethod
     def take(self, timeout: float | None) -> str | bytes | None:
         """Return the next message; None if none came within ``timeout`` seconds. Switches, unless a message waits.

@@ -211,6 +211,7 @@ class Lifecycle(Sender):
             self._output.close()
         self._inbox.end()
         self._wire.cut()
+        self._inbox.closed()
         if self._on_closed is not None:
             self._on_closed()
 
