@@ -38,7 +38,7 @@ class Sender(Protocol):
         """Send a chunk at once. Return False if it can't."""
 
     def woken(self) -> None:
-        """Have a greenlet take chunks again: the listener is catching up, or closed."""
+        """Have a greenlet take chunks again: the listener is catching up, or closed, or has a chunk that goes no straight way."""
 
 
 class Listener:
@@ -71,7 +71,7 @@ class Listener:
     """
 
     __slots__ = (
-        "_joined_key", "_on_cut", "_queue", "_queue_bytes", "_sender", "address", "bytes", "came_at",
+        "_joined_key", "_on_cut", "_queue", "_queue_bytes", "_sender", "_taker", "address", "bytes", "came_at",
         "channels", "close_reason", "deadline", "encoding", "end", "events", "expires_at", "grant", "has_prelude", "heartbeat_as_comment",
         "id", "is_known", "is_live", "is_writing", "line", "member", "meta", "needs_verdict", "own_after", "position", "present_on",
         "reported", "resume", "since", "since_ms", "start", "unread_since", "view",
@@ -112,6 +112,7 @@ class Listener:
         self._queue = ChunkQueue(request.queue_bytes)
         self._joined_key = 0
         self._sender: Sender | None = None
+        self._taker: Sender | None = None
 
     @property
     def run(self) -> str:
@@ -178,6 +179,7 @@ class Listener:
         *,
         on_cut: Callable[[], object] | None = None,
         line: int = 0,
+        is_straight: bool = True,
     ) -> bool:
         """Let an idle listener live without a greenlet, which takes ten times the memory of the listener itself.
 
@@ -185,13 +187,15 @@ class Listener:
             sender: Sends its chunks. One object, because each bound method takes a fifth of the listener's own memory.
             on_cut: Breaks the connection from now on, if its owner has changed.
             line: Number of the connection if other listeners share it.
+            is_straight: False for a sender that is only woken, for each chunk, which it then takes in a greenlet.
 
         Returns:
             False if it has something to do now.
         """
         if not self.is_idle:
             return False
-        self._sender, self._queue = sender, _NO_QUEUE
+        self._sender, self._taker = (sender, None) if is_straight else (None, sender)
+        self._queue = _NO_QUEUE
         self._on_cut = on_cut or self._on_cut
         self.line = line
         self.waits()
@@ -200,7 +204,7 @@ class Listener:
     @property
     def is_parked(self) -> bool:
         """Whether it lives without a greenlet now."""
-        return self._sender is not None
+        return self._sender is not None or self._taker is not None
 
     def begins(self, hub_position: Position) -> None:
         """Reset it before its start is chosen. Earlier gaps in the log do not affect a listener that has not started.
@@ -285,7 +289,7 @@ class Listener:
             return True
         if self._sender is not None:
             return self._goes_straight(self._sender, chunk, position, events)
-        if not self._queue.put(chunk, position, events):
+        if not self._enqueue(chunk, position, events):
             self.fall_behind()
             return False
         return True
@@ -296,7 +300,7 @@ class Listener:
         if self.is_live and self._sender is not None:
             self._goes_straight(self._sender, frame, position, 0)
         elif self.is_live and self._queue.is_empty and not self.is_writing:
-            self._queue.put(frame, position, 0)
+            self._enqueue(frame, position, 0)
 
     def take(self, limit: int) -> bytes:
         """Wait for queued chunks, and take them as one of up to ``limit`` bytes. Switches.
@@ -341,6 +345,11 @@ class Listener:
         if on_cut is not None:
             on_cut()
 
+    def _enqueue(self, chunk: bytes, position: Position, events: int) -> bool:
+        if self._taker is not None:
+            self._wake()
+        return self._queue.put(chunk, position, events)
+
     def _goes_straight(self, sender: Sender, chunk: bytes, position: Position, events: int) -> bool:
         if not sender.send_straight(chunk):
             self.fall_behind()
@@ -355,7 +364,8 @@ class Listener:
         return True
 
     def _wake(self) -> None:
-        sender, self._sender = self._sender, None
+        sender = self._sender or self._taker
+        self._sender = self._taker = None
         if sender is not None:
             self._queue = ChunkQueue(self._queue_bytes)
             sender.woken()

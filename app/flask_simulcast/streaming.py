@@ -132,7 +132,8 @@ class Streaming(Access):
         as with `sse`, by ``?last_event_id=``.
 
         Args:
-            send: Called with each chunk, which has one or more frames. Defaults to ``ws.send_frame``.
+            send: Called with each chunk, which has one or more frames, outside the request. It may switch. Defaults to
+                ``ws.send_frame``, which costs less.
             options: As in `sse`. An ``encoding`` makes WebSocket frames with `text_frame`, or frames that ``send`` understands.
                 It defaults to JSON messages, ``{"type":"event","channel","event","id","time","data"}``.
 

@@ -277,7 +277,7 @@ def test_a_drain_says_1012_and_a_kick_has_its_code(tmp_path: Path) -> None:
         assert "Traceback" not in workers.one.log
 
 
-def test_thirty_consoles_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
+def test_idle_consoles_hold_no_greenlet_and_thirty_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
     with serve(tmp_path, app="tests.apps.inspected:app", jwt_key=JWT_KEY) as server:
 
         def held() -> dict[str, int]:
@@ -297,10 +297,17 @@ def test_thirty_consoles_that_come_and_go_leave_nothing_behind(tmp_path: Path) -
         come_and_go(0)
         wait_until(lambda: held()["listeners"] == 0, 10, "the first to leave")
         before = wait_until(lambda: (now := held()) == held() and now, 10, "peace")
+        with ExitStack() as stack:
+            report(server, "oven", number=0)
+            consoles = [open_console(stack, server, "oven") for _ in range(10)]
+            wait_until(lambda: held()["greenlets"] <= before["greenlets"], 10, "the consoles to be idle")
+            report(server, "oven", number=1)
+            for console in consoles:
+                assert [one["data"]["data"]["number"] for one in console.take(2, "status")] == [0, 1]
         for number in range(30):
             come_and_go(number)
         wait_until(lambda: all(held()[name] <= before[name] for name in before), 15, f"{held()} to be {before}")
-        assert server.get_json("/inspect")["metrics"]["simulcast_websocket_opened_total"] == 31
+        assert server.get_json("/inspect")["metrics"]["simulcast_websocket_opened_total"] == 41
         assert "Traceback" not in server.log
 
 

@@ -138,6 +138,25 @@ def test_a_chunk_that_does_not_go_sends_a_parked_listener_back_to_history() -> N
     assert listener.take(10) == b"c"
 
 
+def test_a_listener_without_a_straight_way_is_woken_for_each_chunk_and_takes_it_itself() -> None:
+    woken: list[str] = []
+    listener = live()
+    sending = Sending(lambda: True, woken)
+    for number in (1, 2):
+        assert listener.park(sending, is_straight=False)
+        assert listener.is_parked
+        listener.deliver(b"a", Position(2 * number, 0))
+        listener.deliver(b"b", Position(2 * number + 1, 0))
+        assert (woken, listener.is_parked) == (["woken"] * number, False)
+        assert (listener.take(10), listener.position) == (b"ab", Position(2 * number + 1, 0))
+    listener.park(sending, is_straight=False)
+    listener.deliver_heartbeat(b"h", Position(9, 0))
+    assert (len(woken), listener.take(10)) == (3, b"h")
+    listener.park(sending, is_straight=False)
+    listener.close(CloseReason.KICKED)
+    assert (len(woken), sending.sent) == (4, [])
+
+
 def test_the_end_of_a_parked_listener_wakes_who_parked_it_once() -> None:
     woken: list[str] = []
     listener, _ = parked(lambda: True, woken)

@@ -1,9 +1,10 @@
 """Subscription: one listener of a connection in both directions, which can have several, each with its own channels, position and
 verdict. Such a connection is a WebSocket, or a call of RPC that streams in both directions.
 
-A greenlet takes the listener's chunks from the hub and sends them, until the listener is live and has nothing to send. From then
-on the hub's chunks go straight to the connection, and the greenlet ends. If the client is slow and a chunk would have to wait,
-the listener catches up again, with a greenlet, from history: memory for it stays bounded, and nothing is lost.
+A greenlet takes the listener's chunks from the hub and sends them, until the listener is live and has nothing to send. Then it ends.
+From then on the hub's chunks go straight to the connection. If the client is slow and a chunk would have to wait, the listener
+catches up again, with a greenlet, from history: memory for it stays bounded, and nothing is lost. A caller's own function, which
+might wait, gets each chunk in a greenlet that ends when nothing more is there.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Subscription:
         ws: The connection to send to. If the listener is closed by anything but `stop`, the connection closes with the
             same reason.
         request: The channels, rights and position of the listener.
-        send: Called with each chunk of one or more frames; its ``send_frame`` if left out.
+        send: Called with each chunk of one or more frames, in a greenlet and outside the request; its ``send_frame`` if left out.
         is_beside: Whether the connection has another one, and stays open when this one's run has ended.
 
     Attributes:
@@ -217,13 +218,13 @@ class Subscription:
         if first:
             listener.writes(first)
             send(first)
-        may_park = self._send is None  # the caller's own send function might switch, so it needs a greenlet
+        is_straight = self._send is None  # the caller's own send function might switch, so it needs a greenlet
         while listener.close_reason is None:
-            chunk = hub.next_chunk(listener, waits=not may_park)
+            chunk = hub.next_chunk(listener, waits=False)
             if chunk:
                 send(chunk)
                 self._position = listener.position
-            elif listener.park(self, line=self._ws.line):
+            elif listener.park(self, line=self._ws.line, is_straight=is_straight):
                 self._greenlet = self._position = None
                 return True
         return False

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from app.flask_simulcast import Connection, SimulcastError
-from app.web.conversation import Command, Commands, Done, answerer, pong
+from app.web.conversation import Command, Commands, Done, answer, answerer, pong
 from app.web.errors import ApiError
 
 
@@ -58,9 +58,9 @@ def fail(command: Fail) -> Done:
 def talk(*said: str) -> list[dict[str, Any]]:
     """Return the messages to a client that says this."""
     client = Client()
-    answer = answerer(cast("Connection", client), COMMANDS, {Ping: pong, Fail: fail, Later: lambda _: None})
+    take = answerer(cast("Connection", client), COMMANDS, {Ping: pong, Fail: fail, Later: lambda _: None})
     for text in said:
-        answer(text)
+        take(text)
     return client.told
 
 
@@ -104,17 +104,14 @@ def test_what_is_no_command_is_an_error_with_the_id_that_it_has(text: str, code:
 
 
 def test_an_answer_is_said_before_what_follows_it() -> None:
-    client, told = Client(), []
-    answer = answerer(
-        cast("Connection", client), COMMANDS, {Ping: pong}, on_answer=lambda: told.append(len(client.told))
-    )
-    answer('{"type":"ping","id":1}')
-    answer("{")
-    assert told == [1, 2]
+    client = Client()
+    for count, message in enumerate(('{"type":"ping","id":1}', "{"), 1):
+        answer(cast("Connection", client), COMMANDS, {Ping: pong}, (), message)
+        assert len(client.told) == count
 
 
 def test_a_handler_gets_what_the_conversation_was_given() -> None:
     client = Client()
-    answer = answerer(cast("Connection", client), COMMANDS, {Ping: lambda room, _: room}, "kitchen")
-    answer('{"type":"ping","id":1}')
+    take = answerer(cast("Connection", client), COMMANDS, {Ping: lambda room, _: room}, "kitchen")
+    take('{"type":"ping","id":1}')
     assert client.told == [{"type": "reply", "id": 1, "result": "kitchen"}]
