@@ -57,7 +57,7 @@ class Subscriptions:
         UnauthorizedError, ForbiddenError, ListenError, BrokerUnavailableError: As in `Simulcast.subscribe`.
     """
 
-    __slots__ = ("_base", "_options", "_simulcast", "_subscriptions", "_ws")
+    __slots__ = ("_base", "_options", "_others", "_simulcast", "_ws")
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class Subscriptions:
         self._ws = ws
         self._options = options or _NO_OPTIONS
         self._base = simulcast.subscribe(ws, channels, **self._options | {"resume": resume, "replay": replay})
-        self._subscriptions = [self._base]
+        self._others: tuple[Subscription, ...] = ()  # most connections add none
 
     def __iter__(self) -> Iterator[Subscription]:
-        return iter(self._subscriptions)
+        return iter((self._base, *self._others))
 
     @property
     def base(self) -> Subscription:
@@ -85,12 +85,12 @@ class Subscriptions:
 
     def start(self) -> None:
         """Start new subscriptions, after the reply, so that their first event follows it."""
-        for subscription in self._subscriptions:
+        for subscription in self:
             subscription.start()
 
     def stop(self) -> None:
         """Stop all of them. Switches."""
-        for subscription in self._subscriptions:
+        for subscription in self:
             subscription.stop()
 
     def add(self, channels: Collection[str], *, resume: str | None, replay: int | None = None) -> Subscription:
@@ -111,19 +111,18 @@ class Subscriptions:
             NotSubscribedError: The connection has no subscription to one of them.
         """
         unwanted = set(channels)
-        others = self._subscriptions[1:]
-        missing = sorted(unwanted.difference(*(each.channels for each in others)))
+        missing = sorted(unwanted.difference(*(each.channels for each in self._others)))
         if missing:
             raise NotSubscribedError(missing[0])
-        return [self._leave(each, unwanted) for each in others if not unwanted.isdisjoint(each.channels)]
+        return [self._leave(each, unwanted) for each in self._others if not unwanted.isdisjoint(each.channels)]
 
     def _check_new(self, names: Collection[str]) -> None:
         """Check that these channels can be added. A channel that the connection has already would be sent twice; a run that
         has ended sends nothing further."""
-        for ended in [each for each in self._subscriptions if each.is_over]:
+        for ended in [each for each in self._others if each.is_over]:
             ended.stop()
-            self._subscriptions.remove(ended)
-        has = {name for each in self._subscriptions for name in each.channels}
+            self._forget(ended)
+        has = {name for each in self for name in each.channels}
         twice = sorted((has | {ALL, *self._base.listener.personal}).intersection(names))
         if twice:
             raise AlreadySubscribedError(twice[0])
@@ -137,13 +136,16 @@ class Subscriptions:
     def _open(self, channels: Collection[str], resume: str | None, replay: int | None = None) -> Subscription:
         options = self._options | {"resume": resume, "replay": replay}
         subscription = self._simulcast.subscribe(self._ws, channels, is_beside=True, **options)
-        self._subscriptions.append(subscription)
+        self._others += (subscription,)
         return subscription
+
+    def _forget(self, subscription: Subscription) -> None:
+        self._others = tuple(each for each in self._others if each is not subscription)
 
     def _leave(self, subscription: Subscription, unwanted: set[str]) -> Left:
         """End a subscription, and subscribe to the rest of its channels, if there is a rest, from its position."""
         subscription.stop()
-        self._subscriptions.remove(subscription)
+        self._forget(subscription)
         position = str(subscription.position)
         rest = set(subscription.channels) - unwanted
         if rest:

@@ -14,10 +14,11 @@ from __future__ import annotations
 import os
 import select
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from gevent import get_hub, monkey
@@ -35,6 +36,36 @@ _READ = 1
 _CLIENTS_A_TURN = 64
 
 
+def _original(name: str) -> Any:
+    """Return a function that gevent removes from `select` because it blocks the loop. Here it never waits."""
+    return monkey.get_original("select", name)
+
+
+def _has_epoll() -> bool:
+    try:
+        return _original("epoll") is not None
+    except AttributeError:
+        return False
+
+
+HAS_EPOLL = _has_epoll()
+
+
+class Watched(Protocol):
+    """A descriptor that a lookout watches.
+
+    Attributes:
+        fd: The descriptor.
+        mask: What is watched, as epoll's flags.
+    """
+
+    fd: int
+    mask: int
+
+    def on_event(self) -> None:
+        """Called from the loop when there is something. Must not switch."""
+
+
 class ClientWatch:
     """One client that is watched. Make it with `watch_client`.
 
@@ -44,6 +75,9 @@ class ClientWatch:
     """
 
     __slots__ = ("_lookout", "fd", "on_gone")
+
+    # Edge-triggered: a socket that a child still has open after we closed it is reported once, not endlessly.
+    mask = select.EPOLLRDHUP | select.EPOLLET if HAS_EPOLL else 0  # EPOLLHUP and EPOLLERR are always reported
 
     def __init__(self, lookout: Lookout, fd: int, on_gone: Callable[[], object]) -> None:
         self.fd = fd
@@ -55,9 +89,15 @@ class ClientWatch:
         """Stop watching. May be called twice, and after the server has closed the socket."""
         self._lookout.remove(self)
 
+    def on_event(self) -> None:
+        """See whether the client has left."""
+        if _has_left(self.fd):
+            self.stop()
+            self.on_gone()
+
 
 class Lookout:
-    """All watched clients of one event loop. They share one epoll, and the loop watches its descriptor.
+    """All watched descriptors of one event loop. They share one epoll, and the loop watches its descriptor.
 
     Args:
         loop: The gevent loop.
@@ -66,7 +106,7 @@ class Lookout:
     def __init__(self, loop: Any) -> None:
         self._pid = os.getpid()
         self._epoll = _original("epoll")()
-        self._watches: dict[int, ClientWatch] = {}
+        self._watches: dict[int, Watched] = {}
         self._watcher = loop.io(self._epoll.fileno(), _READ)
 
     @property
@@ -74,20 +114,18 @@ class Lookout:
         """Whether this process made it. A child shares the epoll with its parent, and would take reports away from it."""
         return self._pid == os.getpid()
 
-    def add(self, watch: ClientWatch) -> None:
-        """Call a watch once when its client leaves. It replaces an earlier watch of the same descriptor, whose socket was
+    def add(self, watch: Watched) -> None:
+        """Call a watch when there is something. It replaces an earlier watch of the same descriptor, whose socket was
         closed or has another request now."""
-        # Edge-triggered: a socket that a child still has open after we closed it is reported once, not endlessly.
-        mask = select.EPOLLRDHUP | select.EPOLLET  # EPOLLHUP and EPOLLERR are always reported
         try:
-            self._epoll.register(watch.fd, mask)
+            self._epoll.register(watch.fd, watch.mask)
         except FileExistsError:
-            self._epoll.modify(watch.fd, mask)
+            self._epoll.modify(watch.fd, watch.mask)
         if not self._watches:
             self._watcher.start(self._look)  # not earlier: it keeps a loop alive that has nothing else to wait for
         self._watches[watch.fd] = watch
 
-    def remove(self, watch: ClientWatch) -> None:
+    def remove(self, watch: Watched) -> None:
         """Stop calling a watch. Its descriptor may belong to another connection by now."""
         if not self.is_ours or self._watches.get(watch.fd) is not watch:
             return
@@ -109,9 +147,12 @@ class Lookout:
             return
         for fd, _ in self._epoll.poll(0, _CLIENTS_A_TURN):
             watch = self._watches.get(fd)
-            if watch is not None and _has_left(fd):
-                self.remove(watch)
-                watch.on_gone()
+            if watch is None:
+                continue
+            try:
+                watch.on_event()
+            except Exception:  # the others must still be told: an edge is reported once
+                get_hub().handle_error(watch, *sys.exc_info())
 
 
 class PeekWatch:
@@ -168,7 +209,7 @@ def watch_client(client: Any, on_gone: Callable[[], object]) -> Watch | None:
         watch: Watch = client.watch(on_gone)
         return watch
     if HAS_EPOLL:
-        return ClientWatch(_lookout(), client.fileno(), on_gone)
+        return ClientWatch(lookout(), client.fileno(), on_gone)
     return None if hasattr(client, "_sslobj") else PeekWatch(client, on_gone)
 
 
@@ -185,32 +226,19 @@ def client_gone(environ: dict[str, Any]) -> Iterator[Flag]:
             in_loop(watch.stop)
 
 
-def _original(name: str) -> Any:
-    """Return a function that gevent removes from `select` because it blocks the loop. Here it never waits."""
-    return monkey.get_original("select", name)
-
-
-def _has_epoll() -> bool:
-    try:
-        return _original("epoll") is not None
-    except AttributeError:
-        return False
-
-
-HAS_EPOLL = _has_epoll()
 _lookouts: WeakKeyDictionary[Hub, Lookout] = WeakKeyDictionary()
 
 
-def _lookout() -> Lookout:
+def lookout() -> Lookout:
     """Return the lookout of this thread's loop, in this process."""
     hub = get_hub()
-    lookout = _lookouts.get(hub)
-    if lookout is not None and not lookout.is_ours:
-        lookout.close()
-        lookout = None
-    if lookout is None:
-        lookout = _lookouts[hub] = Lookout(hub.loop)
-    return lookout
+    found = _lookouts.get(hub)
+    if found is not None and not found.is_ours:
+        found.close()
+        found = None
+    if found is None:
+        found = _lookouts[hub] = Lookout(hub.loop)
+    return found
 
 
 def _has_left(fd: int) -> bool:

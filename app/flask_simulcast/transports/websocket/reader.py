@@ -5,11 +5,13 @@ A turn reads 16 KiB at most; then other callbacks run, whatever the client sends
 
 from __future__ import annotations
 
+import select
 import time
 from typing import Any, Protocol
 
 from gevent import get_hub
 
+from ..client_watch import HAS_EPOLL, lookout
 from .close_codes import TOO_FAST
 from .limits import Bucket, Limits
 from .parser import Item, Parser, Violation
@@ -42,14 +44,18 @@ class Reader:
         text_only, is_compressed: As in `Parser`.
 
     Attributes:
+        fd: Descriptor of the socket.
+        mask: What the loop's lookout watches.
         wire: As above; another one, once the server has let go of its own.
         is_deaf: True to drop all bytes that come.
     """
 
     __slots__ = (
         "_frames", "_is_called", "_is_compressed", "_is_on", "_limits", "_owner", "_parser", "_text_only", "_watcher",
-        "is_deaf", "wire",
+        "fd", "is_deaf", "wire",
     )  # fmt: skip
+
+    mask = select.EPOLLIN if HAS_EPOLL else 0
 
     def __init__(
         self, wire: Wire | OwnWire, limits: Limits, owner: Reading, *, text_only: bool, is_compressed: bool
@@ -64,25 +70,36 @@ class Reader:
         self._frames: Bucket | None = None  # since the first frame
         self._is_on = False
         self._is_called = False  # a callback of the loop is scheduled
-        self._watcher: Any = get_hub().loop.io(wire.fileno(), _READ)
+        self._watcher: Any = None  # where there is no epoll
+        self.fd = wire.fileno()
 
     def start(self) -> None:
         """Read the bytes that come, and those that have come already."""
         self._is_on = True
-        self._watcher.start(self._turn)
+        if HAS_EPOLL:
+            lookout().add(self)
+        else:
+            if self._watcher is None:
+                self._watcher = get_hub().loop.io(self.fd, _READ)
+            self._watcher.start(self.on_event)
         self._go_on()
 
     def stop(self) -> None:
         """Stop reading. The client's own writes will have to wait."""
         self._is_on = False
-        self._watcher.stop()
+        if HAS_EPOLL:
+            lookout().remove(self)
+        elif self._watcher is not None:
+            self._watcher.stop()
 
     def close(self) -> None:
         """Stop reading for ever."""
         self.stop()
-        self._watcher.close()
+        if self._watcher is not None:
+            self._watcher.close()
 
-    def _turn(self) -> None:
+    def on_event(self) -> None:
+        """Take a turn: there are bytes, or their end."""
         if not self._is_on:
             return
         goes_on = self._has_parsable
@@ -110,7 +127,7 @@ class Reader:
 
     def _called(self) -> None:
         self._is_called = False
-        self._turn()
+        self.on_event()
 
     def _items(self, data: bytes, now: float) -> list[Item]:
         limits = self._limits
