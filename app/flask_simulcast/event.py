@@ -51,6 +51,7 @@ CONTROL_TYPES = frozenset({"connected", "gap", "heartbeat", "closed"})
 _TYPES_OF_EVENT_SOURCE = frozenset({"error", "open"})
 
 _CHANNEL = re.compile(r"(?:presence:)?[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_MAX_NAME_CHARACTERS = len(PRESENCE_PREFIX) + MAX_CHANNEL_CHARACTERS
 # The longest possible label: a user of 128 characters, each of 4 bytes, each byte as %XX.
 _MAX_LABEL_CHARACTERS = len(USER_PREFIX) + MAX_USER_CHARACTERS * 4 * 3
 # Bounded in every part: int() of a hostile header must stay cheap, and \d would accept Arabic digits.
@@ -205,11 +206,16 @@ def check_channel(name: object) -> str:
     Raises:
         ChannelNameError: It is not 1-128 characters of ``A-Z a-z 0-9 . _ : -``, or it is a channel between workers.
     """
-    if not isinstance(name, str) or _CHANNEL.fullmatch(name) is None or name.startswith(_INTERNAL_PREFIX):
-        raise ChannelNameError(
-            f"{_short(name)} is not a channel name. Use 1 to {MAX_CHANNEL_CHARACTERS} characters of A-Z a-z 0-9 . _ : -"
-        )
-    return name
+    if isinstance(name, str) and len(name) <= _MAX_NAME_CHARACTERS and _is_channel(name):
+        return name
+    raise ChannelNameError(
+        f"{_short(name)} is not a channel name. Use 1 to {MAX_CHANNEL_CHARACTERS} characters of A-Z a-z 0-9 . _ : -"
+    )
+
+
+@lru_cache(maxsize=1024)  # most callers name a few channels; the check takes a microsecond
+def _is_channel(name: str) -> bool:
+    return _CHANNEL.fullmatch(name) is not None and not name.startswith(_INTERNAL_PREFIX)
 
 
 def check_publishable(name: object) -> str:
@@ -226,7 +232,7 @@ def check_publishable(name: object) -> str:
     )
 
 
-@lru_cache(maxsize=1024)  # most callers publish to a few channels; the check takes a microsecond
+@lru_cache(maxsize=1024)
 def _is_publishable(name: str) -> bool:
     is_reserved = name in RESERVED_CHANNELS or name.startswith(RESERVED_PREFIXES)
     return not is_reserved and _CHANNEL.fullmatch(name) is not None
@@ -250,7 +256,7 @@ def check_type(type: object) -> str:
     raise EventTypeError(f"{_short(type)} is an event of EventSource itself. Choose another name, such as failed.")
 
 
-@lru_cache(maxsize=1024)  # as the channel
+@lru_cache(maxsize=1024)
 def _is_type(text: str) -> bool:
     return bool(text) and not _breaks_a_line(text) and text not in CONTROL_TYPES | _TYPES_OF_EVENT_SOURCE
 

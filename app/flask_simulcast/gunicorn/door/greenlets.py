@@ -36,6 +36,7 @@ class Greenlets:
         me, hub = getcurrent(), get_hub()
         while True:
             Context().run(function, *arguments)
+            del function, arguments  # an idle greenlet keeps no request
             if len(self._idle) >= _MOST_IDLE:
                 return
             self._idle.append(me)
