@@ -1,4 +1,4 @@
-"""A Python that has imported what every server of the tests needs of other projects, and forks the servers.
+"""A Python that has imported what every server of the tests needs of other projects, and forks servers and commands.
 
 Started anew, each server spends two thirds of its CPU on these imports, and the tests start hundreds. The service, the extension,
 and all that must not be loaded before gevent patches are not here: each worker loads them, as everywhere. Of what is here gevent
@@ -53,7 +53,7 @@ _OF_A_START = ("PYTHON", "LD_", "MALLOC_", "GEVENT", "FAKETIME")
 
 
 class Forked:
-    """A forked server, with the part of `subprocess.Popen` that tests use. Its parent is the zygote."""
+    """A forked process, with the part of `subprocess.Popen` that tests use. Its parent is the zygote."""
 
     def __init__(self, pid: int, ending: int) -> None:
         self.pid = pid
@@ -76,7 +76,7 @@ class Forked:
             ending = select.poll()  # its number may be too high for select(): tests open many sockets
             ending.register(self._ending, select.POLLIN)
             if not ending.poll(None if timeout is None else timeout * 1000):
-                raise subprocess.TimeoutExpired("a forked server", timeout or 0)
+                raise subprocess.TimeoutExpired("a forked process", timeout or 0)
             status = os.read(self._ending, 16)
             os.close(self._ending)
             self.returncode = int(status)
@@ -117,7 +117,12 @@ def fork(command: Sequence[str], folder: Path, environment: Mapping[str, str], o
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run ``python -m`` with this command, as `subprocess.run` does, and wait for its end."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        status = fork(command, folder, environment, output.fileno(), errors.fileno()).wait(60)
+        forked = fork(command, folder, environment, output.fileno(), errors.fileno())
+        try:
+            status = forked.wait(60)
+        except subprocess.TimeoutExpired:
+            forked.kill()
+            raise
         output.seek(0)
         errors.seek(0)
         return subprocess.CompletedProcess(command, status, output.read(), errors.read())
