@@ -115,10 +115,12 @@ class Served(Generic[M]):
             gevent.spawn(self._hand_on)
 
     def _has_next(self) -> bool:
-        """Read what has come; return whether there is a message in it, or an error in its place."""
-        self._received += self._source.received()
+        """Return whether there is a message in what has come, or an error in its place."""
         try:
-            self._next = self._call.taken_from(self._received, self._kind)
+            self._next = self._taken()
+            if self._next is None:  # not earlier: to read lets the client send as much again
+                self._received += self._source.received()
+                self._next = self._taken()
         except CallError as error:
             self._next = error
         if self._next is None and self._received and not self._source.is_received:
@@ -126,6 +128,9 @@ class Served(Generic[M]):
         else:
             self._timer.stop()
         return self._next is not None
+
+    def _taken(self) -> M | None:
+        return self._call.taken_from(self._received, self._kind)
 
     def _is_too_slow(self) -> None:
         self._duplex.end_by(CallError(Code.DEADLINE_EXCEEDED, body.TOO_SLOW))
