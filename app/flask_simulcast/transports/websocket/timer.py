@@ -39,7 +39,7 @@ class Sleeper(ABC):
     def _sleep_on(self) -> None:
         """Do not wake it. A second call does nothing."""
         if self._alarm is not None:
-            self._alarm.sleepers.discard(self)
+            self._alarm.forget(self)
             self._alarm = None
 
     @abstractmethod
@@ -93,9 +93,20 @@ class _Alarm:
         self._timer: Any = get_hub().loop.timer(seconds)
         self._timer.start(self._ring, update=True)
 
+    def forget(self, sleeper: Sleeper) -> None:
+        """Do not wake it. Without a sleeper the alarm ends: a client can set one that is years ahead."""
+        self.sleepers.discard(sleeper)
+        if not self.sleepers:
+            self._end()
+
+    def _end(self) -> None:
+        """Let go of the timer. An alarm that is set from here on is another one. A second call does nothing."""
+        if self._alarms.get(self._at) is self:
+            del self._alarms[self._at]
+            self._timer.close()
+
     def _ring(self) -> None:
-        self._timer.close()
-        self._alarms.pop(self._at, None)  # an alarm that is set from here on is another one
+        self._end()
         try:
             while self.sleepers:
                 sleeper = self.sleepers.pop()

@@ -8,6 +8,7 @@ import pytest
 from gevent import get_hub
 from gevent.event import Event as Flag
 
+from app.flask_simulcast.transports.websocket import timer as timer_module
 from app.flask_simulcast.transports.websocket.timer import Timer
 
 
@@ -50,3 +51,17 @@ def test_an_alarm_that_fails_does_not_silence_the_others(monkeypatch: pytest.Mon
         Timer(lambda flag=flag: fail(flag)).set(at)  # type: ignore[misc]
     assert all(flag.wait(5) for flag in rang)
     assert len(reported) == 3
+
+
+def test_an_alarm_that_is_set_for_nothing_ends() -> None:
+    """A client can set the end of a call years ahead, and end it at once."""
+    alarms = timer_module._of_loops.setdefault(get_hub(), {})
+    before = dict(alarms)
+    timers = [Timer(list) for _ in range(3)]
+    for number, timer in enumerate(timers):
+        timer.set(time.monotonic() + 1e9 + number)
+        timer.set(time.monotonic() + 2e9)
+    assert len(alarms) == len(before) + 1
+    for timer in timers:
+        timer.stop()
+    assert alarms == before
