@@ -55,6 +55,7 @@ class Health(Service):
     def __init__(self) -> None:
         self._watches = 0
         self._watchers: set[_Watcher] = set()
+        self._is_looking = False  # a greenlet looks after them
         super().__init__(POOL.FindServiceByName("grpc.health.v1.Health"), {"Check": self._check, "Watch": self._watch})
 
     def _check(self, call: Call) -> Response:
@@ -81,16 +82,20 @@ class Health(Service):
 
     def _add(self, watcher: _Watcher) -> None:
         self._watchers.add(watcher)
-        if len(self._watchers) == 1:
+        if not self._is_looking:
+            self._is_looking = True
             gevent.spawn(self._look)
 
     def _look(self) -> None:
         """Look after all watchers, until there is none."""
-        while self._watchers:
-            gevent.sleep(_LOOK_SECONDS)
-            for watcher in list(self._watchers):
-                with suppress(ConnectionClosedError):
-                    watcher.look()
+        try:
+            while self._watchers:
+                gevent.sleep(_LOOK_SECONDS)
+                for watcher in list(self._watchers):
+                    with suppress(ConnectionClosedError):
+                        watcher.look()
+        finally:
+            self._is_looking = False
 
     def _changes(self, call: Call, name: str) -> Iterator[Message]:
         """Yield the status now and at each change, until the worker stops. Switches."""
