@@ -182,7 +182,7 @@ class DuplexCall:
         self._end(Ending("bug", _BUG))
 
     def end_by(self, error: Exception) -> None:
-        """End the call by an error, which a bug has logged. What a call has sent that has an ending already, is none."""
+        """End the call by an error. That the call has ended, which a handler learns when it sends, is none."""
         if not (isinstance(error, ConnectionClosedError) and self.ending is not None):
             self._end(Ending("call", self._on_error(error)))
 

@@ -15,9 +15,9 @@ from weakref import WeakKeyDictionary
 from gevent import get_hub
 from gevent.hub import Hub
 
-# An alarm comes up to this much later than it was set for: the second, if it is less than a second ahead.
+# Seconds by which an alarm might be late.
 _STEP_SECONDS = 1 / 8
-_SHORT_STEP_SECONDS = 1 / 128
+_SHORT_STEP_SECONDS = 1 / 128  # if it is less than a second ahead
 
 
 class Sleeper(ABC):
