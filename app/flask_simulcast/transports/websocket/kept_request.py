@@ -16,7 +16,8 @@ from flask.globals import app_ctx
 _KEPT = (str, int, float, tuple, type(None))
 # Those of a client alone. The others are alike for many clients, which then share them.
 _OWN = (
-    "HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_SEC_WEBSOCKET_KEY", "HTTP_X_FORWARDED_FOR", "HTTP_X_REQUEST_ID",
+    "HTTP_AUTHORIZATION", "HTTP_CONNECT_TIMEOUT_MS", "HTTP_COOKIE", "HTTP_FORWARDED", "HTTP_GRPC_TIMEOUT",
+    "HTTP_SEC_WEBSOCKET_KEY", "HTTP_TRACEPARENT", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_X_REQUEST_ID",
     "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_URI",
 )  # fmt: skip
 # What clients send may stay after they have left: no more than a megabyte.
