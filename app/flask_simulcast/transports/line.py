@@ -13,6 +13,8 @@ _WRITE = 2
 _LAST_CHUNK = b"0\r\n\r\n"
 #: Closes a descriptor. gevent's own looks for its watchers first, which takes 3 µs. Here they are closed already.
 close = monkey.get_original("os", "close")
+#: What stands for a descriptor after that: its number may be another client's by now, and a late write must fail.
+CLOSED = -1
 
 
 class Line(Sink, Protocol):
@@ -70,7 +72,8 @@ class SocketLine:
 
     def close(self) -> None:
         """Close the socket."""
-        close(self._fd)
+        fd, self._fd = self._fd, CLOSED
+        close(fd)
 
 
 def _as_it_is(chunk: bytes) -> bytes:

@@ -244,7 +244,8 @@ class Lifecycle(Sender):
     # Deadlines
 
     def _set_alarm(self) -> None:
-        self._wake_at(self._due_at())
+        if self._state is not State.CLOSED:  # what the caller did before may have ended everything
+            self._wake_at(self._due_at())
 
     def _due_at(self) -> float:
         if self._state is State.CLOSING:
@@ -267,8 +268,7 @@ class Lifecycle(Sender):
         now = time.monotonic()
         if now >= self._due_at():
             self._act(now)
-        if self._state is not State.CLOSED:
-            self._set_alarm()
+        self._set_alarm()
 
     def _act(self, now: float) -> None:
         if self._state is State.CLOSING:

@@ -15,7 +15,7 @@ from typing import Any
 
 from gevent import get_hub
 
-from ..line import close
+from ..line import CLOSED, close
 
 _WRITE = 2
 # Bytes of one turn. If a client fills it with empty frames, they take 5 ms.
@@ -146,7 +146,8 @@ class OwnWire:
     def cut(self) -> None:
         """Break the connection, and close the socket."""
         self._shut_down(socket.SHUT_RDWR)
-        close(self._fd)
+        fd, self._fd = self._fd, CLOSED
+        close(fd)
 
     def _shut_down(self, how: int) -> None:
         whole = socket_type(fileno=self._fd)  # a socket object for each connection would only be needed here
