@@ -140,3 +140,16 @@ def test_a_log_that_was_read_to_its_head_can_not_have_grown_until_a_neighbour_ri
     assert not reader.may_have_grown()
     for broker in (reader, writer):
         broker.close()
+
+
+def test_neighbours_that_do_not_listen_cost_one_that_does_no_ring(tmp_path: Path) -> None:
+    """What they have not read fills the buffer of the socket that has sent it."""
+    ringing, listening, *resting = (Doorbell(str(tmp_path)) for _ in range(42))
+    for bell in (listening, *resting):
+        bell.listen()
+    for _ in range(600):
+        ringing.ring(["c" * 200])
+        assert listening.has_rung
+        listening.wait(0)
+    for bell in (ringing, listening, *resting):
+        bell.close()

@@ -254,8 +254,9 @@ class Broker(ABC):
         """
 
     def may_have_grown(self) -> bool:
-        """Tell whether there may be events that other processes had stored before this call, and that the last `read` did not
-        find. True unless that is certain. Costs less than a `read`; does not switch."""
+        """Tell whether there may be events whose `append` in another process had returned before this call, and that the last
+        `read` did not find. True unless it is certain that no ring of one has come: a reader that starts a little too early
+        loses nothing. Costs less than a `read`; does not switch."""
         return True
 
     @abstractmethod

@@ -8,8 +8,11 @@ lost hint costs the reader one slow poll.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
+import struct
+import termios
 import time
 import weakref
 from collections.abc import Iterable
@@ -49,8 +52,11 @@ class Doorbell:
         self._socket = _socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._room = _queue_length()
+        self._senders = [_sender()]  # one
         self._names: list[str] = []  # one name, once this process listens
-        self._take_down = weakref.finalize(self, _take_down, self._folder, self._socket, self._names, os.getpid())
+        self._take_down = weakref.finalize(
+            self, _take_down, self._folder, self._socket, self._senders, self._names, os.getpid()
+        )
         self._take_down.atexit = False
         self._others: list[str] = []
         self._listed_at = -1
@@ -79,13 +85,26 @@ class Doorbell:
         hint = _hint(channels) if names else _ANY
         for name in names:
             try:
-                self._socket.sendto(hint, socket.MSG_DONTWAIT, f"{self._prefix}/{name}")
+                self._send(hint, f"{self._prefix}/{name}")
             except OSError as error:
                 if (
                     error.errno in _GONE
                 ):  # its process was killed; with another error its socket is full, a hint already
                     with suppress(OSError):
                         os.unlink(name, dir_fd=self._folder)
+
+    def _send(self, hint: bytes, address: str) -> None:
+        """Send one ring. Rings that neighbours do not read, because they are frozen or have no listener, fill the buffer of the
+        socket that has sent them: then another socket sends on, or a neighbour that waits would not be rung either."""
+        sender = self._senders[0]
+        try:
+            sender.sendto(hint, socket.MSG_DONTWAIT, address)
+        except OSError as error:
+            if error.errno in _GONE or not _is_full(sender):
+                raise
+            self._senders[0] = _sender()
+            sender.close()
+            self._senders[0].sendto(hint, socket.MSG_DONTWAIT, address)
 
     def wait(self, seconds: float) -> set[str] | None:
         """Return when another process rings, or after ``seconds``. If one has rung since the last call, return at once.
@@ -147,7 +166,22 @@ def _queue_length() -> int:
         return 0
 
 
-def _take_down(folder: int, own: socket.socket, names: list[str], pid: int) -> None:
+def _sender() -> socket.socket:
+    sender = _socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sender.setblocking(False)
+    return sender
+
+
+def _is_full(sender: socket.socket) -> bool:
+    """Tell whether the buffer of a socket that could not send is full; if not, the receiver's queue is. Linux says that."""
+    try:
+        (waiting,) = struct.unpack("i", fcntl.ioctl(sender, termios.TIOCOUTQ, bytes(4)))
+        return waiting >= sender.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    except OSError:
+        return False
+
+
+def _take_down(folder: int, own: socket.socket, senders: list[socket.socket], names: list[str], pid: int) -> None:
     """Remove the bell and close its descriptors. Never switches. In a forked child the bell belongs to the parent, and
     stays."""
     if pid == os.getpid():
@@ -155,4 +189,5 @@ def _take_down(folder: int, own: socket.socket, names: list[str], pid: int) -> N
             with suppress(OSError):
                 os.unlink(name, dir_fd=folder)
     own.close()
+    senders[0].close()
     os.close(folder)
