@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 import gevent
+import pytest
 from gevent import get_hub, getcurrent
 from gevent.event import Event
 
@@ -57,3 +58,16 @@ def test_what_a_call_leaves_in_its_context_is_not_there_for_the_next_one():
         get_hub().loop.run_callback(greenlets.run, call, value)
     gevent.sleep(0)
     assert found == ["nothing", "nothing"]
+
+
+def test_an_idle_greenlet_that_a_timeout_has_ended_takes_no_call(monkeypatch: pytest.MonkeyPatch):
+    reported: list[object] = []
+    monkeypatch.setattr(get_hub(), "handle_error", lambda context, type, value, tb: reported.append(value))
+    greenlets, left_behind, done = Greenlets(), gevent.Timeout(0), []
+    get_hub().loop.run_callback(greenlets.run, left_behind.start)
+    while not reported:
+        gevent.sleep(0)
+    assert reported == [left_behind]
+    get_hub().loop.run_callback(greenlets.run, done.append, "done")
+    gevent.sleep(0)
+    assert done == ["done"]

@@ -23,14 +23,20 @@ class Greenlets:
         """Call a function at once if the loop is the caller, else in this turn of the loop. It may switch; this does not."""
         if getcurrent() is not get_hub():
             self.run_soon(function, *arguments)
-        elif self._idle:
-            self._idle.pop().switch(function, arguments)
         else:
-            greenlet(self._work, get_hub()).switch(function, arguments)
+            (self._next_idle() or greenlet(self._work, get_hub())).switch(function, arguments)
 
     def run_soon(self, function: Callable[..., object], *arguments: object) -> None:
         """Call a function in this turn of the loop, after what is ready now."""
         get_hub().loop.run_callback(self.run, function, *arguments)
+
+    def _next_idle(self) -> greenlet | None:
+        """Return one that is idle. A timeout that a function has left behind may have ended it: its switch would do nothing."""
+        while self._idle:
+            found = self._idle.pop()
+            if not found.dead:
+                return found
+        return None
 
     def _work(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         me, hub = getcurrent(), get_hub()

@@ -218,7 +218,8 @@ class Door(StreamServer):
                 self.hand_over(connection)
             elif waited >= self._keepalive:
                 self._read(connection)  # on a busy machine it may have said something that was not read yet
-                if connection in self._connections and not connection.data:
+                was_answered = connection.since >= now  # its handler did not wait
+                if connection in self._connections and not (connection.data or was_answered):
                     self.drop(connection)
         if self.closed and not self._connections:
             self._sweeping.stop()
