@@ -34,7 +34,7 @@ class Outgoing:
         """
         h2, size = self._h2, len(data)
         stream = h2.streams.get(stream_id)
-        if stream is None or not self._output.has_room(size):
+        if stream is None or not size or not self._output.has_room(size):
             return 0
         window, most = stream.outbound_flow_control_window, h2.max_outbound_frame_size
         if size > window or size > h2.outbound_flow_control_window:
