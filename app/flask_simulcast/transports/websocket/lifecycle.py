@@ -156,8 +156,8 @@ class Lifecycle(Sender):
         self._reader.is_deaf = True
         self._become(State.ENDING)
         self._reader.stop()
+        self._inbox.end()
         self._set_alarm()
-        self._inbox.end()  # which might close it at once
 
     def _begin_closing(self) -> None:
         if not self.is_open:
