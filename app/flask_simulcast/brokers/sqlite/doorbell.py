@@ -167,7 +167,7 @@ def _queue_length() -> int:
 
 
 def _sender() -> socket.socket:
-    sender = _socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sender: socket.socket = _socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender.setblocking(False)
     return sender
 
@@ -175,10 +175,10 @@ def _sender() -> socket.socket:
 def _is_full(sender: socket.socket) -> bool:
     """Tell whether the buffer of a socket that could not send is full; if not, the receiver's queue is. Linux says that."""
     try:
-        (waiting,) = struct.unpack("i", fcntl.ioctl(sender, termios.TIOCOUTQ, bytes(4)))
-        return waiting >= sender.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        (unread,) = struct.unpack("i", fcntl.ioctl(sender, termios.TIOCOUTQ, bytes(4)))
     except OSError:
         return False
+    return bool(unread >= sender.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
 
 
 def _take_down(folder: int, own: socket.socket, senders: list[socket.socket], names: list[str], pid: int) -> None:
