@@ -19,7 +19,7 @@ class _Door(Door):
         self._keepalive = 2
         self.dropped: list[Connection] = []
 
-    closed = False  # type: ignore[assignment]
+    closed = False
 
     def _read(self, connection: Connection) -> None:
         """Answer at once, as a handler does that does not wait."""
