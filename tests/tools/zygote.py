@@ -99,8 +99,13 @@ class Forked:
 def can_fork(settings: Mapping[str, object]) -> bool:
     """Whether none of these variables of a server must be known when its Python starts, and this thread has no network of its
     own, which the server must have."""
-    is_here = os.readlink("/proc/thread-self/ns/net") == os.readlink(f"/proc/{os.getpid()}/ns/net")
-    return is_here and not any(name.startswith(_OF_A_START) for name in settings)
+    return _is_here() and not any(name.startswith(_OF_A_START) for name in settings)
+
+
+def _is_here() -> bool:
+    """Whether this thread has the network of its process. In another one it must not start the zygote, whose servers would be
+    there, too, and not be reached from here."""
+    return os.readlink("/proc/thread-self/ns/net") == os.readlink(f"/proc/{os.getpid()}/ns/net")
 
 
 def fork(command: Sequence[str], folder: Path, environment: Mapping[str, str], output: int, errors: int) -> Forked:
@@ -116,6 +121,11 @@ def fork(command: Sequence[str], folder: Path, environment: Mapping[str, str], o
 
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run ``python -m`` with this command, as `subprocess.run` does, and wait for its end."""
+    if not _is_here():
+        whole = [sys.executable, "-m", *command]
+        return subprocess.run(
+            whole, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         forked = fork(command, folder, environment, output.fileno(), errors.fileno())
         try:
