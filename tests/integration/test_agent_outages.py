@@ -29,7 +29,7 @@ def test_a_command_sent_while_the_agent_is_cut_off_is_carried_out_when_it_is_bac
         assert order(two, "cut", "ping")["ok"]
         relay.block()
         sent = call(two, "POST", "/wukongs/cut/commands", {"command": "uptime"}, status=202)
-        running.wait_for("Not reported")  # the stream may not be missed yet: perhaps the last answer still waits to be taken
+        running.wait_for("Not reported")  # not the stream: perhaps the agent still sends its last answer
         relay.open()
         wait_until(lambda: sent["id"] in {answer["id"] for answer in results(two, "cut")}, 15, "the answer")
         assert order(two, "cut", "ping")["ok"]
