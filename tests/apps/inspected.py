@@ -64,7 +64,7 @@ def cancel_run(id: str) -> str:
 
 @app.get("/inspect/requests")
 def inspect_requests() -> Response:
-    """The requests that are still in memory, without this one. No garbage is collected for that."""
+    """The requests that are still in memory, without this one. It collects no garbage first."""
     return jsonify(sum(isinstance(each, Request) for each in gc.get_objects()) - 1)
 
 

@@ -13,8 +13,8 @@ _WRITE = 2
 _LAST_CHUNK = b"0\r\n\r\n"
 #: Closes a descriptor. gevent's own looks for its watchers first, which takes 3 µs. Here they are closed already.
 close = monkey.get_original("os", "close")
-#: What stands for a descriptor after that: its number may be another client's by now, and a late write must fail.
-CLOSED = -1
+# What stands for a descriptor after that: its number may be another client's by now, and a late write must fail.
+_CLOSED = -1
 
 
 class Line(Sink, Protocol):
@@ -34,22 +34,17 @@ class Line(Sink, Protocol):
         """Let go of the connection, once everything was sent or nothing can be."""
 
 
-class SocketLine:
-    """A socket that carries one response.
+class OwnSocket:
+    """A plain socket that the server has let go of.
 
     Args:
         fd: Its descriptor, non-blocking.
-        is_chunked: Whether the body is written in HTTP/1.1's chunks.
     """
 
-    __slots__ = ("_fd", "_is_chunked", "in_body")
+    __slots__ = ("_fd",)
 
-    number = 0
-
-    def __init__(self, fd: int, *, is_chunked: bool) -> None:
+    def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._is_chunked = is_chunked
-        self.in_body = _framed if is_chunked else _as_it_is  # a function, because a pass calls it for each listener
 
     def watcher(self) -> Any:
         """Return a watcher for room in the socket."""
@@ -66,14 +61,32 @@ class SocketLine:
         except BlockingIOError:
             return 0
 
+    def close(self) -> None:
+        """Close the socket."""
+        fd, self._fd = self._fd, _CLOSED
+        close(fd)
+
+
+class SocketLine(OwnSocket):
+    """A socket that carries one response.
+
+    Args:
+        fd: Its descriptor, non-blocking.
+        is_chunked: Whether the body is written in HTTP/1.1's chunks.
+    """
+
+    __slots__ = ("_is_chunked", "in_body")
+
+    number = 0
+
+    def __init__(self, fd: int, *, is_chunked: bool) -> None:
+        super().__init__(fd)
+        self._is_chunked = is_chunked
+        self.in_body = _framed if is_chunked else _as_it_is  # a function, because a pass calls it for each listener
+
     def end(self) -> bytes:
         """Return the end of a body in chunks."""
         return _LAST_CHUNK if self._is_chunked else b""
-
-    def close(self) -> None:
-        """Close the socket."""
-        fd, self._fd = self._fd, CLOSED
-        close(fd)
 
 
 def _as_it_is(chunk: bytes) -> bytes:

@@ -21,12 +21,12 @@ from ...errors import ConnectionClosedError
 from ...settings import Settings
 from ..client_socket import cut, socket_of
 from ..handover import has_trailers
+from ..kept_request import KeptRequest
 from ..line import Line
 from ..output import Output
 from ..subscription import Subscription
-from ..websocket.kept_request import KeptRequest
+from ..timer import Timer
 from ..websocket.limits import CLOSE_SECONDS
-from ..websocket.timer import Timer
 from ..writer.start_response import KEY, Gate
 from .call import Call
 from .served import Served

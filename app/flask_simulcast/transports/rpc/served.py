@@ -16,10 +16,10 @@ from google.protobuf.message import Message
 
 from ...close_reason import CloseReason
 from ...encoding.rpc.codes import CallError, Code
+from ..kept_request import KeptRequest
 from ..reaper import Reaper
-from ..websocket.kept_request import KeptRequest
+from ..timer import Timer
 from ..websocket.limits import Bucket
-from ..websocket.timer import Timer
 from . import body
 from .call import Call
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from ..output import Output
+from ..timer import Sleeper
 from .limits import Limits
-from .timer import Sleeper
 from .wire import OwnWire, Wire
 
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 import gevent
 
 from ...close_reason import CloseReason
+from ..kept_request import KeptRequest
 from ..reaper import Reaper
 from .attempt import attempt
 from .close_codes import CLOSE_CODES, CloseCode
 from .connection import Connection
 from .connections import Connections
 from .inbox import Ended, Inbox
-from .kept_request import KeptRequest
 
 _reaper = Reaper()
 

@@ -40,13 +40,13 @@ from .. import server_hooks
 from ..address import limited_address
 from ..client_socket import socket_of
 from ..handover import Handover
+from ..kept_request import KeptRequest
 from . import handshake
 from .attempt import attempt
 from .close_codes import CLOSE_CODES, CloseCode
 from .connection import Connection
 from .connections import Connections
 from .deflate import agreed
-from .kept_request import KeptRequest
 from .limits import Limits
 from .options import Options
 from .served import Served

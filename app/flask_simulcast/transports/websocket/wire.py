@@ -15,7 +15,7 @@ from typing import Any
 
 from gevent import get_hub
 
-from ..line import CLOSED, close
+from ..line import OwnSocket
 
 _WRITE = 2
 # Bytes of one turn. If a client fills it with empty frames, they take 5 ms.
@@ -97,27 +97,16 @@ class Wire:
             self._client.shutdown(socket.SHUT_RDWR)
 
 
-class OwnWire:
-    """A plain socket that the server has let go of.
+class OwnWire(OwnSocket):
+    """A plain socket that the server has let go of."""
 
-    Args:
-        descriptor: Its descriptor, non-blocking.
-    """
-
-    __slots__ = ("_fd",)
+    __slots__ = ()
 
     has_more = False
-
-    def __init__(self, descriptor: int) -> None:
-        self._fd = descriptor
 
     def fileno(self) -> int:
         """Return the descriptor, for a watcher."""
         return self._fd
-
-    def watcher(self) -> Any:
-        """Return a watcher for room in the socket."""
-        return get_hub().loop.io(self._fd, _WRITE)
 
     def receive(self) -> bytes | None:
         """Return the bytes that have come; None if there are none yet, empty at the end of the stream."""
@@ -128,17 +117,6 @@ class OwnWire:
         except OSError:
             return b""
 
-    def send(self, data: bytes | memoryview) -> int:
-        """Send as much as the socket takes now; return the number of bytes.
-
-        Raises:
-            OSError: The connection is broken.
-        """
-        try:
-            return os.write(self._fd, data)
-        except BlockingIOError:
-            return 0
-
     def end_output(self) -> None:
         """Shut the output down. The input stays open."""
         self._shut_down(socket.SHUT_WR)
@@ -146,8 +124,7 @@ class OwnWire:
     def cut(self) -> None:
         """Break the connection, and close the socket."""
         self._shut_down(socket.SHUT_RDWR)
-        fd, self._fd = self._fd, CLOSED
-        close(fd)
+        self.close()
 
     def _shut_down(self, how: int) -> None:
         whole = socket_type(fileno=self._fd)  # a socket object for each connection would only be needed here

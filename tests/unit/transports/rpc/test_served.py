@@ -10,9 +10,9 @@ from gevent.event import Event as Flag
 from app.flask_simulcast.close_reason import CloseReason
 from app.flask_simulcast.encoding.rpc.dialect import OF_STREAMS, envelope
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
+from app.flask_simulcast.transports.kept_request import KeptRequest
 from app.flask_simulcast.transports.rpc import Call, DuplexCall
 from app.flask_simulcast.transports.rpc.served import Served
-from app.flask_simulcast.transports.websocket.kept_request import KeptRequest
 
 _SECONDS = 10
 

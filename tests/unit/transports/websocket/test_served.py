@@ -10,9 +10,9 @@ from gevent.event import Event as Flag
 
 from app.flask_simulcast.loop import is_patched
 from app.flask_simulcast.transports.client_watch import HAS_EPOLL
+from app.flask_simulcast.transports.kept_request import KeptRequest
 from app.flask_simulcast.transports.websocket.connection import Connection
 from app.flask_simulcast.transports.websocket.connections import Connections
-from app.flask_simulcast.transports.websocket.kept_request import KeptRequest
 from app.flask_simulcast.transports.websocket.limits import Limits
 from app.flask_simulcast.transports.websocket.served import Served
 from tests.unit.transports.websocket.frames import CLOSE, sent

@@ -8,8 +8,8 @@ import pytest
 from gevent import get_hub
 from gevent.event import Event as Flag
 
-from app.flask_simulcast.transports.websocket import timer as timer_module
-from app.flask_simulcast.transports.websocket.timer import Timer
+from app.flask_simulcast.transports import timer as timer_module
+from app.flask_simulcast.transports.timer import Timer
 
 
 def test_alarms_of_about_the_same_time_share_a_timer() -> None:

@@ -1,4 +1,4 @@
-"""What a WebSocket keeps of its request: enough to make the request's contexts again for each of its messages."""
+"""What a WebSocket, or a call of RPC, keeps of its request: enough to make its contexts again for each message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OWN = (
     "HTTP_SEC_WEBSOCKET_KEY", "HTTP_TRACEPARENT", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_X_REQUEST_ID",
     "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_URI",
 )  # fmt: skip
-# What clients send may stay after they have left: no more than a megabyte.
+# What clients send may stay after they have left: a megabyte at most.
 _MOST_SHARED, _MOST_SHARED_BYTES = 256, 4096
 
 T = TypeVar("T", str, bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, g, request
 
-from app.flask_simulcast.transports.websocket.kept_request import KeptRequest
+from app.flask_simulcast.transports.kept_request import KeptRequest
 
 APP = Flask(__name__)
 
