@@ -21,6 +21,7 @@ _LISTENERS = 1000
 _RATE = 20  # events a second: each is written on its own, and no core is full
 _STOCK_RATE = 2  # more would fill its core
 _WINDOW = 8
+_IDLE = 5000  # of the service; memory that a worker has free already takes a part of the first thousand
 _FIRST = 10  # listeners whose memory does not count: that of what they load and open
 _STREAM = "/api/v1/stream?channel=bench"
 
@@ -35,6 +36,7 @@ class Transport(NamedTuple):
         cpu_target: Of a delivery.
         memory_target: Of a listener, in KiB.
         rate: Events a second, for the latency.
+        idle: How many listeners wait, for their memory.
     """
 
     label: str
@@ -43,6 +45,7 @@ class Transport(NamedTuple):
     cpu_target: Target | None = None
     memory_target: Target | None = None
     rate: float = _RATE
+    idle: int = _IDLE
 
 
 _TRANSPORTS = (
@@ -62,7 +65,7 @@ def measure(effort: Effort) -> Iterator[Figure]:
     with serve(rpc=1, http2=1, websocket_rate=0, publish_rate=0) as server:
         yield from echo.measure("gRPC", server, server.port, effort, has_targets=True)
     port = free_port()
-    stock = Transport("grpcio's server", "grpc", SUBSCRIBE, rate=_STOCK_RATE)
+    stock = Transport("grpcio's server", "grpc", SUBSCRIBE, rate=_STOCK_RATE, idle=_LISTENERS)
     yield from _of(stock, effort, _serve_stock(port), port, publish_path="/publish", channel="")
     with _serve_stock(port) as server:
         yield from echo.measure(stock.label, server, port, effort)
@@ -78,7 +81,7 @@ def _of(
     listening = {"transport": transport.name, "listen_path": transport.path}
     with served as server:
         ports = [port or server.port]
-        for listeners in (_FIRST, _LISTENERS):
+        for listeners in (_FIRST, transport.idle):
             idle = run(Job(ports, server.workers, listeners, **listening))
         options = {"ports": ports, "publish_port": server.port, **listening, **publishing}
         at_rate = rounds(server, effort, _LISTENERS, rate=transport.rate, **options)
@@ -89,10 +92,10 @@ def _of(
     yield capacity_figure(f"{transport.label}: as fast as it can", at_most_rate)
     yield Figure(
         f"{transport.label}: an idle listener",
-        idle.resident_bytes / _LISTENERS / 1024,
+        idle.resident_bytes / transport.idle / 1024,
         "KiB resident",
         transport.memory_target,
-        idle.connect_cpu_seconds / _LISTENERS * 1e6,
+        idle.connect_cpu_seconds / transport.idle * 1e6,
         "connect",
         faults=faults_of([idle]),
         rounds=rounds_of([idle]),
