@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -247,7 +248,8 @@ def _tables() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")} | {"PYTHONPATH": PATHS}
         run(["wsgi"], Path(folder), environment).check_returncode()
-        return (Path(folder) / "instance" / "service.db").read_bytes()
+        with contextlib.closing(sqlite3.connect(f"{folder}/instance/service.db")) as database:
+            return database.serialize()
 
 
 @contextlib.contextmanager
