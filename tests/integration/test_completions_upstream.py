@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -89,6 +90,9 @@ class Model(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
             if body["model"] == "slow":
                 self._wait_for_the_end(body.get("user", ""))
+            if body["model"] == "endless":
+                while not select.select([self.connection], [], [], 0.05)[0]:  # until the client has left
+                    self.wfile.write(chunk("a"))
             if body["model"] == "killed":  # its kernel resets the connection
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.shutdown(socket.SHUT_RD)
@@ -242,7 +246,7 @@ def test_answers_at_once_of_one_client_are_bounded(both: Both) -> None:
             opened = httpx.stream(
                 "POST",
                 both.url,
-                json=question("slow", stream=True, cancel_on_disconnect=True),
+                json=question("endless", stream=True, cancel_on_disconnect=True),
                 headers=ann,
                 trust_env=False,
             )
