@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import signal
 import socket
 import time
@@ -55,7 +56,8 @@ def test_every_command_is_answered_by_an_agent_and_by_this_machine(two: Server, 
             assert sizes == sorted(sizes, reverse=True)
             assert len(processes) == (1 if name.startswith("worker") else 3)
             assert all(one["pid"] and one["name"] for one in processes)
-        assert running.process.pid in [
+        # The agent itself may be too small for a list of fifty; this process is not.
+        assert os.getpid() in [
             one["pid"] for one in order(two, "obeys", "processes", {"limit": 50, "by": "memory"})["output"]["processes"]
         ]
 

@@ -113,8 +113,8 @@ def test_worker_of_a_wrapped_service_shares_its_figures_before_its_first_scrape(
     )
     with serve(tmp_path, app="around:app", workers=4) as server:
         folder = server.folder / "instance" / "metrics"
-        # Before it was ready, perhaps one question went to one of them.
-        wait_until(lambda: len(list(folder.glob("*.lock"))) == 4, 30, "the figures of all workers")
+        # Before it was ready, perhaps one question went to one of them. A worker's id has 16 digits.
+        wait_until(lambda: len(list(folder.glob("?" * 16 + ".lock"))) == 4, 30, "the figures of all workers")
 
 
 def hooks(folder: Path, with_hooks: bool) -> Path | None:
