@@ -234,6 +234,26 @@ def test_a_worker_that_stops_ends_its_calls_and_begins_no_others(tmp_path: Path)
             assert caught.value.details().startswith("This worker is about to stop.")
 
 
+def test_a_connection_that_begins_while_the_worker_stops_is_told_the_settings_first(tmp_path: Path) -> None:
+    """Or else a client takes it for something that is not HTTP/2."""
+    late = {"app.flask_simulcast.gunicorn.http2.connections._PREFACE_SECONDS": SECONDS}
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    with serve(tmp_path, rpc="1", http2="1", constants=late) as server:
+        with closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as sock:
+            sock.sendall(preface[:8])
+            with SSEClient(server.port, "/api/v1/stream?channel=a") as listener:
+                listener.until("connected")
+                server.signal(signal.SIGTERM)
+                listener.until("closed")
+            sock.sendall(preface[8:] + bytes(3) + b"\4" + bytes(5))  # and settings, of which there is none
+            told = sock.makefile("rb").read()
+    kinds = []
+    while told:
+        kinds.append(told[3])
+        told = told[9 + int.from_bytes(told[:3]) :]
+    assert (kinds[0], 7 in kinds) == (4, True)  # SETTINGS, and later GOAWAY
+
+
 def test_a_peer_that_answers_no_ping_is_gone_and_others_stay(tmp_path: Path) -> None:
     soon = {"app.flask_simulcast.gunicorn.http2.connection._SILENT_SECONDS": 0.3}
     with serve(tmp_path, app="tests.apps.inspected:app", rpc="1", http2="1", constants=soon) as server:

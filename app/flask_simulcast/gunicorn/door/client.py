@@ -26,7 +26,7 @@ class Client(GeventSocket):
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Return the bytes that were given back, then those of the socket. Switches."""
         if self._unread and flags == socket.MSG_PEEK:
-            return self._unread[:size]
+            return self._unread[:size] + self._come(size - len(self._unread))
         if not self._unread or flags:
             return super().recv(size, flags)
         data, self._unread = self._unread[:size], self._unread[size:]
@@ -39,6 +39,13 @@ class Client(GeventSocket):
         data = self.recv(size or len(memoryview(buffer).cast("B")))
         memoryview(buffer).cast("B")[: len(data)] = data
         return len(data)
+
+    def _come(self, size: int) -> bytes:
+        """Return what has come since, and leave it there. Does not switch."""
+        try:
+            return bytes(self._sock.recv(size, socket.MSG_PEEK)) if size > 0 else b""
+        except BlockingIOError:
+            return b""
 
     # What the door itself calls. None of these switches.
 

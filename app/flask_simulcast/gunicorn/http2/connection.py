@@ -89,13 +89,19 @@ class Connection:
         self._is_ending = False
         self._is_cut = False
 
-    def run(self) -> None:
-        """Serve the connection until it ends. Switches."""
+    def run(self, *, is_last: bool = False) -> None:
+        """Serve the connection until it ends. Switches.
+
+        Args:
+            is_last: Whether the worker stops already, and takes no stream.
+        """
         # A change of the settings would hold, and be told, only after the client has confirmed the first ones.
         self._h2.local_settings = Settings(client=False, initial_values=_SETTINGS)
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW_BYTES - self._h2.inbound_flow_control_window)
         self.outgoing.flush()
+        if is_last:  # not earlier: a peer expects the settings first
+            self.say_goodbye()
         try:
             while not self._is_ending and (data := self._receive()):
                 self._take(data)
@@ -203,14 +209,14 @@ class Connection:
     def send_headers(self, stream_id: int, headers: Headers, *, end_stream: bool) -> None:
         """Send headers of a response."""
         with suppress(ProtocolError):
-            self._h2.send_headers(stream_id, headers, end_stream=end_stream)
+            self._h2.send_headers(stream_id, _encoded(headers), end_stream=end_stream)
             self.outgoing.take_up()
 
     def end(self, stream_id: int, trailers: Headers, *, is_read: bool) -> None:
         """End a response. A client that still sends is told to stop."""
         with suppress(ProtocolError):
             if trailers:
-                self._h2.send_headers(stream_id, trailers, end_stream=True)
+                self._h2.send_headers(stream_id, _encoded(trailers), end_stream=True)
             else:
                 self._h2.end_stream(stream_id)
         if not is_read:
@@ -277,3 +283,8 @@ class Connection:
             self._wire.cut()
             self._output.close()  # a socket that is broken is ready to be written to at each turn of the loop
             self._vanish()
+
+
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return headers as bytes. WSGI has them as latin-1 (PEP 3333); h2 would take them for texts."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]

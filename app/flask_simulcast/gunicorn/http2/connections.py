@@ -15,6 +15,8 @@ from .connection import Connection
 
 _PREFACE_SECONDS = 1.0
 _LOOK_SECONDS = 0.01
+# For the statuses of calls that did not end in the time of the drain.
+_LAST_SECONDS = 0.5
 
 
 class Connections:
@@ -43,18 +45,16 @@ class Connections:
         )
         self._open.add(connection)
         try:
-            if not self._worker.alive:
-                connection.say_goodbye()
-            connection.run()
+            connection.run(is_last=not self._worker.alive)
         finally:
             self._open.discard(connection)
             close(client)
 
     def say_goodbye(self) -> None:
-        """Take no new streams; cut what has not ended after the time for a drain."""
+        """Take no new streams; cut what has not ended shortly after the time for a drain."""
         for connection in list(self._open):
             connection.say_goodbye()
-            gevent.spawn_later(self._drain_seconds, connection.cut)
+            gevent.spawn_later(self._drain_seconds + _LAST_SECONDS, connection.cut)
 
     def _is_http_2(self, client: Any, address: Any) -> bool:
         if hasattr(client, "selected_alpn_protocol"):

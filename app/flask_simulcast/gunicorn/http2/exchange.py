@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import gevent
 from gevent.event import Event as Flag
+from gunicorn.http.message import TOKEN_RE
+from gunicorn.http.wsgi import HEADER_VALUE_RE
 from gunicorn.http2.errors import HTTP2StreamError
 from gunicorn.http2.request import HTTP2Request
 from h2.errors import ErrorCodes
@@ -155,12 +157,16 @@ class Exchange:
         return not self.is_over
 
     def end_stream(self, stream_id: int, trailers: Headers | None = None) -> bool:
-        """End the response, unless its stream of events has parked. Return False if the client has left."""
+        """End the response, unless its stream of events has parked. Return False if the client has left.
+
+        Raises:
+            ValueError: A trailer of the app can't be sent.
+        """
         if self._is_parked:
             return True
         if self.is_over:
             return False
-        self._finish(trailers or self._trailers)
+        self._finish(_checked(trailers) if trailers else self._trailers)
         return True
 
     def send_informational(self, stream_id: int, status: int, headers: Headers) -> None:
@@ -278,6 +284,18 @@ class Exchange:
         if self._room is not None:
             self._room.set()
         self._connection.leave(self)
+
+
+def _checked(trailers: Headers) -> Headers:
+    """Return an app's own trailers as HTTP/2 has them. gunicorn checks headers only.
+
+    Raises:
+        ValueError: One can't be sent.
+    """
+    for name, value in trailers:
+        if not (TOKEN_RE.fullmatch(name) and HEADER_VALUE_RE.fullmatch(value)):
+            raise ValueError(f"The trailer {name!a} can't be sent. Give a name and a value that a header may have.")
+    return [(name.lower(), value.strip(" \t")) for name, value in trailers]
 
 
 class _RoomWatcher:
