@@ -16,6 +16,7 @@ from .hub.hub import Hub
 from .loop_thread import in_loop
 from .metrics import Metrics
 from .settings import INSTEAD_OF_MEMORY, Settings
+from .transports.open_calls import OpenCalls
 from .transports.websocket import Connections
 
 #: The key of the state: ``app.extensions["simulcast"]``.
@@ -38,6 +39,7 @@ class AppState:
         self.settings = settings
         self.metrics = Metrics()
         self.connections = Connections(settings, self.metrics)
+        self.calls = OpenCalls(settings)
         self.create = create
         self.hot = HotRoutes()
         self._hub: Hub | None = None

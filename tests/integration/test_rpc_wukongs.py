@@ -171,8 +171,10 @@ def test_the_agent_reports_on_one_call_and_again_after_a_restart(tmp_path: Path)
             with SSEClient(server.port, path, headers=BEARER) as client:
                 client.take(4, "status")
             assert server.log.count('"PUT /api/v1/wukongs/by-call/status') == 1
+            (old,) = server.workers
             server.signal(signal.SIGHUP)
             running.wait_for("Not reported: The call has ended with")
+            wait_until(lambda: old not in server.workers, 10, "the old worker to leave, which turns listeners away")
             with SSEClient(server.port, path, headers=BEARER) as client:
                 client.take(4, "status")
             assert running.stop() == 0

@@ -77,7 +77,7 @@ def _take_http_2(worker: Any) -> None:
 
 
 def drain(worker: Any) -> None:
-    """Drain streams and WebSockets at the same time. Each has its own deadline."""
+    """Drain streams, WebSockets and calls at the same time. Each has its own deadline."""
     in_loop(_drain_all, worker)
 
 
@@ -85,7 +85,8 @@ def _drain_all(worker: Any) -> None:
     connections = getattr(worker, _HTTP_2, None)
     if connections is not None:
         connections.say_goodbye()  # first, so that no client begins a call here that will be refused
-    gevent.joinall([gevent.spawn(drain_process), gevent.spawn(drain_websockets)])
+    calls = [state.calls.drain for state in states_of_this_process()]
+    gevent.joinall([gevent.spawn(each) for each in (drain_process, drain_websockets, *calls)])
 
 
 def drain_at_quit(worker: Any) -> None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from weakref import WeakSet
 
 import gevent
 
 from .. import signals
-from ..close_reason import CloseReason
-from ..loop import let_others_in
+from ..draining import drain
 from ..settings import Settings
 from .announcer import Announcer
 from .listeners import Listeners
 from .place_reporter import PlaceReporter
 from .runner import Runner
 
-_LISTENERS_A_TURN = 64
 _drains: WeakSet[Drain] = WeakSet()
 # The process that drains. It accepts connections for up to another second, and may make its first hub only then.
 _draining_pid = 0
@@ -60,15 +57,7 @@ class Drain:
             return
         self.has_begun = True
         self._announcer.send(signals.draining)
-        for count, listener in enumerate(list(self.listeners.all), 1):
-            listener.close(CloseReason.DRAINING)
-            if not count % _LISTENERS_A_TURN:
-                let_others_in()
-        deadline = time.monotonic() + self._seconds
-        while self.listeners.all and time.monotonic() < deadline:
-            gevent.sleep(0.01)
-        for listener in list(self.listeners.all):
-            listener.cut()
+        drain(self.listeners.all, self._seconds)
         self._place_reporter.stop()
 
     def forget(self) -> None:
@@ -80,15 +69,15 @@ def drain_process() -> None:
     """Drain every hub of this process, for the server's hooks. A hub that is made later accepts no listener. Switches."""
     global _draining_pid  # noqa: PLW0603 - it is the process that ends
     _draining_pid = os.getpid()
-    for drain in drains_of_this_process():
-        drain.run()
+    for each in drains_of_this_process():
+        each.run()
 
 
 def stop_runs(seconds: float = 0) -> None:
     """Let the runs of this process go on for some seconds, and end those that have not ended then. Switches."""
-    gevent.joinall([gevent.spawn(drain.runner.stop, seconds) for drain in drains_of_this_process()])
+    gevent.joinall([gevent.spawn(each.runner.stop, seconds) for each in drains_of_this_process()])
 
 
 def drains_of_this_process() -> list[Drain]:
     """Return those of all open hubs of this process."""
-    return [drain for drain in _drains if drain.pid == os.getpid()]
+    return [each for each in _drains if each.pid == os.getpid()]

@@ -40,13 +40,25 @@ class _Watcher:
         self._last = ""
 
     def look(self) -> None:
-        """Tell of a change; end the call if the worker stops. May switch."""
-        status = _status(self._hub) if self._is_known else "SERVICE_UNKNOWN"
+        """Tell of a change. May switch.
+
+        Raises:
+            ConnectionClosedError: The call has ended.
+        """
+        self._tell(_status(self._hub))
+
+    def leave(self) -> None:
+        """Tell that the worker stops, and end the call. May switch."""
+        with suppress(ConnectionClosedError):
+            self._tell("NOT_SERVING")
+        self._call.end(CloseReason.DRAINING)
+
+    def _tell(self, status: str) -> None:
+        if not self._is_known:
+            status = "SERVICE_UNKNOWN"
         if status != self._last:
             self._last = status
             self._call.send(_Response(status=status))
-        if self._hub.is_draining:
-            self._call.close(CloseReason.DRAINING)
 
 
 class Health(Service):
@@ -76,7 +88,7 @@ class Health(Service):
         with duplex(call) as told:
             watcher = _Watcher(told, _hub(), is_known=_is_known(name))
             watcher.look()
-            told.stay(on_close=partial(self._watchers.discard, watcher))
+            told.stay(partial(self._watchers.discard, watcher), on_drain=partial(gevent.spawn, watcher.leave))
             self._add(watcher)
         return Response()  # the call answers by itself
 

@@ -19,7 +19,7 @@ from ..errors import GrantError, SimulcastError
 from ..transports.handover import has_trailers
 from ..transports.preflight import marked
 from ..transports.refusal import refuse
-from ..transports.rpc import Call, DuplexCall, can_go_on, failed, replied
+from ..transports.rpc import Call, DuplexCall, can_go_on, failed, replied, until_drained
 from ..transports.sse import HEADERS
 
 M = TypeVar("M", bound=Message)
@@ -76,8 +76,11 @@ def _spoken(dialects: Mapping[str, Dialect]) -> Dialect | None:
 
 
 def streamed(call: Call, messages: Iterator[Message]) -> Response:
-    """Return a response with messages as they come. An error of theirs ends the call with its code."""
+    """Return a response with messages as they come. An error of theirs ends the call with its code; so does the end of the time
+    for a drain, by HTTP/2."""
     dialect = call.dialect
+    if can_go_on(request.environ):
+        messages = until_drained(messages, current_state().calls, has_grace=True)
 
     def chunks() -> Iterator[bytes]:
         try:
@@ -97,7 +100,7 @@ def duplex(call: Call) -> DuplexCall:
     Raises:
         CallError: UNIMPLEMENTED: the request did not come by HTTP/2.
     """
-    return DuplexCall(call, request, current_state().settings, call_error)
+    return DuplexCall(call, request, current_state().calls, call_error)
 
 
 def received(
@@ -119,14 +122,15 @@ def received(
         told = call_error(error)
         return CallError(told.code, str(told), metadata())
 
+    calls = current_state().calls
     if not can_go_on(request.environ):
         try:
-            for message in call.messages(kind):
+            for message in until_drained(call.messages(kind), calls, has_grace=False):
                 on_message(message)
         except Exception as error:
             raise error_of(error) from error
         return replied(call.dialect, answer())
-    with DuplexCall(call, request, current_state().settings, error_of) as taken:
+    with DuplexCall(call, request, calls, error_of) as taken:
         taken.serve(kind, on_message, on_end=lambda: taken.send(answer()), messages_per_second=0)
     return Response()  # the call answers by itself
 

@@ -5,5 +5,6 @@ from __future__ import annotations
 from .answer import failed, replied
 from .call import Call
 from .duplex import DuplexCall, can_go_on
+from .waiting import until_drained
 
-__all__ = ["Call", "DuplexCall", "can_go_on", "failed", "replied"]
+__all__ = ["Call", "DuplexCall", "can_go_on", "failed", "replied", "until_drained"]

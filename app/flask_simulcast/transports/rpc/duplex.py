@@ -18,11 +18,11 @@ from google.protobuf.message import Message
 from ...close_reason import CloseReason
 from ...encoding.rpc.codes import CallError, Code, ending_of
 from ...errors import ConnectionClosedError
-from ...settings import Settings
 from ..client_socket import cut, socket_of
 from ..handover import has_trailers
 from ..kept_request import KeptRequest
 from ..line import Line
+from ..open_calls import OpenCalls
 from ..output import Output
 from ..subscription import Subscription
 from ..timer import Timer
@@ -33,6 +33,8 @@ from .served import Served
 
 M = TypeVar("M", bound=Message)
 
+# Ends that the client would not read.
+_UNTOLD = (CloseReason.CLIENT_GONE, CloseReason.STALLED)
 _BUG = CallError(Code.INTERNAL, "The server failed. Its log says why.")
 
 
@@ -55,7 +57,7 @@ class DuplexCall:
     Args:
         call: The call.
         request: Its request.
-        settings: The settings of the app.
+        calls: The open calls of the app, where this one is until it is closed.
         on_error: Returns how the call ends after an error of the block, or of a function of `serve`.
 
     Attributes:
@@ -66,12 +68,12 @@ class DuplexCall:
     """
 
     __slots__ = (
-        "_begin", "_call", "_client", "_held", "_is_closed", "_line", "_on_closed", "_on_error", "_output", "_rate",
-        "_stall_seconds", "_timer", "ending",
+        "_begin", "_call", "_calls", "_client", "_held", "_is_closed", "_line", "_on_closed", "_on_drain", "_on_error", "_output",
+        "_timer", "ending",
     )  # fmt: skip
 
     def __init__(
-        self, call: Call, request: Request, settings: Settings, on_error: Callable[[Exception], CallError]
+        self, call: Call, request: Request, calls: OpenCalls, on_error: Callable[[Exception], CallError]
     ) -> None:
         environ = request.environ
         if not can_go_on(environ):
@@ -81,22 +83,23 @@ class DuplexCall:
             )
         self.ending: Ending | None = None
         self._call = call
+        self._calls = calls
         self._on_error = on_error
-        self._stall_seconds = settings.stall_seconds
-        self._rate = settings.websocket_rate
         self._held: list[Subscription] = []
         self._begin: Callable[[], object] | None = None
         self._on_closed: Callable[[], object] | None = None
+        self._on_drain: Callable[[], object] | None = None
         gate: Gate = environ[KEY]
         gate.take([("Content-Type", call.dialect.content_type)])(b"")
         self._client = socket_of(environ)
         self._client.watch(self._vanish)
         self._line: Line = self._client.line()
-        self._output = Output(self._line, settings.queue_bytes, on_moved=self._moved, on_broken=self._vanish)
+        self._output = Output(self._line, calls.settings.queue_bytes, on_moved=self._moved, on_broken=self._vanish)
         self._timer = Timer(self._look)
         if call.deadline is not None:
             self._timer.set(call.deadline)
         self._is_closed = False
+        calls.add(self)
 
     def serve(
         self,
@@ -116,17 +119,18 @@ class DuplexCall:
             on_close: Called when the call has ended, however it did.
             messages_per_second: Rate limit of the messages; 0 for no limit, None for ``SIMULCAST_WEBSOCKET_RATE``.
         """
-        rate = self._rate if messages_per_second is None else messages_per_second
+        rate = self._calls.settings.websocket_rate if messages_per_second is None else messages_per_second
         served = Served(self, self._call, self._client, KeptRequest(), rate, kind, on_message, on_end, on_close)
-        self._begin, self._on_closed = served.start, served.closed
+        self._begin, self._on_closed, self._on_drain = served.start, served.closed, served.drain
 
-    def stay(self, on_close: Callable[[], object]) -> None:
+    def stay(self, on_close: Callable[[], object], on_drain: Callable[[], object]) -> None:
         """Go on after the request of a client that has said everything.
 
         Args:
             on_close: Called when the call has ended. It must not switch.
+            on_drain: Called when the worker stops. It must not switch, and calls `end` soon.
         """
-        self._begin, self._on_closed = self._call.let_go, on_close
+        self._begin, self._on_closed, self._on_drain = self._call.let_go, on_close, on_drain
 
     def send(self, message: Message) -> None:
         """Send one message. Waits only for a slow client. May switch.
@@ -140,7 +144,7 @@ class DuplexCall:
         """Send a finished frame. Raises as `send`. May switch."""
         if self.send_at_once(frame):
             return
-        with gevent.Timeout(self._stall_seconds, False):  # type: ignore[arg-type]
+        with gevent.Timeout(self._calls.settings.stall_seconds, False):  # type: ignore[arg-type]
             while self.ending is None and not self._output.has_room(len(frame)):
                 self._output.wait_for_room()
         if not self.send_at_once(frame):
@@ -171,11 +175,24 @@ class DuplexCall:
     # The end. The first ending stays; nothing here switches
 
     def close(self, reason: CloseReason) -> None:
+        """End the call for this reason, after what was sent before. If the worker stops, the message that is being handled is
+        finished first."""
+        if reason is CloseReason.DRAINING and self._on_drain is not None:
+            self._on_drain()
+        else:
+            self.end(reason)
+
+    def cut(self) -> None:
+        """End the call because the worker stops, also while a message is being handled."""
+        self.end(CloseReason.DRAINING)
+
+    def end(self, reason: CloseReason) -> None:
         """End the call for this reason, after what was sent before."""
-        if reason in (CloseReason.CLIENT_GONE, CloseReason.STALLED):
+        if reason in _UNTOLD:
             self._end(Ending(reason.value, None))
         else:
-            self._end(Ending(reason.value, ending_of(reason.value)))
+            told = ending_of(reason.value)
+            self._end(Ending(reason.value, told if told.code is Code.OK else self._on_error(told)))
 
     def fail(self) -> None:
         """End the call because of a bug."""
@@ -205,7 +222,7 @@ class DuplexCall:
     def _look(self) -> None:
         """End the call at the deadline of the client; cut it if the client does not take its end."""
         if self.ending is None:
-            self._end(Ending(CloseReason.DEADLINE.value, self._on_error(ending_of(CloseReason.DEADLINE.value))))
+            self.end(CloseReason.DEADLINE)
         else:
             cut(self._client)
 
@@ -224,6 +241,7 @@ class DuplexCall:
         if self._is_closed:
             return
         self._is_closed = True
+        self._calls.remove(self)
         self._timer.stop()
         self._output.close()
         self._line.close()

@@ -53,8 +53,8 @@ class Served(Generic[M]):
     """The client's side of one call; `DuplexCall.serve` has the arguments."""
 
     __slots__ = (
-        "_call", "_duplex", "_is_busy", "_is_closed", "_kind", "_messages", "_more", "_next", "_on_close", "_on_end", "_on_message",
-        "_rate", "_received", "_request", "_source", "_timer",
+        "_call", "_duplex", "_is_busy", "_is_closed", "_is_draining", "_kind", "_messages", "_more", "_next", "_on_close",
+        "_on_end", "_on_message", "_rate", "_received", "_request", "_source", "_timer",
     )  # fmt: skip
 
     def __init__(
@@ -83,11 +83,13 @@ class Served(Generic[M]):
         self._next: M | CallError | None = None
         self._more: Flag | None = None
         self._timer = Timer(self._is_too_slow)
-        self._is_busy = False  # a greenlet is there for it
+        self._is_busy = True  # a greenlet is there for it: until the start it is that of the call's own handler
         self._is_closed = False
+        self._is_draining = False
 
     def start(self) -> None:
         """Take what has come, and what comes from now on. Does not switch."""
+        self._is_busy = False
         self._call.let_go()
         self._source.receive_by(self._go_on)
         self._go_on()
@@ -95,6 +97,12 @@ class Served(Generic[M]):
     def closed(self) -> None:
         """Note that the call is closed: its handler is told, and everything given back. Does not switch."""
         self._is_closed = True
+        self._go_on()
+
+    def drain(self) -> None:
+        """End the call before its next message, because the worker stops; without an error if the client has ended its side, and
+        every message was handled. Does not switch."""
+        self._is_draining = True
         self._go_on()
 
     def _go_on(self) -> None:
@@ -110,7 +118,7 @@ class Served(Generic[M]):
                 _reaper.put(self._release)
             else:
                 gevent.spawn(self._release)
-        elif self._duplex.ending is None and (self._has_next() or self._source.is_received):
+        elif self._duplex.ending is None and (self._is_draining or self._has_next() or self._source.is_received):
             self._is_busy = True
             gevent.spawn(self._hand_on)
 
@@ -154,6 +162,8 @@ class Served(Generic[M]):
                 self._hand_on_next()
             if self._duplex.ending is None and self._source.is_received:
                 self._finish()
+            elif self._is_draining:
+                self._duplex.end(CloseReason.DRAINING)
         except Exception as error:
             self._duplex.end_by(error)
 
@@ -161,7 +171,7 @@ class Served(Generic[M]):
         """Wait for a message for a moment; return whether there is one, or an error in its place."""
         if self._next is not None or self._has_next():
             return True
-        if self._source.is_received:
+        if self._source.is_received or self._is_draining:
             return False
         self._more = Flag()
         self._more.wait(_STAY_SECONDS)
@@ -169,6 +179,9 @@ class Served(Generic[M]):
         return self._has_next()
 
     def _hand_on_next(self) -> None:
+        if self._is_draining:
+            self._duplex.end(CloseReason.DRAINING)
+            return
         message, self._next = self._next, None
         if isinstance(message, CallError):
             raise message

@@ -11,9 +11,9 @@ from weakref import WeakSet
 
 import gevent
 
-from ...close_reason import CloseReason
+from ...draining import drain, wait_for_all
 from ...errors import DrainingError, ListenerLimitError, TooManyListenersError
-from ...loop import Breather, let_others_in
+from ...loop import Breather
 from ...loop_thread import before_end
 from ...metrics import Metrics
 from ...settings import Settings
@@ -21,7 +21,6 @@ from .connection import Connection
 from .limits import Limits
 
 _BREATHE_SECONDS = 0.005
-_CONNECTIONS_A_TURN = 64
 _MAX_PATH_CHARACTERS = 256  # in the log, because the client chooses the path
 
 _log = logging.getLogger("flask_simulcast.streams")
@@ -116,19 +115,8 @@ class Connections:
     def drain(self) -> None:
         """Close every connection with 1012, and cut those that don't close in time. Switches."""
         self.is_draining = True
-        for count, connection in enumerate(list(self.open), 1):
-            connection.close(CloseReason.DRAINING)
-            if not count % _CONNECTIONS_A_TURN:
-                let_others_in()
-        self._wait_until_all_have_left()
-        for connection in list(self.open):
-            connection.cut()
-        self._wait_until_all_have_left()  # the server knows nothing of those that are parked
-
-    def _wait_until_all_have_left(self) -> None:
-        deadline = time.monotonic() + self.settings.drain_seconds
-        while self.open and time.monotonic() < deadline:
-            gevent.sleep(0.01)
+        drain(self.open, self.settings.drain_seconds)
+        wait_for_all(self.open, self.settings.drain_seconds)  # the server knows nothing of those that are parked
 
 
 def drain_websockets() -> None:
