@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -13,7 +14,7 @@ from google.protobuf.message import Message
 from werkzeug.exceptions import HTTPException
 
 from ..app_state import current_state
-from ..encoding.rpc.codes import CallError, Code, code_of_status
+from ..encoding.rpc.codes import BUG, CallError, Code, code_of_status
 from ..encoding.rpc.dialect import OF_STREAMS, OF_UNARY, Dialect
 from ..errors import GrantError, SimulcastError
 from ..transports.handover import has_trailers
@@ -25,6 +26,8 @@ from ..transports.sse import HEADERS
 M = TypeVar("M", bound=Message)
 
 _KEY = "simulcast_rpc"
+
+_log = logging.getLogger("flask_simulcast")
 
 
 class Service:
@@ -120,7 +123,13 @@ def received(
 
     def error_of(error: Exception) -> CallError:
         told = call_error(error)
-        return CallError(told.code, str(told), metadata())
+        try:
+            return CallError(told.code, str(told), metadata())
+        except Exception:  # a call must end also outside of a request, at its deadline
+            _log.exception(
+                "The metadata of a call that failed can't be sent. Fix the cause; its client is told of a bug."
+            )
+            return CallError(Code.INTERNAL, BUG)
 
     calls = current_state().calls
     if not can_go_on(request.environ):
@@ -145,6 +154,6 @@ def call_error(error: Exception) -> CallError:
     status = error.code if isinstance(error, HTTPException) else getattr(error, "status", 500)
     if not isinstance(status, int) or status == 500:
         current_app.log_exception(sys.exc_info())
-        return CallError(Code.INTERNAL, "The server failed. Its log says why.")
+        return CallError(Code.INTERNAL, BUG)
     public = error.public if isinstance(error, SimulcastError) else None
     return CallError(code_of_status(status, getattr(error, "code", "")), public or str(error))

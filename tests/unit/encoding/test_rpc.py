@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -73,3 +74,31 @@ def test_every_reason_has_a_code_and_a_client_that_may_return_is_told_so(reason:
 def test_a_message_can_stand_in_a_header() -> None:
     _, trailers = opened(OF_STREAMS[GRPC_WEB].end(CallError(Code.UNKNOWN, "50 %\r\ngrpc-status: 0 é")))
     assert trailers == b"grpc-status: 2\r\ngrpc-message: 50 %25%0D%0Agrpc-status: 0 %C3%A9\r\n"
+
+
+def test_a_message_that_is_no_unicode_can_stand_there_too() -> None:
+    _, trailers = opened(OF_STREAMS[GRPC_WEB].end(CallError(Code.UNKNOWN, "a\udcff")))
+    assert trailers == b"grpc-status: 2\r\ngrpc-message: a?\r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Upper", "x"), ("", "x"), ("a b", "x"), ("a:", "x"), (":status", "200"), ("a\n", "x"), ("é", "x"), (7, "x"),
+        ("grpc-status", "0"), ("grpc-message", "fine"), ("connection", "close"), ("content-length", "1"), ("te", "x"),
+        ("a", "b\r\nc"), ("a", "b\n"), ("a", "\0"), ("a", " b"), ("a", "b "), ("a", "é"), ("a", 7), ("a", None),
+        ("a-bin", "?"), ("a-bin", "A"), ("a-bin", "AA="), ("a-bin", b"x"),
+    ],
+)  # fmt: skip
+def test_metadata_that_would_break_a_connection_is_refused(name: Any, value: Any) -> None:
+    with pytest.raises(ValueError, match="metadata"):
+        CallError(Code.UNKNOWN, "", {"good": "x", name: value})
+
+
+def test_metadata_stands_in_each_end_as_it_was() -> None:
+    metadata = {"a_b-c.d": "~ x!", "empty": "", "a-bin": "AAE=", "b-bin": "AAE"}
+    ending = CallError(Code.UNKNOWN, "", metadata)
+    metadata["grpc-status"] = "0"
+    lines = opened(OF_STREAMS[GRPC_WEB].end(ending))[1]
+    assert lines == b"grpc-status: 2\r\na_b-c.d: ~ x!\r\nempty: \r\na-bin: AAE=\r\nb-bin: AAE\r\n"
+    assert json.loads(opened(OF_STREAMS["application/connect+proto"].end(ending))[1])["metadata"]["a-bin"] == ["AAE="]

@@ -1,12 +1,26 @@
 """Codes: how a call ends, in the words of gRPC, Connect and HTTP.
 
-Source: gRPC, "Status codes and their use in gRPC"; Connect protocol, "Error codes".
+Source: gRPC, "Status codes and their use in gRPC", and "Custom-Metadata" in "gRPC over HTTP2"; Connect protocol, "Error codes".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
+
+_NAME = re.compile(r"(?!grpc-)[0-9a-z_.-]+", re.ASCII)
+_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?", re.ASCII)
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?", re.ASCII)
+_BINARY = "-bin"
+# Fields that mean something to HTTP itself.
+_OF_HTTP = frozenset(
+    {
+        "connection", "content-length", "content-type", "host", "keep-alive", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
 
 
 class Code(IntEnum):
@@ -44,16 +58,46 @@ class Code(IntEnum):
 class CallError(Exception):
     """A call ends with this code. The message is for the client.
 
-    Attributes:
-        metadata: What the client is told besides, for programs.
+    Args:
+        metadata: What the client is told besides, for programs. Names have ``a-z 0-9 _ . -``, and values printable ASCII; the
+            value of a name with ``-bin`` at its end is base64.
+
+    Raises:
+        ValueError: The metadata can't be sent.
     """
 
     def __init__(self, code: Code, message: str, metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.code = code
-        self.metadata = metadata or {}
+        self._metadata = dict(metadata or {})
+        for name, value in self._metadata.items():
+            _check_metadata(name, value)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the client is told besides. It was checked, so it can't be changed."""
+        return MappingProxyType(self._metadata)
 
 
+def _check_metadata(name: object, value: object) -> None:
+    """Check that a value can stand in a trailer of HTTP/2. A bad one would end the connection, with all of its calls.
+
+    Raises:
+        ValueError: It can't.
+    """
+    if not (isinstance(name, str) and _NAME.fullmatch(name)) or name in _OF_HTTP:
+        raise ValueError(
+            f"{name!a} is no name of metadata. Use a-z, 0-9, _, . and -, and neither a name of HTTP nor grpc- at its begin."
+        )
+    allowed = _BASE64 if name.endswith(_BINARY) else _VALUE
+    if not (isinstance(value, str) and allowed.fullmatch(value)):
+        raise ValueError(
+            f"The value of the metadata {name} can't be sent. Give a str of printable ASCII; base64 if the name ends with -bin."
+        )
+
+
+#: What a client is told of a bug.
+BUG = "The server failed. Its log says why."
 #: What a client is told whose deadline is over.
 TOO_LATE = "The deadline of the call is over. Give it more time."
 

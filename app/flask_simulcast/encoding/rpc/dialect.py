@@ -90,7 +90,7 @@ def _end_of_connect(ending: CallError) -> bytes:
 def _trailers(ending: CallError) -> bytes:
     lines = {"grpc-status": str(ending.code.value)}
     if str(ending):  # percent-encoded, because it stands in a header
-        lines["grpc-message"] = quote(str(ending), safe=_PRINTABLE)
+        lines["grpc-message"] = quote(str(ending), safe=_PRINTABLE, errors="replace")
     text = "".join(f"{name}: {value}\r\n" for name, value in (lines | dict(ending.metadata)).items())
     return envelope(text.encode(), _TRAILERS)
 

@@ -16,7 +16,7 @@ from flask import Request
 from google.protobuf.message import Message
 
 from ...close_reason import CloseReason
-from ...encoding.rpc.codes import CallError, Code, ending_of
+from ...encoding.rpc.codes import BUG, CallError, Code, ending_of
 from ...errors import ConnectionClosedError
 from ..client_socket import cut, socket_of
 from ..handover import has_trailers
@@ -35,7 +35,7 @@ M = TypeVar("M", bound=Message)
 
 # Ends that the client would not read.
 _UNTOLD = (CloseReason.CLIENT_GONE, CloseReason.STALLED)
-_BUG = CallError(Code.INTERNAL, "The server failed. Its log says why.")
+_BUG = CallError(Code.INTERNAL, BUG)
 
 
 class Ending(NamedTuple):
