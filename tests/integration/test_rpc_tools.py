@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import queue
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from app.flask_simulcast.encoding.rpc.dialect import HEAD
 from app.flask_simulcast.rpc.of_grpc import MESSAGES
 from tests.tools.fixtures import server_fixture
 from tests.tools.inspection import inspect
 from tests.tools.require import require
-from tests.tools.rpc import SERVICE
+from tests.tools.rpc import CONNECT, SERVICE, enveloped
 from tests.tools.serving import BEARER, ROOT, Server, serve, wait_until
 
 server = server_fixture(app="tests.apps.inspected:app", rpc="1", http2="1", rpc_reflection="1")
@@ -84,6 +88,46 @@ def test_watches_have_one_greenlet_together_and_end_with_their_clients(server: S
             next(late)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     wait_until(lambda: inspect(server)["greenlets"] <= before, 5, "all to end")
+
+
+def test_watches_that_begin_together_keep_to_the_limit(tmp_path: Path) -> None:
+    """A client that has not sent its request yet has a place already. It is free again when the client has left."""
+    few = {"app.flask_simulcast.rpc.health._MAX_WATCHES": 3}
+    with (
+        serve(tmp_path, rpc="1", http2="1", constants=few) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        watch = channel.stream_stream(f"{HEALTH}Watch", write, read)
+        requests: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in range(6)]
+        calls = [watch(iter(each.get, None), timeout=SECONDS) for each in requests]
+        wait_until(lambda: sum(call.done() for call in calls) == 3, 5, "three to be refused")
+        refused = [call for call in calls if call.done()]
+        assert {call.code() for call in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        for each in requests:
+            each.put(asked())
+            each.put(None)
+        begun = [call for call in calls if call not in refused]
+        assert [status_of(next(call)) for call in begun] == ["SERVING"] * 3
+        assert not _can_watch(server, 1)
+        for call in begun:
+            call.cancel()
+        for _ in range(2):
+            wait_until(lambda: _can_watch(server, 3), 10, "three places to be free")
+
+
+def _can_watch(server: Server, clients: int) -> bool:
+    """Let clients watch at the same time by HTTP/1.1; return whether all of them may."""
+    body, headers = enveloped(asked()), {"Content-Type": CONNECT}
+    with ExitStack() as stack:
+        for _ in range(clients):
+            connection = HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)
+            stack.enter_context(closing(connection)).request("POST", f"{HEALTH}Watch", body, headers)
+            response = stack.enter_context(connection.getresponse())
+            flags, size = HEAD.unpack(response.read(HEAD.size))
+            if flags:
+                return False
+            assert status_of(read(response.read(size))) == "SERVING"
+    return True
 
 
 def test_buf_curl_needs_no_schema(server: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from weakref import WeakSet
 
 import gevent
 from flask import Response, current_app, request
@@ -61,11 +62,15 @@ class _Watcher:
             self._call.send(_Response(status=status))
 
 
+class _Place:
+    """One of the places for clients that watch. It is free when nothing holds it: a stream might end before it begins."""
+
+
 class Health(Service):
     """The calls of ``grpc.health.v1.Health``. All services of the app are as healthy as the worker."""
 
     def __init__(self) -> None:
-        self._watches = 0
+        self._places: WeakSet[_Place] = WeakSet()
         self._watchers: set[_Watcher] = set()
         self._is_looking = False  # a greenlet looks after them
         super().__init__(POOL.FindServiceByName("grpc.health.v1.Health"), {"Check": self._check, "Watch": self._watch})
@@ -78,19 +83,34 @@ class Health(Service):
 
     def _watch(self, call: Call) -> Response:
         check_server(request.environ)
-        if self._watches + len(self._watchers) >= _MAX_WATCHES:
-            raise CallError(
-                Code.RESOURCE_EXHAUSTED, f"{_MAX_WATCHES} clients watch already. Call Check from time to time."
-            )
+        place = self._take_place()
         name = call.message(_Request).service
         if not can_go_on(request.environ):
-            return streamed(call, self._changes(call, name))
+            return streamed(call, self._changes(call, name, place))
         with duplex(call) as told:
             watcher = _Watcher(told, _hub(), is_known=_is_known(name))
             watcher.look()
-            told.stay(partial(self._watchers.discard, watcher), on_drain=partial(gevent.spawn, watcher.leave))
+            told.stay(partial(self._remove, watcher, place), on_drain=partial(gevent.spawn, watcher.leave))
             self._add(watcher)
         return Response()  # the call answers by itself
+
+    def _take_place(self) -> _Place:
+        """Take a place before anything that switches, so that clients that come together keep to the limit.
+
+        Raises:
+            CallError: All are taken.
+        """
+        if len(self._places) >= _MAX_WATCHES:
+            raise CallError(
+                Code.RESOURCE_EXHAUSTED, f"{_MAX_WATCHES} clients watch already. Call Check from time to time."
+            )
+        place = _Place()
+        self._places.add(place)
+        return place
+
+    def _remove(self, watcher: _Watcher, place: _Place) -> None:
+        self._watchers.discard(watcher)
+        self._places.discard(place)
 
     def _add(self, watcher: _Watcher) -> None:
         self._watchers.add(watcher)
@@ -109,10 +129,9 @@ class Health(Service):
         finally:
             self._is_looking = False
 
-    def _changes(self, call: Call, name: str) -> Iterator[Message]:
+    def _changes(self, call: Call, name: str, place: _Place) -> Iterator[Message]:
         """Yield the status now and at each change, until the worker stops. Switches."""
         hub, last = _hub(), None
-        self._watches += 1
         try:
             with client_gone(request.environ) as gone:
                 while not gone.is_set():
@@ -125,7 +144,7 @@ class Health(Service):
                     call.check_deadline()
                     gone.wait(_LOOK_SECONDS)
         finally:
-            self._watches -= 1
+            self._places.discard(place)
 
 
 def _is_known(name: str) -> bool:
