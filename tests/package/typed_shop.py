@@ -1,4 +1,4 @@
-"""The guide's examples with types, for mypy --strict: see test_typing.py. Never run."""
+"""The guide's examples with types, as an app of one's own has them: mypy checks them. Never run."""
 
 from __future__ import annotations
 
