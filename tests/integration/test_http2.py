@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import grpc
 import h2.connection
@@ -36,6 +36,7 @@ HEADERS = [(":method", "POST"), (":path", f"{SERVICE}Subscribe"), (":scheme", "h
 LATE = {"Grpc-Timeout": "1S"}
 SECONDS = 15
 MOST = (1 << 31) - 1  # a window of HTTP/2
+SETTINGS, PING, GOAWAY = 4, 6, 7  # types of its frames
 
 
 class Client:
@@ -234,10 +235,13 @@ def test_a_worker_that_stops_ends_its_calls_and_begins_no_others(tmp_path: Path)
             assert caught.value.details().startswith("This worker is about to stop.")
 
 
-def test_a_connection_that_begins_while_the_worker_stops_is_told_the_settings_first(tmp_path: Path) -> None:
-    """Or else a client takes it for something that is not HTTP/2."""
+def test_a_connection_that_begins_while_the_worker_stops_is_told_so_once_it_has_confirmed_the_settings(
+    tmp_path: Path,
+) -> None:
+    """grpcio, which read both at once, tried its calls on that connection for ever."""
     late = {"app.flask_simulcast.gunicorn.http2.connections._PREFACE_SECONDS": SECONDS}
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    settings, confirmed = (bytes([0, 0, 0, SETTINGS, flag, 0, 0, 0, 0]) for flag in (0, 1))
     with serve(tmp_path, rpc="1", http2="1", constants=late) as server:
         with closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as sock:
             sock.sendall(preface[:8])
@@ -245,13 +249,19 @@ def test_a_connection_that_begins_while_the_worker_stops_is_told_the_settings_fi
                 listener.until("connected")
                 server.signal(signal.SIGTERM)
                 listener.until("closed")
-            sock.sendall(preface[8:] + bytes(3) + b"\4" + bytes(5))  # and settings, of which there is none
-            told = sock.makefile("rb").read()
-    kinds = []
-    while told:
-        kinds.append(told[3])
-        told = told[9 + int.from_bytes(told[:3]) :]
-    assert (kinds[0], 7 in kinds) == (4, True)  # SETTINGS, and later GOAWAY
+            sock.sendall(preface[8:] + settings + bytes([0, 0, 8, PING, 0, 0, 0, 0, 0]) + bytes(8))
+            reader = sock.makefile("rb")
+            kinds = list(iter(lambda: kind_of_next(reader), PING))
+            assert (kinds[0], GOAWAY in kinds) == (SETTINGS, False)
+            sock.sendall(confirmed)
+            assert GOAWAY in list(iter(lambda: kind_of_next(reader), None))
+
+
+def kind_of_next(reader: IO[bytes]) -> int | None:
+    """Read a frame; return its type, or None at the end."""
+    head = reader.read(9)
+    reader.read(int.from_bytes(head[:3]))
+    return head[3] if head else None
 
 
 def test_a_peer_that_answers_no_ping_is_gone_and_others_stay(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ class Connection:
         self.outgoing = Outgoing(self._h2, self._output)
         self._resets, self._controls = Allowance(*_RESETS), Allowance(*_CONTROLS)
         self._last_id = 0
+        self._is_greeted = False  # the client has confirmed the settings
+        self._is_to_leave = False
         self._is_leaving = False
         self._is_ending = False
         self._is_cut = False
@@ -100,7 +102,7 @@ class Connection:
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW_BYTES - self._h2.inbound_flow_control_window)
         self.outgoing.flush()
-        if is_last:  # not earlier: a peer expects the settings first
+        if is_last:
             self.say_goodbye()
         try:
             while not self._is_ending and (data := self._receive()):
@@ -162,6 +164,10 @@ class Connection:
         elif isinstance(event, _CONTROL_EVENTS):
             self._count(self._controls, "control_frames")
             self._has_room()  # the peer's settings might have opened all windows
+        elif isinstance(event, events.SettingsAcknowledged):
+            self._is_greeted = True
+            if self._is_to_leave:
+                self.say_goodbye()
         elif isinstance(event, events.ConnectionTerminated):
             self._is_leaving = True
             self._end_if_idle()
@@ -252,8 +258,13 @@ class Connection:
     # The end
 
     def say_goodbye(self) -> None:
-        """Take no new stream. Those that are there end in their own time."""
-        if not self._is_leaving:
+        """Take no new stream. Those that are there end in their own time.
+
+        A client that has not confirmed the settings yet is told when it has: grpcio, which reads both at once, would try its
+        calls on this connection again and again, and never see its end.
+        """
+        self._is_to_leave = True
+        if self._is_greeted and not self._is_leaving:
             self._is_leaving = True
             self.outgoing.flush()
             # Not by h2, which would let no stream go on after it.
