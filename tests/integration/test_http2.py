@@ -138,6 +138,12 @@ def test_a_deadline_ends_a_stream_of_a_client_that_has_gone_silent(server: Serve
         assert (told["grpc-status"], told["simulcast-stored-events"]) == ("4", stored)
 
 
+@pytest.mark.parametrize(("path", "status"), [("/nothing.Service/Call", "12"), ("/healthz", "2")])
+def test_an_answer_that_is_none_of_grpc_ends_a_call_with_trailers(server: Server, path: str, status: str) -> None:
+    """Of one that ended with data, while the call went on, grpcio made an INTERNAL now and then."""
+    assert trailers_of_open_call(server, path, b"", {})["grpc-status"] == status
+
+
 def test_compressed_calls_are_read(client: Client) -> None:
     event = pb.PublishRequest(channel="a", json='"' + "x" * 5000 + '"')
     assert client.publish(event, metadata=KEY, compression=grpc.Compression.Gzip, timeout=SECONDS).id

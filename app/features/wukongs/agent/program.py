@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -59,6 +58,7 @@ class Agent:
         self._accepted = threading.Event()  # the first report was accepted
         self._measured: tuple[float, dict[str, Any]] = (-math.inf, {})
         self._refusal: RefusedError | None = None
+        self._waits = 0  # id of the thread that runs it
 
     def run(self) -> None:
         """Work until TERM or INT. A refusal of the first report ends the agent; later errors are retried.
@@ -68,6 +68,7 @@ class Agent:
         """
         # Wait for signals instead of handling them: a handler could interrupt any instruction. Threads inherit the mask.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self._waits = threading.get_ident()
         threads = [
             threading.Thread(target=self._keep_at, args=(work,), daemon=True) for work in (self._report, self._listen)
         ]
@@ -148,7 +149,8 @@ class Agent:
 
     def _give_up(self, refusal: RefusedError) -> None:
         self._refusal = refusal
-        os.kill(os.getpid(), signal.SIGTERM)
+        # To the thread that waits for it, perhaps soon: threads of grpcio, begun before, would end the process.
+        signal.pthread_kill(self._waits, signal.SIGTERM)
 
     def _measure(self) -> dict[str, Any]:
         figures = machine.host_figures()

@@ -31,6 +31,10 @@ _NONE: Headers = []
 _READ = Body()
 _READ.finish()
 _TRAILERS = 0x80  # the flag of the envelope that ends a call of gRPC
+_GRPC = "application/grpc"
+# What a client of gRPC takes an answer for that is none (gRPC, "HTTP to gRPC Status Code Mapping"); all others are UNKNOWN.
+_STATUS_OF_HTTP = {400: "13", 401: "16", 403: "7", 404: "12", 429: "14", 502: "14", 503: "14", 504: "14"}
+_UNKNOWN = "2"
 _ENVELOPE_HEAD = 5
 
 
@@ -44,7 +48,7 @@ class Exchange:
     """
 
     __slots__ = (
-        "_connection", "_greenlet", "_headers", "_is_grpc", "_is_parked", "_is_whole", "_on_room", "_room", "_trailers", "body",
+        "_connection", "_greenlet", "_headers", "_is_call", "_is_grpc", "_is_parked", "_is_whole", "_on_room", "_room", "_trailers", "body",
         "expect_continue", "is_over", "on_gone", "stream_id",
     )  # fmt: skip
 
@@ -62,6 +66,7 @@ class Exchange:
         self._room: Flag | None = None
         self._on_room: Callable[[], object] | None = None
         self._trailers: Headers = _NONE
+        self._is_call = _is_grpc(headers)
         self._is_grpc = False
         self._is_parked = False
         self._is_whole = False
@@ -137,10 +142,11 @@ class Exchange:
         if self.is_over:
             return False
         named = [(name.lower(), str(value)) for name, value in headers]
-        kind = next((value for name, value in named if name == "content-type"), "")
-        self._is_grpc = kind.startswith("application/grpc") and not kind.startswith("application/grpc-web")
+        self._is_grpc = _is_grpc(named)
         if self._is_grpc:  # its last bytes become trailers, so the length is not that of the body
             named = [each for each in named if each[0] != "content-length"]
+        elif self._is_call:  # grpcio forgets the HTTP status if data ends the response of a call that still sends
+            self._trailers = [("grpc-status", _STATUS_OF_HTTP.get(status, _UNKNOWN))]
         self._connection.send_headers(self.stream_id, [(":status", str(status)), *named], end_stream=False)
         return True
 
@@ -284,6 +290,11 @@ class Exchange:
         if self._room is not None:
             self._room.set()
         self._connection.leave(self)
+
+
+def _is_grpc(headers: Headers) -> bool:
+    kind = next((value for name, value in headers if name == "content-type"), "")
+    return kind.startswith(_GRPC) and not kind.startswith(f"{_GRPC}-web")
 
 
 def _checked(trailers: Headers) -> Headers:
