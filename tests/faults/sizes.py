@@ -34,7 +34,6 @@ class Sizes:
         thread_connects: To a server with threads, before it is counted what is left.
         replays: With a token that is narrower, or was revoked.
         call_events: For calls of RPC.
-        cut_call_events: For calls whose connection is cut, and comes back after a pause that grpcio chooses.
         call_kills: Of a random worker, meanwhile.
         call_reloads: Of all workers, meanwhile.
         seconds: That one test may take.
@@ -63,7 +62,6 @@ class Sizes:
     thread_connects: int = 1_500
     replays: int = 100
     call_events: int = 2_400
-    cut_call_events: int = 2_400
     call_kills: int = 2
     call_reloads: int = 1
     seconds: int = 120
@@ -94,7 +92,6 @@ LONG = Sizes(
     thread_connects=10_000,
     replays=10_000,
     call_events=400_000,
-    cut_call_events=60_000,
     call_kills=50,
     call_reloads=20,
     seconds=3_600,

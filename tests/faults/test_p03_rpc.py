@@ -23,11 +23,12 @@ CALLERS = 3  # of each kind
 RATE = 1_500  # events a second; grpcio drops what it has read and not yet told when its connection ends, so a burst is lost
 MOST_BYTES = 64 << 10
 BY_HTTP = 40  # events for each that is published by a call
-OPTIONS = {"rpc": "1", "http2": "1", "history_events": 2 * SIZES.call_events}
+EVENTS = SIZES.call_events
+OPTIONS = {"rpc": "1", "http2": "1", "history_events": 2 * EVENTS}
 
 
 @contextlib.contextmanager
-def run(history: History, server: Server, through: Listens, events: int) -> Iterator[list[Publisher]]:
+def run(history: History, server: Server, through: Listens) -> Iterator[list[Publisher]]:
     """Calls that listen and publish, directly or through a relay; most events come by HTTP, which is faster. Ends when all
     have all."""
     with connection_to(through) as connection:
@@ -37,8 +38,8 @@ def run(history: History, server: Server, through: Listens, events: int) -> Iter
             caller.start()
         wait_until(lambda: all(caller.chain.start for caller in callers), 15, "all to listen")
         publishers = [
-            Publisher(history, [server.port], [CHANNEL], rate=RATE, batch=20, total=events),
-            GrpcPublisher(history, connection, [CHANNEL], events // BY_HTTP),
+            Publisher(history, [server.port], [CHANNEL], rate=RATE, batch=20, total=EVENTS),
+            GrpcPublisher(history, connection, [CHANNEL], EVENTS // BY_HTTP),
         ]
         for publisher in publishers:
             publisher.start()
@@ -65,13 +66,13 @@ def check(name: str, store: Store, history: History, done: str, began: float) ->
 def progress(publishers: Sequence[Publisher]) -> float:
     """Return how much is published, from 0 to 1: of that which takes longest."""
     by_http, by_calls = publishers
-    return min(by_http.tried, by_calls.tried * BY_HTTP) / SIZES.call_events
+    return min(by_http.tried, by_calls.tried * BY_HTTP) / EVENTS
 
 
 @on("sqlite", "redis")
 def test_p3_calls_get_each_event_once_while_workers_are_killed_and_drain(store: Store) -> None:
     history, began = History(), time.monotonic()
-    with store.serve(**OPTIONS) as server, run(history, server, server, SIZES.call_events) as publishers:
+    with store.serve(**OPTIONS) as server, run(history, server, server) as publishers:
         KillWorker(random.Random(21), server).run(SIZES.call_kills, lambda: 2 * progress(publishers))
         Reload(random.Random(22), server).run(SIZES.call_reloads, lambda: 2 * progress(publishers) - 1)
         # A worker that was new itself at the reload may still be on its way out.
@@ -86,7 +87,7 @@ def test_p3_calls_get_each_event_once_whatever_byte_their_connection_is_cut_at(s
     with (
         store.serve(**OPTIONS) as server,
         CuttingRelay(server.port, random.Random(23), MOST_BYTES) as relay,
-        run(history, server, relay, SIZES.cut_call_events) as publishers,
+        run(history, server, relay) as publishers,
     ):
         wait_until(lambda: not publishers[0].is_alive(), SIZES.seconds, "all events of HTTP to be published")
         relay.is_cutting = False

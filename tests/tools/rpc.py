@@ -43,10 +43,20 @@ class RpcCall:
         self.response = self._connection.getresponse()
 
     def envelopes(self) -> Iterator[tuple[int, bytes]]:
-        """Flags and bytes of each envelope, until the body ends."""
-        while head := self.response.read(HEAD.size):
+        """Flags and bytes of each envelope, until the body ends.
+
+        Raises:
+            http.client.IncompleteRead: It ends within an envelope.
+        """
+        while head := self._read(HEAD.size, or_nothing=True):
             flags, size = HEAD.unpack(head)
-            yield flags, self.response.read(size)
+            yield flags, self._read(size)
+
+    def _read(self, size: int, *, or_nothing: bool = False) -> bytes:
+        data = self.response.read(size)
+        if len(data) < size and not (or_nothing and not data):
+            raise http.client.IncompleteRead(data, size - len(data))
+        return data
 
     def __enter__(self) -> Self:
         return self
@@ -96,8 +106,14 @@ class Subscriber(RpcCall):
         self._envelopes = self.envelopes()
 
     def next(self) -> pb.SubscribeResponse | None:
-        """The next message; None at the end of the call."""
-        flags, data = next(self._envelopes)
+        """The next message; None at the end of the call.
+
+        Raises:
+            http.client.IncompleteRead: The response ends before the call does: it was cut in its head, too.
+        """
+        flags, data = next(self._envelopes, (None, b""))
+        if flags is None:
+            raise http.client.IncompleteRead(b"")
         if flags:
             self.end = data
             return None
