@@ -36,7 +36,7 @@ HEADERS = [(":method", "POST"), (":path", f"{SERVICE}Subscribe"), (":scheme", "h
 LATE = {"Grpc-Timeout": "1S"}
 SECONDS = 15
 MOST = (1 << 31) - 1  # a window of HTTP/2
-SETTINGS, PING, GOAWAY = 4, 6, 7  # types of its frames
+ANSWER, SETTINGS, PING, GOAWAY = 1, 4, 6, 7  # types of its frames
 
 
 class Client:
@@ -241,13 +241,17 @@ def test_a_worker_that_stops_ends_its_calls_and_begins_no_others(tmp_path: Path)
             assert caught.value.details().startswith("This worker is about to stop.")
 
 
-def test_a_connection_that_begins_while_the_worker_stops_is_told_so_once_it_has_confirmed_the_settings(
-    tmp_path: Path,
+@pytest.mark.parametrize("calls", [False, True])
+def test_a_connection_that_begins_while_the_worker_stops_is_told_so_after_its_first_call_or_a_moment(
+    tmp_path: Path, calls: bool
 ) -> None:
-    """grpcio, which read both at once, tried its calls on that connection for ever."""
+    """grpcio, which was told with the settings, tried its calls on that connection for ever."""
     late = {"app.flask_simulcast.gunicorn.http2.connections._PREFACE_SECONDS": SECONDS}
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    settings, confirmed = (bytes([0, 0, 0, SETTINGS, flag, 0, 0, 0, 0]) for flag in (0, 1))
+    client = h2.connection.H2Connection()
+    client.initiate_connection()
+    client.ping(bytes(8))
+    said = client.data_to_send().removeprefix(preface)
     with serve(tmp_path, rpc="1", http2="1", constants=late) as server:
         with closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as sock:
             sock.sendall(preface[:8])
@@ -255,12 +259,15 @@ def test_a_connection_that_begins_while_the_worker_stops_is_told_so_once_it_has_
                 listener.until("connected")
                 server.signal(signal.SIGTERM)
                 listener.until("closed")
-            sock.sendall(preface[8:] + settings + bytes([0, 0, 8, PING, 0, 0, 0, 0, 0]) + bytes(8))
+            sock.sendall(preface[8:] + said)
             reader = sock.makefile("rb")
             kinds = list(iter(lambda: kind_of_next(reader), PING))
             assert (kinds[0], GOAWAY in kinds) == (SETTINGS, False)
-            sock.sendall(confirmed)
-            assert GOAWAY in list(iter(lambda: kind_of_next(reader), None))
+            if calls:
+                client.send_headers(1, [*HEADERS, ("content-type", "application/grpc")], end_stream=True)
+                sock.sendall(client.data_to_send())
+            kinds = list(iter(lambda: kind_of_next(reader), None))
+            assert (GOAWAY in kinds, ANSWER in kinds) == (True, calls)
 
 
 def kind_of_next(reader: IO[bytes]) -> int | None:

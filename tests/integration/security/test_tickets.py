@@ -48,8 +48,8 @@ def test_one_thousand_tickets_each_used_by_two_at_once_let_in_one_each(workers: 
 
     def race(server: Server, own: list[str], start: threading.Barrier) -> None:
         for ticket in own:
+            start.wait(15)  # before it connects: who waits for two seconds then is closed
             with socket.create_connection(("127.0.0.1", server.port), timeout=15) as sock:
-                start.wait(15)
                 sock.sendall(
                     f"GET /api/v1/stream?channel=closed.a&ticket={ticket} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
                 )

@@ -39,6 +39,8 @@ _QUEUE_BYTES = 256 << 10
 # A peer that is silent for this time gets a PING; for twice this time, it is gone.
 _SILENT_SECONDS = 30.0
 _LINGER_SECONDS = 1.0
+# What a client needs, on a busy machine, from the settings to its first call.
+_TAKE_UP_SECONDS = 0.5
 # Of a peer's RST_STREAM frames (CVE-2023-44487), and of its PING, SETTINGS, PRIORITY and empty DATA frames.
 _RESETS = 500, 100
 _CONTROLS = 1000, 100
@@ -85,7 +87,6 @@ class Connection:
         self.outgoing = Outgoing(self._h2, self._output)
         self._resets, self._controls = Allowance(*_RESETS), Allowance(*_CONTROLS)
         self._last_id = 0
-        self._is_greeted = False  # the client has confirmed the settings
         self._is_to_leave = False
         self._is_leaving = False
         self._is_ending = False
@@ -132,6 +133,8 @@ class Connection:
                 self._handle(event)
         except ProtocolError:  # h2 has written the GOAWAY with its code; a flood of CONTINUATION is among these
             self._refuse("protocol_error", None)
+        if self._is_to_leave and self._last_id:
+            self._go_away()
         # h2 looks at the length of a frame when it has all of it, which may be 16 MB.
         if len(self._h2.incoming_buffer._data) > self._h2.max_inbound_frame_size + DATA_HEAD.size:
             self._refuse("protocol_error", ErrorCodes.FRAME_SIZE_ERROR)
@@ -164,10 +167,6 @@ class Connection:
         elif isinstance(event, _CONTROL_EVENTS):
             self._count(self._controls, "control_frames")
             self._has_room()  # the peer's settings might have opened all windows
-        elif isinstance(event, events.SettingsAcknowledged):
-            self._is_greeted = True
-            if self._is_to_leave:
-                self.say_goodbye()
         elif isinstance(event, events.ConnectionTerminated):
             self._is_leaving = True
             self._end_if_idle()
@@ -260,11 +259,17 @@ class Connection:
     def say_goodbye(self) -> None:
         """Take no new stream. Those that are there end in their own time.
 
-        A client that has not confirmed the settings yet is told when it has: grpcio, which reads both at once, would try its
-        calls on this connection again and again, and never see its end.
+        A client that has begun no stream is told with its first one, or a moment later. grpcio, told before it has taken up the
+        connection, would try its calls there again and again, and never see its end.
         """
-        self._is_to_leave = True
-        if self._is_greeted and not self._is_leaving:
+        if self._last_id:
+            self._go_away()
+        elif not self._is_to_leave:
+            self._is_to_leave = True
+            gevent.spawn_later(_TAKE_UP_SECONDS, self._go_away)
+
+    def _go_away(self) -> None:
+        if not (self._is_leaving or self._is_ending):
             self._is_leaving = True
             self.outgoing.flush()
             # Not by h2, which would let no stream go on after it.
