@@ -1,6 +1,7 @@
 """Codes: how a call ends, in the words of gRPC, Connect and HTTP.
 
-Source: gRPC, "Status codes and their use in gRPC", and "Custom-Metadata" in "gRPC over HTTP2"; Connect protocol, "Error codes".
+Source: gRPC, "Status codes and their use in gRPC", "HTTP to gRPC Status Code Mapping", and "Custom-Metadata" in "gRPC over
+HTTP2"; Connect protocol, "Error codes".
 """
 
 from __future__ import annotations
@@ -133,6 +134,17 @@ _OF_STATUS = {
     503: Code.UNAVAILABLE,
     504: Code.DEADLINE_EXCEEDED,
 }
+# Of answers from elsewhere, as gRPC's own clients read them; all others are UNKNOWN.
+_OF_FOREIGN_STATUS = {
+    400: Code.INTERNAL,
+    401: Code.UNAUTHENTICATED,
+    403: Code.PERMISSION_DENIED,
+    404: Code.UNIMPLEMENTED,
+    429: Code.UNAVAILABLE,
+    502: Code.UNAVAILABLE,
+    503: Code.UNAVAILABLE,
+    504: Code.UNAVAILABLE,
+}
 # Of the errors' own codes. An event that is perhaps stored must not look like one that is certainly not: clients repeat a call
 # that ended with UNAVAILABLE.
 _OF_ERROR = {"publish_uncertain": Code.UNKNOWN, "idempotency_conflict": Code.ALREADY_EXISTS}
@@ -160,6 +172,11 @@ _WORDS = {
 def code_of_status(status: int, code: str = "") -> Code:
     """Return the code of an error that has this HTTP status, and this code of its own."""
     return _OF_ERROR.get(code) or _OF_STATUS.get(status, Code.INTERNAL)
+
+
+def code_of_foreign_status(status: int) -> Code:
+    """Return the code of a call whose answer is none of RPC, and has this HTTP status."""
+    return _OF_FOREIGN_STATUS.get(status, Code.UNKNOWN)
 
 
 def ending_of(reason: str) -> CallError:

@@ -92,19 +92,13 @@ class Connection:
         self._is_ending = False
         self._is_cut = False
 
-    def run(self, *, is_last: bool = False) -> None:
-        """Serve the connection until it ends. Switches.
-
-        Args:
-            is_last: Whether the worker stops already, and takes no stream.
-        """
+    def run(self) -> None:
+        """Serve the connection until it ends. Switches."""
         # A change of the settings would hold, and be told, only after the client has confirmed the first ones.
         self._h2.local_settings = Settings(client=False, initial_values=_SETTINGS)
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_WINDOW_BYTES - self._h2.inbound_flow_control_window)
         self.outgoing.flush()
-        if is_last:
-            self.say_goodbye()
         try:
             while not self._is_ending and (data := self._receive()):
                 self._take(data)

@@ -45,7 +45,9 @@ class Connections:
         )
         self._open.add(connection)
         try:
-            connection.run(is_last=not self._worker.alive)
+            if not self._worker.alive:
+                connection.say_goodbye()
+            connection.run()
         finally:
             self._open.discard(connection)
             close(client)

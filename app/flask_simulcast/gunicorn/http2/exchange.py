@@ -19,6 +19,7 @@ from gunicorn.http2.errors import HTTP2StreamError
 from gunicorn.http2.request import HTTP2Request
 from h2.errors import ErrorCodes
 
+from ...encoding.rpc.codes import code_of_foreign_status
 from .body import Body, BodyFile
 
 if TYPE_CHECKING:
@@ -31,11 +32,8 @@ _NONE: Headers = []
 _READ = Body()
 _READ.finish()
 _TRAILERS = 0x80  # the flag of the envelope that ends a call of gRPC
-_GRPC = "application/grpc"
-# What a client of gRPC takes an answer for that is none (gRPC, "HTTP to gRPC Status Code Mapping"); all others are UNKNOWN.
-_STATUS_OF_HTTP = {400: "13", 401: "16", 403: "7", 404: "12", 429: "14", 502: "14", 503: "14", 504: "14"}
-_UNKNOWN = "2"
 _ENVELOPE_HEAD = 5
+_GRPC = "application/grpc"
 
 
 class Exchange:
@@ -48,8 +46,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_connection", "_greenlet", "_headers", "_is_call", "_is_grpc", "_is_parked", "_is_whole", "_on_room", "_room", "_trailers", "body",
-        "expect_continue", "is_over", "on_gone", "stream_id",
+        "_answers_grpc", "_asks_grpc", "_connection", "_greenlet", "_headers", "_is_parked", "_is_whole", "_on_room", "_room",
+        "_trailers", "body", "expect_continue", "is_over", "on_gone", "stream_id",
     )  # fmt: skip
 
     # What gunicorn's HTTP2Request reads
@@ -66,8 +64,8 @@ class Exchange:
         self._room: Flag | None = None
         self._on_room: Callable[[], object] | None = None
         self._trailers: Headers = _NONE
-        self._is_call = _is_grpc(headers)
-        self._is_grpc = False
+        self._asks_grpc = _is_grpc(headers)
+        self._answers_grpc = False
         self._is_parked = False
         self._is_whole = False
         self.is_over = False
@@ -142,11 +140,11 @@ class Exchange:
         if self.is_over:
             return False
         named = [(name.lower(), str(value)) for name, value in headers]
-        self._is_grpc = _is_grpc(named)
-        if self._is_grpc:  # its last bytes become trailers, so the length is not that of the body
+        self._answers_grpc = _is_grpc(named)
+        if self._answers_grpc:  # its last bytes become trailers, so the length is not that of the body
             named = [each for each in named if each[0] != "content-length"]
-        elif self._is_call:  # grpcio forgets the HTTP status if data ends the response of a call that still sends
-            self._trailers = [("grpc-status", _STATUS_OF_HTTP.get(status, _UNKNOWN))]
+        elif self._asks_grpc:  # grpcio forgets the HTTP status if data ends the response of a call that still sends
+            self._trailers = [("grpc-status", str(code_of_foreign_status(status).value))]
         self._connection.send_headers(self.stream_id, [(":status", str(status)), *named], end_stream=False)
         return True
 
@@ -198,7 +196,7 @@ class Exchange:
 
     def in_body(self, chunk: bytes) -> bytes:
         """Return a chunk as it stands in the body: not the last one of gRPC, which is made trailers."""
-        if not (self._is_grpc and chunk and chunk[0] & _TRAILERS):
+        if not (self._answers_grpc and chunk and chunk[0] & _TRAILERS):
             return chunk
         lines = chunk[_ENVELOPE_HEAD:].decode("latin-1").split("\r\n")
         self._trailers = [(name, value) for name, _, value in (line.partition(": ") for line in lines if line)]
