@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -219,6 +220,8 @@ def test_p8_behind_nginx_an_idle_client_stays_while_probes_are_lost_and_a_vanish
             for client in clients:
                 read_until(client, b"event: heartbeat")
             assert listeners_behind(nginx) == len(clients)
+            # While a heartbeat is unacknowledged, the kernel sends no probes; a client may acknowledge it 40 ms later.
+            wait_until(lambda: unacknowledged(nginx.port) == 0, 5, "the heartbeats to be acknowledged")
             began = time.monotonic()
             for client in clients:
                 Loss(client.getpeername()[1], client.getsockname()[1])
@@ -245,6 +248,12 @@ def read_until(client: ssl.SSLSocket, wanted: bytes) -> None:
         piece = client.recv(65536)
         assert piece, text
         text += piece
+
+
+def unacknowledged(port: int) -> int:
+    """Bytes that a server has sent and that are not acknowledged yet, in this thread's network."""
+    rows = [line.split() for line in Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[4].partition(":")[0], 16) for row in rows if int(row[1].partition(":")[2], 16) == port)
 
 
 def listeners_behind(nginx: Nginx) -> int:
