@@ -54,3 +54,8 @@ def test_every_message_of_the_websocket_is_in_it(built: dict[str, Any]) -> None:
         for message in operation.get("messages", [])
     }
     assert used == tags
+
+
+def test_every_schema_has_a_plain_name(built: dict[str, Any]) -> None:
+    """Two types with one name would have the names of their modules before it."""
+    assert all(name.isidentifier() for name in built["components"]["schemas"])

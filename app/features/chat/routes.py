@@ -67,14 +67,14 @@ def stream(room: str, query: schemas.StreamQuery) -> Response:
     },
     body=MESSAGE,
     publishes=1,
-    answers={201: schemas.Sent},
+    answers={201: schemas.SentMessage},
     errors=(409,),
 )
-def say(room: str, body: schemas.Message) -> schemas.Sent:
+def say(room: str, body: schemas.Message) -> schemas.SentMessage:
     """Publish a message in a room. The author does not have to be in it."""
     person, speaker = access.speaker_of(body.user)
     event = service.say(room, person, speaker, body.message, key=request.headers.get("Idempotency-Key"))
-    return schemas.Sent(str(event.position))
+    return schemas.SentMessage(str(event.position))
 
 
 @api.post("/<room>/typing", needs=access.SPEAK, body=TYPING, publishes=1, answers={204: None})

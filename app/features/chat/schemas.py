@@ -62,13 +62,13 @@ class Typing(Struct, forbid_unknown_fields=True):
     user: User = ""
 
 
-class Sent(Struct):
+class SentMessage(Struct):
     """The position of the message in the log."""
 
     position: Position
 
 
-class Member(Struct):
+class RoomMember(Struct):
     """A person in the room."""
 
     user: str
@@ -82,5 +82,5 @@ class Users(Struct):
     room: Room
     users: Annotated[list[str], Meta(description="Their names.")]
     count: Annotated[int, Meta(description="Number of people on this page.")]
-    members: Annotated[list[Member], Meta(description="The same people with details, in the same order.")]
+    members: Annotated[list[RoomMember], Meta(description="The same people with details, in the same order.")]
     next: Annotated[str | None, Meta(description="`after` of the next page; null at the end.")]

@@ -79,7 +79,7 @@ def users(room: str, *, after: str = "", limit: int = MAX_USERS) -> schemas.User
         room=room,
         users=[person.name for person, _ in people],
         count=len(people),
-        members=[schemas.Member(person.name, person.is_verified, since_ms) for person, since_ms in people],
+        members=[schemas.RoomMember(person.name, person.is_verified, since_ms) for person, since_ms in people],
         next=page[-1].member if len(found) > limit else None,
     )
 

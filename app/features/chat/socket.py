@@ -59,11 +59,11 @@ def chat(ws: Connection, room: str, query: schemas.StreamQuery) -> None:
     ws.on_message = answerer(ws, COMMANDS, _HANDLERS, room)
 
 
-def _say(room: str, command: Say) -> schemas.Sent:
+def _say(room: str, command: Say) -> schemas.SentMessage:
     person, speaker = _speaker(room)
     with client_input():
         event = service.say(room, person, speaker, command.message, key=command.key)
-    return schemas.Sent(str(event.position))
+    return schemas.SentMessage(str(event.position))
 
 
 def _typing(room: str, _: Typing) -> Done:

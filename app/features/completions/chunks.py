@@ -34,7 +34,7 @@ class _Choice(Struct):
 
 class _Chunk(Struct):
     choices: list[_Choice]
-    usage: schemas.Usage | None = None
+    usage: schemas.CompletionUsage | None = None
 
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode

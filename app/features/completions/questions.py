@@ -35,7 +35,7 @@ class Question:
     """
 
     model: str
-    messages: list[schemas.Message]
+    messages: list[schemas.CompletionMessage]
     fields: dict[str, Any]
     is_streamed: bool
     wants_usage: bool
@@ -48,7 +48,7 @@ class Question:
         messages = [*history, *self.fields["messages"]]
         return replace(
             self,
-            messages=[*msgspec.convert(history, list[schemas.Message]), *self.messages],
+            messages=[*msgspec.convert(history, list[schemas.CompletionMessage]), *self.messages],
             fields={**self.fields, "messages": messages},
         )
 
@@ -72,7 +72,7 @@ def check(fields: dict[str, Any]) -> Question:
         ApiError: 400: they are no question.
     """
     try:
-        asked = msgspec.convert(fields, schemas.Ask)
+        asked = msgspec.convert(fields, schemas.CompletionRequest)
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
     return Question(
@@ -92,7 +92,7 @@ def _invalid(error: msgspec.ValidationError) -> ApiError:
 
 
 QUESTION = Body(
-    content={JSON: schemas.Ask},
+    content={JSON: schemas.CompletionRequest},
     most_bytes=lambda: MOST_BYTES,
     parse=parse,
 )

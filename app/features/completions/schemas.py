@@ -18,7 +18,7 @@ class TextPart(Struct):
     text: str
 
 
-class Message(Struct):
+class CompletionMessage(Struct):
     """What was said. Other fields, such as `tool_calls`, go to the upstream as they are."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -38,11 +38,11 @@ class StreamOptions(Struct):
     include_usage: Annotated[bool, Meta(description="Whether a last chunk has the usage.")] = False
 
 
-class Ask(Struct):
+class CompletionRequest(Struct):
     """A question. Other fields go to the upstream as they are."""
 
     model: Annotated[str, Meta(max_length=256, description="One of `GET /v1/models`.")]
-    messages: Annotated[list[Message], Meta(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[list[CompletionMessage], Meta(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Meta(ge=1, le=1, description="One answer.")] | None = None
@@ -65,7 +65,7 @@ class Ask(Struct):
     ] = "wait"
 
 
-class Usage(Struct):
+class CompletionUsage(Struct):
     """Tokens of a question and its answer."""
 
     prompt_tokens: int
@@ -98,7 +98,7 @@ class Completion(Struct):
     choices: list[Choice]
     status: Annotated[str, Meta(description="`running`, `complete`, `failed` or `cancelled`. Not a field of OpenAI's.")]
     object: Literal["chat.completion"] = "chat.completion"
-    usage: Usage | None = None
+    usage: CompletionUsage | None = None
     system_fingerprint: str | None = None
     error: Failure | UnsetType = UNSET
 

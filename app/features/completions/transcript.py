@@ -50,7 +50,7 @@ def put_together(state: RunState, events: Iterable[Event]) -> schemas.Completion
             continue
         data = json.loads(event.data)
         if event.type == "complete":
-            told.status, told.usage = "complete", msgspec.convert(data["usage"], schemas.Usage | None)
+            told.status, told.usage = "complete", msgspec.convert(data["usage"], schemas.CompletionUsage | None)
             continue
         told.system_fingerprint = data.get("system_fingerprint") or told.system_fingerprint
         for choice in data["choices"][:1]:

@@ -194,7 +194,7 @@ class HistoryEvent(Struct):
     raw: IsRaw | UnsetType = UNSET
 
 
-class Gap(Struct, rename={"from_": "from"}):
+class GapData(Struct, rename={"from_": "from"}):
     """Events are missing before these."""
 
     reason: Annotated[str, Meta(extra_json_schema={"enum": ["trimmed", "lost", "forked", "invalid"]})]
@@ -207,7 +207,7 @@ class HistoryPage(Struct):
     """A page of a channel's history, the oldest event first."""
 
     events: list[HistoryEvent]
-    gap: Gap | None
+    gap: GapData | None
     position: Annotated[Position, Meta(description="Position from which the next page, or a stream, continues.")]
     has_more: Annotated[bool, Meta(description="Whether there are events after that position.")]
 

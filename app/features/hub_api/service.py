@@ -54,7 +54,7 @@ def history_page(history: History) -> schemas.HistoryPage:
             )
             for event in history.events
         ],
-        gap=None if gap is None else schemas.Gap(gap["reason"], list(gap["channels"]), gap["from"], gap["to"]),
+        gap=None if gap is None else schemas.GapData(gap["reason"], list(gap["channels"]), gap["from"], gap["to"]),
         position=str(history.position),
         has_more=history.has_more,
     )

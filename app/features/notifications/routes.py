@@ -69,15 +69,15 @@ def read(position: str) -> None:
     },
     body=NOTIFY,
     publishes=1,
-    answers={201: schemas.Sent},
+    answers={201: schemas.SentNotification},
     errors=(409,),
 )
-def notify(body: schemas.Notify) -> schemas.Sent:
+def notify(body: schemas.Notify) -> schemas.SentNotification:
     """Notify a user, connected or not. Needs `publish` on `user:<user_id>`."""
     return service.notify(body, current_sender(), request.headers.get("Idempotency-Key") or None)
 
 
-@api.post("/notices", needs=access.NOTICE, body=NOTICE, publishes=1, answers={201: schemas.Sent})
-def notice(body: schemas.Notice) -> schemas.Sent:
+@api.post("/notices", needs=access.NOTICE, body=NOTICE, publishes=1, answers={201: schemas.SentNotification})
+def notice(body: schemas.Notice) -> schemas.SentNotification:
     """Tell all listeners of the service, whatever they listen to: event `notice`. It is not kept for others."""
     return service.notice(body)

@@ -55,7 +55,7 @@ class UnreadQuery(Struct):
     limit: Annotated[int, Meta(ge=1, le=_MAX_LIMIT, description="Maximum number of notifications.")] = 50
 
 
-class Sent(Struct):
+class SentNotification(Struct):
     """The position of the event in the log. It is the id of the notification."""
 
     position: Position

@@ -32,7 +32,7 @@ def channel_of(user: str) -> str:
     return NOTIFICATIONS + sha256(user.encode()).hexdigest()[:32]
 
 
-def notify(body: schemas.Notify, sender: str, key: str | None) -> schemas.Sent:
+def notify(body: schemas.Notify, sender: str, key: str | None) -> schemas.SentNotification:
     """Store a notification, and publish it to its user. May switch.
 
     Args:
@@ -56,16 +56,16 @@ def notify(body: schemas.Notify, sender: str, key: str | None) -> schemas.Sent:
             409, "idempotency_conflict", "The Idempotency-Key was used for another notification. Use a new one."
         )
     try:
-        return schemas.Sent(_publish(row))
+        return schemas.SentNotification(_publish(row))
     except BrokerUnavailableError:
         if is_new:
             store.take_back(row.id)
         raise
 
 
-def notice(body: schemas.Notice) -> schemas.Sent:
+def notice(body: schemas.Notice) -> schemas.SentNotification:
     """Broadcast a message to everyone who listens to anything. It is not stored in the database. May switch."""
-    return schemas.Sent(str(simulcast.broadcast(_data(body, _now_ms()), type=NOTICE).position))
+    return schemas.SentNotification(str(simulcast.broadcast(_data(body, _now_ms()), type=NOTICE).position))
 
 
 def unread(user: str, before: int = 0, limit: int = _ROWS_A_TIME, *, up_to: Position | None = None) -> schemas.Unread:

@@ -83,7 +83,7 @@ class TaskError(Struct):
     message: Annotated[str, Meta(description="For people.")]
 
 
-class Summary(Struct):
+class TaskSummary(Struct):
     """A task in a list."""
 
     task_id: str
@@ -93,7 +93,7 @@ class Summary(Struct):
     started: Annotated[int, Meta(description="Unix time in ms.")]
 
 
-class State(Summary, omit_defaults=True):
+class State(TaskSummary, omit_defaults=True):
     """A task: how far it is, or how it ended."""
 
     progress: Annotated[int, Meta(description="0 to 100. It never goes back.")]
@@ -105,7 +105,7 @@ class State(Summary, omit_defaults=True):
 class Tasks(Struct):
     """One's own tasks, in the order of their ids."""
 
-    tasks: list[Summary]
+    tasks: list[TaskSummary]
 
 
 class ListQuery(Struct):

@@ -103,14 +103,14 @@ def state(id: str) -> schemas.State:
     return _state(find(id))
 
 
-def every(after: str, limit: int) -> list[schemas.Summary]:
+def every(after: str, limit: int) -> list[schemas.TaskSummary]:
     """Return a page of the tasks that the client of the current request owns. May switch."""
-    found: list[schemas.Summary] = []
+    found: list[schemas.TaskSummary] = []
     for run in _runs(simulcast.grant().user or None, after):
         if len(found) == limit:
             break
         if "task" in _meta(run):
-            found.append(schemas.Summary(**_summary(run)))
+            found.append(schemas.TaskSummary(**_summary(run)))
     return found
 
 

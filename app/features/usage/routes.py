@@ -107,10 +107,10 @@ def every(query: schemas.ListQuery) -> Response:
     "/summary",
     needs=Subscribe(events.CHANNEL),
     query=schemas.SummaryQuery,
-    answers={200: schemas.Summary},
+    answers={200: schemas.UsageSummary},
     errors=(503,),
 )
-def summary(query: schemas.SummaryQuery) -> schemas.Summary:
+def summary(query: schemas.SummaryQuery) -> schemas.UsageSummary:
     """Sum up the last hours, by model or by hour."""
     return service.summary(service.hours_of(query.hours), query.by)
 

@@ -117,7 +117,7 @@ class Group(Struct, rename="camel", omit_defaults=True, kw_only=True):
     count: Count
 
 
-class Summary(Struct, rename="camel"):
+class UsageSummary(Struct, rename="camel"):
     """Sums over the last hours."""
 
     hours: int

@@ -125,7 +125,7 @@ def older(hours: int, model: str, before: int, limit: int) -> Iterator[dict[str,
     return map(events.as_dict, store.newest(_since_ms(hours), limit, model=model, before=before))
 
 
-def summary(hours: int, by: str) -> schemas.Summary:
+def summary(hours: int, by: str) -> schemas.UsageSummary:
     """Sum up the last hours. Lets others in between. Switches.
 
     Args:
@@ -147,7 +147,7 @@ def summary(hours: int, by: str) -> schemas.Summary:
     else:
         begins = [(hour, events.time_text(hour * HOUR_MS)) for hour in sorted(credits)]
         groups = [schemas.Group(hour=begin, credits_used=credits[hour], count=counts[hour]) for hour, begin in begins]
-    return schemas.Summary(hours, credits.total(), counts.total(), groups)
+    return schemas.UsageSummary(hours, credits.total(), counts.total(), groups)
 
 
 def _check_same(drafts: Sequence[schemas.Record], found: Sequence[Any]) -> None:

@@ -42,7 +42,7 @@ def parse(text: bytes) -> ChatQuestion:
     """
     try:
         fields = body.parse(text, _decoder)
-        asked = msgspec.convert(fields, schemas.Ask)
+        asked = msgspec.convert(fields, schemas.UIRequest)
     except msgspec.ValidationError as error:
         raise ApiError(400, "invalid_question", f"{str(error)[:200]}. Send what DefaultChatTransport sends.") from None
     messages = [{"role": one.role, "content": said} for one in asked.messages if (said := _text_of(one))]
@@ -51,7 +51,7 @@ def parse(text: bytes) -> ChatQuestion:
     return ChatQuestion(asked.id, questions.check({**others, "model": model, "messages": messages}))
 
 
-def _text_of(message: schemas.Message) -> str:
+def _text_of(message: schemas.UIMessage) -> str:
     """Return the text of a message; none for an answer that was stopped before its first word."""
     for part in message.parts:
         if part.type != "text" and part.type not in _FOR_PEOPLE and not part.type.startswith("data-"):
@@ -59,4 +59,4 @@ def _text_of(message: schemas.Message) -> str:
     return "".join(part.text or "" for part in message.parts if part.type == "text")
 
 
-MESSAGES = Body(content={JSON: schemas.Ask}, most_bytes=lambda: questions.MOST_BYTES, parse=parse)
+MESSAGES = Body(content={JSON: schemas.UIRequest}, most_bytes=lambda: questions.MOST_BYTES, parse=parse)

@@ -20,17 +20,17 @@ class Part(Struct):
     text: str | None = None
 
 
-class Message(Struct):
+class UIMessage(Struct):
     """What was said."""
 
     role: Literal["system", "user", "assistant"]
     parts: list[Part]
 
 
-class Ask(Struct, rename="camel"):
+class UIRequest(Struct, rename="camel"):
     """A question. Other fields are those of `POST /v1/chat/completions`."""
 
-    messages: Annotated[list[Message], Meta(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[list[UIMessage], Meta(min_length=1, max_length=MAX_MESSAGES)]
     id: ChatId = ""
     trigger: str | None = None
     message_id: str | None = None

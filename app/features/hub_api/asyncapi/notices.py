@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ....flask_simulcast import CloseReason
-from ..schemas import Channel, Gap, ListenerId, TimeMs
+from ..schemas import Channel, GapData, ListenerId, TimeMs
 
 #: Reasons with which a refused EventSource is closed, besides those of a stream that was open.
 _REFUSALS = ("unauthorized", "forbidden")
@@ -34,4 +34,4 @@ class ClosedData(Struct):
 
 
 #: For each type of event that the service itself sends on a stream, the type of its data.
-NOTICES = {"connected": ConnectedData, "gap": Gap, "heartbeat": HeartbeatData, "closed": ClosedData}
+NOTICES = {"connected": ConnectedData, "gap": GapData, "heartbeat": HeartbeatData, "closed": ClosedData}

@@ -11,8 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ....web.conversation import Error, Message, Reply
 from ....web.farewell import Closing
-from ..schemas import Channel, HistoryPage, IsRaw, ListenerId, MembersPage, Position, Published, TimeMs
-from ..schemas import Gap as GapFields
+from ..schemas import Channel, GapData, HistoryPage, IsRaw, ListenerId, MembersPage, Position, Published, TimeMs
 
 # Results
 
@@ -77,7 +76,7 @@ class Event(Message, tag="event"):
     raw: IsRaw | UnsetType = UNSET
 
 
-class Gap(GapFields, Message, tag="gap"):
+class Gap(GapData, Message, tag="gap"):
     """Events are missing before the next one."""
 
 
