@@ -129,7 +129,7 @@ def test_an_id_that_no_answer_could_carry_is_none(id: str) -> None:
 
 
 def test_the_schema_is_the_one_of_the_types() -> None:
-    assert schema.build() == SCHEMA, "run python -m app.features.hub_api.ws.schema > docs/websocket-hub.schema.json"
+    assert schema.build() == SCHEMA, "run python -m app.features.hub_api.ws > docs/websocket-hub.schema.json"
 
 
 def test_the_schema_is_one() -> None:
