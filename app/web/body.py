@@ -121,11 +121,20 @@ def parse(text: bytes, decoder: msgspec.json.Decoder[T]) -> T:
             raise not_json(error) from None
         # Python's own parser says where it is wrong, and accepts the one thing that msgspec does not: an escaped half of a
         # surrogate pair, which a browser writes if a text was cut in the middle of an emoji.
-        value = parse_json(text)
-        try:
-            return msgspec.convert(value, decoder.type)
-        except UnicodeEncodeError:
-            raise msgspec.ValidationError("Object contains a field whose name is half a surrogate pair") from None
+        value: T = convert(parse_json(text), decoder.type)
+        return value
+
+
+def convert(value: Any, type: Any) -> Any:
+    """Make a value of a type from JSON that was parsed.
+
+    Raises:
+        msgspec.ValidationError: It is of another type.
+    """
+    try:
+        return msgspec.convert(value, type)
+    except UnicodeEncodeError:
+        raise msgspec.ValidationError("Object contains a field whose name is half a surrogate pair") from None
 
 
 def not_json(error: Exception) -> ApiError:

@@ -193,6 +193,8 @@ def test_second_start_with_the_same_key_joins_the_first(server: Server) -> None:
     assert start(server, body, BOB | key)["task_id"] not in ids, "a key is one user's"
     refused = start(server, form(b"some text", kind="compress"), ANN | key, 409)
     assert refused["error"]["code"] == "idempotency_conflict"
+    long = {"Idempotency-Key": "x" * 129}
+    assert start(server, body, ANN | long, 400)["error"]["code"] == "idempotency_key"
     finish(server, ids.pop())
     wait_until(lambda: not left(server), 5, "Bob's to end")
 
@@ -251,6 +253,7 @@ BAD = [
     ({"kind": "compress", "options": {"level": 5}}, "invalid_task"),
     (form(b"x", kind="compress", options='{"level": 10}'), "invalid_task"),
     (form(b"x", kind="compress", options='{"level": NaN}'), "not_json"),
+    (form(b"x", kind="compress", options='{"\\ud800": 1}'), "invalid_task"),
     (form(b"x", kind="compress", more="x"), "invalid_task"),
     (form(b"x", kind="wordcount").replace(b"wordcount", b"\xff"), "invalid_task"),
     (form(b"x", options="{}"), "invalid_task"),

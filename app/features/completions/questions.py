@@ -72,7 +72,7 @@ def check(fields: dict[str, Any]) -> Question:
         ApiError: 400: they are no question.
     """
     try:
-        asked = msgspec.convert(fields, schemas.CompletionRequest)
+        asked: schemas.CompletionRequest = body.convert(fields, schemas.CompletionRequest)
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
     return Question(

@@ -16,7 +16,7 @@ from flask import Flask, current_app
 from msgspec import UNSET
 
 from ...extensions import simulcast
-from ...flask_simulcast import RunState
+from ...flask_simulcast import RunState, client_input
 from ...flask_simulcast.errors import NoSuchRunError
 from ...host import HOST
 from ...web.errors import ApiError
@@ -65,13 +65,14 @@ def start(task: schemas.Task, folder: Folder, key: str | None) -> schemas.State:
     asked = msgspec.to_builtins(task)
     is_ours = False
     try:
-        run = simulcast.start_run(
-            partial(produce, pool=_here().pool, new=folder),
-            user=simulcast.grant().user,
-            meta={"task": asked, "host": HOST, "folder": folder.name},
-            idempotency_key=key,
-            max_seconds=_MAX_SECONDS,
-        )
+        with client_input():  # the key
+            run = simulcast.start_run(
+                partial(produce, pool=_here().pool, new=folder),
+                user=simulcast.grant().user,
+                meta={"task": asked, "host": HOST, "folder": folder.name},
+                idempotency_key=key,
+                max_seconds=_MAX_SECONDS,
+            )
         meta = _meta(run)
         is_ours = meta.get("folder") == folder.name
         if meta.get("task") != asked:

@@ -10,7 +10,7 @@ from flask import current_app, g
 from msgspec import UNSET
 
 from ...web import bodies
-from ...web.body import JSON, Body, of_struct, parse_json
+from ...web.body import JSON, Body, convert, of_struct, parse_json
 from ...web.errors import ApiError
 from ...web.form import FORM, boundary, is_form, split
 from ...web.here import this_request
@@ -76,7 +76,7 @@ def _read_form(folder: Folder) -> schemas.Task:
     given: dict[str, Any] = {name: text.decode(errors="replace") for name, text in fields.items()}
     given["options"] = parse_json(fields.get("options") or b"{}")
     try:
-        task: schemas.Task = msgspec.convert(given, schemas.Task)
+        task: schemas.Task = convert(given, schemas.Task)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)[:200]) from None
     return _checked(task, has_file=has_file)
