@@ -62,8 +62,10 @@ def put_together(state: RunState, events: Iterable[Event]) -> schemas.Completion
 
 def _add(message: dict[str, Any], delta: dict[str, Any]) -> None:
     for name, value in delta.items():
+        if name == "role":  # always the same; some servers send an empty one with each piece
+            continue
         known = message.get(name)
-        if isinstance(value, str) and isinstance(known, str) and name != "role":
+        if isinstance(value, str) and isinstance(known, str):
             message[name] = known + value
         elif isinstance(value, list) and isinstance(known, list):
             message[name] = _with_calls(known, value) if name == "tool_calls" else known + value

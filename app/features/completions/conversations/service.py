@@ -17,7 +17,7 @@ from sqlalchemy import Row
 from ....channels import CONVERSATION
 from ....extensions import simulcast
 from ....flask_simulcast import Grant, Run
-from ....flask_simulcast.errors import NoSuchRunError
+from ....flask_simulcast.errors import BrokerError, NoSuchRunError
 from ....web import limits
 from ....web.errors import ApiError
 from ..questions import Question
@@ -57,14 +57,15 @@ def add(name: str, question: Question, grant: Grant, completion: str) -> Turn:
     with store.locked(owner, name, _title(question), now_ms) as conversation:
         _check_turn(len(set(conversation.open_turns()) - over), question)
         _check_size(conversation.size(), prompt)
-        if conversation.count_of_owner() > schemas.MOST_CONVERSATIONS:
+        surplus = conversation.count_of_owner() - schemas.MOST_CONVERSATIONS
+        if conversation.is_new and surplus > 0:
             if grant.user:
                 raise ApiError(
                     409,
                     "too_many_conversations",
                     f"You have {schemas.MOST_CONVERSATIONS} conversations. Delete one, then ask again.",
                 )
-            conversation.remove_oldest()
+            conversation.remove_oldest(surplus)
         row = conversation.add_turn(completion, question.model, prompt, now_ms)
     return Turn(row, channel_of(conversation.row))
 
@@ -80,14 +81,25 @@ def wait(turn: Turn, run: Run) -> list[dict[str, Any]]:
     Raises:
         RunEndedError: The answer was cancelled meanwhile.
     """
-    while any(turns.is_open(row) for row in store.open_turns(turn.row.conversation_id, before=turn.row.id)):
+    while True:
+        try:
+            if not _is_held_up(turn):
+                return _begin(turn)
+        except BrokerError:  # an outage of the log, which the hub tells, ends no answer
+            pass
         run.sleep(_LOOK_SECONDS)
+
+
+def _is_held_up(turn: Turn) -> bool:
+    return any(turns.is_open(row) for row in store.open_turns(turn.row.conversation_id, before=turn.row.id))
+
+
+def _begin(turn: Turn) -> list[dict[str, Any]]:
+    """Note that the time of a turn has come. Return what was said before. Switches."""
+    before = store.turns(turn.row.conversation_id, before=turn.row.id)
+    said = [message for row in before for message in turns.as_history(turns.read(row))]
     store.begin(turn.row.id)
-    return [
-        message
-        for row in store.turns(turn.row.conversation_id, before=turn.row.id)
-        for message in turns.as_history(turns.read(row))
-    ]
+    return said
 
 
 def keep(turn: Turn) -> bool:

@@ -77,6 +77,11 @@ class Locked:
         self._connection = connection
         self.row = row
 
+    @property
+    def is_new(self) -> bool:
+        """Whether this prompt is its first."""
+        return bool(self.row.created_ms == self.row.spoken_ms)
+
     def open_turns(self) -> list[str]:
         """Return the completions of its open turns."""
         query = select(ConversationTurn.completion).where(ConversationTurn.conversation_id == self.row.id, _is_open)
@@ -94,10 +99,10 @@ class Locked:
         query = select(func.count()).select_from(_conversations).where(Conversation.owner == self.row.owner)
         return int(self._connection.execute(query).scalar_one())
 
-    def remove_oldest(self) -> None:
-        """Remove its owner's other conversation that was silent for longest."""
+    def remove_oldest(self, count: int) -> None:
+        """Remove this number of its owner's other conversations, those that were silent for longest."""
         mine = Conversation.owner == self.row.owner, Conversation.id != self.row.id
-        oldest = select(Conversation.id).where(*mine).order_by(Conversation.spoken_ms).limit(1)
+        oldest = select(Conversation.id).where(*mine).order_by(Conversation.spoken_ms).limit(count)
         _remove(self._connection, list(self._connection.execute(oldest).scalars()))
 
     def add_turn(self, completion: str, model: str, prompt: Sequence[Mapping[str, Any]], now_ms: int) -> Row[Any]:

@@ -68,7 +68,7 @@ def read(row: Row[Any]) -> schemas.Turn:
 
 def as_history(turn: schemas.Turn) -> list[dict[str, Any]]:
     """Return the messages of a turn for a model. An answer that ended early counts as far as it came. Pure."""
-    said = {name: turn.answer.get(name) for name in ("role", "content")} if turn.answer else {}
+    said: dict[str, Any] = {"role": "assistant", "content": turn.answer.get("content")} if turn.answer else {}
     if turn.answer and turn.status == "complete" and turn.answer.get("tool_calls"):
         said["tool_calls"] = [{n: v for n, v in call.items() if n != "index"} for call in turn.answer["tool_calls"]]
     return [*turn.messages, said] if said.get("content") or "tool_calls" in said else turn.messages

@@ -28,6 +28,7 @@ def turn(answer: dict[str, Any] | None, status: Any = "complete") -> Turn:
         (turn(None, "failed"), []),
         (turn({"role": "assistant", "content": ""}, "cancelled"), []),
         (turn({"role": "assistant", "content": "He"}, "cancelled"), [{"role": "assistant", "content": "He"}]),
+        (turn({"role": "", "content": "x"}), [{"role": "assistant", "content": "x"}]),
         (
             turn({"role": "assistant", "content": "x", "reasoning_content": "secret"}),
             [{"role": "assistant", "content": "x"}],

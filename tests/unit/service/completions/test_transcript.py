@@ -30,6 +30,12 @@ def test_text_is_joined_and_the_ending_told() -> None:
     assert told.usage.total_tokens == 3
 
 
+def test_answer_is_the_assistants_whatever_the_role_in_its_pieces() -> None:
+    """Some servers send an empty role with each piece. The next prompt of the conversation failed on it."""
+    told = put_together(STATE, events({"role": "assistant", "content": "a"}, {"role": "", "content": "b"}))
+    assert told.choices[0].message == {"role": "assistant", "content": "ab"}
+
+
 def test_running_answer_has_no_ending() -> None:
     told = put_together(STATE, events({"content": "a"}))
     assert (told.status, told.choices[0].finish_reason, told.usage) == ("running", None, None)
