@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,7 +15,7 @@ from app.flask_simulcast.testing import read_sse
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, token
-from tests.tools.serving import Server, wait_until
+from tests.tools.serving import Server, serve, wait_until
 
 if TYPE_CHECKING:
     import openai  # takes a second of CPU, so each process that runs no test of it does without
@@ -142,6 +143,8 @@ def test_answer_goes_on_without_its_client_unless_it_asked_otherwise(
         (question() | {"messages": [{"role": 7, "content": "x"}]}, 400, "invalid_question"),
         (question() | {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "invalid_question"),
         (question(n=2), 400, "invalid_question"),
+        (question() | {"\ud800": 1}, 400, "invalid_question"),
+        (question() | {"messages": [{"role": "user", "content": "x", "\ud800": 1}]}, 400, "invalid_question"),
         (question(model="gpt-9"), 404, "model_not_found"),
         (question("x" * (1 << 20)), 413, "request_entity_too_large"),
     ],
@@ -220,6 +223,8 @@ def test_ui_message_stream_has_its_bytes_and_is_resumed_by_its_chat_while_it_run
         (said({"type": "text", "text": 7}), "invalid_question"),
         (said({"type": "text", "text": "x"}, role="tool"), "invalid_question"),
         (said({"type": "text", "text": "x"}, n=2), "invalid_question"),
+        (said({"type": "text", "text": "x"}) | {"\ud800": 1}, "invalid_question"),
+        (said({"type": "text", "text": "x", "\ud800": 1}), "invalid_question"),
         (said({"type": "file", "mediaType": "image/png", "url": "data:"}), "not_text"),
         (said({"type": "tool-weather", "state": "input-available"}, role="assistant"), "not_text"),
     ],
@@ -227,6 +232,23 @@ def test_ui_message_stream_has_its_bytes_and_is_resumed_by_its_chat_while_it_run
 def test_wrong_ui_message_is_refused(server: Server, body: Any, code: str) -> None:
     status, _, text = server.request("POST", UI, body)
     assert (status, json.loads(text)["error"]["code"]) == (400, code)
+
+
+def test_question_whose_stream_is_refused_is_not_answered_behind_its_client(tmp_path: Path) -> None:
+    """OpenAI's clients ask again after a 429: each answer that went on meanwhile cost its tokens."""
+    with serve(tmp_path, jwt_key=JWT_KEY, max_listeners_per_user=1) as small:
+        ann = token("ann", publish=["completions"], subscribe=["news"])
+        with SSEClient(small.port, "/api/v1/stream?channel=news", headers=ann) as only:
+            only.until("connected")
+            for path, asked in (
+                (PATH, question("word " * 200, stream=True)),
+                (UI, said({"type": "text", "text": "word " * 200}, id="x")),
+            ):
+                status, _, body = small.request("POST", path, asked, ann)
+                assert (status, json.loads(body)["error"]["code"]) == (429, "too_many_listeners")
+            metrics = small.request("GET", "/metrics")[2].decode().splitlines()
+            assert 'simulcast_runs_ended_total{ending="cancelled"} 2.0' in metrics
+            assert "simulcast_runs 0.0" in metrics
 
 
 def test_usage_stream_has_each_answer_live(server: Server) -> None:

@@ -30,6 +30,8 @@ NEXT_SECONDS = "app.features.completions.upstream.NEXT_SECONDS"
 FIRST_SECONDS = "app.features.completions.service.FIRST_SECONDS"
 LEASE_SECONDS = "app.flask_simulcast.hub.runner._LEASE_SECONDS"
 PATH = "/v1/chat/completions"
+UI = "/api/v1/completions/ui"
+PART: dict[str, Any] = {"messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}]}
 
 
 def chunk(text: str, finish_reason: str | None = None) -> bytes:
@@ -51,6 +53,8 @@ class Model(BaseHTTPRequestHandler):
     answers: ClassVar[dict[str, tuple[int, list[bytes]]]] = {
         "good": (200, [b": thinking\n\n", HELLO[:47], HELLO[47:50], HELLO[50:], USAGE, DONE]),
         "dear": (200, [HELLO, USAGE.replace(b":3", b":150000"), DONE]),
+        "empty": (200, [DONE]),
+        "roles": (200, [HELLO.replace(b'{"content"', b'{"role": "", "content"'), DONE]),
         "usage": (200, [chunk("a"), USAGE.replace(b":3", b':"3"'), DONE]),
         "thinks": (200, [b": thinking\n\n"]),
         "long": (200, []),
@@ -71,6 +75,7 @@ class Model(BaseHTTPRequestHandler):
         "503": (503, [b""]),
     }
     asked: ClassVar[list[dict[str, Any]]] = []
+    models: ClassVar[list[str]] = ["good"]
     gone_at: ClassVar[dict[str, float]] = {}
     has_thought: ClassVar[threading.Event] = threading.Event()
 
@@ -115,7 +120,7 @@ class Model(BaseHTTPRequestHandler):
         """The models."""
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b'{"data":[{"id":"good"}]}')
+        self.wfile.write(json.dumps({"data": [{"id": model} for model in self.models]}).encode())
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -217,10 +222,26 @@ def test_bad_upstream_after_the_first_token_is_one_error_event(both: Both, model
     assert first.json["choices"][0]["delta"]["content"] == "a"
     assert (last.type, last.json["error"]["code"]) == ("error", code)
     assert b"secret" not in body
-    part = {"messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}], "model": model}
-    told = read_sse(both.service.request("POST", "/api/v1/completions/ui", part)[2])
+    told = read_sse(both.service.request("POST", UI, PART | {"model": model})[2])
     assert [event.json["type"] for event in told[3:-1]] == ["text-delta", "error"]
     assert told[-2].json["errorText"] == last.json["error"]["message"]
+
+
+def test_answer_without_a_chunk_is_a_stream_that_ends(both: Both) -> None:
+    status, _, body = both.service.request("POST", PATH, question("empty", stream=True))
+    assert (status, [event.data for event in read_sse(body)]) == (200, ["[DONE]"])
+    status, _, body = both.service.request("POST", UI, PART | {"model": "empty"})
+    *parts, _ = read_sse(body)
+    assert (status, parts[-1].json) == (200, {"type": "finish", "finishReason": "other"})
+
+
+def test_ui_question_without_a_model_is_refused_where_the_upstream_has_none(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert b"llo" in both.service.request("POST", UI, PART)[2]
+    monkeypatch.setattr(Model, "models", [])
+    status, _, body = both.service.request("POST", UI, PART)
+    assert (status, json.loads(body)["error"]["code"]) == (404, "model_not_found")
 
 
 def test_client_that_asks_too_much_is_told_when_to_come_back_in_openai_headers(both: Both) -> None:
@@ -329,8 +350,9 @@ def test_usage_is_what_the_upstream_counts_else_the_chunks_that_it_sent(both: Bo
 
 def test_conversation_puts_what_was_said_before_the_prompt(both: Both) -> None:
     id = str(uuid.uuid4())
-    for model in ("cut", "good", "good"):
-        both.service.request("POST", PATH, question(model, conversation=id, when_busy="wait"))
+    for model in ("cut", "roles", "good"):
+        status = both.service.request("POST", PATH, question(model, conversation=id, when_busy="wait"))[0]
+        assert status == (502 if model == "cut" else 200)
     asked = Model.asked[-1]
     user = {"role": "user", "content": "Hi"}
     answers = [{"role": "assistant", "content": text} for text in ("a", "Héllo")]

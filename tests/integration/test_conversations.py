@@ -66,6 +66,12 @@ def listen(server: Server, user: dict[str, str], id: str = "trip", **options: An
     return client
 
 
+def listen_soon(server: Server, user: dict[str, str]) -> SSEClient:
+    """Listen once the first prompt has made the conversation."""
+    wait_until(lambda: server.request("GET", f"{PATH}/trip", headers=user)[0] == 200, 5, "the conversation")
+    return listen(server, user)
+
+
 def asking(server: Server, user: dict[str, str], text: str = LONG) -> contextlib.AbstractContextManager[httpx.Response]:
     """Ask for a stream, of which only the head is read."""
     asked = [{"role": "user", "content": text}]
@@ -169,6 +175,48 @@ def test_prompts_at_once_are_answered_in_order_or_refused(workers: Fleet, user: 
     assert [turn["messages"][0]["content"] for turn in turns] == ["zero", LONG, "second", "third"]
     assert [turn["id"] for turn in turns[2:]] == begun == [second.answer["id"], third.headers["x-completion-id"]]
     assert ask(workers.two, user, "now", when_busy="refuse")[0] == 200
+
+
+def test_prompts_that_come_together_keep_to_the_answers_at_once_of_one_client(workers: Fleet) -> None:
+    """A database on the network lets the others in while one adds its prompt."""
+    with contextlib.ExitStack() as stack:
+        asked = [stack.enter_context(Asking(workers.one, {}, LONG, id=str(uuid.uuid4()))) for _ in range(15)]
+    assert sorted(one.status for one in asked) == [200] * 10 + [429] * 5
+
+
+def test_conversations_that_begin_together_do_not_close_those_that_are_there(
+    workers: Fleet, user: dict[str, str]
+) -> None:
+    """A database on the network lets each count without the others, so there can be too many for a while."""
+    for who in (user, {}):
+        ids = [str(uuid.uuid4()) for _ in range(8)]
+        with contextlib.ExitStack() as stack:
+            asked = [stack.enter_context(Asking(workers.one, who, "hi", id=id)) for id in ids]
+        made = [id for id, one in zip(ids, asked, strict=True) if one.status == 200]
+        if who:
+            assert len(made) >= 3
+            assert {ask(workers.one, who, "and", id)[0] for id in made} == {200}
+            assert ask(workers.one, who, "more", "new")[1]["error"]["code"] == "too_many_conversations"
+        else:
+            assert [ask(workers.one, who, "hi", str(uuid.uuid4()))[0] for _ in range(3)] == [200] * 3
+            assert {workers.two.request("GET", f"{PATH}/{id}")[0] for id in made} == {404}
+
+
+def test_prompt_that_waits_lives_through_an_outage_of_the_log(tmp_path: Path, user: dict[str, str]) -> None:
+    with (
+        serve_redis(tmp_path / "redis") as redis,
+        serve(tmp_path, jwt_key=JWT_KEY, broker_url=redis.url, broker_seconds=0.5) as server,
+    ):
+        with Asking(server, user, LONG) as first, listen_soon(server, user) as device:
+            with Asking(server, user, "second") as second:
+                while device.until("prompt").json["messages"][0]["content"] != "second":
+                    pass
+                redis.freeze()
+                # Each waits for the log as long as a look at the turn before does.
+                outage = [server.request("GET", f"{PATH}/trip", headers=user)[0] for _ in range(3)]
+                redis.thaw()
+        assert (outage, first.status, second.status) == ([503] * 3, 200, 200)
+        assert "Traceback" not in server.log
 
 
 def test_killed_worker_leaves_what_was_said_and_blocks_nothing(workers: Fleet, user: dict[str, str]) -> None:

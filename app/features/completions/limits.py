@@ -102,7 +102,7 @@ def _cut(chunks: Generator[Chunk, None, None], most: int, asked: int) -> Iterato
     """Yield chunks; at the limit end as a model does there."""
     with closing(chunks):
         for number, chunk in enumerate(chunks):
-            if number == most and chunk["choices"]:
+            if number >= most and chunk["choices"]:
                 break
             yield chunk
         else:

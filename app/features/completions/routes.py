@@ -54,8 +54,8 @@ def ask(body: Question) -> Response:
     `X-Completion-Id` and in each chunk.
     """
     grant = simulcast.grant()
-    answer = service.ask(body, grant)
-    response = service.stream(answer, grant) if body.is_streamed else as_json(service.whole(answer, grant))
+    with service.asking(body, grant) as answer:
+        response = service.stream(answer, grant) if body.is_streamed else as_json(service.whole(answer, grant))
     response.headers.update({service.ID_HEADER: answer.id, **limits.here().headers(answer.sender)})
     return response
 

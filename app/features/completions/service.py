@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from secrets import token_hex
 from typing import Any
 
 from flask import Response, current_app
 
 from ...extensions import simulcast
-from ...flask_simulcast import Grant, Run
+from ...flask_simulcast import Grant, Run, SimulcastError
 from ...flask_simulcast.errors import InvalidEventError
 from ...identity.sender import current_sender
 from ...web.errors import ApiError
@@ -54,8 +56,8 @@ def ask(question: Question, grant: Grant) -> Answer:
     if is_for_client is None:
         is_for_client = current_app.config["SIMULCAST_COMPLETIONS_CANCEL_ON_DISCONNECT"]
     answer = Answer(wire.ID_PREFIX + token_hex(16), sender, int(time.time()), is_for_client=is_for_client)
-    name = question.conversation
-    turn = None if name is None else conversations.add(name, question, grant, answer.id)
+    known.add(answer)  # before the first switch: others that come at the same time must count it
+    turn = None
 
     def produce(run: Run) -> dict[str, Any]:
         finish_reason = None
@@ -70,8 +72,9 @@ def ask(question: Question, grant: Grant) -> Answer:
                 answer.goes_on()
         return {"usage": answer.usage, "finish_reason": finish_reason}
 
-    known.add(answer)
     try:
+        if question.conversation is not None:
+            turn = conversations.add(question.conversation, question, grant, answer.id)
         meta = {"model": question.model, "created": answer.created}
         state = simulcast.start_run(produce, id=answer.id, user=grant.user, meta=meta)
     except BaseException:
@@ -82,6 +85,18 @@ def ask(question: Question, grant: Grant) -> Answer:
     if turn is not None:
         Telling(turn, answer, state).start()
     return answer
+
+
+@contextmanager
+def asking(question: Question, grant: Grant) -> Iterator[Answer]:
+    """Begin an answer as `ask`. If the block raises, it is cancelled: its client is refused, and would ask again."""
+    answer = ask(question, grant)
+    try:
+        yield answer
+    except Exception:
+        with suppress(SimulcastError):
+            simulcast.cancel_run(answer.id)
+        raise
 
 
 def _publish(run: Run, chunk: dict[str, Any]) -> None:
@@ -103,7 +118,7 @@ def stream(answer: Answer, grant: Grant, **options: Any) -> Response:
     if answer.turn.wait(_TURN_SECONDS):
         answer.begun.wait(FIRST_SECONDS)
     if answer.ended.is_set() and not answer.has_begun:
-        raise _failure(result(answer.id, grant))
+        _made(answer, grant)
     return follow(answer.id, grant, **{"resume": None, "meta": answers.ASKER_META, **options})
 
 
@@ -130,6 +145,10 @@ def whole(answer: Answer, grant: Grant) -> schemas.Completion:
             pass
     if answer.is_for_client and gone.is_set():
         simulcast.cancel_run(answer.id)
+    return _made(answer, grant)
+
+
+def _made(answer: Answer, grant: Grant) -> schemas.Completion:
     told = result(answer.id, grant)
     if told.status in ("failed", "cancelled"):
         raise _failure(told)

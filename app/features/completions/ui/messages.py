@@ -38,17 +38,25 @@ def parse(text: bytes) -> ChatQuestion:
     """Check a request. Switches if it names no model.
 
     Raises:
-        ApiError: 400: it is not JSON, not a question, or has more than text in it.
+        ApiError: 400: it is not JSON, not a question, or has more than text in it. 404: there is no model; and as
+            `Source.models`.
     """
     try:
         fields = body.parse(text, _decoder)
-        asked = msgspec.convert(fields, schemas.UIRequest)
+        asked: schemas.UIRequest = body.convert(fields, schemas.UIRequest)
     except msgspec.ValidationError as error:
         raise ApiError(400, "invalid_question", f"{str(error)[:200]}. Send what DefaultChatTransport sends.") from None
     messages = [{"role": one.role, "content": said} for one in asked.messages if (said := _text_of(one))]
     others = {name: value for name, value in fields.items() if name not in _OWN_FIELDS}
-    model = asked.model or sources.here().models()[0].id
-    return ChatQuestion(asked.id, questions.check({**others, "model": model, "messages": messages}))
+    return ChatQuestion(asked.id, questions.check({**others, "model": asked.model or _first(), "messages": messages}))
+
+
+def _first() -> str:
+    """Return the model of a question that names none. Switches."""
+    models = sources.here().models()
+    if not models:
+        raise ApiError(404, "model_not_found", "There is no model here. Name one, or add one to the upstream.")
+    return models[0].id
 
 
 def _text_of(message: schemas.UIMessage) -> str:

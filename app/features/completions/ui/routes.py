@@ -27,10 +27,10 @@ def ask(body: ChatQuestion) -> Response:
     The answer goes on when the client leaves, unless it asked for `cancel_on_disconnect`.
     """
     grant = simulcast.grant()
-    answer = service.ask(body.question, grant)
-    if body.chat:
-        chats.note(body.chat, answer.id, grant)
-    response = service.stream(answer, grant, **_options(answer.id, grant))
+    with service.asking(body.question, grant) as answer:
+        if body.chat:
+            chats.note(body.chat, answer.id, grant)
+        response = service.stream(answer, grant, **_options(answer.id, grant))
     return _headed(response, **limits.here().headers(answer.sender))
 
 

@@ -88,6 +88,16 @@ def test_answer_ends_at_its_limit_as_a_model_ends_it_and_its_source_is_closed() 
     assert len(list(Limits(0, 4, 0).counted(ANN, question(), chunks(4, total_tokens=5)))) == 5
 
 
+def test_answer_ends_at_its_limit_also_behind_a_chunk_without_a_choice() -> None:
+    def source() -> Generator[dict[str, Any], None, None]:
+        for number in range(9):
+            yield {"choices": [] if number == 4 else [{"delta": {"content": "x"}}]}
+
+    *before, last, _ = Limits(0, 4, 0).counted(ANN, question(), source())
+    assert len([chunk for chunk in before if chunk["choices"]]) == 4
+    assert last["choices"][0]["finish_reason"] == "length"
+
+
 def test_answers_at_once_and_questions_of_a_minute_are_bounded() -> None:
     limits = Limits(0, 100, 2, clock := Clock())
     assert [wait(limits, ANN, question(), running) for running in (0, 1, 2)] == ["", "", "1"]
