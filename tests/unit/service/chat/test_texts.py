@@ -81,6 +81,11 @@ def test_one_name_is_one_person_composed_or_not() -> None:
     assert not is_same_name("Jose", "Jos\u00e9")
 
 
+def test_text_that_is_too_long_for_a_name_is_not_composed() -> None:
+    # Composing this would take half a minute.
+    assert not is_same_name("e" + "\u0301\u0316" * 100_000, "\u00e9")
+
+
 def test_accents_do_not_pile_up_over_other_lines() -> None:
     """sec F10: sixty on one letter were taken."""
     assert refused(check_name, "a" + "\u0301" * 60) == "user_name"
