@@ -3,9 +3,11 @@ within seconds if an operator watches, on any worker or machine."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import Flask
@@ -13,6 +15,7 @@ from flask import Flask
 from ...channels import OPERATIONS
 from ...extensions import simulcast
 from ...flask_simulcast import CloseReason, Listener, SimulcastError
+from ...flask_simulcast.errors import EventTooLargeError
 from ...flask_simulcast.signals import gap_sent, listener_closed, listener_lagging
 from ...host import HOST
 from ...looks import machine_looked
@@ -65,9 +68,30 @@ class Incidents:
         """Publish what is kept if an operator listens. May switch."""
         try:
             if self._kept and simulcast.listeners(channel=CHANNEL, limit=1):
-                kept = list(self._kept)
-                simulcast.publish(CHANNEL, kept, type=INCIDENTS)
-                while self._kept and self._kept[0] in kept:
-                    self._kept.popleft()
+                for some in pieces(self._kept.copy(), simulcast.settings.max_event_bytes):
+                    self._publish_some(some)
         except SimulcastError as error:
             _log.warning("Incidents are not published this time: %s", error)
+
+    def _publish_some(self, some: list[dict[str, Any]]) -> None:
+        try:
+            simulcast.publish(CHANNEL, some, type=INCIDENTS)
+        except EventTooLargeError as error:
+            _log.warning("An incident is left out, because it alone is too large: %s", error)
+        while self._kept and self._kept[0] in some:
+            self._kept.popleft()
+
+
+def pieces(incidents: Iterable[dict[str, Any]], most_bytes: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield the incidents in lists of which each is small enough for one event, or has one incident. Pure."""
+    piece: list[dict[str, Any]] = []
+    size = 2
+    for one in incidents:
+        more = len(json.dumps(one)) + 2  # at least as much as the event has
+        if piece and size + more > most_bytes:
+            yield piece
+            piece, size = [], 2
+        piece.append(one)
+        size += more
+    if piece:
+        yield piece

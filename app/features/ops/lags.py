@@ -51,14 +51,16 @@ class Lags:
         machine_looked.connect(self._publish, sender=app)
 
     def _publish(self, app: Flask, now: Look, **looks: object) -> None:
-        """Publish them if an operator listens. May switch."""
+        """Publish them if an operator listens. After the last operator has left, publish once that none is behind: the next one
+        begins with the last events. May switch."""
         hub = simulcast.hub
         found = laggards(hub.listeners, hub.position, time.monotonic())
-        if not found and not self._has_told:
-            return
         try:
-            self._has_told = bool(found and simulcast.listeners(channel=CHANNEL, limit=1))
-            data = {"host": HOST, "worker": os.getpid(), "time": now.time_ms, "listeners": found}
-            simulcast.publish(CHANNEL, data, type=LAGS)
+            if found and not simulcast.listeners(channel=CHANNEL, limit=1):
+                found = {}
+            if found or self._has_told:
+                data = {"host": HOST, "worker": os.getpid(), "time": now.time_ms, "listeners": found}
+                simulcast.publish(CHANNEL, data, type=LAGS)
+            self._has_told = bool(found)
         except SimulcastError as error:
             _log.warning("Listeners that are behind are not published this time: %s", error)
