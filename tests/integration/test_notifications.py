@@ -181,6 +181,18 @@ def test_a_key_makes_two_notifications_one(server: Server) -> None:
     assert unread(server, "ida")["count"] == 2
 
 
+def test_the_last_notification_that_fits_can_be_repeated_with_its_key(server: Server) -> None:
+    insert = "INSERT INTO notification (user_id, type, message, created_ms, key, position) VALUES ('lou', 'info', ?, 1, ?, ?)"
+    for number in range(999):
+        rows(server, insert, f"{number}", f"lou{number}", f"2-{number}-00000000")
+    key = {"Idempotency-Key": "8"}
+    assert notify(server, "lou", "the last", headers=BEARER | key) == notify(
+        server, "lou", "the last", headers=BEARER | key
+    )
+    body = {"user_id": "lou", "type": "info", "message": "one more"}
+    assert call(server, "POST", "/notify", body, BEARER, 409)["error"]["code"] == "too_many_unread"
+
+
 def test_what_a_killed_worker_has_stored_and_not_published_comes_once(server: Server) -> None:
     insert = "INSERT INTO notification (user_id, type, message, created_ms, key) VALUES (?, 'info', ?, 1, ?)"
     with device(server, "jon") as early:

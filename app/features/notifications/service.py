@@ -48,9 +48,11 @@ def notify(body: schemas.Notify, sender: str, key: str | None) -> schemas.SentNo
     now_ms = _now_ms()
     simulcast.check(channel_of(body.user_id), _data(body, now_ms), type=NOTIFICATION)
     store.forget(now_ms - current_app.config["SIMULCAST_NOTIFICATION_DAYS"] * _DAY_MS, _ROWS_A_TIME)
-    _check_room(body.user_id)
+    row_key = _row_key(sender, key)
+    if key is None or not store.has_key(row_key):  # a repeated one takes no room
+        _check_room(body.user_id)
     _publish_waiting(body.user_id)
-    row, is_new = store.add(body.user_id, body.type, body.message, now_ms, _row_key(sender, key))
+    row, is_new = store.add(body.user_id, body.type, body.message, now_ms, row_key)
     if (row.user_id, row.type, row.message) != (body.user_id, body.type, body.message):
         raise ApiError(
             409, "idempotency_conflict", "The Idempotency-Key was used for another notification. Use a new one."

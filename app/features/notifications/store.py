@@ -50,6 +50,12 @@ def add(user_id: str, type: str, message: str, now_ms: int, key: str) -> tuple[R
             return connection.execute(select(_table).where(Notification.key == key)).one(), False
 
 
+def has_key(key: str) -> bool:
+    """Tell whether there is a notification with this key."""
+    with db.engine.connect() as connection:
+        return connection.execute(select(Notification.id).where(Notification.key == key)).first() is not None
+
+
 def take_back(id: int) -> None:
     """Undo an `add` whose event is certainly not stored."""
     with db.engine.begin() as connection:
