@@ -36,6 +36,7 @@ class Look(NamedTuple):
 
     Attributes:
         time_ms: Unix time in ms.
+        at: Monotonic seconds, of which rates are made: the wall clock might jump between two looks.
         busy, total: Seconds of all cores since the machine was started: at work, and altogether.
         threads: Threads of this server's workers.
         memory_used, memory_available: Bytes.
@@ -44,6 +45,7 @@ class Look(NamedTuple):
     """
 
     time_ms: int
+    at: float
     busy: float
     total: float
     threads: int
@@ -60,6 +62,7 @@ def look() -> Look:
     workers, _, figures = reporter().machine_or_worker()
     return Look(
         time_ms=time.time_ns() // 1_000_000,
+        at=time.monotonic(),
         busy=busy,
         total=total,
         threads=sum(map(_threads_of, worker_pids())),

@@ -43,6 +43,6 @@ def _usage(before: Look, now: Look) -> float:
 
 
 def _events_per_second(before: Look, now: Look) -> float:
-    seconds = (now.time_ms - before.time_ms) / 1000
+    seconds = now.at - before.at
     published = now.figures.count("events_published_total") - before.figures.count("events_published_total")
     return round(max(published, 0) / seconds, 1) if seconds > 0 else 0.0

@@ -16,7 +16,7 @@ _SUMS = {"overflows": "overflows_total", "refused": "listeners_refused_total"}
 
 def row(before: Look, now: Look) -> dict[str, Any]:
     """Return the figures of a moment, the rates since the look before, and how long publishing and delivery took meanwhile."""
-    seconds = max((now.time_ms - before.time_ms) / 1000, 0.001)
+    seconds = max(now.at - before.at, 0.001)
     gauges = now.figures.gauges
     return {
         "host": HOST,

@@ -6,12 +6,14 @@ from app.features.monitor.samples import Look, metrics, system_status
 from app.flask_simulcast.ops import Figures
 
 
-def look(*, time_ms: int = 0, busy: float = 0, total: float = 0, published: int = 0, **answers: int) -> Look:
+def look(
+    *, time_ms: int = 0, wall_ms: int = 0, busy: float = 0, total: float = 0, published: int = 0, **answers: int
+) -> Look:
     counts = {
         "answers_total": {status.removeprefix("s"): number for status, number in answers.items()},
         "events_published_total": {"": published},
     }
-    return Look(time_ms, busy, total, 7, 300, 700, Figures(counts, {"listeners": 3.0}), 1)
+    return Look(time_ms + wall_ms, time_ms / 1000, busy, total, 7, 300, 700, Figures(counts, {"listeners": 3.0}), 1)
 
 
 def test_load_is_the_share_of_all_cores_between_two_looks() -> None:
@@ -39,3 +41,10 @@ def test_refused_and_broken_requests_failed_and_all_others_succeeded() -> None:
 def test_rate_is_of_the_time_between_and_no_restart_makes_it_negative() -> None:
     assert metrics(look(published=10), look(time_ms=2000, published=27))["events_per_second"] == 8.5
     assert metrics(look(published=10), look(time_ms=2000, published=0))["events_per_second"] == 0.0
+
+
+def test_wall_clock_that_jumps_by_an_hour_changes_no_rate() -> None:
+    for wall_ms in (-3_600_000, 3_600_000):
+        assert (
+            metrics(look(published=10), look(time_ms=2000, wall_ms=wall_ms, published=27))["events_per_second"] == 8.5
+        )
