@@ -146,8 +146,9 @@ def _worker(name: str) -> dict[str, Any] | None:
 
 
 def canonical(name: str) -> str:
-    """Return the full name for ``host`` and ``worker-<pid>``; any other name unchanged."""
-    if name == "host":
+    """Return the full name for ``host`` and ``worker-<pid>``; any other name unchanged, also that of a machine that is called
+    ``worker-1``."""
+    if name in ("host", HOST):
         return HOST
     return f"{HOST}-{name}" if re.fullmatch(r"worker-[0-9]{1,10}", name, re.ASCII) else name
 
