@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flask import Flask, Response, jsonify
 from sqlalchemy.exc import OperationalError, TimeoutError
@@ -35,12 +37,24 @@ def _api_error(error: ApiError) -> Response:
     return response
 
 
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Raise an `ApiError` instead of an error of a database that can't be used: `init_app` has no part in a message of a
+    WebSocket and in a call of RPC. Also a decorator."""
+    try:
+        yield
+    except (OperationalError, TimeoutError) as error:
+        raise _unavailable(error) from error
+
+
 def _database_error(error: OperationalError | TimeoutError) -> Response:
+    return _api_error(_unavailable(error))
+
+
+def _unavailable(error: OperationalError | TimeoutError) -> ApiError:
     _log.error("The database can't be used: %s", error.orig if isinstance(error, OperationalError) else error)
-    return _api_error(
-        ApiError(
-            503, "database_unavailable", "The database can't be used now. Try again in a second.", {"Retry-After": "1"}
-        )
+    return ApiError(
+        503, "database_unavailable", "The database can't be used now. Try again in a second.", {"Retry-After": "1"}
     )
 
 

@@ -24,6 +24,7 @@ from app.extensions import db
 from tests.tools.clients import SSEClient
 from tests.tools.postgres import Postgres, connect_to, serve_postgres
 from tests.tools.serving import BEARER, PATHS, Server, serve, wait_until
+from tests.tools.sockets import JSONSocket
 
 VERSIONS = sorted(Path(migrations.__file__).parent.glob("versions/*.py"))
 #: The table as the first version made it.
@@ -199,6 +200,43 @@ def test_postgres_may_restart(on_postgres: tuple[Server, str], postgres: Postgre
     assert (status, json.loads(body)["error"]["code"]) == (503, "database_unavailable")
     assert headers["retry-after"] == "1"
     assert "c" in agents(server)
+
+
+@contextlib.contextmanager
+def without(path: Path, table: str) -> Iterator[None]:
+    """For the service it is the same as a database that is away: a statement fails."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO away")
+        yield
+        connection.execute(f"ALTER TABLE away RENAME TO {table}")
+
+
+def test_database_that_is_away_is_the_same_error_in_a_list_in_a_console_and_in_a_call(tmp_path: Path) -> None:
+    path = tmp_path / "service.db"
+    with (
+        serve(tmp_path / "service", database_url=f"sqlite:///{path}", rpc="1") as server,
+        JSONSocket(server, "/ws/wukong/host", BEARER) as host,
+    ):
+        assert report(server, "web-7") == 200
+        with JSONSocket(server, "/ws/wukong/web-7", BEARER) as console:
+            console.take(1, "status")
+            with without(path, "wukong"):
+                for command in ({"type": "command", "command": "ping"}, {"type": "status"}):
+                    answer = console.ask(command)
+                    assert (answer["code"], answer["retry_after_seconds"]) == ("database_unavailable", 1)
+                status, _, body = server.request("GET", "/api/v1/wukongs", headers=BEARER)
+                assert (status, json.loads(body)["error"]["code"]) == (503, "database_unavailable")
+                call = "/wukongs.v1.WukongService/Get"
+                status, _, body = server.request(
+                    "POST", call, {"name": "web-7"}, BEARER | {"Content-Type": "application/json"}
+                )
+                assert (status, json.loads(body)["code"]) == (503, "unavailable")
+                assert host.ask({"type": "status"})["type"] == "reply", "this machine's own status is in no database"
+            assert console.ask({"type": "status"})["result"]["name"] == "web-7"
+        with without(path, "usage"):
+            status, _, body = server.request("GET", "/api/v1/usage", headers=BEARER)
+            assert (status, json.loads(body)["error"]["code"]) == (503, "database_unavailable")
+        assert "Exception on" not in server.log
 
 
 def test_a_start_without_the_database_says_so_in_one_sentence(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Engine, Index, Integer, LargeBinary, String, delete, func, literal_column, select
@@ -124,23 +124,27 @@ def newest(since_ms: int, count: int, *, model: str = "", before: int | None = N
 
 
 def every(engine: Engine, since_ms: int, model: str) -> Iterator[Row[Any]]:
-    """Yield the records of this time, the oldest first, read 500 at a time.
+    """Return the records of this time, the oldest first, read 500 at a time, the first ones now.
 
     Args:
         model: Only records of this one; empty for all.
     """
-    place = UsageRecord.created_ms, UsageRecord.id
-    wanted = select(_TABLE).order_by(*place).limit(_ROWS_A_TIME)
+    wanted = select(_TABLE).order_by(UsageRecord.created_ms, UsageRecord.id).limit(_ROWS_A_TIME)
     if model:
         wanted = wanted.where(UsageRecord.model == model)
-    after: tuple[int, int] = since_ms, 0
-    while True:
+
+    def read(created_ms: int, id: int) -> Sequence[Row[Any]]:
         with engine.connect() as connection:
-            rows = connection.execute(wanted.where(_is_behind(after))).all()
+            return connection.execute(wanted.where(_is_behind((created_ms, id)))).all()
+
+    rows = read(since_ms, 0)
+    return chain(rows, _following(read, rows))
+
+
+def _following(read: Callable[[int, int], Sequence[Row[Any]]], rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
+    while len(rows) == _ROWS_A_TIME:
+        rows = read(rows[-1].created_ms, rows[-1].id)
         yield from rows
-        if len(rows) < _ROWS_A_TIME:
-            return
-        after = rows[-1].created_ms, rows[-1].id
 
 
 def totals(since_ms: int, until_ms: int, by: str) -> Iterator[Total]:

@@ -44,13 +44,13 @@ def index() -> Response:
     return as_page("wukongs.html")
 
 
-@api.get("", needs=access.LIST, answers={200: schemas.Wukongs})
+@api.get("", needs=access.LIST, answers={200: schemas.Wukongs}, errors=(503,))
 def every() -> Response:
     """List all wukongs, as streaming JSON."""
     return simulcast.json_rows("wukongs", service.every())
 
 
-@api.get("/<name>", needs=access.READ, answers={200: schemas.Status})
+@api.get("/<name>", needs=access.READ, answers={200: schemas.Status}, errors=(503,))
 def one(name: str) -> dict[str, Any]:
     """Return the current status of a wukong."""
     return service.find_or_refuse(name)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import Engine, Row
+from sqlalchemy import Row
 
 from ...extensions import db, simulcast
 from ...flask_simulcast import BrokerUnavailableError
@@ -72,7 +72,7 @@ def find_or_refuse(name: str) -> dict[str, Any]:
 def every() -> Iterator[dict[str, Any]]:
     """Yield the statuses of all wukongs: this machine, its workers, then agents. Needs an app context now, not while it is
     read."""
-    return _every(db.engine, _stale_ms())
+    return _every(store.every(db.engine), _stale_ms())
 
 
 def report(name: str, data: dict[str, Any], interval_seconds: float = 0) -> dict[str, Any]:
@@ -176,12 +176,12 @@ def _publish(statuses: Iterable[dict[str, Any]]) -> None:
     )
 
 
-def _every(engine: Engine, stale_ms: int) -> Iterator[dict[str, Any]]:
+def _every(rows: Iterable[Row[Any]], stale_ms: int) -> Iterator[dict[str, Any]]:
     for name in [HOST, *machine.worker_names()]:
         status = _built_in(name)
         if status is not None:
             yield status
-    for row in store.every(engine):
+    for row in rows:
         yield _agent(row, stale_ms)
 
 

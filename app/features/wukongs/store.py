@@ -1,9 +1,10 @@
-"""The reports of agents, in the database."""
+"""The reports of agents, in the database. Its errors are an `ApiError`, because also consoles and calls of RPC read it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...extensions import db
+from ...web.errors import database_errors
 
 _ROWS_A_TIME = 500
 # An agent whose reports are late by one or two intervals is not offline yet.
@@ -45,6 +47,7 @@ def is_stale(reported_ms: Any, interval_ms: Any, stale_ms: int, now_ms: int) -> 
     return (silent_ms > stale_ms) & (silent_ms > _SILENT_INTERVALS * interval_ms)
 
 
+@database_errors()
 def save(name: str, data: dict[str, Any], now_ms: int, interval_ms: int) -> None:
     """Store a report; it replaces the last one. `take_back` undoes it."""
     values = {"data": json.dumps(data, allow_nan=False), "reported_ms": now_ms}
@@ -54,18 +57,21 @@ def save(name: str, data: dict[str, Any], now_ms: int, interval_ms: int) -> None
     db.session.commit()
 
 
+@database_errors()
 def find(name: str) -> Row[Any] | None:
     """Return the last report of a wukong, if there is one."""
     with db.engine.connect() as connection:
         return connection.execute(select(Wukong.__table__).where(Wukong.name == name)).one_or_none()
 
 
+@database_errors()
 def count() -> int:
     """Return the number of wukongs."""
     with db.engine.connect() as connection:
         return int(connection.execute(select(func.count()).select_from(Wukong)).scalar_one())
 
 
+@database_errors()
 def take_back(name: str, before: Row[Any] | None, now_ms: int) -> None:
     """Undo a `save`, unless another report has come since.
 
@@ -79,6 +85,7 @@ def take_back(name: str, before: Row[Any] | None, now_ms: int) -> None:
         connection.execute(undo.where(saved))
 
 
+@database_errors()
 def remove(name: str) -> Row[Any] | None:
     """Remove a wukong and return its last report, if there was one. `put_back` undoes it."""
     with db.engine.begin() as connection:
@@ -86,6 +93,7 @@ def remove(name: str) -> Row[Any] | None:
         return connection.execute(statement).one_or_none()
 
 
+@database_errors()
 def remove_silent(before_ms: int, rows: int) -> list[Row[Any]]:
     """Remove up to ``rows`` wukongs that have not reported since ``before_ms``, and return them."""
     names = select(Wukong.name).where(Wukong.reported_ms < before_ms).limit(rows)
@@ -94,6 +102,7 @@ def remove_silent(before_ms: int, rows: int) -> list[Row[Any]]:
         return list(connection.execute(statement.returning(*Wukong.__table__.columns)).all())
 
 
+@database_errors()
 def put_back(rows: Sequence[Row[Any]]) -> None:
     """Undo a removal, except of wukongs that have reported since."""
     if rows:
@@ -103,16 +112,22 @@ def put_back(rows: Sequence[Row[Any]]) -> None:
 
 
 def every(engine: Engine) -> Iterator[Row[Any]]:
-    """Yield all wukongs in the order of names, read 500 at a time. A slow reader holds no connection."""
-    last = ""
-    while True:
-        with engine.connect() as connection:
-            query = select(Wukong.__table__).where(Wukong.name > last).order_by(Wukong.name).limit(_ROWS_A_TIME)
-            rows = connection.execute(query).all()
+    """Return all wukongs in the order of names, read 500 at a time, the first ones now. A slow reader holds no connection."""
+    rows = _page(engine, "")
+    return chain(rows, _following(engine, rows))
+
+
+def _following(engine: Engine, rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
+    while len(rows) == _ROWS_A_TIME:
+        rows = _page(engine, rows[-1].name)
         yield from rows
-        if len(rows) < _ROWS_A_TIME:
-            return
-        last = rows[-1].name
+
+
+@database_errors()
+def _page(engine: Engine, after: str) -> Sequence[Row[Any]]:
+    query = select(Wukong.__table__).where(Wukong.name > after).order_by(Wukong.name).limit(_ROWS_A_TIME)
+    with engine.connect() as connection:
+        return connection.execute(query).all()
 
 
 def take_stale(stale_ms: int, now_ms: int) -> list[Row[Any]]:
