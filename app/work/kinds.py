@@ -14,6 +14,8 @@ from .piece import Piece, WorkError
 
 # A file without spaces is not one word of 64 MiB.
 _MOST_WORD_CHARACTERS = 4096
+# Of all words that are returned. With each character escaped they fit into one event.
+_MOST_TOP_CHARACTERS = 10_000
 # About 150 MB of memory.
 _MOST_DIFFERENT_WORDS = 1_000_000
 _GZIP = 31  # window bits of zlib: the largest window, with gzip's head and sum
@@ -51,7 +53,8 @@ def wordcount(piece: Piece, top: int) -> dict[str, Any]:
         rest = _count(rest + text, words)
     _decoded(decoder, b"", is_last=True)
     words.update(rest.split())
-    most = [{"word": word, "count": count} for word, count in words.most_common(top)]
+    characters_each = _MOST_TOP_CHARACTERS // max(top, 1)
+    most = [{"word": word[:characters_each], "count": count} for word, count in words.most_common(top)]
     return {"lines": lines, "words": words.total(), "characters": characters, "different": len(words), "top": most}
 
 

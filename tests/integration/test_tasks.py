@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import itertools
 import json
 import os
 import random
+import select
 import signal
 import socket
 import time
@@ -164,6 +166,12 @@ def test_words_of_a_text_are_counted_across_chunks(server: Server) -> None:
     assert {one["word"]: one["count"] for one in result["top"]} == Counter(words)
     del result["top"]
     assert result == {"lines": len(words) - 1, "words": len(words), "characters": len(text), "different": 5}
+    long = " ".join(f"{number:03}\x01" * 1000 for number in range(100))
+    type, ended = finish(
+        server, start(server, form(long.encode(), kind="wordcount", options='{"top": 100}'))["task_id"]
+    )
+    assert (type, ended["result"]["different"]) == ("complete", 100)
+    assert {len(one["word"]) for one in ended["result"]["top"]} == {100}, "cut, so that they fit into an event"
     type, ended = finish(server, start(server, form(b"\xff\xfe", kind="wordcount"))["task_id"])
     assert (type, ended["code"]) == ("failed", "not_text")
     assert left(server) == []
@@ -287,6 +295,21 @@ def test_file_over_the_limit_is_refused_while_it_is_read(server: Server, framing
             connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
     wait_until(lambda: not left(server), 5, "what came of it to be removed")
+
+
+def test_uploads_that_come_together_keep_to_the_space_of_all(server: Server) -> None:
+    """Each has sent no byte of its file when it is looked whether there is room for it."""
+    wait_until(lambda: not left(server), 5, "the space to be free")
+    body = form(bytes(MOST_BYTES - 1000), kind="compress")
+    lines = ["POST /api/v1/process HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+    head = "\r\n".join([*lines, *(f"{k}: {v}" for k, v in (BOB | FORM).items()), "", ""]).encode()
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10)) for _ in range(5)]
+        for connection in opened:
+            connection.sendall(head + body[:200])
+        wait_until(lambda: len(select.select(opened, [], [], 0)[0]) >= 3, 10, "all but two to be refused")
+        assert {one.recv(12)[9:] for one in select.select(opened, [], [], 0)[0]} == {b"503"}
+    wait_until(lambda: not left(server), 10, "what came of it to be removed")
 
 
 def test_child_that_is_killed_ends_its_task_and_another_takes_its_place(server: Server) -> None:

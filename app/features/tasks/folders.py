@@ -87,14 +87,14 @@ class Folders:
         """Return the folder of a run, whether there is one or not."""
         return Folder(self._folder / id)
 
-    def check_room(self, size: int) -> None:
-        """Check that there is room for this number of bytes more.
+    def check_room(self) -> None:
+        """Check that there is room for all files, and for what is reserved for uploads.
 
         Raises:
             ApiError: 503 ``no_room``.
         """
         used = sum(_size(path) for made in self._every() for path in (made.input, made.output))
-        if used + size > self._most_bytes:
+        if used > self._most_bytes:
             raise no_room()
 
     def known(self) -> Iterator[str]:

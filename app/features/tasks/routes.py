@@ -77,7 +77,7 @@ def progress(id: str) -> Response:
 
 @api.delete("/<id>", needs=access.OWN, answers={200: schemas.State}, errors=(503,))
 def cancel(id: str) -> schemas.State:
-    """Cancel a task; remove the result of one that has ended."""
+    """Cancel a task; remove the file of one that has ended."""
     return service.cancel(id)
 
 

@@ -131,7 +131,7 @@ def states(runs: list[RunState]) -> list[dict[str, Any]]:
 
 
 def cancel(id: str) -> schemas.State:
-    """Cancel a task; remove the result of one that has ended. May switch. Raises as `find`."""
+    """Cancel a task; remove the file of one that has ended. May switch. Raises as `find`."""
     run = find(id)
     if not run.ending:
         simulcast.cancel_run(run.id)

@@ -69,9 +69,12 @@ def drop(_: BaseException | None) -> None:
 
 def _read_form(folder: Folder) -> schemas.Task:
     most_bytes = current_app.config["SIMULCAST_MAX_UPLOAD_BYTES"]
-    service.folders().check_room(min(this_request().content_length or most_bytes, most_bytes))
     with refused_unless_written(), folder.create() as file, closing(bodies.pieces(most_bytes)) as pieces:
+        # Its size is reserved: uploads that begin before it is here must find it.
+        file.truncate(min(this_request().content_length or most_bytes, most_bytes))
+        service.folders().check_room()
         fields = dict(split(pieces, boundary(), _FILE, file))
+        file.truncate()
     has_file = fields.pop(_FILE, None) is not None
     given: dict[str, Any] = {name: text.decode(errors="replace") for name, text in fields.items()}
     given["options"] = parse_json(fields.get("options") or b"{}")
