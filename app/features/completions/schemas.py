@@ -7,8 +7,12 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 MAX_MESSAGES = 1000
+CONVERSATION_PATTERN = "^[A-Za-z0-9._-]{1,64}$"
 
 Id = Annotated[str, Meta(description="Id of an answer.")]
+ModelName = Annotated[str, Meta(max_length=256)]
+# The largest integer that each reader of JSON has.
+_MostTokens = Annotated[int, Meta(ge=1, le=(1 << 53) - 1)]
 
 
 class TextPart(Struct):
@@ -38,22 +42,20 @@ class StreamOptions(Struct):
     include_usage: Annotated[bool, Meta(description="Whether a last chunk has the usage.")] = False
 
 
-class CompletionRequest(Struct):
-    """A question. Other fields go to the upstream as they are."""
+class AnswerOptions(Struct):
+    """How to answer. Other fields go to the upstream as they are."""
 
-    model: Annotated[str, Meta(max_length=256, description="One of `GET /v1/models`.")]
-    messages: Annotated[list[CompletionMessage], Meta(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Meta(ge=1, le=1, description="One answer.")] | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: _MostTokens | None = None
+    max_completion_tokens: _MostTokens | None = None
     cancel_on_disconnect: Annotated[
         bool | None,
         Meta(description="Whether the answer is cancelled when this client leaves. Not a field of OpenAI's."),
     ] = None
     conversation: Annotated[
-        str | None,
+        Annotated[str, Meta(extra_json_schema={"pattern": CONVERSATION_PATTERN})] | None,
         Meta(
             description="Id of the conversation in which this is said: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, without a "
             "user at least 32. What was said before is put before `messages`. Not a field of OpenAI's."
@@ -63,6 +65,13 @@ class CompletionRequest(Struct):
         Literal["wait", "refuse"],
         Meta(description="What to do while another answer is made in the conversation. Not a field of OpenAI's."),
     ] = "wait"
+
+
+class CompletionRequest(AnswerOptions, kw_only=True):
+    """A question. Other fields go to the upstream as they are."""
+
+    model: Annotated[ModelName, Meta(description="One of `GET /v1/models`.")]
+    messages: Annotated[list[CompletionMessage], Meta(min_length=1, max_length=MAX_MESSAGES)]
 
 
 class CompletionUsage(Struct):

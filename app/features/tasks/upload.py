@@ -56,7 +56,7 @@ class _Body(Body):
 
 
 BODY = _Body(
-    content={JSON: schemas.Task, FORM: schemas.TaskForm}, most_bytes=lambda: _MOST_JSON_BYTES, parse=_JSON.parse
+    content={JSON: schemas.Generated, FORM: schemas.TaskForm}, most_bytes=lambda: _MOST_JSON_BYTES, parse=_JSON.parse
 )
 
 

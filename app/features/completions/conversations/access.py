@@ -15,11 +15,12 @@ from ....flask_simulcast import ForbiddenError, Grant, UnauthorizedError
 from ....identity.rights import Identity
 from ....web.errors import ApiError
 from ....web.right import Access, Right
-from . import schemas, store
+from ..schemas import CONVERSATION_PATTERN
+from . import store
 
 # As long as a UUID, with or without its hyphens: without a user the id is all that keeps others out.
 _SECRET_CHARACTERS = 32
-_ID = re.compile(schemas.PATTERN, re.ASCII)
+_ID = re.compile(CONVERSATION_PATTERN, re.ASCII)
 
 
 class Own(Right):

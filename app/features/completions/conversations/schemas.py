@@ -10,7 +10,6 @@ from ..schemas import Failure
 from ..schemas import Id as Completion
 
 MOST_CONVERSATIONS = 1000
-PATTERN = "^[A-Za-z0-9._-]{1,64}$"
 
 Id = Annotated[str, Meta(description="Chosen by the client. Each user has ids of their own.")]
 Seconds = Annotated[int, Meta(description="Unix time in seconds.")]

@@ -16,8 +16,6 @@ from . import schemas
 
 # Of the protocol between the SDK and this route.
 _OWN_FIELDS = frozenset({"id", "messages", "trigger", "messageId"})
-# The SDK shows these to people, and sends none of them to a model.
-_FOR_PEOPLE = frozenset({"step-start", "reasoning", "source-url", "source-document"})
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -62,7 +60,7 @@ def _first() -> str:
 def _text_of(message: schemas.UIMessage) -> str:
     """Return the text of a message; none for an answer that was stopped before its first word."""
     for part in message.parts:
-        if part.type != "text" and part.type not in _FOR_PEOPLE and not part.type.startswith("data-"):
+        if part.type != "text" and part.type not in schemas.FOR_PEOPLE and not part.type.startswith("data-"):
             raise ApiError(400, "not_text", f"A part of the type {part.type[:64]!a} is no text. Send text alone.")
     return "".join(part.text or "" for part in message.parts if part.type == "text")
 
