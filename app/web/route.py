@@ -45,7 +45,7 @@ class Route:
         needs: The right; None for a route that is open to all clients.
         path: For each variable in the path, its type.
         query: A Struct whose fields are the query parameters.
-        headers: For each header that it reads, what the header is for.
+        headers: For each header that it reads, what the header is for, or a type whose description says so.
         body: What the client sends; None for nothing.
         publishes: Number of events that count for the rate limit, or a function that returns it for a body.
         errors: Statuses besides those that follow from the rest.
@@ -55,7 +55,7 @@ class Route:
     needs: Right | None
     path: Mapping[str, Any] = field(default_factory=dict)
     query: type[Struct] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
     body: Body | None = None
     publishes: int | Callable[[Any], int] = 0
     errors: tuple[int, ...] = ()

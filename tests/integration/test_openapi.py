@@ -143,6 +143,33 @@ def test_every_reference_leads_to_a_schema_and_every_schema_has_a_plain_name(doc
     assert all(name.isidentifier() for name in schemas)
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v1/chat/{room}/message", {"user": "Ann", "message": "Hello\nworld"}),
+        ("/api/v1/chat/{room}/message", {"user": "Ann", "message": "\t \n"}),
+        ("/api/v1/chat/{room}/message", {"user": "Ann", "message": "a\u0007"}),
+        ("/api/v1/chat/{room}/message", {"user": "A\u200bnn", "message": "Hello"}),
+        ("/api/v1/chat/{room}/typing", {"user": "Ann Lee"}),
+        ("/api/v1/chat/{room}/typing", {"user": " Ann"}),
+        ("/api/v1/wukongs/{name}/commands", {"command": "ping"}),
+        ("/api/v1/wukongs/{name}/commands", {"command": "ping", "args": {"limit": 1}}),
+        ("/api/v1/wukongs/{name}/commands", {"command": "set_interval", "args": {"seconds": 5}}),
+        ("/api/v1/wukongs/{name}/commands", {"command": "set_interval"}),
+        ("/api/v1/wukongs/{name}/commands", {"command": "processes", "args": {"limit": 50, "by": "memory"}}),
+        ("/api/v1/wukongs/{name}/commands", {"command": "processes", "args": {"limit": 51}}),
+        ("/api/v1/wukongs/{name}/commands", {"command": "reboot"}),
+    ],
+)
+def test_schema_of_a_body_takes_what_the_service_takes(documented: Server, document: Any, path: str, body: Any) -> None:
+    import jsonschema_rs  # a part of schemathesis
+
+    schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    is_valid = jsonschema_rs.validator_for({**schema, "components": document["components"]}).is_valid(body)
+    status, _, answer = documented.request("POST", path.format(room="lobby", name="host"), body, BEARER)
+    assert (status != 400) == is_valid, answer
+
+
 def test_every_operation_says_what_it_is_and_who_may(document: Any) -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

@@ -61,10 +61,7 @@ def stream(room: str, query: schemas.StreamQuery) -> Response:
 @api.post(
     "/<room>/message",
     needs=access.SPEAK,
-    headers={
-        "Idempotency-Key": "A second message of the same user with the same key within 300 s is not stored again. A "
-        "different message with that key gets 409."
-    },
+    headers={"Idempotency-Key": schemas.Key},
     body=MESSAGE,
     publishes=1,
     answers={201: schemas.SentMessage},

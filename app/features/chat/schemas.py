@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from .texts import MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS
+from .texts import MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS, NAME_PATTERN, TEXT_PATTERN
 
 Room = Annotated[
     str,
@@ -18,8 +18,17 @@ Room = Annotated[
 User = Annotated[
     str,
     Meta(
-        description="Name of visible characters. With a token of a user, leave it out or give that user.",
-        extra_json_schema={"maxLength": MAX_NAME_CHARACTERS},
+        description="Name of visible characters. With a token of a user, leave it out or give that user; else it is needed.",
+        extra_json_schema={"maxLength": MAX_NAME_CHARACTERS, "pattern": NAME_PATTERN},
+    ),
+]
+Key = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="A second message of the same user with the same key within 300 s is not stored again. A different message with that "
+        "key gets 409.",
     ),
 ]
 Position = Annotated[str, Meta(description="A point in the log, also the id in a stream. Treat it as opaque text.")]
@@ -50,7 +59,7 @@ class Message(Struct, forbid_unknown_fields=True):
         str,
         Meta(
             description="Text without control characters, except tabs and line ends.",
-            extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT_CHARACTERS},
+            extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT_CHARACTERS, "pattern": TEXT_PATTERN},
         ),
     ]
     user: User = ""

@@ -14,6 +14,11 @@ MAX_NAME_CHARACTERS = 64
 MAX_TEXT_CHARACTERS = 4000
 # One letter of a name in NFC can be several characters before: at most three in Unicode, a letter with two accents.
 _MAX_GIVEN_CHARACTERS = 4 * MAX_NAME_CHARACTERS
+# Line ends and tabs are no controls in a message, but alone they are no message.
+_CONTROLS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e"
+#: What a regular expression can say of `check_name` and `clean_text`, for schemas. The functions know more: accents, joiners, directions.
+NAME_PATTERN = f"^([^ ?{unseen.RANGES}]( ?[^ {unseen.RANGES}])*)?$"
+TEXT_PATTERN = f"^[\t\n\r ]*[^\t\n\r {_CONTROLS}][^{_CONTROLS}]*$"
 #: Prefix of unverified names in lists that have verified ones, too. No name begins with it.
 UNVERIFIED = "?"
 

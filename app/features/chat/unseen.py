@@ -18,6 +18,15 @@ _BLANK = frozenset("\u2800\U0001d159\U00016fe4\U00013441\U00013442")
 # emoji.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
 
+# Controls, spaces and formats outside of `_IGNORABLE`, in the basic plane.
+_OTHERS = "\x00-\x1f\x7f-\xa0\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufff9-\ufffb"
+#: The invisible characters of the basic plane as the ranges of a regular expression, without the joiners, and with U+FFFD, which stands
+#: for a broken character.
+RANGES = (
+    _OTHERS
+    + "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\ufffd"
+)
+
 ZWNJ, ZWJ = "\u200c", "\u200d"
 # Letters of Arabic script that join on both sides. Only after these does a non-joiner make a visible difference.
 # Source: Unicode 16, ArabicShaping.txt, Joining_Type D.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -30,11 +31,14 @@ def _report(text: bytes) -> dict[str, Any]:
 
 
 REPORT = Body(content={JSON: schemas.Report}, most_bytes=lambda: 2 * simulcast.settings.max_event_bytes, parse=_report)
-COMMAND = bodies.of_struct(
-    schemas.CommandRequest,
-    most_bytes=64 << 10,
-    code="invalid_command",
-    hint='Send for example {"command": "processes", "args": {"limit": 5}}.',
+COMMAND = replace(
+    bodies.of_struct(
+        schemas.CommandRequest,
+        most_bytes=64 << 10,
+        code="invalid_command",
+        hint='Send for example {"command": "processes", "args": {"limit": 5}}.',
+    ),
+    content={JSON: schemas.KnownCommand},
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from .command_set import COMMANDS
@@ -61,6 +62,24 @@ class CommandRequest(Struct, forbid_unknown_fields=True):
 
     command: Annotated[str, Meta(extra_json_schema={"enum": list(COMMANDS)})]
     args: Annotated[dict[str, Any], Meta(examples=[{}])] = {}
+
+
+def _as_schema(command: str, args: type[Struct]) -> dict[str, Any]:
+    """Return the schema of a request for this command."""
+    _, components = msgspec.json.schema_components([args])
+    (schema,) = components.values()
+    properties = {"command": {"const": command}, "args": schema}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["command", *(["args"] if schema["required"] else [])],
+    }
+
+
+#: The same for the document, with the arguments of each command.
+KnownCommand = Annotated[
+    CommandRequest, Meta(extra_json_schema={"oneOf": [_as_schema(command, args) for command, args in COMMANDS.items()]})
+]
 
 
 class CommandQuery(Struct):

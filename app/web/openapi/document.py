@@ -181,8 +181,10 @@ def _parameters(rule: Rule, route: Route, schemas: _Schemas) -> Iterator[dict[st
                 "schema": field,
                 **described,
             }
-    for name, text in route.headers.items():
-        yield {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
+    for name, about in route.headers.items():
+        field = {"type": "string", "description": about} if isinstance(about, str) else schemas.of(about)
+        described = {"description": field.pop("description"), "schema": field}
+        yield {"name": name, "in": "header", "required": False, **described}
 
 
 def _success(status: int, content: Content | None, schemas: _Schemas) -> dict[str, Any]:

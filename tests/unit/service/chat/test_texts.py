@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.features.chat.texts import check_name, check_room, clean_text, is_same_name
+from app.features.chat import unseen
+from app.features.chat.texts import NAME_PATTERN, TEXT_PATTERN, check_name, check_room, clean_text, is_same_name
 from app.web.errors import ApiError
 
 
@@ -170,3 +171,21 @@ def test_a_room_is_a_channel_of_its_own_or_is_refused(text: str) -> None:
         assert check_room(text) == text
     else:
         assert refused(check_room, text) == "room_name"
+
+
+def test_the_pattern_of_a_name_has_each_character_that_can_not_be_seen() -> None:
+    ranges = re.compile(f"[{unseen.RANGES}]")
+    plane = {chr(code) for code in range(0x10000)} - {chr(code) for code in range(0xD800, 0xE000)}
+    expected = {one for one in plane if unseen.is_unseen(one)} - {unseen.ZWNJ, unseen.ZWJ} | {"\ufffd"}
+    assert set(filter(ranges.match, plane)) == expected
+
+
+def test_patterns_take_what_the_checks_take() -> None:
+    for name in ("Ann", "小明", "a b", "क्‍ष", "o'neil?"):
+        assert re.search(NAME_PATTERN, check_name(name))
+    for name in ("?ann", " ann", "ann ", "a  b", "a\tb", "a\u200bb"):
+        assert not re.search(NAME_PATTERN, name)
+    for text in ("Hello", " two\r\nlines\t", "\n0"):
+        assert re.search(TEXT_PATTERN, clean_text(text) and text)
+    for text in ("", " \n\t", "a\0", "a\u202eb"):
+        assert not re.search(TEXT_PATTERN, text)
