@@ -12,16 +12,25 @@ const shown = parts(root);
 const main = document.getElementById("main");
 let title = document.title;
 let state = document.body.dataset.connection;
-/** The connection that the line shows: `again` opens a new one, `wasLive` tells whether this is not its first time. */
+/** The connection that the line shows: `again` opens a new one, `hasBegun` tells whether a stream of it has begun, and goes on. */
 let followed = null;
 let notice = "";
+/** What a page has missed that begins anew for that reason. */
+let missed = "";
 
-/** Shows this connection from now on, and closes the one before it. */
-export function follow(connection, again) {
+/**
+ * Shows this connection from now on, and closes the one before it. After a gap in its midst the page begins anew, because only the beginning
+ * of a stream has all; unless it looks for the rest itself.
+ */
+export function follow(connection, again, { looksItself = false } = {}) {
   showState("connecting");
-  const mine = (followed = { connection, again, events: 0, lastMs: 0, aliveMs: 0, gap: "" });
+  const mine = (followed = { connection, again, looksItself, events: 0, lastMs: 0, aliveMs: 0, gap: missed, hasBegun: false });
+  missed = "";
   const ifMine = (act) => (given) => mine === followed && act(given);
-  connection.onState(ifMine(show));
+  connection.onState(ifMine(({ state }) => {
+    mine.hasBegun &&= ["live", "stale"].includes(state);
+    show();
+  }));
   connection.onEvent(ifMine(() => Object.assign(mine, { events: mine.events + 1, lastMs: Date.now(), aliveMs: Date.now() })));
   connection.onGap(ifMine((gap) => tellGap(mine, gap)));
   connection.on("connected", ifMine(() => tellReturn(mine)));
@@ -58,6 +67,10 @@ function tellGap(mine, { reason, from = "", to = "" }) {
   mine.gap = fromMs < toMs ? t("shell.gap.between", { from: time(fromMs), to: time(toMs), reason: why }) : t("shell.gap", { reason: why });
   tell(mine.gap);
   root.dataset.gap = reason;
+  if (mine.hasBegun && !mine.looksItself) {
+    missed = mine.gap;
+    mine.again();
+  }
 }
 
 /** After a gap the page has got its data anew: each stream begins with it, or the page asks for it. */
@@ -65,7 +78,7 @@ function tellReturn(mine) {
   const now = time(Date.now());
   if (mine.gap) say(shown, { hint: (notice = `${mine.gap} ${t("shell.gap.again", { time: now })}`) });
   else if (mine.aliveMs) tell(t("shell.resumed", { time: now }));
-  Object.assign(mine, { aliveMs: Date.now(), gap: "" });
+  Object.assign(mine, { aliveMs: Date.now(), gap: "", hasBegun: true });
 }
 
 /** Content that is not live says up to when it is right. */

@@ -67,7 +67,7 @@ function open() {
   for (const machine of machines.values()) machine.samples = []; // the stream begins with the last ones
   choose();
   say(list, { note: machines.size ? "" : t("dashboard.waiting") });
-  follow(listen(STREAM, { metrics: keep, gap: showPast }), open);
+  follow(listen(STREAM, { metrics: keep, gap: showPast }), open, { looksItself: true });
 }
 
 document.querySelector(".skip").addEventListener("click", (event) => {

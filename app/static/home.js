@@ -35,7 +35,7 @@ async function showPast() {
 async function open() {
   here = "";
   await showPast();
-  follow(listen("dashboard/stream", { metrics: show, gap: showPast }), open);
+  follow(listen("dashboard/stream", { metrics: show, gap: showPast }), open, { looksItself: true });
 }
 
 function refresh() {

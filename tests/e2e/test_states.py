@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.tools.chromium import Chromium, Page
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, call, token
+from tests.tools.redis_server import serve_redis
 from tests.tools.relay import StallingRelay
-from tests.tools.serving import Server, wait_until
+from tests.tools.serving import BEARER, Server, serve, wait_until
 
 # A killed worker takes this log with it, so what comes back is a gap.
 server = server_fixture(broker_url="memory://", heartbeat_seconds=1, retry_ms=50, jwt_key=JWT_KEY)
@@ -110,3 +112,24 @@ def test_page_that_missed_events_says_which_and_that_it_was_loaded_again(server:
     page.wait_for("talk.textContent.includes('after')")
     assert "gap" in page.evaluate("Object.keys(connection.dataset)"), "it stays told"
     page.close()
+
+
+def test_page_whose_log_is_emptied_while_its_stream_goes_on_begins_anew(tmp_path: Path, chromium: Chromium) -> None:
+    shown = {"/usage": "3 records loaded.", "/notifications": "keep me", "/chat": "after"}
+    with (
+        serve_redis(tmp_path / "redis") as redis,
+        serve(tmp_path / "service", broker_url=redis.url, jwt_key=JWT_KEY) as server,
+    ):
+        call(server, "POST", "/usage", [{"creditsUsed": n, "model": "sonnet"} for n in (1, 2, 3)], BEARER, 201)
+        call(server, "POST", "/notify", {"user_id": "ann", "type": "info", "message": "keep me"}, BEARER, 201)
+        pages = {path: opened(server, chromium, path) for path in shown}
+        redis.command("FLUSHALL")
+        for page in pages.values():
+            page.wait_for("document.querySelector('[data-part=hint]').textContent.includes('loaded again')", 20)
+            page.wait_for("document.body.dataset.connection === 'live'")
+            assert text_of(page, "hint").startswith("Events between ")
+        call(server, "POST", "/chat/lobby/message", {"message": "after"}, ANN, 201)
+        for path, page in pages.items():
+            page.wait_for(f"main.textContent.includes({shown[path]!r})")
+            assert page.complaints() == []
+            page.close()
