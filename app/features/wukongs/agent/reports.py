@@ -129,13 +129,23 @@ class OneCall:
         self._puts.close()
 
 
-def _channel(grpc: Any, url: str) -> Any:
+def target_of(url: str) -> str:
+    """Return the host and the port of a URL, as grpcio takes them. Pure.
+
+    Raises:
+        ValueError: It is no http or https URL.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is no http or https URL")
-    address = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-    if parts.scheme == "http":
-        return grpc.insecure_channel(address, _OPTIONS)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname  # an IPv6 address
+    return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def _channel(grpc: Any, url: str) -> Any:
+    target = target_of(url)
+    if urlsplit(url).scheme == "http":
+        return grpc.insecure_channel(target, _OPTIONS)
     roots = os.environ.get("SSL_CERT_FILE")
     trust = grpc.ssl_channel_credentials(Path(roots).read_bytes() if roots else None)
-    return grpc.secure_channel(address, trust, _OPTIONS)
+    return grpc.secure_channel(target, trust, _OPTIONS)

@@ -1,4 +1,4 @@
-"""The agent's pure part: each command once."""
+"""The agent's pure parts: each command once, and where its calls go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.features.wukongs.agent.inbox import Inbox, Order
+from app.features.wukongs.agent.reports import target_of
 from app.flask_simulcast.client import ReceivedEvent
 
 MINE = "wukong-agent.n"
@@ -52,3 +53,13 @@ def test_the_ids_that_are_kept_are_bounded() -> None:
         assert isinstance(inbox.read(command(str(number))), Order)
     assert len(inbox._begun) == 1000
     assert inbox.read(command("4001")) is None
+
+
+def test_calls_go_to_the_host_and_the_port_of_the_url() -> None:
+    targets = {
+        "https://live.example/": "live.example:443",
+        "HTTP://127.0.0.1": "127.0.0.1:80",
+        "http://[::1]:50051": "[::1]:50051",
+        "https://[2001:db8::1]": "[2001:db8::1]:443",
+    }
+    assert {url: target_of(url) for url in targets} == targets
