@@ -14,6 +14,8 @@ const shown = parts(document.getElementById("main"));
 /** The rows by position. A notice has a row that only this page knows. */
 const rows = new Map();
 let unread = 0;
+/** What was read while more are on their way; null while none are. */
+let readMeanwhile = null;
 
 function showCount(count) {
   unread = Math.max(count, 0);
@@ -45,15 +47,33 @@ const HANDLERS = {
     showCount(unread + 1);
   },
   "notification-read": ({ position }) => {
+    readMeanwhile?.add(position);
     remove(position);
     showCount(unread - 1);
+    if (unread && !list.querySelector("li:not([data-notice])")) showMore();
   },
   notice: (data, id) => add(id, data, t("notifications.notice")),
 };
 
+/** The page begins with the newest, and drops the oldest of many. When all that it has are read, it gets the next ones. */
+async function showMore() {
+  if (readMeanwhile) return;
+  readMeanwhile = new Set();
+  try {
+    const { notifications } = await call("GET", "notifications/unread");
+    for (const one of notifications.reverse()) if (!rows.has(one.position) && !readMeanwhile.has(one.position)) add(one.position, one);
+  } catch (error) {
+    tell(error.message);
+  } finally {
+    readMeanwhile = null;
+  }
+}
+
 /** The newest row is the first. */
 function add(id, { type, message, time: sentMs }, kind = "") {
+  remove(id); // it came with a list already
   const row = element("li");
+  if (kind) row.dataset.notice = "";
   const button = element("button", "", t(kind ? "notifications.dismiss" : "notifications.read"));
   button.addEventListener("click", () => (kind ? remove(id) : markAsRead(id, button)));
   row.dataset.type = type;

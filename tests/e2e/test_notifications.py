@@ -49,3 +49,20 @@ def test_a_page_without_a_user_is_told_why(server: Server, chromium: Chromium) -
     page = open_inbox(chromium, server, token(subscribe=["*"]))
     page.wait_for("document.body.dataset.connection === 'closed'")
     assert "names no user" in page.evaluate("document.querySelector('[data-part=hint]').textContent")
+
+
+def test_page_that_has_read_all_that_it_shows_gets_the_next_ones(server: Server, chromium: Chromium) -> None:
+    bob = token("bob")
+    sent = [
+        call(server, "POST", "/notify", {"user_id": "bob", "type": "info", "message": f"{n}"}, BEARER, 201)["position"]
+        for n in range(53)
+    ]
+    page = open_inbox(chromium, server, bob)
+    page.wait_for("rows.children.length === 50")
+    call(server, "POST", "/notices", {"type": "info", "message": "to all"}, BEARER, 201)
+    for position in sent[3:]:
+        call(server, "POST", f"/notifications/{position}/read", None, bob, 204)
+    wait_for_texts(page, "2", "1", "0", "to all")
+    assert page.evaluate("document.querySelector('[data-part=count]').textContent") == "3 unread"
+    assert page.complaints() == []
+    page.close()
