@@ -35,7 +35,8 @@ from .settings import Settings
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import client, hot, ops, rpc, signals
+    from . import client, hot, ops, signals
+    from . import rpc as rpc  # not in __all__, because it needs an extra, and ``import *`` takes all
     from .close_reason import CloseReason
     from .extension import Simulcast
     from .listener import Listener
@@ -92,7 +93,6 @@ __all__ = [
     "metrics",
     "ops",
     "rows",
-    "rpc",
     "server_log",
     "signals",
     "text_frame",
