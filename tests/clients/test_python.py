@@ -11,7 +11,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +261,37 @@ def test_many_threads_publish_over_a_few_kept_connections(two: Server) -> None:
     assert len(two.get_json("/api/v1/channels/threads/history?limit=100", BEARER)["events"]) == 80
 
 
+class Handover(deque[Any]):
+    """Idle connections. The thread that gives one back waits until another has taken it, and that one waits for the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_taken, self.is_given = threading.Event(), threading.Event()
+
+    def append(self, item: Any) -> None:
+        super().append(item)
+        assert self.is_taken.wait(5)
+
+    def pop(self) -> Any:  # type: ignore[override]
+        item = super().pop()
+        self.is_taken.set()
+        assert self.is_given.wait(5)
+        return item
+
+
+def test_a_thread_that_gives_a_connection_back_does_not_close_it_under_the_next_thread(two: Server) -> None:
+    with Relay(two.port) as relay, client_of(relay.port) as client:
+        client._idle = idle = Handover()
+        threads = [threading.Thread(target=client.publish, args=("handover", n)) for n in range(2)]
+        for thread in threads:
+            thread.start()
+            wait_until(lambda: len(idle) or idle.is_taken.is_set(), 5, "a connection")
+        threads[0].join(5)
+        idle.is_given.set()
+        threads[1].join(5)
+        assert relay.accepted == 1
+
+
 def test_what_is_no_stream_is_refused_and_closing_the_client_ends_all(two: Server) -> None:
     with pytest.raises(RefusedError, match="event stream"):
         next(Client(f"http://127.0.0.1:{two.port}/healthz").listen())
@@ -268,6 +302,49 @@ def test_what_is_no_stream_is_refused_and_closing_the_client_ends_all(two: Serve
     for each in listening:
         each.join(1)
         assert each.error is None
+
+
+@contextmanager
+def foreign(*answers: str) -> Iterator[tuple[int, list[str | None]]]:
+    """A server of another kind. Its n-th answer is the n-th of these streams. Gives its port, and the ids that it was sent."""
+    left, ids = list(answers), []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            ids.append(self.headers["Last-Event-ID"])
+            self.send_response(200 if left else 204)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            self.wfile.write((left.pop(0) if left else "").encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_port, ids
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_an_id_of_another_server_may_have_any_characters() -> None:
+    with foreign("id: é 流\ndata: 1\n\n", "data: 2\n\n") as (port, ids), client_of(port, **FAST) as client:
+        assert [event.data for event in client.listen()] == [1, 2]
+        assert ids == [None, *["é 流".encode().decode("latin-1")] * 2]
+
+
+@pytest.mark.parametrize("digits", [12, 400, 5000])
+def test_a_wrong_retry_of_a_server_stops_no_client(digits: int) -> None:
+    closed = f'retry: {"9" * digits}\nevent: closed\ndata: {{"reason": "draining", "reconnect": true}}\n\n'
+    with foreign(closed) as (port, _):
+        listening = Listening(client_of(port))
+        listening.wait_for("reconnecting")
+        assert listening.states[-1].wait_seconds <= 330
+        listening.end()
+        assert listening.error is None
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 #: Where the service has its routes, below its own URL.
 API = "/api/v1"
+_MOST_OF_A_LABEL = 63  # RFC 1035, 2.3.4: the resolver takes no longer one
 
 
 class Address(NamedTuple):
@@ -32,6 +33,8 @@ class Address(NamedTuple):
             raise ValueError("A URL must not have a name and a password: it stands in logs. Use a token")
         if not url.isascii() or any(character <= " " for character in url):
             raise ValueError("A URL has ASCII characters alone, and no spaces. Encode the others by %")
+        if not all(1 <= len(label) <= _MOST_OF_A_LABEL for label in parts.hostname.removesuffix(".").split(".")):
+            raise ValueError("A part of the server's name is empty or longer than 63 characters. Check the URL")
         return cls(parts.scheme == "https", parts.hostname, parts.port, parts.path.rstrip("/"), parts.query)
 
     def of(self, path: str, **query: object) -> str:

@@ -47,7 +47,7 @@ def retry_after_seconds(text: str | None, now: datetime | None = None) -> float:
         return min(float(text), MOST_RETRY_AFTER_SECONDS)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)

@@ -135,19 +135,20 @@ class Client:
         """
         headers = self._headers() | ({} if body is None else {"Content-Type": "application/json"})
         text = None if body is None else json.dumps(body, allow_nan=False).encode()
-        wire = self._free_wire()
+        wire, is_kept = self._free_wire(), False
         self._busy.add(wire)
         try:
             response = wire.send(method, self._address.of(path, **query), headers, text)
             if not 200 <= response.status < 300:
                 raise refusal(response)
             answer = body_of(response)
-            if response.isclosed() and len(self._idle) < _MOST_IDLE and not self._closing.is_set():
-                self._idle.append(wire)
+            is_kept = response.isclosed() and len(self._idle) < _MOST_IDLE and not self._closing.is_set()
             return answer
         finally:
             self._busy.discard(wire)
-            if wire not in self._idle:
+            if is_kept:
+                self._idle.append(wire)  # last: from here on it belongs to the thread that takes it
+            else:
                 wire.close()
 
     def close(self) -> None:

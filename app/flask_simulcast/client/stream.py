@@ -12,7 +12,7 @@ from typing import Any
 from ..encoding.sse_reader import SSEReader
 from .address import Address
 from .answers import refusal
-from .backoff import Backoff
+from .backoff import MOST_RETRY_AFTER_SECONDS, Backoff
 from .errors import RefusedError, UnreachableError
 from .event import ReceivedEvent, received
 from .place import Place
@@ -118,7 +118,7 @@ class Stream:
         self._live_at = None
         headers = {**self._headers(), "Accept": _TYPE, "Cache-Control": "no-cache"}
         if self.position:
-            headers["Last-Event-ID"] = self.position
+            headers["Last-Event-ID"] = self.position.encode().decode("latin-1")  # UTF-8, as a browser sends it
         self._wire = wire = Wire(self._address, self._doubt)
         try:
             response = wire.send("GET", self._target, headers)
@@ -164,7 +164,8 @@ class Stream:
         data: dict[str, Any] = event.data if isinstance(event.data, dict) else {}
         reason = str(data.get("reason", ""))[:64]
         if data.get("reconnect", True) or (reason == "expired" and self._can_renew):
-            raise UnreachableError(f"The server ends the stream: {reason}.", reason=reason, retry_after=asked_seconds)
+            seconds = min(asked_seconds, MOST_RETRY_AFTER_SECONDS)
+            raise UnreachableError(f"The server ends the stream: {reason}.", reason=reason, retry_after=seconds)
         if reason != "finished":
             raise RefusedError(f"The server ends the stream for good: {reason}.", reason=reason)
 

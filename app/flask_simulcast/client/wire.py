@@ -142,10 +142,14 @@ class _Readable(io.RawIOBase):
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:
+    # Without a port http.client takes the end of an IPv6 address for one.
     if not address.is_https:
-        return http.client.HTTPConnection(address.host, address.port, timeout=ANSWER_SECONDS)
-    context = ssl.create_default_context()  # SSL_CERT_FILE can name a private authority
-    return http.client.HTTPSConnection(address.host, address.port, timeout=ANSWER_SECONDS, context=context)
+        return http.client.HTTPConnection(address.host, address.port or http.client.HTTP_PORT, timeout=ANSWER_SECONDS)
+    port, context = (
+        address.port or http.client.HTTPS_PORT,
+        ssl.create_default_context(),
+    )  # SSL_CERT_FILE: a private authority
+    return http.client.HTTPSConnection(address.host, port, timeout=ANSWER_SECONDS, context=context)
 
 
 def _told(error: Exception) -> str:

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+_MOST_DIGITS = 15  # of a time in ms: Python refuses a number of 4301, and no wait can be so long
+
 
 class SSEEvent(NamedTuple):
     """An event as a browser dispatches it.
@@ -75,7 +77,7 @@ class SSEReader:
             self._data.append(value)
         elif name == "id" and "\0" not in value:
             self._id = value
-        elif name == "retry" and value.isascii() and value.isdigit():
+        elif name == "retry" and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
             self.retry_ms = int(value)
         return None
 

@@ -15,6 +15,7 @@ from app.flask_simulcast.client.address import Address
 from app.flask_simulcast.client.backoff import retry_after_seconds
 from app.flask_simulcast.client.event import received
 from app.flask_simulcast.client.place import Place
+from app.flask_simulcast.client.wire import Wire
 from app.flask_simulcast.encoding.sse_reader import SSEEvent
 
 P1, P2, P3 = (f"170000000000{n}-0-0000000{n}" for n in (1, 2, 3))
@@ -122,6 +123,7 @@ def test_a_wait_is_never_shorter_than_the_server_asked_for(asked: float, failure
         ("Sat, 21 Nov 2026 10:00:30 GMT", 30),
         ("Sat, 21 Nov 2026 09:00:00 GMT", 0),
         ("Sun, 22 Nov 2026 10:00:00 GMT", 300),
+        ("Sat, 21 Nov 99999999999999999999 10:00:00 GMT", 0),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(text: str | None, seconds: float) -> None:
@@ -149,6 +151,12 @@ def test_an_address_may_have_a_port() -> None:
     assert Address.parse("https://simulcast.example").stream(("a",), 5).endswith("?channel=a&replay=5")
 
 
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+def test_the_end_of_an_ipv6_address_is_no_port(scheme: str, port: int) -> None:
+    http = Wire(Address.parse(f"{scheme}://[fe80::7]"))._http
+    assert (http.host, http.port) == ("fe80::7", port)
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -161,6 +169,8 @@ def test_an_address_may_have_a_port() -> None:
         "http://x:y",
         "http://x/a b",
         "http://ö",
+        "http://a..b",
+        f"http://{'a' * 64}.example",
     ],
 )
 def test_what_is_no_address_of_a_server_is_refused(url: str) -> None:
