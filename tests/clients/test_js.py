@@ -46,7 +46,7 @@ def test_types_hold() -> None:
 
 
 def test_its_own_tests_pass() -> None:
-    run_tests("parse.test.js", "pure.test.js", "connection.test.js", "page.test.js")
+    run_tests("parse.test.js", "pure.test.js", "connection.test.js", "page.test.js", "members.test.js")
 
 
 def test_it_sees_each_event_once_through_cuts_and_killed_workers(server: Server) -> None:

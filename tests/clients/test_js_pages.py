@@ -37,15 +37,19 @@ def blank(server: Server, browser: Browser) -> Page:
     return browser.open(f"http://127.0.0.1:{server.port}/blank")
 
 
-def listen(page: Page, channel: str, options: str = "", relay: Relay | None = None) -> None:
-    """Connect, collect the numbers in `seen`, and wait until it is live."""
+def listen(
+    page: Page, channel: str, options: str = "", relay: Relay | None = None, path: str = "/api/v1/stream"
+) -> None:
+    """Connect, collect the numbers in `seen` and the gaps in `gaps`, and wait until it is live."""
     through = f"http://127.0.0.1:{relay.port}" if relay else ""
     page.evaluate(f"""Promise.all(["simulcast", "tabs"].map((name) => import(`/simulcast/${{name}}.js`))).then((
         [{{ connect }}, {{ tabs }}]
     ) => {{
         window.lives = [];
-        window.connection = connect("{through}/api/v1/stream", {{ channels: "{channel}", maxRetryMs: 100, {options} }});
+        window.connection = connect("{through}{path}", {{ channels: "{channel}", maxRetryMs: 100, {options} }});
         window.seen = [];
+        window.gaps = [];
+        connection.onGap((gap) => gaps.push(gap));
         connection.on("message", ({{ data }}) => seen.push(data));
         connection.on("connected", () => lives.push(Date.now()));
     }})""")
@@ -172,6 +176,42 @@ def test_eight_tabs_have_one_connection_and_the_next_goes_on_when_the_leader_clo
         page.close()
 
 
+def test_each_tab_hears_of_the_gap_that_lies_behind_its_position(server: Server, browser: Browser) -> None:
+    channel, pages = f"gaps.{browser.name}", []
+    (stored,) = server.publish(channel, 1)
+    forked = stored[:-8] + ("00000000" if stored[-8:] != "00000000" else "11111111")
+    for position in (forked, forked, "1000000000000-0-00000000"):
+        pages.append(blank(server, browser))
+        listen(pages[-1], channel, f"share: tabs, position: '{position}'")
+        server.publish(channel, len(pages))
+        pages[-1].wait_for(f"seen.at(-1) === {len(pages)}")
+    assert connections(server, channel) == 1
+    told = [[(gap["reason"], channel in gap["channels"]) for gap in page.evaluate("gaps")] for page in pages]
+    assert told == [[("forked", True)], [("forked", True)], [("trimmed", True), ("forked", True)]]
+    assert [page.evaluate("seen") for page in pages] == [[1, 2, 3]] * 3
+    for page in pages:
+        page.close()
+
+
+def test_page_remembers_once_what_the_stream_of_each_visit_replays(server: Server, browser: Browser) -> None:
+    channel, recalled = f"replays.{browser.name}", "offline.recall().then((events) => events.map(({ data }) => data))"
+    server.publish(channel, 1, 2)
+    for visit in (3, 4):
+        page = blank(server, browser)
+        page.evaluate(f"""Promise.all(["simulcast", "offline"].map((name) => import(`/simulcast/${{name}}.js`))).then(async (
+            [{{ connect }}, {{ Offline }}]
+        ) => {{
+            window.offline = await Offline.open("{channel}");
+            window.connection = connect("/api/v1/stream?replay=10", {{ channels: "{channel}", headers: {json.dumps(BEARER)} }});
+            offline.remember(connection, 10);
+        }})""")
+        page.wait_for("window.connection?.status.state === 'live'")
+        server.publish(channel, visit)
+        page.wait_for(f"{recalled}.then((data) => data.includes({visit}))")
+        assert page.evaluate(recalled) == list(range(1, visit + 1))
+        page.close()
+
+
 @pytest.mark.parametrize("framework", ["react", "vue"])
 def test_page_of_a_framework_shows_events_members_and_a_run(server: Server, browser: Browser, framework: str) -> None:
     require(framework, next((str(folder / framework) for folder in FOLDERS if (folder / framework).exists()), None))
@@ -244,7 +284,7 @@ def published(server: Server, channel: str) -> list[object]:
     return [event["data"] for event in server.get_json(f"/api/v1/channels/{channel}/history")["events"]]
 
 
-def remembering(server: Server, browser: Browser, channel: str) -> Page:
+def remembering(server: Server, browser: Browser, channel: str, path: str = "/api/v1/stream") -> Page:
     """A page that remembers three events of the channel. Before it connects, it reads what it has."""
     page = blank(server, browser)
     page.evaluate(f"""import("/simulcast/offline.js").then(async ({{ Offline }}) => {{
@@ -253,7 +293,7 @@ def remembering(server: Server, browser: Browser, channel: str) -> Page:
         window.recalled = await offline.recall();
         window.waited = (await offline.waiting()).map(({{ data }}) => data);
     }})""")
-    listen(page, channel, f"headers: {json.dumps(BEARER)}")
+    listen(page, channel, f"headers: {json.dumps(BEARER)}", path=path)
     page.evaluate("void offline.remember(connection, 3)")
     return page
 

@@ -1,1 +1,1 @@
-function m(i,r,o){let n=[],t=()=>{let e=n;n=[],e.length&&r(e)};return i.onEvent(e=>{n.push(e)>1||(setTimeout(t,o??1e3),o===void 0&&requestAnimationFrame(t))})}function v(i,r,o,n){let t=[];return m(i,e=>o(t=[...t,...e].slice(-r)),n)}export{m as batch,v as last};
+function u(r,m,o){let e=[],t,n,a=()=>{clearTimeout(t),n&&cancelAnimationFrame(n);let i=e;e=[],i.length&&m(i)};return r.onEvent(i=>{e.push(i)>1||(t=setTimeout(a,o??1e3),o===void 0&&(n=requestAnimationFrame(a)))})}function c(r,m,o,e){let t=[];return u(r,n=>o(t=[...t,...n].slice(-m)),e)}export{u as batch,c as last};

@@ -1,5 +1,7 @@
 export const BASE_MS = 500;
 export const MAX_MS = 30_000;
+/** A wrong header of a server must not stop a client for longer. A timer of more than 24 days would fire at once. */
+const MAX_ASKED_MS = 300_000;
 
 export interface Backoff {
   /** What the server asked for: the `retry:` of its `closed`, or `Retry-After`. */
@@ -12,5 +14,5 @@ export interface Backoff {
 
 /** Milliseconds to wait. Full jitter: after a restart thousands of clients come back spread over the whole time. */
 export function delayMs({ askedMs = 0, baseMs = BASE_MS, maxMs = MAX_MS, failures }: Backoff, random = Math.random()): number {
-  return askedMs + random * Math.min(maxMs, baseMs * 2 ** failures);
+  return Math.min(askedMs, MAX_ASKED_MS) + random * Math.min(maxMs, baseMs * 2 ** failures);
 }

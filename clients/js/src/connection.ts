@@ -109,14 +109,16 @@ export class Connection<Types extends EventTypes = EventTypes> implements AsyncI
   async publish(channel: string, data: unknown, { type = "message", key = newKey(), tryForMs = KEY_MS } = {}): Promise<string> {
     const command: Command = { type: "publish", channel, data, event: type, idempotency_key: key };
     const until = Date.now() + tryForMs;
+    const isOver = (waitMs = 0) => this.status.state === "closed" || Date.now() + waitMs >= until;
     for (let failures = 0; ; failures++) {
       try {
         return (await this.#ask(command)).position;
       } catch (error) {
-        const isOver = this.status.state === "closed" || Date.now() >= until;
-        if (isOver || !(error instanceof AskError && error.isWorthARetry)) throw error;
+        if (!(error instanceof AskError && error.isWorthARetry)) throw error;
         const ms = delayMs({ askedMs: error.retryAfterMs, failures });
+        if (isOver(ms)) throw error;
         await new Promise((resolve) => setTimeout(resolve, ms));
+        if (isOver()) throw error; // the machine may have slept meanwhile
       }
     }
   }

@@ -3,7 +3,7 @@
 import { delayMs } from "./backoff.js";
 import type { Connection } from "./connection.js";
 import { done, openDatabase } from "./database.js";
-import type { StreamEvent } from "./event.js";
+import { type StreamEvent, isAtOrBefore } from "./event.js";
 import { AskError } from "./index.js";
 import { KEY_MS, newKey } from "./key.js";
 import { batch } from "./views.js";
@@ -67,7 +67,7 @@ export class Offline {
     return events.map(({ number, ...event }) => ({ ...event, channel: event.channel || undefined, isRemembered: true }));
   }
 
-  /** Remembers the last `count` events of each channel, and the gaps. Returns the function that ends it. */
+  /** Remembers the last `count` events of each channel, each once, and the gaps. Returns the function that ends it. */
   remember(connection: Connection, count = 100): () => void {
     return batch(connection, (events) => this.#write(events, count), WRITE_MS);
   }
@@ -127,9 +127,15 @@ export class Offline {
 
   async #write(events: StreamEvent[], count: number): Promise<void> {
     const store = this.#store("events", "readwrite");
-    for (const { type, data, id, channel = "" } of events) store.add({ type, data, id, channel });
-    for (const channel of new Set(events.map(({ channel }) => channel ?? ""))) {
-      const numbers = await done(store.index("channel").getAllKeys(channel));
+    const index = store.index("channel");
+    const newest = new Map<string, string>();
+    for (const channel of new Set(events.map(({ channel = "" }) => channel)))
+      newest.set(channel, (await done(index.openCursor(channel, "prev")))?.value.id ?? "");
+    // Another tab, or an earlier visit, may have stored them already.
+    const fresh = events.filter(({ id = "", channel = "" }) => !isAtOrBefore(id, newest.get(channel)!));
+    for (const { type, data, id, channel = "" } of fresh) store.add({ type, data, id, channel });
+    for (const channel of newest.keys()) {
+      const numbers = await done(index.getAllKeys(channel));
       for (const number of numbers.slice(0, -count)) store.delete(number);
     }
   }

@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "react";
 import { type Connection, type EventTypes, type MembersPage, type Options, type Status, type StreamEvent, connect } from "./index.js";
+import { watchMembers } from "./members.js";
 import { RUNNING, type RunState, afterEvent } from "./run.js";
 import { last } from "./views.js";
 
@@ -55,18 +56,7 @@ export function usePresence({ connection, status }: Connected, channel: string):
   const [members, setMembers] = useState<MembersPage["members"]>([]);
   useEffect(() => {
     if (!connection || status.state !== "live") return;
-    let isCurrent = true;
-    const load = () =>
-      connection.presence(channel).then(
-        ({ members }) => isCurrent && setMembers(members),
-        () => {}, // the next change or connection asks again
-      );
-    load();
-    const offs = [connection.on("join", load), connection.on("leave", load)];
-    return () => {
-      isCurrent = false;
-      for (const off of offs) off();
-    };
+    return watchMembers(connection as Connection, channel, setMembers);
   }, [connection, status.state, channel]);
   return members;
 }

@@ -12,7 +12,8 @@ export interface RunState<Result = unknown> {
 export const RUNNING: RunState = { state: "running" };
 
 /** The state after one more event. */
-export function afterEvent(run: RunState, { type, data }: StreamEvent<any>): RunState {
+export function afterEvent(run: RunState, { type, data, channel }: StreamEvent<any>): RunState {
+  if (!channel?.startsWith("run:")) return run; // a gap, or what all listeners get
   if (type === "complete") return { ...run, state: type, result: data };
   if (type === "failed") return { ...run, state: type, error: data };
   if (type === "cancelled") return { ...run, state: type };

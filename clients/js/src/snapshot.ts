@@ -6,6 +6,8 @@ export type Snapshot = () => Promise<string | void>;
 
 /** Holds events back while the page loads its data: at the start, if there is no position, and after each gap. */
 export class Snapshots {
+  /** Why the stream is closed; empty before. */
+  end = "";
   #held: StreamEvent[] | undefined;
 
   constructor(
@@ -26,13 +28,17 @@ export class Snapshots {
     if (this.snapshot && (isStart || event.type === "gap")) this.#load(this.snapshot);
   }
 
-  /** Until it succeeds. Events from before a try are part of its result, so only those that come meanwhile are kept. */
+  /**
+   * Until it succeeds, or the stream is closed. Events from before a try are part of its result, so only those that come meanwhile
+   * are kept. A page that has closed the stream itself gets none of them.
+   */
   async #load(snapshot: Snapshot): Promise<void> {
     this.isNeeded = false;
-    for (let failures = 0; ; failures++) {
+    for (let failures = 0; !this.end; failures++) {
       this.#held = [];
       try {
         const position = (await snapshot()) ?? "";
+        if (this.end === "closed") return;
         const held = this.#held;
         this.#held = undefined;
         for (const event of held) if (!isAtOrBefore(event.id ?? "", position)) this.take(event);

@@ -74,6 +74,7 @@ export class Stream {
     this.#forgetWake();
     this.#leave({ reason, reconnect: false });
     this.#endPause();
+    this.#snapshots.end = reason;
     this.#enter("closed", reason);
     this.consumers.close();
   }

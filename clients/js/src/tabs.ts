@@ -68,7 +68,8 @@ function lead(transport: Transport, attempt: Try, channel: BroadcastChannel): Pr
       const { type, data } = event as StreamEvent<any>;
       memory.keep(event);
       if (type === "connected") say({ isLeader: true });
-      else if (type !== "closed" || !data.reconnect) say({ event }); // a server that stops is left to the next leader
+      else if (type === "closed" ? !data.reconnect : type !== "gap" || memory.greeting) say({ event });
+      // A server that stops is left to the next leader. A gap before the greeting is told to each follower after its hello.
       attempt.onEvent(event);
     },
   });
@@ -76,28 +77,38 @@ function lead(transport: Transport, attempt: Try, channel: BroadcastChannel): Pr
 
 /** What the leader has heard. */
 class Memory {
-  greeting: StreamEvent | undefined;
-  #events: StreamEvent[] = [];
+  greeting: StreamEvent<{ channels?: string[] }> | undefined;
+  /** Events and gaps, in their order. */
+  #events: StreamEvent<any>[] = [];
   /** Position before the first event that is remembered, and after the last. */
   #start = "";
   #head = "";
 
   keep(event: StreamEvent): void {
-    if (event.type === "connected") {
-      this.greeting = event;
-      this.#start = event.id ?? "";
-    } else if (event.id && event.type !== "heartbeat") this.#events.push(event);
-    if (event.id) this.#head = event.id;
-    if (this.#events.length > REMEMBERED) this.#start = this.#events.shift()!.id!;
+    if (event.type === "connected") this.greeting = event as StreamEvent<{}>;
+    else if (event.type === "gap" || (event.id && event.type !== "heartbeat")) this.#events.push(event);
+    if (event.id) {
+      this.#start ||= event.id;
+      this.#head = event.id;
+    }
+    if (this.#events.length <= REMEMBERED) return;
+    const { id, data } = this.#events.shift()!;
+    this.#start = id ?? data.to;
   }
 
   /** All that a follower misses: a greeting, and then the events after its position, or a gap if some are forgotten. */
   since(position: string): StreamEvent[] {
     const greeting = { ...this.greeting!, id: position || this.#head };
     if (!position) return [greeting];
-    const missed = this.#events.filter(({ id }) => !isAtOrBefore(id!, position));
-    if (isAtOrBefore(this.#start, position)) return [greeting, ...missed];
-    const data = { reason: "trimmed", channels: this.greeting!.data, from: position, to: this.#start };
+    const place = this.#events.map(({ id }) => id).lastIndexOf(position);
+    const missed = this.#events.filter((event, n) => (place < 0 ? isNew(event, position) : n > place));
+    if (place >= 0 || isAtOrBefore(this.#start, position)) return [greeting, ...missed];
+    const data = { reason: "trimmed", channels: this.greeting!.data.channels, from: position, to: this.#start };
     return [{ type: "gap", id: undefined, channel: undefined, data }, greeting, ...missed];
   }
+}
+
+/** Whether a follower at this position misses an event, or must hear of a gap. */
+function isNew({ id, data }: StreamEvent<any>, position: string): boolean {
+  return !isAtOrBefore(id ?? (data.reason === "trimmed" ? data.to : ""), position);
 }

@@ -9,15 +9,19 @@ const HIDDEN_MS = 1_000;
 /** Calls `handler` with all events since the last call: at most every `ms`, or with each frame that the browser paints. */
 export function batch(connection: Connection, handler: (events: StreamEvent[]) => void, ms?: number): () => void {
   let waiting: StreamEvent[] = [];
+  let timer: ReturnType<typeof setTimeout>;
+  let frame: number | undefined;
   const hand = () => {
+    clearTimeout(timer);
+    if (frame) cancelAnimationFrame(frame);
     const events = waiting;
     waiting = [];
     if (events.length) handler(events);
   };
   return connection.onEvent((event) => {
     if (waiting.push(event) > 1) return;
-    setTimeout(hand, ms ?? HIDDEN_MS);
-    if (ms === undefined) requestAnimationFrame(hand);
+    timer = setTimeout(hand, ms ?? HIDDEN_MS);
+    if (ms === undefined) frame = requestAnimationFrame(hand);
   });
 }
 

@@ -2,6 +2,7 @@
 
 import { onScopeDispose, shallowRef, watchEffect } from "vue";
 import { type Connection, type EventTypes, type MembersPage, type Options, type StreamEvent, connect } from "./index.js";
+import { watchMembers } from "./members.js";
 import { RUNNING, type RunState, afterEvent } from "./run.js";
 import { last } from "./views.js";
 
@@ -33,13 +34,8 @@ export function useRun(url: string, options: Options = {}) {
 /** Who listens on a channel. The connection must listen to `presence:<channel>` too, to hear of each change. */
 export function usePresence({ connection, status }: ReturnType<typeof useConnection>, channel: string) {
   const members = shallowRef<MembersPage["members"]>([]);
-  const load = () =>
-    connection.presence(channel).then(
-      (page) => (members.value = page.members),
-      () => {}, // the next change or connection asks again
-    );
-  connection.on("join", load);
-  connection.on("leave", load);
-  watchEffect(() => void (status.value.state === "live" && load()));
+  watchEffect((onCleanup) => {
+    if (status.value.state === "live") onCleanup(watchMembers(connection as Connection, channel, (now) => (members.value = now)));
+  });
   return members;
 }

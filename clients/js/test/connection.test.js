@@ -159,6 +159,36 @@ test("a publish without an answer is repeated with its key, as long as the servi
   assert.ok(keys.length <= 3);
 });
 
+/** A connection to a server that answers each publish as told, and the times of the publishes. */
+async function publisher(t, answer) {
+  const sent = [];
+  const { url } = await served(t, (response, request) => {
+    if (request.method === "GET") return stream(connected(1))(response);
+    sent.push(Date.now());
+    request.resume().on("end", () => answer(response));
+  });
+  return { connection: listen(t, url).connection, sent };
+}
+
+test("a publish is not repeated after the time in which the service knows its key", async (t) => {
+  const { connection, sent } = await publisher(t, status(503, { "Retry-After": "1" }));
+  await assert.rejects(connection.publish("a", 1, { tryForMs: 900 }), { status: 503 });
+  assert.equal(sent.length, 1);
+});
+
+test("a machine that slept while a publish waited does not repeat it", async (t) => {
+  const { connection, sent } = await publisher(t, status(503, { "Retry-After": "1" }));
+  const { now } = Date;
+  let sleptMs = 0;
+  t.mock.method(Date, "now", () => now() + sleptMs);
+  const publishing = connection.publish("a", 1);
+  await until(() => sent.length === 1);
+  await settled(() => sent.length); // it has the answer, and waits
+  sleptMs = 3_600_000;
+  await assert.rejects(publishing, { status: 503 });
+  assert.equal(sent.length, 1);
+});
+
 test("a handler that throws harms no other", async (t) => {
   const { url } = await served(t, stream(connected(1) + message(2)));
   const { connection } = listen(t, url);

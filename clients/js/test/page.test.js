@@ -42,6 +42,39 @@ test("events wait for the snapshot; those that it has are not shown again", asyn
   assert.deepEqual(seen, [3, 4, 6]);
 });
 
+test("a page that closes its connection while it loads gets nothing more, and loads no more", async (t) => {
+  const loads = [];
+  const { connection, seen, tell } = await told(t, { snapshot: () => new Promise((resolve, reject) => loads.push({ resolve, reject })) });
+  await until(() => loads.length === 1);
+  tell(message(2));
+  await until(() => connection.position === at(2));
+  connection.close();
+  loads[0].resolve(at(1));
+  assert.equal(await settled(() => seen.length), 0);
+});
+
+test("a snapshot that fails is not asked for again once the connection is closed", async (t) => {
+  let loads = 0;
+  const { connection } = await told(t, { snapshot: () => Promise.reject(new Error(`${++loads}: log in`)) });
+  await until(() => loads === 1);
+  connection.close();
+  assert.equal(await settled(() => loads, 600), 1); // the first wait is 500 ms at most
+});
+
+test("a hidden page, which paints nothing, keeps one frame waiting at most", async (t) => {
+  const waiting = new Set();
+  globalThis.requestAnimationFrame = (frame) => (waiting.add(frame), frame);
+  globalThis.cancelAnimationFrame = (frame) => waiting.delete(frame);
+  const { connection, tell } = await told(t, {});
+  const batches = [];
+  batch(connection, (events) => batches.push(events.length));
+  for (const n of [1, 2]) {
+    tell(message(n + 1));
+    await until(() => batches.length === n);
+    assert.equal(waiting.size, 0);
+  }
+});
+
 test("with a position there is no snapshot before a gap", async (t) => {
   let loads = 0;
   const { seen, tell } = await told(t, { position: at(1), snapshot: async () => void loads++ });

@@ -3,6 +3,7 @@ import test from "node:test";
 import { delayMs } from "../dist/backoff.js";
 import { dataOf, isAtOrBefore, splitId } from "../dist/event.js";
 import { Place } from "../dist/place.js";
+import { RUNNING, afterEvent } from "../dist/run.js";
 import { retryAfterMs } from "../dist/asking.js";
 
 const at = (ms, counter = 0) => `${ms}-${counter}-0011aabb`;
@@ -16,6 +17,7 @@ test("the wait is random below a ceiling that doubles up to 30 s", () => {
 test("the wait honours what the server says", () => {
   assert.equal(delayMs({ failures: 0, baseMs: 2000 }, 0.5), 1000);
   assert.equal(delayMs({ failures: 9, askedMs: 60_000 }, 0), 60_000);
+  assert.equal(delayMs({ failures: 0, askedMs: retryAfterMs("2592000") }, 0), 300_000); // a timer of 30 days would fire at once
 });
 
 test("Retry-After is seconds or a date", () => {
@@ -40,6 +42,14 @@ test("positions are ordered by time and counter", () => {
 
 test("data is JSON, or text as it is", () => {
   assert.deepEqual(['{"id":7}', "<ul>"].map(dataOf), [{ id: 7 }, "<ul>"]);
+});
+
+test("a run is its own events: a gap, and what all listeners get, are none", () => {
+  const of = (channel, type, data) => ({ ...event(at(1), type, data), channel });
+  const others = [of("all", "complete", "a notice"), of("user:ann", "message", 7), event(undefined, "gap", { reason: "trimmed" })];
+  const running = [of("run:1", "progress", 50), ...others].reduce(afterEvent, RUNNING);
+  assert.deepEqual(running, { state: "running", progress: 50 });
+  assert.deepEqual(afterEvent(running, of("run:1", "complete", 9)), { state: "complete", progress: 50, result: 9 });
 });
 
 test("duplicates are not taken", () => {
