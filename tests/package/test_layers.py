@@ -133,7 +133,7 @@ def test_encodings_know_no_clock_and_no_io() -> None:
 
 def test_the_service_knows_public_names_of_the_extension_alone() -> None:
     """Those of its root, and of the modules that are public."""
-    public = {"__version__", *flask_simulcast.__all__}
+    public = {"__version__", "rpc", *flask_simulcast.__all__}
     for file in files_of(SERVICE):
         if file.is_relative_to(EXTENSION):
             continue
