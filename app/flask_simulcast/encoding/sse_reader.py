@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-_MOST_DIGITS = 15  # of a time in ms: Python refuses a number of 4301, and no wait can be so long
+_MOST_DIGITS = 15  # of a time in ms; Python refuses a number of 4301 digits
 
 
 class SSEEvent(NamedTuple):
