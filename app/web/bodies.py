@@ -30,10 +30,17 @@ _LEAST_BYTES_PER_SECOND = 32 << 10
 _MOST_AT_ONCE = 64
 _MOST_BYTES_AT_ONCE = 64 << 20
 _PIECE_BYTES = 64 << 10
+# Of a chunked body: a client can send each byte as a chunk, of which a piece of 8 KiB takes the server 30 ms.
+_CHUNKED_PIECE_BYTES = 8 << 10
 # Bytes of a refused body that are read and dropped, and the seconds for it: a client that is still sending when the
 # connection ends might never read its answer.
 _LINGER_BYTES = 16 << 20
 _LINGER_SECONDS = 0.5
+# Seconds that bodies may hold the loop, and the wait in which everything else has a turn. gevent.sleep(0) would not do: it lets
+# up to 50 callbacks run before ready sockets and timers.
+_HOLD_SECONDS, _TURN_SECONDS = 0.005, 0.0001
+# gunicorn's response, which the extension's hooks put into the environ.
+_RESPONSE = "flask_simulcast.gunicorn_response"
 
 
 class Bodies:
@@ -47,6 +54,7 @@ class Bodies:
     def __init__(self) -> None:
         self.reading = 0
         self.bytes = 0
+        self._breathed_at = time.monotonic()
 
     def hold(self, size: int, environ: dict[str, Any]) -> None:
         """Count bytes that this request has sent, until it ends.
@@ -74,6 +82,13 @@ class Bodies:
         if self.reading >= _MOST_AT_ONCE:
             raise _too_many(f"{_MOST_AT_ONCE} bodies are on their way to this worker already")
         self.reading += 1
+
+    def breathe(self) -> None:
+        """Let others have a turn if bodies have held the loop for a while: what is there already is read without a switch. May
+        switch."""
+        if time.monotonic() - self._breathed_at >= _HOLD_SECONDS:
+            gevent.sleep(_TURN_SECONDS)
+            self._breathed_at = time.monotonic()
 
 
 def init_app(app: Flask) -> None:
@@ -105,7 +120,8 @@ def read(most_bytes: int | None = None) -> bytes:
 
 
 def pieces(most_bytes: int) -> Generator[bytes, None, None]:
-    """Yield the body of the current request as it arrives, in pieces of at most 64 KiB. Close it where you stop. Switches.
+    """Yield the body of the current request as it arrives, in pieces of at most 64 KiB. Close it where you stop. Switches, also
+    between pieces that are there already: a client that sends fast holds up no other.
 
     Args:
         most_bytes: Size of the largest body. A larger one is refused once that is known: by its head, or while it arrives.
@@ -129,6 +145,7 @@ def pieces(most_bytes: int) -> Generator[bytes, None, None]:
             if came > most_bytes:
                 raise RequestEntityTooLarge
             yield piece
+            bodies.breathe()
     finally:
         bodies.reading -= 1
     here.environ[_IS_READ] = True
@@ -148,7 +165,7 @@ def _arriving(here: Request) -> Iterator[bytes]:
     began, came, length = time.monotonic(), 0, _length(here)
     source = here.environ["wsgi.input"]
     while length is None or came < length:
-        size = _PIECE_BYTES if length is None else min(_PIECE_BYTES, length - came)
+        size = _CHUNKED_PIECE_BYTES if length is None else min(_PIECE_BYTES, length - came)
         piece = _next_in_time(source, size, began + _SECONDS + came / _LEAST_BYTES_PER_SECOND)
         if not piece:
             if length is not None:
@@ -211,13 +228,16 @@ def _is_taken_in_passing(here: Request) -> bool:
     left = _LINGER_BYTES if length is None else length - here.environ.get(_HELD, 0)
     if left > _LINGER_BYTES:
         return False
+    size = _CHUNKED_PIECE_BYTES if length is None else _PIECE_BYTES
+    bodies: Bodies = this_app().extensions[_KEY]
     with gevent.Timeout(_LINGER_SECONDS, False):  # type: ignore[arg-type]
         try:
             while left > 0:
-                piece = here.environ["wsgi.input"].read(min(left, _PIECE_BYTES))
+                piece = here.environ["wsgi.input"].read(min(left, size))
                 if not piece:
                     return True
                 left -= len(piece)
+                bodies.breathe()  # without a switch the time is never over
         except Exception:
             return False  # broken, too long, or the client left: this connection can't be used again
         return length is not None
@@ -225,8 +245,11 @@ def _is_taken_in_passing(here: Request) -> bool:
 
 
 def _close_afterwards(environ: dict[str, Any]) -> None:
-    """End the input of the connection. The server then closes it after the answer, and does not wait for the rest of the
-    body."""
+    """End the connection with this answer. The server must neither wait for the rest of the body nor read it: after the end of
+    the input, too, bytes come from a client that goes on sending."""
+    response = environ.get(_RESPONSE)
+    if response is not None:
+        response.force_close()
     plain = getattr(environ.get("gunicorn.socket"), "_sock", None)
     if plain is not None:
         with suppress(OSError):

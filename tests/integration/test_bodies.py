@@ -6,7 +6,9 @@ import contextlib
 import gzip
 import json
 import socket
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any, Self
 
 import pytest
@@ -156,6 +158,37 @@ def test_a_bad_chunk_is_the_client_s_fault_on_every_route(
         status, body = sender.answer()
         assert (status, body["error"]["code"]) == (400, "bad_body"), body
         assert "Traceback" not in server.log
+
+
+@contextlib.contextmanager
+def flooding(sender: Sender, data: bytes) -> Iterator[None]:
+    """Send the same again and again, as fast as the server takes it, for five seconds at most."""
+    until, is_over = time.monotonic() + 5, threading.Event()
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            while time.monotonic() < until and not is_over.is_set():
+                sender.send(data)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("headers", [{}, token("bob", publish=["a"])], ids=["nobody", "bob"])
+def test_a_client_that_makes_a_chunk_of_each_byte_holds_up_no_other(server: Server, headers: dict[str, str]) -> None:
+    """The worker read on for as long as bytes were there, and answered nothing else meanwhile."""
+    framing = {"Transfer-Encoding": "chunked"}
+    with Sender(server, "POST", "/events", {**headers, **framing}) as sender, flooding(sender, b"1\r\nx\r\n" * 10_000):
+        for _ in range(5):
+            began = time.monotonic()
+            assert server.request("GET", "/healthz")[0] == 200
+            assert time.monotonic() - began < 2
+            time.sleep(0.2)
 
 
 # Time of check, time of use
