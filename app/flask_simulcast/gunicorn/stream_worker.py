@@ -9,19 +9,24 @@ from typing import Any
 
 from gunicorn.workers.ggevent import GeventWorker
 
+# Seconds for which requests of one client may hold the loop.
+_BREATHE_SECONDS = 0.005
+
 
 class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's gevent worker. For an app with hot routes it accepts connections at a `Door`; for all others it is the same."""
 
     def run(self) -> None:
         """Accept connections until the worker stops."""
+        from ..loop import Breather
         from .door.opening import door_for
 
+        self._breather = Breather(_BREATHE_SECONDS)
         self.server_class = door_for(self)
         super().run()
 
     def handle_request(self, listener_name: Any, req: Any, client: Any, address: Any) -> None:
-        """Answer a request as gunicorn does; then the connection waits at the door for the next one, without a greenlet.
+        """Answer a request as gunicorn does; then the connection waits at the door for the next one, without a greenlet. May switch.
 
         Raises:
             StopIteration: gunicorn is to let go of the connection.
@@ -31,3 +36,4 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             from .door.opening import give_back
 
             give_back(self, req, client, address)
+        self._breather.breathe()  # a client whose next requests are there already would hold up all others
