@@ -8,6 +8,8 @@ import fcntl
 import itertools
 import json
 import re
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +80,15 @@ def test_requests_of_one_connection_are_answered_in_their_order(server: Server) 
     with Caller(server) as caller:
         caller.socket.sendall(b"".join(requests))
         assert [caller.answer()[0] for _ in requests] == [201, 201, 200, 201, 201]
+
+
+@pytest.mark.parametrize("size", [8_000, 16_000, 20_000, 40_000])
+def test_a_request_behind_a_large_body_is_answered(server: Server, size: int) -> None:
+    """The door has read both, and gives both to gunicorn, which reads the body to its end and no further."""
+    large = post(event("x" * size, idempotency_key=f"large-{size}"), KEY_FIELD)
+    with Caller(server) as caller:
+        caller.socket.sendall(large + post(event("behind"), KEY_FIELD) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert [caller.answer()[0] for _ in range(3)] == [201, 201, 200]
 
 
 def test_a_body_that_comes_late_is_waited_for(server: Server) -> None:
@@ -193,6 +204,36 @@ def test_connections_at_the_door_hold_no_greenlet_and_count_as_connections(tmp_p
         for caller in callers:
             caller.socket.close()
         assert "Traceback" not in server.log
+
+
+def test_a_client_that_sends_requests_without_an_end_holds_up_no_other(door: Server) -> None:
+    until, is_over = time.monotonic() + 5, threading.Event()
+
+    def send(client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while time.monotonic() < until and not is_over.is_set():
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+
+    def read(client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while client.recv(1 << 20):
+                pass
+
+    with Caller(door) as caller:
+        threads = [threading.Thread(target=each, args=(caller.socket,)) for each in (send, read)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(5):
+                began = time.monotonic()
+                assert door.request("GET", "/healthz")[0] == 200
+                assert time.monotonic() - began < 1.5
+                time.sleep(0.2)
+        finally:
+            is_over.set()
+            caller.socket.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
 
 
 def test_publishes_that_come_together_share_a_commit(door: Server) -> None:

@@ -23,6 +23,11 @@ class Client(GeventSocket):
         """Give back bytes that were read, before anything else reads."""
         self._unread = data
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes that were given back are still there: of a request behind the one that gunicorn has read."""
+        return bool(self._unread)
+
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Return the bytes that were given back, then those of the socket. Switches."""
         if self._unread and flags == socket.MSG_PEEK:

@@ -53,13 +53,14 @@ def give_back(worker: Any, req: Any, client: Any, address: Any) -> None:
     Raises:
         StopIteration: It waits there. The socket that gunicorn has is closed.
     """
-    if not isinstance(client, Client) or client.fileno() < 0 or not worker.alive or not _is_read(req):
+    if not isinstance(client, Client) or client.fileno() < 0 or not worker.alive or not _is_read(req, client):
         return
     client.door.take(client.moved(), address)
     raise StopIteration
 
 
-def _is_read(req: Any) -> bool:
-    """Tell whether all bytes that gunicorn has read belong to this request."""
+def _is_read(req: Any, client: Client) -> bool:
+    """Tell whether all bytes that the door and gunicorn have read belong to this request."""
     reader: Any = getattr(req.body, "reader", None)
-    return type(reader) is LengthReader and reader.length == 0 and not req.unreader.buf.getvalue()
+    is_whole = type(reader) is LengthReader and reader.length == 0
+    return is_whole and not (client.has_unread or req.unreader.buf.getvalue())
