@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import deque
 from collections.abc import Callable
 
 from gevent.event import Event as Flag
@@ -16,26 +15,28 @@ class Body:
 
     Attributes:
         is_whole: Whether the client has sent everything.
-        unread: Bytes that nothing has read.
         on_came: Called when bytes have come, or the end; None if a reader waits for them.
     """
 
-    __slots__ = ("_came", "_is_broken", "_pieces", "is_whole", "on_came", "unread")
+    __slots__ = ("_came", "_data", "_is_broken", "is_whole", "on_came")
 
     def __init__(self) -> None:
-        self._pieces: deque[memoryview] | None = None
+        self._data: bytearray | None = None  # not in pieces: a client can send each byte in a frame of its own
         self._came: Flag | None = None
         self._is_broken = False
         self.is_whole = False
-        self.unread = 0
         self.on_came: Callable[[], object] | None = None
+
+    @property
+    def unread(self) -> int:
+        """Number of bytes that nothing has read."""
+        return len(self._data or b"")
 
     def feed(self, data: bytes) -> None:
         """Take bytes that have come."""
-        if self._pieces is None:
-            self._pieces = deque()
-        self.unread += len(data)
-        self._pieces.append(memoryview(data))
+        if self._data is None:
+            self._data = bytearray()
+        self._data += data
         self._wake()
 
     def finish(self) -> None:
@@ -56,9 +57,8 @@ class Body:
 
     def take(self) -> bytes:
         """Return everything that has come and was not read. Does not switch."""
-        pieces, self._pieces = self._pieces, None
-        self.unread = 0
-        return b"".join(pieces or ())
+        data, self._data = self._data, None
+        return bytes(data or b"")
 
     def read_into(self, buffer: memoryview) -> int:
         """Put what has come into a buffer, and return its size; wait only if nothing has come. Switches.
@@ -66,7 +66,7 @@ class Body:
         Raises:
             ConnectionResetError: The client ended the stream before the end of the body.
         """
-        while self._pieces is None:
+        while self._data is None:
             if self._is_broken:
                 raise ConnectionResetError("The client has reset the stream.")
             if self.is_whole:
@@ -74,14 +74,11 @@ class Body:
             self._came = Flag()
             self._came.wait()
             self._came = None
-        piece = self._pieces.popleft()
-        size = min(len(piece), len(buffer))
-        buffer[:size] = piece[:size]
-        if size < len(piece):
-            self._pieces.appendleft(piece[size:])
-        if not self._pieces:
-            self._pieces = None
-        self.unread -= size
+        size = min(len(self._data), len(buffer))
+        buffer[:size] = self._data[:size]
+        del self._data[:size]
+        if not self._data:
+            self._data = None
         return size
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import gevent
 import pytest
@@ -24,6 +25,19 @@ def test_a_reader_gets_what_has_come_and_opens_the_window_by_it() -> None:
     assert reading.get(timeout=5) == b"hello", "it waits for no more than it asks for"
     body.finish()
     assert (reader.read(), sum(opened), body.unread, body.is_whole) == (b" world", 11, 0, True)
+
+
+def test_bytes_that_come_one_by_one_take_no_more_memory_than_others() -> None:
+    """A client can send each byte in a frame of its own. Each took 390 bytes: one connection could hold 400 MB."""
+    body, size = Body(), 64 << 10
+    tracemalloc.start()
+    try:
+        for number in range(size):
+            body.feed(bytes((number % 256,)))
+        assert tracemalloc.get_traced_memory()[0] < 2 * size
+    finally:
+        tracemalloc.stop()
+    assert (body.unread, body.take()[:3], body.unread) == (size, b"\x00\x01\x02", 0)
 
 
 def test_a_body_that_is_broken_off_is_not_taken_for_a_whole_one() -> None:
