@@ -8,8 +8,10 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -347,6 +349,10 @@ def pings(connection: h2.connection.H2Connection) -> bytes:
     return connection.data_to_send()
 
 
+def unknown(connection: h2.connection.H2Connection) -> bytes:
+    return b"\x00\x00\x00\xfa\x00\x00\x00\x00\x00" * 1100
+
+
 def continuations(connection: h2.connection.H2Connection) -> bytes:
     headers = b"\x00\x00\x01\x01\x00\x00\x00\x00\x01\x82"
     return headers + b"\x00\x00\x01\x09\x00\x00\x00\x00\x01\x82" * 500
@@ -361,6 +367,7 @@ def garbage(connection: h2.connection.H2Connection) -> bytes:
     [
         (resets, "resets", h2.errors.ErrorCodes.ENHANCE_YOUR_CALM),
         (pings, "control_frames", h2.errors.ErrorCodes.ENHANCE_YOUR_CALM),
+        (unknown, "control_frames", h2.errors.ErrorCodes.ENHANCE_YOUR_CALM),
         (continuations, "protocol_error", h2.errors.ErrorCodes.PROTOCOL_ERROR),
         (garbage, "protocol_error", h2.errors.ErrorCodes.FRAME_SIZE_ERROR),
     ],
@@ -383,6 +390,33 @@ def test_a_flood_ends_its_connection_and_is_counted(
     assert inspect(server)["metrics"].get(name, 0) == before + 1
     assert ended is not None and ended.error_code == code
     assert server.get_json("/healthz")["status"] == "ok"
+
+
+def test_a_client_that_sends_frames_without_an_end_holds_up_no_other(server: Server) -> None:
+    """Windows may be opened at any time. The worker read on for as long as frames were there, and answered nothing else."""
+    connection = h2.connection.H2Connection()
+    connection.initiate_connection()
+    window_update = b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x00\x01"
+    until, is_over = time.monotonic() + 5, threading.Event()
+
+    def send() -> None:
+        with suppress(OSError):
+            while time.monotonic() < until and not is_over.is_set():
+                sock.sendall(window_update * 10_000)
+
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as sock:
+        sock.sendall(connection.data_to_send())
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            for _ in range(5):
+                began = time.monotonic()
+                assert server.get_json("/healthz")["status"] == "ok"
+                assert time.monotonic() - began < 1.5
+                time.sleep(0.2)
+        finally:
+            is_over.set()
+            sender.join()
 
 
 def _received(sock: socket.socket) -> bytes:

@@ -22,6 +22,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
+from ...loop import Breather
 from ...transports.output import Output
 from ...transports.websocket.wire import Wire
 from .allowance import Allowance
@@ -30,7 +31,10 @@ from .outgoing import DATA_HEAD, Outgoing
 
 #: Streams that one connection may have open.
 MAX_STREAMS = 1000
-_READ_BYTES = 64 << 10
+# Bytes of one turn. If a client fills it with the smallest frames, they take 15 ms.
+_READ_BYTES = 16 << 10
+# Seconds for which the frames of a connection may hold the loop: what is there already is read without a switch.
+_BREATHE_SECONDS = 0.005
 # Of request bodies that wait in one connection; each stream has 64 KiB of it, HTTP/2's own default.
 _WINDOW_BYTES = 1 << 20
 _SETTINGS = {SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS, SettingCodes.MAX_HEADER_LIST_SIZE: 64 << 10}
@@ -41,11 +45,13 @@ _SILENT_SECONDS = 30.0
 _LINGER_SECONDS = 1.0
 # What a client needs, on a busy machine, from the settings to its first call.
 _TAKE_UP_SECONDS = 0.5
-# Of a peer's RST_STREAM frames (CVE-2023-44487), and of its PING, SETTINGS, PRIORITY and empty DATA frames.
+# Of a peer's RST_STREAM frames (CVE-2023-44487), and of its PING, SETTINGS, PRIORITY, unknown and empty DATA frames.
 _RESETS = 500, 100
 _CONTROLS = 1000, 100
 _numbers = count(1)
-_CONTROL_EVENTS = (events.PingReceived, events.RemoteSettingsChanged, events.PriorityUpdated)
+_CONTROL_EVENTS = (
+    events.PingReceived, events.RemoteSettingsChanged, events.PriorityUpdated, events.UnknownFrameReceived,
+)  # fmt: skip
 
 
 class Connection:
@@ -86,7 +92,9 @@ class Connection:
         self._h2 = H2Connection(known)
         self.outgoing = Outgoing(self._h2, self._output)
         self._resets, self._controls = Allowance(*_RESETS), Allowance(*_CONTROLS)
+        self._breather = Breather(_BREATHE_SECONDS)
         self._last_id = 0
+        self._has_opened = False  # the client has opened windows in this turn
         self._is_to_leave = False
         self._is_leaving = False
         self._is_ending = False
@@ -102,6 +110,7 @@ class Connection:
         try:
             while not self._is_ending and (data := self._receive()):
                 self._take(data)
+                self._breather.breathe()
             self._linger()
         except OSError:
             pass  # the client has left
@@ -127,6 +136,9 @@ class Connection:
                 self._handle(event)
         except ProtocolError:  # h2 has written the GOAWAY with its code; a flood of CONTINUATION is among these
             self._refuse("protocol_error", None)
+        if self._has_opened:  # once, because each stream that waits tries to send
+            self._has_opened = False
+            self._has_room()
         if self._is_to_leave and self._last_id:
             self._go_away()
         # h2 looks at the length of a frame when it has all of it, which may be 16 MB.
@@ -141,7 +153,7 @@ class Connection:
                 self._output.wait_for_room()
             self._wire.end_output()
             while self._client.recv(_READ_BYTES):
-                pass
+                self._breather.breathe()  # without a switch the time is never over
 
     def _handle(self, event: events.Event) -> None:
         exchange = self.exchanges.get(getattr(event, "stream_id", None) or 0)
@@ -150,7 +162,7 @@ class Connection:
         elif isinstance(event, events.DataReceived):
             self._received(event, exchange)
         elif isinstance(event, events.WindowUpdated):
-            self._has_room()
+            self._has_opened = True
         elif isinstance(event, events.StreamEnded):
             if exchange is not None:
                 exchange.body.finish()
@@ -160,7 +172,7 @@ class Connection:
             self._count(self._resets, "resets")
         elif isinstance(event, _CONTROL_EVENTS):
             self._count(self._controls, "control_frames")
-            self._has_room()  # the peer's settings might have opened all windows
+            self._has_opened = True  # by the peer's settings, perhaps
         elif isinstance(event, events.ConnectionTerminated):
             self._is_leaving = True
             self._end_if_idle()
