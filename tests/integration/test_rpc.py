@@ -162,6 +162,34 @@ def test_a_stream_that_can_not_begin_ends_with_its_code(
     assert inspect(server)["listeners"] == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "content_type", "headers"),
+    [
+        ("/grpc.health.v1.Health/Check", "application/json", {}),
+        ("/grpc.health.v1.Health/Watch", "application/connect+json", {}),
+        (f"{SERVICE}Subscribe", "application/connect+json", {}),
+        (f"{SERVICE}Publish", "application/json", BEARER),
+        ("/wukongs.v1.WukongService/Get", "application/json", {}),
+        ("/wukongs.v1.WukongService/List", "application/connect+json", {}),
+    ],
+)
+def test_a_message_that_is_larger_than_its_call_can_use_is_not_read(
+    server: Server, path: str, content_type: str, headers: dict[str, str]
+) -> None:
+    """Anyone may ask for the health, and 4 MB of numbers hold the worker for a quarter of a second."""
+    data = b'{"x": [' + b"1," * (150 << 10) + b"1]}"
+    body = data if content_type == "application/json" else envelope(data)
+    _, _, answer = server.request("POST", path, body, {"Content-Type": content_type} | headers)
+    assert b'"resource_exhausted"' in answer and b"which is the limit" in answer
+
+
+def test_data_is_not_parsed_before_a_look_at_its_size(server: Server) -> None:
+    json_text = "[" + "1," * (70 << 10) + "1]"
+    status, error = unary(server, {"channel": "orders", "json": json_text})
+    assert (status, error["code"]) == (429, "resource_exhausted")
+    assert "characters of data" in error["message"]
+
+
 def test_other_bodies_are_told_what_is_spoken_here(server: Server) -> None:
     status, headers, _ = server.request("POST", SERVICE + "Subscribe", b"{}", {"Content-Type": "application/json"})
     assert status == 415 and "application/connect+json" in headers["accept-post"]

@@ -27,7 +27,7 @@ def test_a_reader_gets_what_has_come_and_opens_the_window_by_it() -> None:
     assert (reader.read(), sum(opened), body.unread, body.is_whole) == (b" world", 11, 0, True)
 
 
-def test_bytes_that_come_one_by_one_take_no_more_memory_than_others() -> None:
+def test_bytes_that_come_one_by_one_need_the_memory_of_bytes_that_come_at_once() -> None:
     """A client can send each byte in a frame of its own. Each took 390 bytes: one connection could hold 400 MB."""
     body, size = Body(), 64 << 10
     tracemalloc.start()
