@@ -227,6 +227,12 @@ def test_bad_upstream_after_the_first_token_is_one_error_event(both: Both, model
     assert told[-2].json["errorText"] == last.json["error"]["message"]
 
 
+@pytest.mark.parametrize("model", ["go\0od", "\ud800", "a\nb"])
+def test_model_whose_name_no_database_can_hold_is_refused(both: Both, model: str) -> None:
+    status, _, body = both.service.request("POST", PATH, question(model, conversation=str(uuid.uuid4())))
+    assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_question")
+
+
 def test_answer_without_a_chunk_is_a_stream_that_ends(both: Both) -> None:
     status, _, body = both.service.request("POST", PATH, question("empty", stream=True))
     assert (status, [event.data for event in read_sse(body)]) == (200, ["[DONE]"])

@@ -75,6 +75,10 @@ def check(fields: dict[str, Any]) -> Question:
         asked: schemas.CompletionRequest = body.convert(fields, schemas.CompletionRequest)
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
+    if not asked.model.isprintable():  # it becomes a column of the database
+        raise ApiError(
+            400, "invalid_question", f"{asked.model[:64]!a} is not the name of a model. Ask `GET /v1/models`."
+        )
     return Question(
         asked.model,
         asked.messages,
