@@ -20,11 +20,12 @@ from ..encoding.rpc.codec import Codec
 from ..encoding.rpc.codes import CallError, Code
 from ..encoding.rpc.dialect import OF_STREAMS, Dialect
 from ..encoding.rpc.subscribed import ENCODINGS
-from ..transports.rpc import Call, DuplexCall, replied
+from ..transports.rpc import MAX_QUESTION_BYTES, Call, DuplexCall, replied
 from .service import Service, call_error, duplex, received, streamed
 
 __all__ = [
     "ENCODINGS",
+    "MAX_QUESTION_BYTES",
     "OF_STREAMS",
     "Call",
     "CallError",

@@ -18,7 +18,7 @@ from ..errors import BrokerError, ConnectionClosedError
 from ..hub.hub import Hub
 from ..transports.client_watch import client_gone
 from ..transports.response import check_server
-from ..transports.rpc import Call, DuplexCall, can_go_on, replied
+from ..transports.rpc import MAX_QUESTION_BYTES, Call, DuplexCall, can_go_on, replied
 from .of_grpc import MESSAGES, POOL
 from .service import Service, duplex, services_here, streamed
 
@@ -76,6 +76,7 @@ class Health(Service):
         super().__init__(POOL.FindServiceByName("grpc.health.v1.Health"), {"Check": self._check, "Watch": self._watch})
 
     def _check(self, call: Call) -> Response:
+        call.most_bytes = MAX_QUESTION_BYTES
         name = call.message(_Request).service
         if not _is_known(name):
             raise CallError(Code.NOT_FOUND, f"There is no service {name[:64]!a}. Leave it out to ask for the server.")
@@ -83,6 +84,7 @@ class Health(Service):
 
     def _watch(self, call: Call) -> Response:
         check_server(request.environ)
+        call.most_bytes = MAX_QUESTION_BYTES
         place = self._take_place()
         name = call.message(_Request).service
         if not can_go_on(request.environ):

@@ -11,7 +11,7 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 
 from ..encoding.rpc.codes import CallError, Code
-from ..transports.rpc import Call
+from ..transports.rpc import MAX_QUESTION_BYTES, Call
 from .of_grpc import MESSAGES, POOL
 from .service import Service, duplex, services_here
 
@@ -33,6 +33,7 @@ class Reflection(Service):
         )
 
     def _info(self, call: Call) -> Response:
+        call.most_bytes = MAX_QUESTION_BYTES
         with duplex(call) as talk:
             talk.serve(self._message("ServerReflectionRequest"), lambda asked: talk.send(self._answer(asked)))
         return Response()

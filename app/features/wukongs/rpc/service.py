@@ -6,7 +6,17 @@ from flask import Blueprint, Response
 
 from ....extensions import simulcast
 from ....flask_simulcast import client_input
-from ....flask_simulcast.rpc import Call, CallError, Code, Service, duplex, received, replied, streamed
+from ....flask_simulcast.rpc import (
+    MAX_QUESTION_BYTES,
+    Call,
+    CallError,
+    Code,
+    Service,
+    duplex,
+    received,
+    replied,
+    streamed,
+)
 from ....identity.rights import PublishEach
 from ....web import limits
 from .. import access, service
@@ -20,6 +30,8 @@ from .screen import Screen
 #: Metadata of a ``Report`` that failed: what was stored before.
 STORED_REPORTS = "simulcast-stored-reports"
 _ANY = PublishEach(tuple)
+# As JSON a message has the data of a report, or of a command, as a text, with each quote escaped once more.
+_AS_TEXT = 2
 
 
 def blueprint() -> Blueprint:
@@ -45,16 +57,19 @@ class WukongService(Service):
         )
 
     def _get(self, call: Call) -> Response:
+        call.most_bytes = MAX_QUESTION_BYTES
         name = call.message(pb.GetRequest).name
         access.READ.require({"name": name})
         return replied(call.dialect, wukong(service.find_or_refuse(name)))
 
     def _list(self, call: Call) -> Response:
+        call.most_bytes = MAX_QUESTION_BYTES
         call.message(pb.ListRequest)
         access.LIST.require({})
         return streamed(call, map(wukong, service.every()))
 
     def _watch(self, call: Call) -> Response:
+        call.most_bytes = MAX_QUESTION_BYTES
         name = call.message(pb.WatchRequest).name
         access.WATCH.require({"name": name})
         service.find_or_refuse(name)
@@ -70,6 +85,7 @@ class WukongService(Service):
 
     def _report(self, call: Call) -> Response:
         _ANY.require({})  # before the body is read: a client without any such right must not hold memory here
+        call.most_bytes = _AS_TEXT * (REPORT.most_bytes() or call.most_bytes) + MAX_QUESTION_BYTES
         stored = pb.ReportResponse()
 
         def store(asked: pb.ReportRequest) -> None:
@@ -80,6 +96,7 @@ class WukongService(Service):
 
     def _console(self, call: Call) -> Response:
         simulcast.require_subscribe(["all"], spends_ticket=False)  # the first message names the wukong
+        call.most_bytes = _AS_TEXT * MAX_QUESTION_BYTES
         with duplex(call) as talk:
             screen = Screen(talk, call.deadline)
             talk.serve(pb.ConsoleRequest, screen.take, on_close=screen.close, messages_per_second=MESSAGES_PER_SECOND)

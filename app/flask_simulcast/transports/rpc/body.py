@@ -12,15 +12,22 @@ import gevent
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from ...encoding.rpc.codes import CallError, Code
-from ...loop import is_patched
+from ...loop import Breather, is_patched
 
 #: One message, compressed or not: what gRPC's own libraries take.
 MAX_MESSAGE_BYTES = 4 << 20
 
-#: For a message, once it has begun: 140 KB a second at least.
+#: One message that only asks for something: names of channels, a position.
+MAX_QUESTION_BYTES = 64 << 10
+
+#: For a message, once it has begun, and for the only one of a call: 140 KB a second at least.
 MESSAGE_SECONDS = 30.0
 #: What the client is told of one that took longer.
 TOO_SLOW = f"A message did not arrive within {MESSAGE_SECONDS:g} s. Send it faster."
+# A client can send each byte as a chunk of HTTP, of which a piece of 8 KiB takes the server 30 ms. What is there already is read
+# without a switch, so others are let in between pieces.
+_PIECE_BYTES = 8 << 10
+_breather = Breather(0.005)
 _GZIP = 16 + zlib.MAX_WBITS
 _TAKEN = ("gzip", "identity", "")
 
@@ -34,9 +41,11 @@ def exactly(source: IO[bytes], size: int) -> bytes:
     """
     pieces, missing = [], size
     while missing:
-        piece = _piece(source, missing)
+        piece = _piece(source, min(missing, _PIECE_BYTES))
         if not piece:
             break
+        if is_patched():
+            _breather.breathe()
         pieces.append(piece)
         missing -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -91,16 +100,19 @@ def cut_off() -> CallError:
     return CallError(Code.INVALID_ARGUMENT, "The body ends in the middle of a message. Send all of it.")
 
 
-def check_size(size: int) -> None:
+def check_size(size: int, most: int) -> None:
     """Check the size of a message before it is read.
+
+    Args:
+        most: The largest that its call takes.
 
     Raises:
         CallError: It is too large.
     """
-    if size > MAX_MESSAGE_BYTES:
+    if size > most:
         raise CallError(
             Code.RESOURCE_EXHAUSTED,
-            f"A message has more than {MAX_MESSAGE_BYTES} bytes, which is the limit. Send a reference to the data.",
+            f"A message has more than {most} bytes, which is the limit. Send a reference to the data.",
         )
 
 
@@ -114,8 +126,11 @@ def check_compression(name: str) -> None:
         raise CallError(Code.UNIMPLEMENTED, f"{name[:32]!a} is not known here. Send identity or gzip.")
 
 
-def decompressed(data: bytes, compression: str) -> bytes:
+def decompressed(data: bytes, compression: str, most: int) -> bytes:
     """Return a message as it was before its compression. A few bytes could become any number, so it stops at the limit.
+
+    Args:
+        most: As in `check_size`.
 
     Raises:
         CallError: It is too large, or not what it says.
@@ -124,10 +139,10 @@ def decompressed(data: bytes, compression: str) -> bytes:
         raise CallError(Code.INVALID_ARGUMENT, "A message is compressed, and no header says how. Name gzip in it.")
     reader: Any = zlib.decompressobj(_GZIP)
     try:
-        message: bytes = reader.decompress(data, MAX_MESSAGE_BYTES + 1)
+        message: bytes = reader.decompress(data, most + 1)
     except zlib.error:
         raise CallError(Code.INVALID_ARGUMENT, "A message is not gzip, although its header says so.") from None
-    check_size(len(message))
+    check_size(len(message), most)
     if not reader.eof:
         raise CallError(Code.INVALID_ARGUMENT, "A compressed message ends in its middle. Send all of it.")
     return message

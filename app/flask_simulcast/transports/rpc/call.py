@@ -31,16 +31,18 @@ class Call:
 
     Attributes:
         deadline: Monotonic seconds at which the client stops waiting; None for no end.
+        most_bytes: Bytes of one message, compressed or not. A method that needs less lowers it before it reads.
 
     Raises:
         CallError: A header can't be used, or the deadline is over.
     """
 
-    __slots__ = ("_compression", "_source", "deadline", "dialect")
+    __slots__ = ("_compression", "_source", "deadline", "dialect", "most_bytes")
 
     def __init__(self, request: Request, dialect: Dialect) -> None:
         environ, protocol = request.environ, dialect.protocol
         self.dialect = dialect
+        self.most_bytes = body.MAX_MESSAGE_BYTES
         self._source = get_input_stream(environ)
         self._compression: str = environ.get(protocol.compression, "").strip().lower()
         body.check_compression(self._compression)
@@ -58,14 +60,15 @@ class Call:
             raise CallError(Code.DEADLINE_EXCEEDED, TOO_LATE)
 
     def message(self, kind: type[M]) -> M:
-        """Return the only message of the client. May switch.
+        """Return the only message of the client, which has 30 seconds to arrive, where gevent has patched. May switch.
 
         Raises:
             CallError: There is none, there is another one, or it can't be read.
         """
         if self.dialect.protocol.end is None:
             return self._plain(kind)
-        messages = list(zip(range(2), self.messages(kind), strict=False))
+        with body.until(time.monotonic() + body.MESSAGE_SECONDS, body.TOO_SLOW):
+            messages = list(zip(range(2), self.messages(kind), strict=False))
         if len(messages) != 1:
             raise CallError(Code.UNIMPLEMENTED, "This call takes one message. Send exactly one.")
         return messages[0][1]
@@ -79,7 +82,7 @@ class Call:
         while head := self._read(HEAD.size, body.exactly):
             if len(head) < HEAD.size:
                 raise body.cut_off()
-            is_compressed, size = _read_head(head)
+            is_compressed, size = self._read_head(head)
             data = self._read(size, body.within_time)
             if len(data) < size:
                 raise body.cut_off()
@@ -94,7 +97,7 @@ class Call:
         """
         if len(received) < HEAD.size:
             return None
-        is_compressed, size = _read_head(received)
+        is_compressed, size = self._read_head(received)
         end = HEAD.size + size
         if len(received) < end:
             return None
@@ -107,8 +110,8 @@ class Call:
         del self._source
 
     def _plain(self, kind: type[M]) -> M:
-        data = self._read(body.MAX_MESSAGE_BYTES + 1, body.within_time)
-        body.check_size(len(data))
+        data = self._read(self.most_bytes + 1, body.within_time)
+        body.check_size(len(data), self.most_bytes)
         return self._decoded(data, kind, is_compressed=self._compression == "gzip")
 
     def _read(self, size: int, read: Callable[[IO[bytes], int], bytes]) -> bytes:
@@ -117,21 +120,20 @@ class Call:
 
     def _decoded(self, data: bytes, kind: type[M], *, is_compressed: bool) -> M:
         if is_compressed:
-            data = body.decompressed(data, self._compression)
+            data = body.decompressed(data, self._compression, self.most_bytes)
         return self.dialect.codec.decode(data, kind)
 
+    def _read_head(self, head: bytes | bytearray) -> tuple[bool, int]:
+        """Return whether a message is compressed, and its size.
 
-def _read_head(head: bytes | bytearray) -> tuple[bool, int]:
-    """Return whether a message is compressed, and its size.
-
-    Raises:
-        CallError: It is no message, or it is too large.
-    """
-    flags, size = HEAD.unpack_from(head)
-    if flags & ~COMPRESSED:
-        raise CallError(Code.INVALID_ARGUMENT, "The body is not a stream of messages. Send each in an envelope.")
-    body.check_size(size)
-    return bool(flags & COMPRESSED), size
+        Raises:
+            CallError: It is no message, or it is too large.
+        """
+        flags, size = HEAD.unpack_from(head)
+        if flags & ~COMPRESSED:
+            raise CallError(Code.INVALID_ARGUMENT, "The body is not a stream of messages. Send each in an envelope.")
+        body.check_size(size, self.most_bytes)
+        return bool(flags & COMPRESSED), size
 
 
 def _seconds_of(header: str | None) -> float | None:
