@@ -219,6 +219,18 @@ def test_prompt_that_waits_lives_through_an_outage_of_the_log(tmp_path: Path, us
         assert "Traceback" not in server.log
 
 
+def test_pieces_are_told_where_events_must_be_small(tmp_path: Path, user: dict[str, str]) -> None:
+    word = "x" * 98
+    with serve(tmp_path, jwt_key=JWT_KEY, max_event_bytes=450) as server:
+        with Asking(server, user, f"{word} " * 30), listen_soon(server, user) as device:
+            pieces, last = [], device.next()
+            while last and last.type != "ended":
+                pieces += last.json["texts"] if last.type == "pieces" else []
+                last = device.next()
+        assert "".join(pieces).endswith(f" {word} {word} ")
+        assert "is kept in its conversation later" not in server.log
+
+
 def test_killed_worker_leaves_what_was_said_and_blocks_nothing(workers: Fleet, user: dict[str, str]) -> None:
     begin(workers, user, "Hello")
     with listen(workers.two, user) as device:

@@ -52,11 +52,11 @@ def test_question_behind_a_history_keeps_its_other_fields() -> None:
     assert (behind.fields["top_k"], "conversation" in behind.fields) == (3, False)
 
 
-@given(st.lists(st.text(max_size=5000)).filter(len))
-def test_pieces_keep_their_order_and_fit_into_events(texts: list[str]) -> None:
-    batches = list(telling.batches(texts))
+@given(st.lists(st.text(max_size=5000)).filter(len), st.sampled_from([450, 4096, 65_536]))
+def test_pieces_keep_their_order_and_fit_into_events(texts: list[str], most_bytes: int) -> None:
+    batches = list(telling.batches(texts, most_bytes))
     assert [text for batch in batches for text in batch] == texts
-    assert all(len(json.dumps(batch)) < 60_000 for batch in batches)
+    assert all(len(json.dumps(batch)) < most_bytes or len(batch) == 1 for batch in batches)
     assert all(batches)
 
 
