@@ -26,8 +26,11 @@ from .service import Turn
 
 # Pieces that come within this time are told together.
 _PAUSE_SECONDS = 0.1
-# Even with each character escaped, as many fit into an event.
+# Of an event, unless the largest one is smaller than usual.
 _MOST_CHARACTERS = 8 << 10
+# The longest escape of a character, two halves of a surrogate pair, and the rest of the event.
+_ESCAPED_BYTES = 12
+_ENVELOPE_BYTES = 128
 # Of each text: its quotes and its comma.
 _OVERHEAD_CHARACTERS = 3
 # What is lost at most of an answer, if the log is lost with the server.
@@ -104,7 +107,8 @@ class Telling:
         if not events:
             return
         self._after = str(events[-1].position)
-        for texts in batches([wire.text_of(json.loads(event.data)) for event in events]):
+        said = [wire.text_of(json.loads(event.data)) for event in events]
+        for texts in batches(said, simulcast.settings.max_event_bytes):
             self._say("pieces", {"id": self._answer.id, "first": self._told, "texts": texts})
             self._told += len(texts)
             self._text += "".join(texts)
@@ -117,15 +121,20 @@ class Telling:
         _with_tries(lambda: simulcast.publish(self._turn.channel, data, type=type, idempotency_key=key))
 
 
-def batches(texts: list[str]) -> Iterator[list[str]]:
-    """Yield texts that fit into one event together, at least one."""
+def batches(texts: list[str], most_bytes: int) -> Iterator[list[str]]:
+    """Yield texts that fit into one event together, at least one.
+
+    Args:
+        most_bytes: Size of the largest event.
+    """
+    most = min(_MOST_CHARACTERS, (most_bytes - _ENVELOPE_BYTES) // _ESCAPED_BYTES)
     batch: list[str] = []
     size = 0
     for text in texts:
         size += len(text) + _OVERHEAD_CHARACTERS
-        if batch and size > _MOST_CHARACTERS:
+        if batch and size > most:
             yield batch
-            batch, size = [], len(text)
+            batch, size = [], len(text) + _OVERHEAD_CHARACTERS
         batch.append(text)
     yield batch
 
