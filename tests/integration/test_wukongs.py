@@ -20,6 +20,7 @@ from typing import IO
 import pytest
 import sqlalchemy
 
+from app.features.wukongs import machine
 from app.features.wukongs.store import Wukong
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
@@ -393,3 +394,13 @@ def test_the_page_has_no_outside_sources(server: Server) -> None:
     assert {path.rpartition(".")[2] for path in files} >= {"js", "css"}
     for path in files:
         assert server.request("GET", path)[0] == 200, path
+
+
+def test_figures_of_a_process_whose_folder_a_deploy_has_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "release-1"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert 0 <= machine.host_figures()["disk_percent"] <= 100

@@ -51,7 +51,7 @@ def host_figures() -> dict[str, Any]:
         "memory_total_bytes": memory.total,
         "memory_used_bytes": memory.total - memory.available,
         "memory_percent": memory.percent,
-        "disk_percent": psutil.disk_usage(os.getcwd()).percent,
+        "disk_percent": psutil.disk_usage(".").percent,  # also of a folder that a deploy has removed, which has no path
         "network_sent_bytes": network.bytes_sent if network else 0,
         "network_received_bytes": network.bytes_recv if network else 0,
         "processes": len(psutil.pids()),
