@@ -15,7 +15,7 @@ from typing import Any
 from app.identity.tokens import mint
 from tests.tools.clients import SSEClient
 from tests.tools.fleet import JWT_KEY, call
-from tests.tools.serving import BEARER, PATHS, Server, wait_until
+from tests.tools.serving import BEARER, PATHS, ROOT, STARTUP, Server, wait_until
 
 CARRIED_OUT = re.compile(r"Command (\w+) carried out")
 
@@ -63,18 +63,18 @@ def agent(
         folder: Its working directory.
         options: More of the command line.
         token: In its environment; one for this name when left out, none when empty.
-        command: ``module``, or ``flask`` for the one of the service.
+        command: ``module``, or ``flask`` for the one of the service, which finds its own code.
     """
     folder.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMULCAST_")}
-    environment |= {"PYTHONPATH": PATHS, "PYTHONFAULTHANDLER": "1"}
+    environment |= {"PYTHONPATH": PATHS if command == "module" else STARTUP, "PYTHONFAULTHANDLER": "1"}
     token = agent_token(name) if token is None else token
     if token:
         environment["SIMULCAST_AGENT_TOKEN"] = token
     program = (
         ["-m", "app.features.wukongs.agent"]
         if command == "module"
-        else ["-m", "flask", "--app", "wsgi", "wukong", "agent"]
+        else ["-m", "flask", "--app", str(ROOT / "wsgi"), "wukong", "agent"]
     )
     file = folder / f"{name}.log"
     with file.open("ab") as log:

@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 
 from .agent.command import TOKEN_VARIABLE, agent
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 
 group = AppGroup("wukong", help="Wukongs: machines that report their status.")
 
