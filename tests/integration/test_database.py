@@ -21,6 +21,7 @@ from flask import Flask
 
 from app import create_app, migrations
 from app.extensions import db
+from app.features.usage import store
 from tests.tools.clients import SSEClient
 from tests.tools.postgres import Postgres, connect_to, serve_postgres
 from tests.tools.serving import BEARER, PATHS, Server, serve, wait_until
@@ -245,6 +246,13 @@ def test_a_start_without_the_database_says_so_in_one_sentence(tmp_path: Path) ->
         pass
     assert "SettingError: The database of SIMULCAST_DATABASE_URL can't be used: connection" in str(raised.value)
     assert "topsecret" not in str(raised.value)
+
+
+def test_more_records_of_usage_are_found_than_a_statement_has_parameters(url: str) -> None:
+    origins = [number.to_bytes(16, "big") for number in range(70_000)]
+    with app_on(url).app_context():
+        store.add([store.New(number, "sonnet", 1000, origins[number]) for number in (69_999, 3)])
+        assert [row.credits_used for row in store.of_origins(origins)] == [69_999, 3]
 
 
 def test_the_commands_of_flask_migrate_find_the_database(tmp_path: Path) -> None:

@@ -85,9 +85,11 @@ def add(records: Sequence[New], *, all_or_none: bool = False) -> list[Row[Any]]:
 
 def of_origins(origins: Sequence[bytes]) -> list[Row[Any]]:
     """Return the records that have these origins, in the order in which they were stored."""
+    found: list[Row[Any]] = []
     with db.engine.connect() as connection:
-        query = select(_TABLE).where(UsageRecord.origin.in_(origins)).order_by(UsageRecord.id)
-        return list(connection.execute(query).all())
+        for page in _pages_of(origins):  # PostgreSQL takes 65 535 parameters
+            found += connection.execute(select(_TABLE).where(UsageRecord.origin.in_(page))).all()
+    return sorted(found, key=lambda row: int(row.id))
 
 
 def remove(ids: Sequence[int]) -> None:
