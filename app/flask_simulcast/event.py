@@ -34,6 +34,7 @@ MAX_CHANNEL_CHARACTERS = 128
 MAX_TYPE_CHARACTERS = 128
 MAX_KEY_CHARACTERS = 128
 MAX_USER_CHARACTERS = 128
+MAX_MEMBER_CHARACTERS = 256  # a user, and room for what an app puts before a name that is no user's
 
 # Only the hub publishes to these, so no client can speak in its name.
 USER_PREFIX = "user:"  # events for all listeners of one user
@@ -295,6 +296,20 @@ def check_user(user: object) -> str:
             f"{_short(user)} is not a user. Use text of 1 to {MAX_USER_CHARACTERS} characters without CR, LF or NUL."
         )
     return user
+
+
+def check_member(member: object) -> str:
+    """Return ``member`` if a listener can be present under this name: any text of 1-256 characters without NUL.
+
+    Raises:
+        ChannelNameError: It is not.
+    """
+    is_text = isinstance(member, str) and "\0" not in member and is_unicode(member)
+    if not isinstance(member, str) or not is_text or not 1 <= len(member) <= MAX_MEMBER_CHARACTERS:
+        raise ChannelNameError(
+            f"{_short(member)} is no name of a member. Use text of 1 to {MAX_MEMBER_CHARACTERS} characters without NUL."
+        )
+    return member
 
 
 def _breaks_a_line(text: str) -> bool:

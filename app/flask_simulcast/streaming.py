@@ -60,7 +60,8 @@ class Streaming(Access):
                   ``SIMULCAST_REPLAY_EVENTS`` and ``SIMULCAST_HISTORY_CHANNELS``. Has no effect with a snapshot.
                 - ``grant``: The listener's grant, for a view that decides itself whether the client may listen. By default
                   the authorizer, if there is one, must grant the channels.
-                - ``member``: Name under which the listener is present. Defaults to the grant's user.
+                - ``member``: Name under which the listener is present: up to 256 characters without NUL. Defaults to the grant's
+                  user.
                 - ``meta``: JSON data that others see of it. Defaults to the grant's.
                 - ``present``: Whether it is present on its channels, or the channels on which it is. Defaults to
                   ``SIMULCAST_PRESENCE_CHANNELS``.
@@ -70,7 +71,7 @@ class Streaming(Access):
                 - ``deadline``: Monotonic seconds at which the stream closes with ``deadline``, give or take half a second.
 
         Raises:
-            ChannelNameError, ChannelCountError: A name is invalid, or the number of names is.
+            ChannelNameError, ChannelCountError: A name of a channel or of the member is invalid, or the number of channels is.
             UnauthorizedError, ForbiddenError: The client must not listen to them.
             ListenError, BrokerUnavailableError: There is no room, or the log can't be read. (An EventSource gets an answer
                 with status 200 instead; at any other status it would not reconnect.)

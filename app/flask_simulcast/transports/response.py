@@ -12,8 +12,8 @@ from ..data import encode_data
 from ..encoding import Encoding
 from ..encoding.ndjson import NDJSON
 from ..encoding.sse import SSE
-from ..errors import BrokerError, ListenError, SingleThreadedServerError
-from ..event import Position, View, check_type
+from ..errors import BrokerError, ListenError, SingleThreadedServerError, client_input
+from ..event import Position, View, check_member, check_type
 from ..grant import Grant, matches_any
 from ..hub.hub import Hub
 from ..listen_request import ListenRequest
@@ -99,7 +99,7 @@ def prepare(
     address = check_capacity(hub, request, grant)
     resume = resume_of(request, options)
     start, prelude = _start(hub, encoding, channels, resume, options)
-    member = options.get("member") or grant.user
+    member = _member(options.get("member")) or grant.user
     meta = encode_data(dict(options.get("meta") or grant.meta), default_of(current_app))
     present_on = _present_on(channels, member, options.get("present"), settings)
 
@@ -166,6 +166,12 @@ def _start(
     # Only the last part has an id: a client that lost its connection before that has no position, and gets all of it again.
     ids = [""] * (len(parts) - 1) + [str(start)]
     return start, b"".join([encoding.notice(type, *part) for part in zip(parts, ids, strict=False)])
+
+
+def _member(given: str | None) -> str:
+    """Return the name that a view gives the listener. It often comes from a URL, so a wrong one is the client's mistake."""
+    with client_input():
+        return check_member(given) if given else ""
 
 
 def _present_on(
