@@ -347,6 +347,13 @@ def test_a_wrong_retry_of_a_server_stops_no_client(digits: int) -> None:
         assert listening.error is None
 
 
+def test_what_a_server_says_at_a_prompt_steers_no_terminal() -> None:
+    with foreign('event: closed\ndata: {"reason": "\\u001b[31m", "reconnect": false}\n\n') as (port, _):
+        command = [sys.executable, "-m", "flask_simulcast.client", "listen", f"http://127.0.0.1:{port}"]
+        done = subprocess.run(command, cwd=ROOT / "app", check=False, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (2, "Error: The server ends the stream for good: \\x1b[31m.\n")
+
+
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     before = threading.active_count()

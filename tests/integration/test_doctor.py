@@ -460,7 +460,11 @@ def test_url_without_a_stream_is_bad_input(run: Run, place: Place, path: str, sa
 
 
 @pytest.mark.parametrize(
-    "url", ["orders", "ftp://live.example/", "http://", "http://[::1", "http://a b/", "http://h:x/", ""]
+    "url",
+    [
+        *("orders", "ftp://live.example/", "http://", "http://[::1", "http://a b/", "http://h:x/", ""),
+        *("http://a..b/", f"http://{'a' * 64}.example/"),
+    ],
 )
 def test_text_that_is_no_url_is_bad_input(run: Run, url: str) -> None:
     assert_refused(run(url), "is no URL of a stream")
@@ -469,6 +473,7 @@ def test_text_that_is_no_url_is_bad_input(run: Run, url: str) -> None:
 def test_server_that_can_not_be_reached_is_bad_input(run: Run, place: Place) -> None:
     assert_refused(run(f"http://127.0.0.1:{free_port()}/stream"), "can't be reached: Connection refused")
     assert_refused(run("http://nowhere.invalid/stream"), "can't be reached")
+    assert_refused(run("http://[fe80::abcd]/stream"), "fe80::abcd can't be reached")  # its end is no port
     assert_refused(run(place.secure_url("plain")), "TLS with localhost fails: self-signed certificate")
     assert_refused(run(place.url("plain").replace("http:", "https:")), "TLS with localhost fails")
     assert_refused(run(place.secure_url("plain").replace("https:", "http:")), "answers 400")
@@ -484,6 +489,20 @@ def test_stream_with_a_connected_of_another_kind_is_bad_input(data: bytes) -> No
         with pytest.raises(BadInputError, match="is not one of"):
             visit.begin()
         visit.close()
+
+
+def test_what_a_server_sends_steers_no_terminal(run: Run) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/\x1b[31m\r\nContent-Length: 2\r\n\r\n{}"
+    with answering(head) as port:
+        assert_refused(run(f"http://127.0.0.1:{port}/stream"), r"answers application/\x1b[31m, not an event stream")
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 ok\r\n\r\n"])
+def test_url_of_something_else_than_a_websocket_is_bad_input(answer: bytes) -> None:
+    with answering(answer) as port:
+        url = f"http://127.0.0.1:{port}/ws"
+        with pytest.raises(BadInputError, match="gives no HTTP answer"):
+            frames(Target(url), url)
 
 
 def test_server_that_says_nothing_is_bad_input() -> None:

@@ -15,6 +15,7 @@ from ..doctor.finding import Verdict
 from ..doctor.report import as_json, as_text, summary
 from ..doctor.visit import Visit
 from .group import RefusedError
+from .output import printable
 
 _FAULTS_FOUND = 1
 
@@ -53,9 +54,9 @@ def doctor(
         for finding in examine(current_state().settings, _words(arguments), visit, _of_http(websocket)):
             found.append(finding)
             if not json:
-                click.echo(as_text(finding))
+                click.echo("\n".join(map(printable, as_text(finding).split("\n"))))
     except BadInputError as error:
-        raise RefusedError(str(error)) from None
+        raise RefusedError(printable(str(error))) from None
     click.echo(as_json(found) if json else summary(found))
     if any(finding.verdict is Verdict.FAULT for finding in found):
         click.get_current_context().exit(_FAULTS_FOUND)

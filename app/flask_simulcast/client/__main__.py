@@ -75,7 +75,7 @@ def listen(
             for event in islice(stream, count):
                 _print(event, as_json)
         except ClientError as error:
-            raise _RefusedError(str(error)) from None
+            raise _RefusedError(printable(str(error))) from None
         finally:
             if stream.position:
                 say(f"Go on with --from {printable(stream.position)}")
@@ -99,7 +99,7 @@ def publish(url: str, token_file: Path | None, channel: str, data: str, type: st
         try:
             click.echo(client.publish(channel, value, type=type, idempotency_key=key))
         except ClientError as error:
-            raise _RefusedError(str(error)) from None
+            raise _RefusedError(printable(str(error))) from None
 
 
 def _parsed(text: str | bytes) -> Any:

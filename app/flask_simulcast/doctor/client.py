@@ -20,6 +20,7 @@ from .errors import BadInputError, SilentError
 ANSWER_SECONDS = 3.0
 _MAX_REDIRECTS = 5
 _HEADERS = {"Accept": "*/*;q=0.5, text/event-stream", "Accept-Encoding": "gzip", "User-Agent": "simulcast-doctor"}
+_MOST_OF_A_LABEL = 63  # RFC 1035, 2.3.4: the resolver takes no longer one
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -118,7 +119,8 @@ class Target:
             BadInputError: It can't be reached.
         """
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        host = parts.hostname or ""  # without a port http.client takes the end of an IPv6 address for one
+        port = parts.port or (http.client.HTTPS_PORT if parts.scheme == "https" else http.client.HTTP_PORT)
         if parts.scheme == "https":
             try:
                 trust = ssl.create_default_context(cafile=self.ca or None)
@@ -167,7 +169,9 @@ def check_url(url: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        labels = (parts.hostname or "").removesuffix(".").split(".")
+        is_right = parts.scheme in ("http", "https") and all(labels) and parts.port != 0
+        is_right = is_right and max(map(len, labels)) <= _MOST_OF_A_LABEL
     except ValueError:
         is_right = False
     if not is_right or not url.isascii() or not url.isprintable() or " " in url:

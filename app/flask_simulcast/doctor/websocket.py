@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import struct
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -23,6 +24,7 @@ _AS_PLAIN = "A request for a WebSocket reaches the app as a plain one."
 _PING, _PONG = 0x9, 0xA
 _MOST_FRAMES = 20  # a handler may send events before its pong
 _MOST_BYTES = 1 << 20
+_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")
 
 
 def upgrade(visit: Visit) -> Finding:
@@ -65,7 +67,10 @@ def _judged(sock: Any, url: str) -> Finding:
     head = b""
     while not head.endswith(b"\r\n\r\n") and len(head) < _MOST_BYTES:  # byte by byte: frames may follow at once
         head += _exactly(sock, 1)
-    status = int(head.split(b" ", 2)[1])
+    begin = _STATUS.match(head)
+    if begin is None:
+        raise BadInputError(f"{url.partition('?')[0]} gives no HTTP answer. Is it the URL of a WebSocket?")
+    status = int(begin[1])
     if status == 101:
         return _pinged(sock)
     body = sock.recv(4096)
