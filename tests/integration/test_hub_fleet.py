@@ -306,3 +306,14 @@ def test_no_request_of_this_module_made_a_500(workers: Fleet) -> None:
     for server in workers:
         assert "Traceback" not in server.log
     assert json.loads(workers.one.request("GET", "/healthz")[2])["status"] == "ok"
+
+
+def test_name_of_a_member_that_can_not_be_stored_is_refused_and_harms_no_other_listener(workers: Fleet) -> None:
+    headers = token("", subscribe=["lobby"])
+    for name in ("a%00b", "%00", "x" * 257):
+        with SSEClient(workers.two.port, f"/events?user_id={name}&username=Eve", headers=headers) as refused:
+            assert refused.status == 400
+    with SSEClient(workers.two.port, f"/events?user_id={'x' * 256}&username=Ann", headers=headers) as client:
+        wait_for_listeners(workers.one, {connect(client)})
+        members = call(workers.one, "GET", "/channels/lobby/presence")["members"]
+        assert "x" * 256 in [one["member"] for one in members]
