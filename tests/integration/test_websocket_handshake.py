@@ -58,6 +58,7 @@ def test_a_guard_of_the_route_answers_before_the_upgrade(server: Server) -> None
         ({"Sec-WebSocket-Key": ""}, 400),
         ({"Sec-WebSocket-Key": "short"}, 400),
         ({"Content-Length": "5"}, 400),
+        ({f"X-{number}": "x" * 8000 for number in range(5)}, 400),
     ],
 )
 def test_what_is_no_handshake_is_answered_with_what_to_do(server: Server, headers: dict[str, str], status: int) -> None:
@@ -67,6 +68,11 @@ def test_what_is_no_handshake_is_answered_with_what_to_do(server: Server, header
         if status == 426:
             assert client.headers["sec-websocket-version"] == "13"
             assert client.headers["upgrade"] == "websocket"
+
+
+def test_headers_as_browsers_send_them_come_in(server: Server) -> None:
+    with WSClient(server.port, "/echo", {f"X-{number}": "x" * 7500 for number in range(4)}) as client:
+        assert client.status == 101
 
 
 def test_frames_before_the_answer_are_not_lost_but_refused(server: Server) -> None:

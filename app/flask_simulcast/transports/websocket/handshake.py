@@ -21,6 +21,9 @@ from .deflate import Deflate
 #: The message for a plain request.
 USE_A_CLIENT = "This URL speaks WebSocket. Open it with new WebSocket(url), or another such client."
 _VERSION = "13"
+# Of all header fields, which a parked connection keeps for the contexts of its messages. gunicorn takes 800 KB of them; nginx, and
+# most servers, about as much as this.
+_MAX_HEAD_BYTES = 32 << 10
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
@@ -53,6 +56,10 @@ def check(environ: Mapping[str, Any]) -> str:
         raise HandshakeError("The header Host is missing.")
     if environ.get("CONTENT_LENGTH", "0") not in ("", "0") or environ.get("HTTP_TRANSFER_ENCODING"):
         raise HandshakeError("A WebSocket's handshake has no body: its bytes would be taken for frames.")
+    if _head_bytes(environ) > _MAX_HEAD_BYTES:
+        raise HandshakeError(
+            f"The handshake has more than {_MAX_HEAD_BYTES} bytes of headers. Send fewer, or less in cookies."
+        )
     if _has_early_bytes(environ):
         raise HandshakeError("Frames came before the answer to the handshake. Wait for 101.")
     return _checked_key(environ.get("HTTP_SEC_WEBSOCKET_KEY", ""))
@@ -113,6 +120,11 @@ def _checked_key(key: str) -> str:
             "The header Sec-WebSocket-Key is missing, or not 16 bytes in base64. Use a WebSocket client."
         )
     return key
+
+
+def _head_bytes(environ: Mapping[str, Any]) -> int:
+    """Return the bytes of all header fields."""
+    return sum(len(name) + len(value) for name, value in environ.items() if name.startswith("HTTP_"))
 
 
 def _has_early_bytes(environ: Mapping[str, Any]) -> bool:
