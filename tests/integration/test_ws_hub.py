@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -432,6 +434,21 @@ def test_a_token_that_ends_ends_the_connection(workers: Fleet) -> None:
     bearer = {"Authorization": "Bearer " + mint(JWT_KEY, seconds=3, user="ann", **ANN)}
     with Hub(workers.one, bearer) as client:
         assert goodbye(client, 4501) == {"reason": "expired", "reconnect": False}
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.15, 1.3])
+def test_a_token_that_has_ended_publishes_nothing(workers: Fleet, seconds: float) -> None:
+    """A worker looks for connections whose token has ended twice a second."""
+    bearer = {"Authorization": "Bearer " + mint(JWT_KEY, seconds=seconds, user="late", **ANN)}
+    ends = time.time() + seconds
+    with Hub(workers.one, bearer) as client:
+        last = first = client.do("publish", channel="a", data=0)["position"]
+        with suppress(ConnectionClosed):
+            while (answer := client._ask("publish", {"channel": "a", "data": 1}))["type"] == "reply":
+                last = answer["result"]["position"]
+                time.sleep(0.02)
+            assert answer["code"] == "token_expired"
+    assert last != first and int(last.partition("-")[0]) <= 1000 * (ends + 0.1)
 
 
 def test_a_drain_says_when_to_come_back_and_not_the_same_to_everyone(tmp_path: Path) -> None:

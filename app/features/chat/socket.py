@@ -76,6 +76,7 @@ _HANDLERS: Handlers[Say | Typing | Ping] = {Say: _say, Typing: _typing, Ping: po
 
 def _speaker(room: str) -> tuple[events.Person, Speaker]:
     """Return the person and their limits, if they may speak now."""
+    simulcast.check_grant()  # it might have ended a moment ago, and the connection not yet
     access.SPEAK.require({"room": room})
     speaker = access.speaker_of(access.given_name())
     limits.check_publish(1)

@@ -16,6 +16,7 @@ from flask import Flask
 from gevent.event import Event as Flag
 from msgspec import Meta, Raw
 
+from ...extensions import simulcast
 from ...flask_simulcast import NDJSON, ConnectionClosedError, SimulcastError, client_input
 from ...identity.sender import current_sender
 from ...web import limits, reads
@@ -137,6 +138,7 @@ class Console:
 
     def _command(self, command: RemoteCommand) -> None:
         """Send a command in a greenlet: its answer may take half a minute, and other messages are answered meanwhile."""
+        simulcast.check_grant()  # it might have ended a moment ago, and the connection not yet
         access.COMMAND.require({"name": self._name})
         if self._waiting >= _MAX_COMMANDS:
             raise ApiError(

@@ -91,6 +91,7 @@ class Session:
         return messages.Unsubscribed([messages.Left(each.channels, each.position) for each in left])
 
     def _publish(self, command: commands.Publish) -> Struct:
+        simulcast.check_grant()  # it might have ended a moment ago, and the connection not yet
         access.PUBLISH.require({"channel": command.channel})
         limits.check_publish(1)
         key = None if command.idempotency_key is UNSET else IdempotencyKey(command.idempotency_key, current_sender())
