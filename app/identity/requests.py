@@ -59,7 +59,8 @@ class _Auth:
         Raises:
             UnauthorizedError: It is invalid.
         """
-        if self.publish_key and hmac.compare_digest(token.encode(), self.publish_key):
+        sent = token.encode("latin-1", "backslashreplace")  # a header's bytes, as WSGI has them (PEP 3333)
+        if self.publish_key and hmac.compare_digest(sent, self.publish_key):
             return self.holder
         return self.tokens.grant(token)
 

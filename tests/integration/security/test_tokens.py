@@ -63,6 +63,14 @@ def test_hs_rs_confusion_and_unknown_kid(tmp_path: Path) -> None:
             assert refusal(server, "GET", "/api/v1/stream?channel=closed.a", None, bearer(forged)) == (401, "token_key")
 
 
+def test_publish_key_may_have_any_letters(tmp_path: Path) -> None:
+    key = "schlüssel-钥匙-" * 3
+    with serve(tmp_path, publish_key=key) as server:
+        for sent, status in ((key.encode().decode("latin-1"), 201), ("schl?ssel-??-" * 3, 401)):
+            headers = {"Authorization": f"Bearer {sent}"}
+            assert server.request("POST", "/api/v1/events", {"channel": "a", "data": 1}, headers)[0] == status
+
+
 @pytest.mark.parametrize("audience", [None, "shop", ["shop", "simulcast2"], ""])
 def test_wrong_audience(server: Server, audience: Any) -> None:
     claims = CLAIMS | {"aud": audience}
