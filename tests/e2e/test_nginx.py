@@ -252,6 +252,13 @@ def test_calls_pass_by_grpc_for_programs_and_by_grpc_web_for_pages(site: Site) -
         wait_until(lambda: listeners(client) == 0, 5, "the call to be gone")
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/", "/healthz", "/api/v1/events"])
+def test_the_port_of_calls_is_for_calls_alone(site: Site, path: str) -> None:
+    """Networks that may call must not read what is for this machine."""
+    with site.nginx.client() as client:
+        assert client.get(f"https://localhost:{site.nginx.grpc_port}{path}").status_code == 404
+
+
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 def test_streaming_json_arrives_batch_by_batch(site: Site, encoding: str) -> None:
     """The second batch is made when the first one has arrived."""
