@@ -121,7 +121,8 @@ async function ask(prompt) {
   turns.draft(prompt, model);
   say(shown, { problem: "" });
   try {
-    const asked = { model, stream: true, conversation: here, messages: [{ role: "user", content: prompt }] };
+    const messages = [{ role: "user", content: prompt }];
+    const asked = { model, stream: true, cancel_on_disconnect: false, conversation: here, messages };
     const response = await send("POST", `${OPENAI}chat/completions`, asked);
     response.body.cancel();
     accept(here, response.headers.get(ANSWER));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import httpx
 from tests.tools.chromium import Chromium, Page
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY, token
-from tests.tools.serving import Server
+from tests.tools.serving import Server, serve
 
 server = server_fixture(workers=2, completions_anonymous="true", jwt_key=JWT_KEY)
 
@@ -172,3 +173,14 @@ def test_page_lists_a_users_conversations_of_all_devices(server: Server, chromiu
     page.wait_for("document.querySelector('[role=alert]').textContent.startsWith('There is no model')")
     assert page.evaluate("speak.elements.text.value") == "Are you there?"
     assert page.evaluate(f"{TURNS}.length") == 2
+
+
+def test_page_has_its_answers_where_others_are_cancelled_when_their_client_leaves(
+    tmp_path: Path, chromium: Chromium
+) -> None:
+    """It leaves as soon as the service has the prompt, and follows the conversation."""
+    with serve(tmp_path, completions_anonymous="true", completions_cancel_on_disconnect="true") as server:
+        page = open_page(chromium, server)
+        say(page, "word " * 50)
+        page.wait_for(f"{TURNS}.length === 1 && !['waiting', 'running', undefined].includes({LAST}.dataset.status)", 20)
+        assert page.evaluate(f"{LAST}.dataset.status") == "complete"
