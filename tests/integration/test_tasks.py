@@ -147,6 +147,7 @@ def test_uploaded_file_is_compressed_and_only_its_user_gets_it(server: Server) -
     assert (type, ended["result"]["bytes"]) == ("complete", len(data))
     status, headers, body = server.request("GET", f"/api/v1/process/{id}/result", headers=ANN)
     assert (status, headers["content-type"]) == (200, "application/gzip")
+    assert headers["cache-control"] == "no-store", "as each answer of the API"
     assert gzip.decompress(body) == data
     assert len(body) == ended["result"]["compressed_bytes"]
     (folder,) = left(server)

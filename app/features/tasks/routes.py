@@ -87,4 +87,6 @@ def result(id: str) -> Response:
     found = service.result(id)
     if isinstance(found, dict):
         return jsonify(found)
-    return send_file(found, _GZIP, as_attachment=True, download_name=f"{id}.gz", conditional=False, etag=False)
+    response = send_file(found, _GZIP, as_attachment=True, download_name=f"{id}.gz", conditional=False, etag=False)
+    response.headers["Cache-Control"] = "no-store"  # Flask's own lets a cache keep it
+    return response
