@@ -125,6 +125,12 @@ def parse(text: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         return value
 
 
+def with_room(call: Callable[[], T], frames: int = 200) -> T:
+    """Call a function this number of frames deeper, so that JSON which it can parse is not too deep for later readers, whose
+    stacks might be deeper than this one."""
+    return with_room(call, frames - 1) if frames else call()
+
+
 def convert(value: Any, type: Any) -> Any:
     """Make a value of a type from JSON that was parsed.
 

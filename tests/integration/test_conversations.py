@@ -286,6 +286,23 @@ def test_bounds_are_told(workers: Fleet, user: dict[str, str]) -> None:
     assert [one["id"] for one in workers.one.get_json(f"{PATH}?limit=2", user)["conversations"]] == ["b", "a"]
 
 
+def test_prompt_that_is_taken_can_be_read_however_deep_it_is(workers: Fleet, user: dict[str, str]) -> None:
+    """A stream has a deeper stack than the request that stores the prompt."""
+    taken = []
+    for depth in range(500, 1000, 4):
+        deep = "[" * depth + "]" * depth
+        message = '{"role": "user", "content": "hi", "deep": ' + deep + "}"
+        body = f'{{"model": "echo", "conversation": "trip", "messages": [{message}]}}'.encode()
+        status, _, text = workers.one.request("POST", ASK, body, user)
+        if status == 200:
+            taken.append(depth)
+            listen(workers.two, user).close()
+            workers.one.request("DELETE", f"{PATH}/trip", headers=user)
+        else:
+            assert (status, json.loads(text)["error"]["code"]) == (400, "not_json")
+    assert 0 < len(taken) < 125, "the others are refused"
+
+
 def test_delete_cancels_and_removes(workers: Fleet, user: dict[str, str]) -> None:
     begin(workers, user, "Hello")
     with listen(workers.two, user) as device, Asking(workers.one, user, LONG) as asking:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from ...flask_simulcast import RunFailedError
+from ...web.body import with_room
 from . import schemas
 
 
@@ -47,7 +48,7 @@ def parse(data: str) -> dict[str, Any]:
         RunFailedError: It is none, or it says that the upstream has failed.
     """
     try:
-        chunk = _decode(data)
+        chunk = with_room(lambda: _decode(data))
         if chunk.get("error"):
             raise RunFailedError("The model's server failed in the middle of its answer. Ask again.", "upstream_failed")
         msgspec.convert(chunk, _Chunk)

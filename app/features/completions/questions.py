@@ -60,7 +60,7 @@ def parse(text: bytes) -> Question:
         ApiError: 400: it is not JSON, or not a question.
     """
     try:
-        return check(body.parse(text, _decoder))
+        return check(body.with_room(lambda: body.parse(text, _decoder)))
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
 

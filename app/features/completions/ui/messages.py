@@ -40,7 +40,7 @@ def parse(text: bytes) -> ChatQuestion:
             `Source.models`.
     """
     try:
-        fields = body.parse(text, _decoder)
+        fields = body.with_room(lambda: body.parse(text, _decoder))
         asked: schemas.UIRequest = body.convert(fields, schemas.UIRequest)
     except msgspec.ValidationError as error:
         raise ApiError(400, "invalid_question", f"{str(error)[:200]}. Send what DefaultChatTransport sends.") from None
