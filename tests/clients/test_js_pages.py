@@ -256,6 +256,22 @@ def test_page_shows_what_it_remembers_and_sends_once_what_it_published_offline(
     assert published(server, channel) == [*range(6), "a", "b"]
 
 
+def test_page_without_locks_listens_by_itself_and_sends_what_it_published(server: Server, browser: Browser) -> None:
+    """As a page without TLS on a host of the network."""
+    page, channel = blank(server, browser), f"plain.{browser.name}"
+    page.evaluate("void Object.defineProperty(navigator, 'locks', { value: undefined })")
+    listen(page, channel, f"share: tabs, headers: {json.dumps(BEARER)}")
+    page.evaluate(f"""import("/simulcast/offline.js").then(async ({{ Offline }}) => {{
+        window.offline = await Offline.open("{channel}");
+        for (const text of ["a", "b"]) await offline.publish(connection, "{channel}", text);
+    }})""")
+    page.wait_for("seen.length === 2")
+    page.wait_for("offline.waiting().then((items) => items.length === 0)")
+    assert page.complaints() == []
+    page.close()
+    assert published(server, channel) == ["a", "b"]
+
+
 PAST_KEYS_MS = 240_001  # the client sends no event again that was first sent before this time
 
 

@@ -22,7 +22,7 @@ export function connect<Types extends EventTypes = EventTypes>(url: string | URL
 
 function waysOf(url: URL, { transport = "auto", websocket }: Options): Way[] {
   const missing = GLOBALS[transport];
-  if (missing && !(missing in globalThis)) throw new TypeError(`There is no ${missing} here. Choose another transport than "${transport}".`);
+  if (missing && !(missing in globalThis)) throw new TypeError(`There is no ${missing} here. Choose another transport.`);
   if (transport !== "auto") return [{ transport: TRANSPORTS[transport], url, failure: "" }];
   const events = { transport: fetchEvents, url, failure: "stream_failed" };
   return websocket ? [{ transport: webSocket, url: absolute(websocket, url), failure: "websocket_failed" }, events] : [events];

@@ -89,7 +89,9 @@ export class Offline {
     for (let failures = 0; this.#next !== connection; failures++) {
       this.#next = connection;
       if (!(await isLive(connection))) return; // it is closed: the next page sends
-      const askedMs = await navigator.locks.request(`simulcast outbox ${this.name}`, () => this.#sendAll(connection));
+      const sendAll = () => this.#sendAll(connection);
+      // Without TLS, except on localhost, browsers have no locks. Then the key of an event keeps two tabs from storing it twice.
+      const askedMs = await (navigator.locks?.request(`simulcast outbox ${this.name}`, sendAll) ?? sendAll());
       if (askedMs === undefined) return;
       await new Promise((resolve) => setTimeout(resolve, delayMs({ askedMs, failures })));
     }

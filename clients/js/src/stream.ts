@@ -115,10 +115,11 @@ export class Stream {
       get position() {
         return stream.position;
       },
-      async request() {
-        const request = await requestOf(url, channels, options);
+      request() {
         signal.throwIfAborted();
-        return request;
+        // A ticket can be on the way for minutes, if the network has died silently.
+        const left = new Promise<never>((_, reject) => signal.addEventListener("abort", reject));
+        return Promise.race([requestOf(url, channels, options), left]);
       },
       signal,
       heartbeatMs: this.#heartbeatMs,

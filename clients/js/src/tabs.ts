@@ -19,7 +19,9 @@ interface Message {
   to?: string;
 }
 
+/** Without TLS, except on localhost, browsers have no locks. Then each tab has a connection of its own. */
 export function tabs(transport: Transport): Transport {
+  if (!navigator.locks) return transport;
   return async (attempt) => {
     const { name } = attempt;
     const gone = new AbortController(); // a page that a browser keeps for "back" must not keep the lock

@@ -189,6 +189,17 @@ test("a machine that slept while a publish waited does not repeat it", async (t)
   assert.equal(sent.length, 1);
 });
 
+test("a ticket that does not come is asked for again", async (t) => {
+  const { url, requests } = await served(t, stream(connected(1)));
+  let asked = 0;
+  const getTicket = () => (++asked === 1 ? new Promise(() => {}) : "t2");
+  const { connection, states } = listen(t, url, { getTicket, heartbeatMs: 40 });
+  await reached(connection, "reconnecting");
+  await reached(connection, "live");
+  assert.equal(requests[0].url, "/?ticket=t2");
+  assert.equal(states[0], "reconnecting: silent");
+});
+
 test("a handler that throws harms no other", async (t) => {
   const { url } = await served(t, stream(connected(1) + message(2)));
   const { connection } = listen(t, url);
