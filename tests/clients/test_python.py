@@ -320,11 +320,17 @@ def foreign(*answers: str) -> Iterator[tuple[int, list[str | None]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    with serving_in_a_thread(Handler) as port:
+        yield port, ids
+
+
+@contextmanager
+def serving_in_a_thread(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield server.server_port, ids
+            yield server.server_port
         finally:
             server.shutdown()
             thread.join()
@@ -345,6 +351,60 @@ def test_a_wrong_retry_of_a_server_stops_no_client(digits: int) -> None:
         assert listening.states[-1].wait_seconds <= 330
         listening.end()
         assert listening.error is None
+
+
+AWAY = """
+import sys
+from flask_simulcast.client import Client, UnreachableError
+
+try:
+    Client(sys.argv[1]).publish("orders", 1, retry_seconds=1)
+except UnreachableError as error:
+    sys.exit(f"{error}")
+"""
+
+
+def test_a_program_that_stood_still_does_not_publish_again_after_its_time() -> None:
+    sent: list[float] = []
+
+    class Away(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent.append(time.monotonic())
+            self.send_response(503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving_in_a_thread(Away) as port:
+        command = [sys.executable, "-c", AWAY, f"http://127.0.0.1:{port}"]
+        with subprocess.Popen(command, cwd=ROOT / "app", stderr=subprocess.PIPE, text=True) as program:
+            wait_until(lambda: sent, 10, "the first try")
+            wait_until(lambda: state_of(program.pid) == "S", 5, "its wait")
+            program.send_signal(signal.SIGSTOP)
+            tries = len(sent)
+            wait_until(lambda: time.monotonic() - sent[0] > 1.1, 5, "its time to pass")
+            program.send_signal(signal.SIGCONT)
+            _, told = program.communicate(timeout=10)
+    assert (program.returncode, len(sent)) == (1, tries)
+    assert told.startswith("503")
+
+
+def state_of(pid: int) -> str:
+    """S if the process waits."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.parametrize("options", [{"replay": 5}, {"position": "1-0-00000000\n"}])
+def test_what_has_no_effect_and_what_is_no_position_is_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"chooses its own replay|one line"):
+        client_of(1).listen(**options)
+    words = [f"--{'from' if name == 'position' else name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "flask_simulcast.client", "listen", "http://127.0.0.1:1", *words]
+    done = subprocess.run(command, cwd=ROOT / "app", check=False, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
 
 
 def test_what_a_server_says_at_a_prompt_steers_no_terminal() -> None:

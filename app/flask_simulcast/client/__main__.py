@@ -52,7 +52,9 @@ def main() -> None:
 @_for_url
 @click.argument("channels", nargs=-1)
 @click.option("--from", "position", default="", metavar="POSITION", help="Begin after this position.")
-@click.option("--replay", default=0, type=click.IntRange(0, 1000), help="Begin with this number of recent events.")
+@click.option(
+    "--replay", default=0, type=click.IntRange(0, 1000), help="With CHANNELS: begin with this number of recent events."
+)
 @click.option("--count", type=click.IntRange(1), help="End after this number of events.")
 @as_json
 def listen(
@@ -68,7 +70,10 @@ def listen(
 
     URL is that of one stream. With CHANNELS it is that of the service.
     """
-    stream = _client(url, token_file).listen(*channels, position=position, replay=replay, on_state=_tell)
+    try:
+        stream = _client(url, token_file).listen(*channels, position=position, replay=replay, on_state=_tell)
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
     signal.signal(signal.SIGINT, lambda *_: stream.close())
     with stream:
         try:

@@ -75,9 +75,18 @@ class Client:
         Args:
             channels: Names of channels of the service. Without a name, the client's URL is that of the stream.
             position: Begin after this position, for example that of the last event that this program has handled.
-            replay: Begin with this number of recent events, if there is no position.
+            replay: With names of channels and without a position, begin with this number of recent events.
             on_state: Called with each change of the stream's status.
+
+        Raises:
+            ValueError: The position or the replay can't be used.
         """
+        if replay and not channels:
+            raise ValueError(
+                "The view of a stream chooses its own replay. Leave it out, or name channels of the service"
+            )
+        if not set(position).isdisjoint("\r\n\0"):
+            raise ValueError("A position is one line. Use one that an event has had")
         stream = Stream(
             self._address,
             self._address.stream(channels, replay),
@@ -117,14 +126,14 @@ class Client:
         """
         body = {"channel": channel, "data": data, "type": type}
         body["idempotency_key"] = idempotency_key or secrets.token_hex(16)
-        deadline, backoff = time.monotonic() + retry_seconds, Backoff()
+        deadline, backoff = _now() + retry_seconds, Backoff()
         while True:
             try:
                 return _position(self.request("POST", f"{API}/events", body))
             except UnreachableError as error:
                 seconds = backoff.wait(error.retry_after)
-                if time.monotonic() + seconds > deadline or self._closing.wait(seconds):
-                    raise
+                if _now() + seconds > deadline or self._closing.wait(seconds) or _now() > deadline:
+                    raise  # the machine may have slept meanwhile, and the service has forgotten the key
 
     def request(self, method: str, path: str, body: object = None, **query: object) -> Any:
         """Send a request to any route below the URL, and return the JSON of its answer. It is sent once.
@@ -180,6 +189,12 @@ class Client:
             text = "The token is empty or has characters that no token has. Check how it was copied."
             raise RefusedError(text, reason="invalid_token")
         return {**self._more_headers, "Authorization": f"Bearer {token}"}
+
+
+def _now() -> float:
+    """Return seconds of a clock that also counts while the machine sleeps, where there is one."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 def _position(answer: Any) -> str:
