@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.tools.sources import Sources, serve_sources
 BAD = {
     "html": "not JSON",
     "broken": "HTTP Error 500",
+    "odd": "HTTP Error 500: a?b",
     "nothing": "no whole answer within 3 s",
     "endless": "more than 4 MiB",
     "wrong": "not a list of records",
@@ -91,3 +94,13 @@ def test_bad_sources_are_logged_once_and_counted_and_the_stream_goes_on(server: 
         while [one["creditsUsed"] for one in client.until("usage").json] != [9]:
             pass
     assert "Traceback" not in server.log
+
+
+def test_sources_are_polled_on_after_the_database_was_away(server: Server) -> None:
+    """Also one that failed meanwhile, so that its failure could not be noted."""
+    with closing(sqlite3.connect(server.folder / "instance" / "service.db")) as connection:
+        connection.execute("ALTER TABLE usage_source RENAME TO away")
+        wait_until(lambda: all(f"source {name} are not kept" in server.log for name in BAD), 30, "each source to fail")
+        connection.execute("ALTER TABLE away RENAME TO usage_source")
+    for name in (*BAD, "list"):
+        polled_again(server, name)

@@ -60,6 +60,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _broken(self) -> None:
         self._answer(b"[]", 500)
 
+    def _odd(self) -> None:
+        self.send_response(500, "a\0b")
+        self.end_headers()
+
     def _nothing(self) -> None:
         self.server.is_over.wait(30)
 

@@ -61,7 +61,9 @@ def fetch(url: str) -> Answer:
     except gevent.Timeout:
         raise SourceError(f"no whole answer within {SECONDS:g} s") from None
     except (OSError, HTTPException, ValueError) as error:  # an URLError is an OSError
-        raise SourceError(str(error)[:200] or type(error).__name__) from None
+        # A source chooses the text behind its status, and not every database stores each character.
+        told = "".join(one if one.isprintable() else "?" for one in str(error)[:200])
+        raise SourceError(told or type(error).__name__) from None
     return Answer(_parsed(text), blake2b(text, digest_size=16).digest())
 
 

@@ -67,18 +67,22 @@ class Scheduler:
     def _poll(self, source: Source) -> bool:
         """Fetch the list of a source, and keep what is new. Tell whether that worked. Switches."""
         try:
+            return self._fetched(source)
+        except (SimulcastError, SQLAlchemyError) as error:  # also of the note that a source failed
+            _log.warning("The records of the source %s are not kept this time: %s", source.name, error)
+            return False
+
+    def _fetched(self, source: Source) -> bool:
+        try:
             answer = fetch(source.url)
-            if sources.is_new(source.name, answer.digest):
-                for records in _parts(source.name, answer.items):
-                    service.keep(records)
-            sources.succeeded(source.name, answer.digest)
         except SourceError as error:
             sources.failed(source.name, str(error))
-        except (SimulcastError, SQLAlchemyError) as error:
-            _log.warning("The records of the source %s are not kept this time: %s", source.name, error)
-        else:
-            return True
-        return False
+            return False
+        if sources.is_new(source.name, answer.digest):
+            for records in _parts(source.name, answer.items):
+                service.keep(records)
+        sources.succeeded(source.name, answer.digest)
+        return True
 
 
 def init_app(app: Flask) -> None:
