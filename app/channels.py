@@ -18,4 +18,7 @@ CONVERSATION = "conversation:"
 #: What operators watch.
 OPERATIONS = "operations:"
 
+#: Beginnings of the channels whose events reach streams of every feature: for everyone, and for one user.
+OF_ALL_STREAMS = ("all", "user:")
+
 RESERVED = (AGENT, REPLIES, ROOM, NOTIFICATIONS, CHAT_ANSWERS, CONVERSATION, OPERATIONS)

@@ -83,6 +83,9 @@ class Talker(Protocol):
         """Send one message. Raises `ConnectionClosedError` once the connection has ended. May switch."""
 
 
+#: Types of the messages that a WebSocket of the service sends by itself. An event of such a type could not be told apart from them.
+MESSAGES = frozenset({"connected", "reply", "error", "closing"})
+
 C = TypeVar("C", bound=Command)
 Handlers = Mapping[type[C], Callable[..., object]]
 """For each type of command a function that returns its result, or None to send the reply later. It gets what `answerer` was

@@ -461,3 +461,11 @@ def test_listening_to_the_channels_of_a_room_needs_a_grant_of_their_own(workers:
         call(workers.one, "GET", f"/stream?channel={channel}", headers=of("ann"), status=403)
     with listen(workers.one, "channel=chatroom:lobby", token("log", subscribe=["chatroom:lobby"])) as client:
         connect(client)
+
+
+def test_broadcast_without_a_type_is_no_message_of_a_room(workers: Fleet) -> None:
+    with ExitStack() as stack:
+        ann = enter(stack, workers.one, "plain", "ann")
+        call(workers.two, "POST", "/broadcast", {"data": {"text": "to all"}}, status=201)
+        say(workers.two, "plain", "bob", "hello")
+        assert said(ann, 1) == [("bob", "hello")]

@@ -21,6 +21,7 @@ from tests.tools.fleet import JWT_KEY
 from tests.tools.inspection import inspect
 from tests.tools.rpc import enveloped, trailers_of_open_call
 from tests.tools.serving import BEARER, Server, serve, wait_until
+from tests.tools.sockets import JSONSocket
 
 server = server_fixture(app="tests.apps.inspected:app", rpc="1", http2="1", anonymous_channels="news")
 NAME = pb.DESCRIPTOR.services_by_name["WukongService"].full_name
@@ -160,6 +161,33 @@ def test_a_console_shows_statuses_while_it_answers(client: Client) -> None:
     asked.put(None)
     assert not [message for message in console if message.HasField("reply")]
     assert console.code() is grpc.StatusCode.OK
+
+
+def test_broadcast_that_has_a_name_of_the_service_is_taken_for_none_of_its_messages(
+    server: Server, client: Client
+) -> None:
+    client.report(reports("quiet", 1))
+    asked: queue.SimpleQueue[pb.ConsoleRequest | None] = queue.SimpleQueue()
+    console, watch = client.console(iter(asked.get, None)), client.watch(pb.WatchRequest(name="quiet"))
+    asked.put(pb.ConsoleRequest(name="quiet"))
+    with (
+        SSEClient(server.port, "/api/v1/wukongs/quiet/stream", headers=BEARER) as stream,
+        JSONSocket(server, "/ws/wukong/quiet", BEARER) as ws,
+    ):
+        for first in (console, watch):
+            assert [next(first).WhichOneof("message") for _ in range(2)] == ["connected", "status"]
+        assert [block.type for block in stream.take(2)] == ["connected", "status"]
+        assert [ws.next()["type"] for _ in range(2)] == ["connected", "status"]
+        for type in ("status", "reply", "closing", "note"):
+            assert server.request("POST", "/api/v1/broadcast", {"type": type, "data": {"x": 1}}, BEARER)[0] == 201
+        server.publish("wukong:quiet", {"x": 2}, type="reply")
+        client.report(reports("quiet", 2))
+        assert next(console).notice.type == "note"
+        assert [next(each).status.name for each in (console, watch)] == ["quiet", "quiet"]
+        assert [block.type for block in stream.take(5)] == ["reply", "closing", "note", "reply", "status"]
+        assert [ws.next()["type"] for _ in range(2)] == ["note", "status"]
+    asked.put(None)
+    watch.cancel()
 
 
 def test_the_agent_reports_on_one_call_and_again_after_a_restart(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ...channels import ROOM
+from ...channels import OF_ALL_STREAMS, ROOM
 from ...flask_simulcast import Event
+from ...web import conversation
 from .texts import UNVERIFIED
 
 MESSAGE = "message"
@@ -25,6 +26,8 @@ TYPING = "typing"
 HISTORY = "history"
 _PRESENCE = "presence:"
 _COMES_AND_GOES = {"join": "user-join", "leave": "user-leave"}
+# What an event that is not of the room must not be taken for. "message" is what events are called that have no type.
+_OWN = frozenset({MESSAGE, TYPING, HISTORY, *_COMES_AND_GOES.values()}) | conversation.MESSAGES
 
 
 class Person(NamedTuple):
@@ -79,10 +82,11 @@ def typing(room: str, person: Person, now_ms: int) -> dict[str, Any]:
 
 
 def told(event: Event) -> Event | None:
-    """Rename joins and leaves to the chat's names; leave other events as they are. One view for all listeners of all rooms."""
+    """Rename joins and leaves to the chat's names, and drop broadcasts and events for a user that have such a name; leave other
+    events as they are. One view for all listeners of all rooms."""
     channel = _PRESENCE + ROOM
     if not event.channel.startswith(channel):
-        return event
+        return None if event.type in _OWN and event.channel.startswith(OF_ALL_STREAMS) else event
     type = _COMES_AND_GOES.get(event.type)
     if type is None:
         return None

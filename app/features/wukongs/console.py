@@ -17,10 +17,22 @@ from gevent.event import Event as Flag
 from msgspec import Meta, Raw
 
 from ...extensions import simulcast
-from ...flask_simulcast import NDJSON, ConnectionClosedError, SimulcastError, client_input
+from ...flask_simulcast import NDJSON, ConnectionClosedError, Event, SimulcastError, client_input
 from ...identity.sender import current_sender
 from ...web import limits, reads
-from ...web.conversation import Command, Commands, Handlers, Message, Reply, Talker, answerer, error_of, pong, say
+from ...web.conversation import (
+    MESSAGES,
+    Command,
+    Commands,
+    Handlers,
+    Message,
+    Reply,
+    Talker,
+    answerer,
+    error_of,
+    pong,
+    say,
+)
 from ...web.errors import ApiError
 from . import access, commands, machine, service
 from .command_set import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS
@@ -88,6 +100,7 @@ class Console:
         """The options of the stream of statuses: lines, not frames, because each console shows them at its own rate."""
         return {
             "encoding": NDJSON,
+            "view": _shown,
             "snapshot": lambda: service.find(self._name),
             "snapshot_type": service.STATUS,
             "heartbeat_as_comment": True,
@@ -178,6 +191,11 @@ _HANDLERS: Handlers[AnyCommand] = {
     History: Console._history,
     RemoteCommand: Console._command,
 }
+
+
+def _shown(event: Event) -> Event | None:
+    """Drop what a client would take for a message of the console itself. Pure."""
+    return None if event.type in MESSAGES else service.own(event)
 
 
 def _json(value: object) -> Raw:

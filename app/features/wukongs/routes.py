@@ -85,7 +85,9 @@ def remove(name: str) -> None:
 def stream(name: str) -> Response:
     """Stream the status of a wukong: ``status`` at once, then each second or on change."""
     service.find_or_refuse(name)
-    return simulcast.stream(service.channel_of(name), snapshot=lambda: service.find(name), snapshot_type=service.STATUS)
+    return simulcast.stream(
+        service.channel_of(name), view=service.own, snapshot=lambda: service.find(name), snapshot_type=service.STATUS
+    )
 
 
 @api.post(

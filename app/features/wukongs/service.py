@@ -11,8 +11,9 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import Row
 
+from ...channels import OF_ALL_STREAMS
 from ...extensions import db, simulcast
-from ...flask_simulcast import BrokerUnavailableError
+from ...flask_simulcast import BrokerUnavailableError, Event
 from ...flask_simulcast.errors import BrokerError
 from ...host import HOST
 from ...web.errors import ApiError
@@ -34,6 +35,11 @@ def is_name(name: str) -> bool:
 def channel_of(name: str) -> str:
     """Return the channel of a wukong's status."""
     return "wukong:" + machine.canonical(name)
+
+
+def own(event: Event) -> Event | None:
+    """Drop a broadcast, or an event for a user, that is called `status`: it is not a wukong's. Pure."""
+    return None if event.type == STATUS and event.channel.startswith(OF_ALL_STREAMS) else event
 
 
 def is_built_in(name: str) -> bool:

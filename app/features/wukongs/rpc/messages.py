@@ -38,7 +38,7 @@ def as_json(value: object) -> str:
 
 def only_statuses(event: Event) -> Event | None:
     """Drop what is no status: a watch also gets broadcasts. Pure."""
-    return event if event.type == service.STATUS else None
+    return service.own(event) if event.type == service.STATUS else None
 
 
 def _frame(dialect: Dialect, data: str) -> bytes:

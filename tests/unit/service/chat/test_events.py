@@ -49,6 +49,14 @@ def test_comings_and_goings_are_told_by_the_names_of_the_chat() -> None:
     assert told(Event(position, channel, "of a later version", "{}")) is None
 
 
+def test_event_of_another_stream_is_not_taken_for_one_of_the_room() -> None:
+    for type in ("message", "typing", "history", "user-join", "user-leave", "reply", "closing"):
+        for channel in ("all", "user:ann"):
+            assert told(Event(Position(1, 2), channel, type, "{}")) is None
+        for channel in (channel_of("lobby"), "listener:0011223344556677"):
+            assert told(Event(Position(1, 2), channel, type, "{}")) is not None
+
+
 @pytest.mark.parametrize("channel", [channel_of("lobby"), "user:ann", "all", "presence:other"])
 def test_all_else_is_told_as_it_is(channel: str) -> None:
     event = Event(Position(1, 2), channel, "join", "no object")
