@@ -84,3 +84,10 @@ def test_a_phone_sees_each_event_once_through_cuts_and_its_own_restart_and_has_t
 def test_a_phone_whose_token_is_refused_stops(server: Server, classes: str, tmp_path: Path) -> None:
     with phone(classes, server.port, tmp_path, "wrong") as output:
         assert wait_for(output, "closed") == ["state closed http_401"]
+
+
+def test_a_phone_asks_for_a_new_token_when_its_own_ends(server: Server, classes: str, tmp_path: Path) -> None:
+    token = mint(JWT_KEY, user="ann", subscribe=["orders"], seconds=3)
+    with phone(classes, server.port, tmp_path, token) as output:
+        lines = wait_for(output, "closed")
+    assert lines == ["state live ", "state reconnecting lost", "state closed http_401"]

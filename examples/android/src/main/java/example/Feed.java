@@ -163,7 +163,8 @@ final class Feed {
     @Override
     public void onEvent(EventSource source, String id, String type, String data) {
       if (!"closed".equals(type)) receive(id, type == null ? "message" : type, data);
-      else if (data.contains("\"reconnect\":false")) end(data);
+      // After the end of a token the next ticket has the next one; if there is none, it is refused, and that is the end.
+      else if (data.contains("\"reconnect\":false") && !data.contains("\"expired\"")) end(data);
     }
 
     @Override
