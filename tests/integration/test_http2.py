@@ -321,6 +321,33 @@ def test_the_worker_does_not_spin_for_a_client_that_resets_what_it_was_being_sen
     assert inspect(server)["turns"] - before["turns"] < 1000
 
 
+def test_a_client_that_takes_nothing_of_an_answer_loses_its_stream(tmp_path: Path) -> None:
+    """Answers that nothing takes held a greenlet, and a place of the worker, for ever."""
+    connection = h2.connection.H2Connection()
+    connection.local_settings = h2.settings.Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    connection.initiate_connection()
+    for stream in (1, 3):
+        headers = [(":method", "GET"), (":path", "/openapi.json"), (":scheme", "http"), (":authority", "localhost")]
+        connection.send_headers(stream, headers, end_stream=True)
+    came: dict[int, int] = {}
+    resets: list[h2.events.StreamReset] = []
+    with (
+        serve(tmp_path, http2="1", heartbeat_seconds=1, stall_seconds=2) as server,
+        closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as sock,
+    ):
+        connection.increment_flow_control_window(100_000, stream_id=3)  # it takes a part
+        sock.sendall(connection.data_to_send())
+        while len(resets) < 2:
+            for event in connection.receive_data(sock.recv(65536)):
+                if isinstance(event, h2.events.DataReceived):
+                    came[event.stream_id] = came.get(event.stream_id, 0) + len(event.data)
+                elif isinstance(event, h2.events.StreamReset):
+                    resets.append(event)
+            sock.sendall(connection.data_to_send())
+        assert (came, {reset.error_code for reset in resets}) == ({3: 65_535}, {h2.errors.ErrorCodes.CANCEL})
+        assert server.get_json("/healthz")["status"] == "ok"
+
+
 def test_a_client_is_told_at_once_how_many_calls_it_may_have(server: Server) -> None:
     connection = h2.connection.H2Connection()
     connection.initiate_connection()

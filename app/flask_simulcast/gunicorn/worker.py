@@ -71,7 +71,7 @@ def _take_http_2(worker: Any) -> None:
         ) from error
     worker.cfg.set("http_protocols", "h2,h1")  # what TLS offers
     state = states_of_this_process()[0]
-    connections = Connections(worker, state.metrics, state.settings.drain_seconds)
+    connections = Connections(worker, state.metrics, state.settings)
     setattr(worker, _HTTP_2, connections)
     worker.handle = connections.handle
 

@@ -62,6 +62,7 @@ class Connection:
         listener_name: The address at which it listens.
         client: gevent's socket, of which nothing was read.
         address: The client's.
+        stall_seconds: Seconds after which a stream is reset whose client takes nothing.
         may_open: Tells whether the worker takes another stream.
         on_flood: Called with the reason when a client's frames are too many.
     """
@@ -73,6 +74,7 @@ class Connection:
         client: Any,
         address: Any,
         *,
+        stall_seconds: float,
         may_open: Callable[[], bool],
         on_flood: Callable[[str], object],
     ) -> None:
@@ -80,6 +82,7 @@ class Connection:
         self.worker = worker
         self.listener_name = listener_name
         self.address = address
+        self.stall_seconds = stall_seconds
         self.exchanges: dict[int, Exchange] = {}
         self.waiting: set[Exchange] = set()
         self._client = client

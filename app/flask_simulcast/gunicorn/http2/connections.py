@@ -11,6 +11,7 @@ from gunicorn.http2 import negotiation
 from gunicorn.util import close
 
 from ...metrics import Metrics
+from ...settings import Settings
 from .connection import Connection
 
 _PREFACE_SECONDS = 1.0
@@ -25,13 +26,13 @@ class Connections:
     Args:
         worker: gunicorn's worker.
         metrics: Counts what ends a connection.
-        drain_seconds: Seconds that requests have for their end, when the worker stops.
+        settings: For the time of a drain, and that of a client that takes nothing.
     """
 
-    def __init__(self, worker: Any, metrics: Metrics, drain_seconds: float) -> None:
+    def __init__(self, worker: Any, metrics: Metrics, settings: Settings) -> None:
         self._worker = worker
         self._metrics = metrics
-        self._drain_seconds = drain_seconds
+        self._settings = settings
         self._open: set[Connection] = set()
         self._handle_http_1: Callable[[Any, Any, Any], None] = worker.handle
 
@@ -41,7 +42,13 @@ class Connections:
             self._handle_http_1(listening, client, address)
             return
         connection = Connection(
-            self._worker, listening.getsockname(), client, address, may_open=self._may_open, on_flood=self._flooded
+            self._worker,
+            listening.getsockname(),
+            client,
+            address,
+            stall_seconds=self._settings.stall_seconds,
+            may_open=self._may_open,
+            on_flood=self._flooded,
         )
         self._open.add(connection)
         try:
@@ -56,7 +63,7 @@ class Connections:
         """Take no new streams; cut what has not ended shortly after the time for a drain."""
         for connection in list(self._open):
             connection.say_goodbye()
-            gevent.spawn_later(self._drain_seconds + _LAST_SECONDS, connection.cut)
+            gevent.spawn_later(self._settings.drain_seconds + _LAST_SECONDS, connection.cut)
 
     def _is_http_2(self, client: Any, address: Any) -> bool:
         if hasattr(client, "selected_alpn_protocol"):

@@ -31,6 +31,8 @@ _NONE: Headers = []
 # The body of all streams whose clients have nothing more to say.
 _READ = Body()
 _READ.finish()
+# Bytes of a response that a client must take in `stall_seconds`, or all that is left.
+_PIECE_BYTES = 64 << 10
 _TRAILERS = 0x80  # the flag of the envelope that ends a call of gRPC
 _ENVELOPE_HEAD = 5
 _GRPC = "application/grpc"
@@ -149,16 +151,25 @@ class Exchange:
         return True
 
     def send_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> bool:
-        """Send a chunk; wait for the client's window. Return False if the client has left. Switches."""
+        """Send a chunk; wait for the client's window. Return False if the client has left, or takes nothing. Switches."""
         rest = memoryview(self.in_body(data))
         while rest and not self.is_over:
-            rest = rest[self.send(rest) :]
-            if rest:
-                self._room = Flag()
-                self._connection.waiting.add(self)
-                self._room.wait()
+            piece, rest = rest[:_PIECE_BYTES], rest[_PIECE_BYTES:]
+            with gevent.Timeout(self._connection.stall_seconds, False):  # type: ignore[arg-type]
+                while piece and not self.is_over:
+                    piece = piece[self.send(piece) :]
+                    if piece:
+                        self._wait()
+            if piece:
+                self.reset(ErrorCodes.CANCEL)
         self._room = None
         return not self.is_over
+
+    def _wait(self) -> None:
+        """Wait until there might be room. Switches."""
+        self._room = Flag()
+        self._connection.waiting.add(self)
+        self._room.wait()
 
     def end_stream(self, stream_id: int, trailers: Headers | None = None) -> bool:
         """End the response, unless its stream of events has parked. Return False if the client has left.
