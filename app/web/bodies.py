@@ -214,11 +214,20 @@ def _is_framing(error: Exception) -> bool:
 def _leave_unread(response: Response) -> Response:
     """Read and drop an unread body for a moment. If more of it follows, the connection ends with this answer."""
     here = this_request()
-    if _IS_READ in here.environ or response.is_streamed:
+    if _IS_READ in here.environ or not (here.content_length or "HTTP_TRANSFER_ENCODING" in here.environ):
         return response
-    if (here.content_length or "HTTP_TRANSFER_ENCODING" in here.environ) and not _is_taken_in_passing(here):
+    if response.is_streamed:  # a file, or an answer that might read the body itself
+        if not _is_whole(here.environ):
+            _close_after_answer(here.environ)
+    elif not _is_taken_in_passing(here):
         _close_afterwards(here.environ)
     return response
+
+
+def _is_whole(environ: dict[str, Any]) -> bool:
+    """Tell whether gunicorn has read the whole body."""
+    reader = getattr(environ["wsgi.input"], "reader", None)
+    return getattr(reader, "length", None) == 0 or getattr(reader, "parser", reader) is None
 
 
 def _is_taken_in_passing(here: Request) -> bool:
@@ -245,15 +254,20 @@ def _is_taken_in_passing(here: Request) -> bool:
 
 
 def _close_afterwards(environ: dict[str, Any]) -> None:
-    """End the connection with this answer. The server must neither wait for the rest of the body nor read it: after the end of
-    the input, too, bytes come from a client that goes on sending."""
-    response = environ.get(_RESPONSE)
-    if response is not None:
-        response.force_close()
+    """End the connection with this answer, and its input now: the server does not wait for the rest of the body."""
+    _close_after_answer(environ)
     plain = getattr(environ.get("gunicorn.socket"), "_sock", None)
     if plain is not None:
         with suppress(OSError):
             plain.shutdown(socket.SHUT_RD)
+
+
+def _close_after_answer(environ: dict[str, Any]) -> None:
+    """Let the server close the connection after the answer. Otherwise it would read the rest of the body, to find the next
+    request, for as long as the client sends."""
+    response = environ.get(_RESPONSE)
+    if response is not None:
+        response.force_close()
 
 
 def _too_many(what: str) -> ApiError:

@@ -43,10 +43,12 @@ server = server_fixture(WORKER_CONNECTIONS=PLACES, max_listeners=50, jwt_key=JWT
 class Sender:
     """A request whose body is sent piece by piece."""
 
-    def __init__(self, server: Server, method: str, path: str, headers: dict[str, Any]) -> None:
+    def __init__(
+        self, server: Server, method: str, path: str, headers: dict[str, Any], *, begin: str = "/api/v1"
+    ) -> None:
         self._socket = socket.create_connection((server.host, server.port), timeout=30)
         lines = [
-            f"{method} /api/v1{path} HTTP/1.1",
+            f"{method} {begin}{path} HTTP/1.1",
             "Host: x",
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
@@ -179,11 +181,23 @@ def flooding(sender: Sender, data: bytes) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize("headers", [{}, token("bob", publish=["a"])], ids=["nobody", "bob"])
-def test_a_client_that_makes_a_chunk_of_each_byte_holds_up_no_other(server: Server, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("POST", "/api/v1/events", {}),
+        ("POST", "/api/v1/events", token("bob", publish=["a"])),
+        ("GET", "/static/home.js", {}),  # nothing reads a body here
+    ],
+)
+def test_a_client_that_makes_a_chunk_of_each_byte_holds_up_no_other(
+    server: Server, method: str, path: str, headers: dict[str, str]
+) -> None:
     """The worker read on for as long as bytes were there, and answered nothing else meanwhile."""
     framing = {"Transfer-Encoding": "chunked"}
-    with Sender(server, "POST", "/events", {**headers, **framing}) as sender, flooding(sender, b"1\r\nx\r\n" * 10_000):
+    with (
+        Sender(server, method, path, {**headers, **framing}, begin="") as sender,
+        flooding(sender, b"1\r\nx\r\n" * 10_000),
+    ):
         for _ in range(5):
             began = time.monotonic()
             assert server.request("GET", "/healthz")[0] == 200
