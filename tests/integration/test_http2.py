@@ -8,10 +8,8 @@ import signal
 import socket
 import struct
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +24,7 @@ from h2.settings import SettingCodes
 from app.flask_simulcast.proto.simulcast.v1 import stream_pb2 as pb
 from tests.tools.clients import SSEClient
 from tests.tools.fixtures import server_fixture
+from tests.tools.flood import flooding, others_are_served
 from tests.tools.inspection import inspect
 from tests.tools.nginx import make_certificate
 from tests.tools.require import require
@@ -424,26 +423,10 @@ def test_a_client_that_sends_frames_without_an_end_holds_up_no_other(server: Ser
     connection = h2.connection.H2Connection()
     connection.initiate_connection()
     window_update = b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x00\x01"
-    until, is_over = time.monotonic() + 5, threading.Event()
-
-    def send() -> None:
-        with suppress(OSError):
-            while time.monotonic() < until and not is_over.is_set():
-                sock.sendall(window_update * 10_000)
-
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as sock:
         sock.sendall(connection.data_to_send())
-        sender = threading.Thread(target=send)
-        sender.start()
-        try:
-            for _ in range(5):
-                began = time.monotonic()
-                assert server.get_json("/healthz")["status"] == "ok"
-                assert time.monotonic() - began < 1.5
-                time.sleep(0.2)
-        finally:
-            is_over.set()
-            sender.join()
+        with flooding(sock, window_update * 10_000):
+            assert others_are_served(lambda: server.request("GET", "/healthz")[0])
 
 
 def _received(sock: socket.socket) -> bytes:

@@ -8,8 +8,6 @@ import fcntl
 import itertools
 import json
 import re
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ import pytest
 from app.identity.tokens import mint
 from tests.tools.caller import Caller, post
 from tests.tools.clients import SSEClient
+from tests.tools.flood import flooding, others_are_served
 from tests.tools.inspection import count, inspect
 from tests.tools.nginx import serve_nginx
 from tests.tools.serving import BEARER, KEY, Server, serve, wait_until
@@ -207,33 +206,18 @@ def test_connections_at_the_door_hold_no_greenlet_and_count_as_connections(tmp_p
 
 
 def test_a_client_that_sends_requests_without_an_end_holds_up_no_other(door: Server) -> None:
-    until, is_over = time.monotonic() + 5, threading.Event()
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with Caller(door) as caller, flooding(caller.socket, request * 500):
+        assert others_are_served(lambda: door.request("GET", "/healthz")[0])
 
-    def send(client: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while time.monotonic() < until and not is_over.is_set():
-                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
 
-    def read(client: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while client.recv(1 << 20):
-                pass
-
-    with Caller(door) as caller:
-        threads = [threading.Thread(target=each, args=(caller.socket,)) for each in (send, read)]
-        for thread in threads:
-            thread.start()
-        try:
-            for _ in range(5):
-                began = time.monotonic()
-                assert door.request("GET", "/healthz")[0] == 200
-                assert time.monotonic() - began < 1.5
-                time.sleep(0.2)
-        finally:
-            is_over.set()
-            caller.socket.shutdown(socket.SHUT_RDWR)
-            for thread in threads:
-                thread.join()
+def test_a_body_that_the_app_does_not_read_holds_up_no_other(tmp_path: Path) -> None:
+    with serve(tmp_path, app="tests.apps.plain:app", WORKER_CLASS=STREAM_WORKER) as server, Caller(server) as caller:
+        small = b"GET /ping HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+        assert [caller.ask(small)[0] for _ in range(2)] == [200, 200]
+        caller.socket.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with flooding(caller.socket, b"1\r\nx\r\n" * 10_000):
+            assert others_are_served(lambda: server.request("GET", "/ping")[0])
 
 
 def test_publishes_that_come_together_share_a_commit(door: Server) -> None:
