@@ -266,8 +266,11 @@ def test_client_without_a_user_needs_an_id_that_can_not_be_guessed(workers: Flee
     status, error = ask(workers.one, {}, "hi", "trip")
     assert (status, error["error"]["code"]) == (400, "conversation")
     ids = [str(uuid.uuid4()) for _ in range(4)]
-    for id in ids:
-        assert ask(workers.one, {}, "hi", id)[0] == 200
+    assert ask(workers.one, {}, "hi", ids[0])[0] == 200
+    with listen(workers.two, {}, ids[0]) as device:
+        for id in ids[1:]:
+            assert ask(workers.one, {}, "hi", id)[0] == 200
+        device.until("deleted")
     found = [workers.two.request("GET", f"{PATH}/{id}")[0] for id in ids]
     assert found == [404, 200, 200, 200]  # three are kept on this server
     assert workers.two.request("GET", PATH)[0] == 401
@@ -332,8 +335,10 @@ def test_lost_log_leaves_what_was_said_and_a_part_of_the_answer(tmp_path: Path, 
         assert (turn["status"], turn["error"]["code"]) == ("failed", "worker_lost")
         assert LONG.startswith(turn["answer"]["content"])
         assert ask(server, user, "and now?", when_busy="refuse")[0] == 200
-        with contextlib.closing(sqlite3.connect(database)) as rows, rows:
-            rows.execute("UPDATE conversation SET spoken_ms = spoken_ms - ?", (91 * 86_400_000,))
+        with listen(server, user) as device:
+            with contextlib.closing(sqlite3.connect(database)) as rows, rows:
+                rows.execute("UPDATE conversation SET spoken_ms = spoken_ms - ?", (91 * 86_400_000,))
+            device.until("deleted")
         wait_until(
             lambda: server.request("GET", path, headers=user)[0] == 404, 5, "a silent conversation to be removed"
         )

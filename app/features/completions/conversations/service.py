@@ -7,6 +7,7 @@ worker blocks none.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -54,6 +55,7 @@ def add(name: str, question: Question, grant: Grant, completion: str) -> Turn:
     known = store.find(owner, name)
     over = set() if known is None else {row.completion for row in store.open_turns(known.id) if not turns.is_open(row)}
     prompt = question.fields["messages"]
+    removed: Sequence[Row[Any]] = ()
     with store.locked(owner, name, _title(question), now_ms) as conversation:
         _check_turn(len(set(conversation.open_turns()) - over), question)
         _check_size(conversation.size(), prompt)
@@ -65,8 +67,10 @@ def add(name: str, question: Question, grant: Grant, completion: str) -> Turn:
                     "too_many_conversations",
                     f"You have {schemas.MOST_CONVERSATIONS} conversations. Delete one, then ask again.",
                 )
-            conversation.remove_oldest(surplus)
+            removed = conversation.remove_oldest(surplus)
         row = conversation.add_turn(completion, question.model, prompt, now_ms)
+    with suppress(BrokerError):  # the prompt is stored, whether their listeners are told or not
+        tell_removed(removed)
     return Turn(row, channel_of(conversation.row))
 
 
@@ -152,7 +156,13 @@ def remove(row: Row[Any]) -> None:
         with suppress(NoSuchRunError):
             simulcast.cancel_run(turn.completion)
     store.remove(row.id)
-    simulcast.publish(channel_of(row), {}, type="deleted")
+    tell_removed([row])
+
+
+def tell_removed(rows: Sequence[Row[Any]]) -> None:
+    """Tell the listeners of conversations that these were removed. May switch."""
+    for row in rows:
+        simulcast.publish(channel_of(row), {}, type="deleted")
 
 
 def channel_of(row: Row[Any]) -> str:

@@ -99,11 +99,13 @@ class Locked:
         query = select(func.count()).select_from(_conversations).where(Conversation.owner == self.row.owner)
         return int(self._connection.execute(query).scalar_one())
 
-    def remove_oldest(self, count: int) -> None:
-        """Remove this number of its owner's other conversations, those that were silent for longest."""
+    def remove_oldest(self, count: int) -> Sequence[Row[Any]]:
+        """Remove this number of its owner's other conversations, those that were silent for longest. Return them."""
         mine = Conversation.owner == self.row.owner, Conversation.id != self.row.id
-        oldest = select(Conversation.id).where(*mine).order_by(Conversation.spoken_ms).limit(count)
-        _remove(self._connection, list(self._connection.execute(oldest).scalars()))
+        oldest = select(_conversations).where(*mine).order_by(Conversation.spoken_ms).limit(count)
+        removed = self._connection.execute(oldest).all()
+        _remove(self._connection, [row.id for row in removed])
+        return removed
 
     def add_turn(self, completion: str, model: str, prompt: Sequence[Mapping[str, Any]], now_ms: int) -> Row[Any]:
         """Add a prompt."""
@@ -211,14 +213,15 @@ def remove(conversation: int) -> None:
         _remove(connection, [conversation])
 
 
-def remove_silent(before_ms: int, limit: int) -> None:
-    """Remove up to ``limit`` conversations in which nothing was said since this time."""
-    query = select(Conversation.id).where(Conversation.spoken_ms < before_ms).limit(limit)
+def remove_silent(before_ms: int, limit: int) -> Sequence[Row[Any]]:
+    """Remove up to ``limit`` conversations in which nothing was said since this time. Return them."""
+    query = select(_conversations).where(Conversation.spoken_ms < before_ms).limit(limit)
     with db.engine.connect() as connection:
-        ids = connection.execute(query).scalars().all()
-    if ids:
+        removed = connection.execute(query).all()
+    if removed:
         with db.engine.begin() as connection:
-            _remove(connection, ids)
+            _remove(connection, [row.id for row in removed])
+    return removed
 
 
 def as_text(data: object) -> str:

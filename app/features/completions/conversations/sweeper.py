@@ -52,7 +52,7 @@ class Sweeper:
             conversation = store.of_key(row.conversation_id)
             if conversation is not None and _is_left(row.completion):
                 service.keep(service.Turn(row, service.channel_of(conversation)))
-        store.remove_silent(_now_ms() - _MOST_SILENT_MS, _MOST_AT_ONCE)
+        service.tell_removed(store.remove_silent(_now_ms() - _MOST_SILENT_MS, _MOST_AT_ONCE))
 
 
 def _is_left(completion: str) -> bool:
