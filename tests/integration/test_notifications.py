@@ -193,6 +193,16 @@ def test_the_last_notification_that_fits_can_be_repeated_with_its_key(server: Se
     assert call(server, "POST", "/notify", body, BEARER, 409)["error"]["code"] == "too_many_unread"
 
 
+def test_event_of_a_user_that_is_called_notification_is_none(server: Server) -> None:
+    with device(server, "max") as one:
+        one.until("unread")
+        for type in ("notification", "notification-read", "note"):
+            call(server, "POST", "/users/max/events", {"type": type, "data": {"message": "hand-made"}}, BEARER, 201)
+        position = notify(server, "max", "real")
+        note, real = one.take(2)
+        assert (note.type, real.type, real.id) == ("note", "notification", position)
+
+
 def test_what_a_killed_worker_has_stored_and_not_published_comes_once(server: Server) -> None:
     insert = "INSERT INTO notification (user_id, type, message, created_ms, key) VALUES (?, 'info', ?, 1, ?)"
     with device(server, "jon") as early:

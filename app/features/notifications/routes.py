@@ -41,6 +41,7 @@ def stream() -> Response:
     return simulcast.stream(
         service.channel_of(grant.user),
         grant=grant,
+        view=service.own,
         start=start,
         snapshot=lambda: msgspec.to_builtins(service.unread(grant.user, up_to=start)),
         snapshot_type=service.UNREAD,

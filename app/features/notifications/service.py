@@ -14,13 +14,14 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import Row
 
-from ...channels import NOTIFICATIONS
+from ...channels import NOTIFICATIONS, OF_ALL_STREAMS
 from ...extensions import db, simulcast
-from ...flask_simulcast import BrokerUnavailableError, Position
+from ...flask_simulcast import BrokerUnavailableError, Event, Position
 from ...web.errors import ApiError
 from . import schemas, store
 
 NOTIFICATION, READ, NOTICE, UNREAD = "notification", "notification-read", "notice", "unread"
+_OWN = frozenset({NOTIFICATION, READ, UNREAD})
 #: Unread rows of one user: a user who reads none must not fill the database.
 _MAX_UNREAD = 1000
 _ROWS_A_TIME = 50
@@ -30,6 +31,11 @@ _DAY_MS = 86_400_000
 def channel_of(user: str) -> str:
     """Return the channel of a user's notifications. A hash, because a user's name can have any character."""
     return NOTIFICATIONS + sha256(user.encode()).hexdigest()[:32]
+
+
+def own(event: Event) -> Event | None:
+    """Drop a broadcast, or an event for a user, that has the name of one of a notification's events: no row stands behind it. Pure."""
+    return None if event.type in _OWN and event.channel.startswith(OF_ALL_STREAMS) else event
 
 
 def notify(body: schemas.Notify, sender: str, key: str | None) -> schemas.SentNotification:
