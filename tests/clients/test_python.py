@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from app.flask_simulcast.client import Client, RefusedError, Status, Unreachable
 from app.identity.tokens import mint
 from tests.tools.fixtures import server_fixture
 from tests.tools.fleet import JWT_KEY
+from tests.tools.nginx import make_certificate
 from tests.tools.relay import CuttingRelay, ForgetfulRelay, Relay
 from tests.tools.serving import BEARER, KEY, ROOT, Server, free_port, wait_until
 
@@ -325,8 +327,10 @@ def foreign(*answers: str) -> Iterator[tuple[int, list[str | None]]]:
 
 
 @contextmanager
-def serving_in_a_thread(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
+def serving_in_a_thread(handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -351,6 +355,33 @@ def test_a_wrong_retry_of_a_server_stops_no_client(digits: int) -> None:
         assert listening.states[-1].wait_seconds <= 330
         listening.end()
         assert listening.error is None
+
+
+class OneEvent(BaseHTTPRequestHandler):
+    """A stream that is over after an event."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.headers["Last-Event-ID"] is None else 204)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(b"id: 1\ndata: 1\n\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_certificate_that_is_not_trusted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "simulcast.crt", tmp_path / "simulcast.key")
+    with serving_in_a_thread(OneEvent, context) as port:
+        client = Client(f"https://localhost:{port}", **FAST)
+        listening = Listening(client)
+        listening.wait_for("reconnecting")
+        assert {status.reason for status in listening.states} == {"certificate"}
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "simulcast.crt"))
+        listening.join()
+        assert [event.data for event in listening.seen] == [1]
 
 
 AWAY = """

@@ -13,7 +13,8 @@ class Status(NamedTuple):
     Attributes:
         state: ``connecting`` at the first try; ``live`` once the server has sent an event; ``stale`` while the server is silent
             for longer than it should be; ``reconnecting`` between two tries and during the next; ``closed`` for good.
-        reason: Why the last connection ended: ``lost``, ``silent``, ``unreachable``, or the server's word. Empty while it works.
+        reason: Why the last connection ended: ``lost``, ``silent``, ``unreachable``, ``certificate``, or the server's word. Empty
+            while it works.
         wait_seconds: Seconds until the next try; 0 if none is waited for.
     """
 

@@ -58,7 +58,8 @@ class Wire:
             return self._answer
         except _FAILED as error:
             self.close()
-            raise UnreachableError(f"The server can't be reached: {_told(error)}.", reason="unreachable") from None
+            reason = "certificate" if isinstance(error, ssl.SSLCertVerificationError) else "unreachable"
+            raise UnreachableError(f"The server can't be reached: {_told(error)}.", reason=reason) from None
 
     def read(self, response: http.client.HTTPResponse, most: int = 1 << 16) -> bytes:
         """Return the next bytes of a body, as soon as there are some; none at its end.
