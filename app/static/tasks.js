@@ -47,6 +47,7 @@ function forget() {
 }
 
 const ofTask = (stateOf) => (data, id, channel) => {
+  if (!channel?.startsWith("run:")) return; // it is for all listeners, and of no task
   if (!views.has(channel)) return open(); // another page has started it
   show(views.get(channel), stateOf(data));
   showCount();

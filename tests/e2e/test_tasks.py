@@ -7,12 +7,20 @@ import json
 from app.identity.tokens import mint
 from tests.tools.chromium import Chromium, Page
 from tests.tools.fixtures import server_fixture
-from tests.tools.fleet import JWT_KEY
+from tests.tools.fleet import JWT_KEY, call
 from tests.tools.serving import Server
 
 server = server_fixture(workers=2, jwt_key=JWT_KEY)
 
 FIRST = "document.querySelector('#rows li')"
+COUNTS_STREAMS = """
+window.opened = 0;
+const real = window.fetch;
+window.fetch = (url, ...rest) => {
+    opened += String(url).includes("process/stream");
+    return real(url, ...rest);
+};
+"""
 
 
 def come_in(chromium: Chromium, server: Server, token: str) -> Page:
@@ -71,3 +79,17 @@ def test_file_is_counted_and_compressed_and_what_is_wrong_is_said(server: Server
     page.evaluate("door.elements.token.value = ''; door.elements.token.dispatchEvent(new Event('change'))")
     page.wait_for("document.querySelector('[data-part=hint]').textContent.includes('token')")
     assert page.evaluate("rows.children.length") == 0
+
+
+def test_event_for_all_listeners_is_not_taken_for_one_of_a_task(server: Server, chromium: Chromium) -> None:
+    """Each made the page open its stream again."""
+    page = come_in(chromium, server, mint(JWT_KEY, seconds=600, user="carl", publish=["tasks"]))
+    page.wait_for("hint.textContent.startsWith('You have no tasks')")
+    page.evaluate(COUNTS_STREAMS)
+    for type in ("progress", "complete"):
+        call(server, "POST", "/broadcast", {"type": type, "data": {"progress": 1}}, status=201)
+    page.wait_for("document.querySelector('[data-part=tally]').textContent.startsWith('3 events')")
+    start(page, "checksum", bytes=1000)
+    wait_for_status(page, "complete")
+    assert page.evaluate("opened") == 1, "for the new task"
+    assert [told for told in page.complaints() if "401" not in told] == [], "before the token was typed"
