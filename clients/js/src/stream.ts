@@ -139,7 +139,7 @@ export class Stream {
     if (this.#liveAt && Date.now() - this.#liveAt >= GOOD_MS) this.#failures = 0;
     const ms = delayMs({ ...end, baseMs: this.#retryMs, maxMs: this.options.maxRetryMs, failures: this.#failures++ });
     const state = stateBetweenTries(this.#failures);
-    this.ways.ended(!!this.#liveAt);
+    this.ways.ended();
     this.#enter(state, end.reason, Date.now() + ms);
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
@@ -160,6 +160,7 @@ export class Stream {
     if (event.type === "closed") return this.#hearGoodbye(event as StreamEvent<Goodbye>);
     if (!this.#place.take(event)) return;
     this.#liveAt ||= Date.now();
+    this.ways.keep();
     this.#isHeld = false;
     this.#enter("live", this.ways.detour);
     this.#snapshots.take(event);

@@ -19,9 +19,13 @@ export class Ways {
     return this.ways[0]!;
   }
 
+  /** The present way works. */
+  keep(): void {
+    this.ways.length = 1;
+  }
+
   /** The present way has ended. */
-  ended(hasWorked: boolean): void {
-    if (hasWorked) this.ways.length = 1;
+  ended(): void {
     if (this.ways.length === 1) return;
     this.detour = this.present.failure;
     this.ways.push(this.ways.shift()!);

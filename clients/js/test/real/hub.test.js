@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createServer, request as ask } from "node:http";
+import { connect as dial } from "node:net";
 import { once } from "node:events";
 import test from "node:test";
 import { AskError, connect } from "../../dist/index.js";
@@ -92,8 +93,8 @@ test("websocket: a loop that is 10 000 events behind ends the connection, and mi
   assert.deepEqual([first, ...rest], range(0, 12_000));
 });
 
-/** A proxy that knows no WebSockets, and hands answers on as `hand` says. */
-async function proxy(t, hand) {
+/** A proxy that hands answers on as `hand` says, and WebSockets if `isOpen` says so. */
+async function proxy(t, hand, isOpen = () => false) {
   const server = createServer((request, response) => {
     const { method, url, headers } = request;
     const onward = ask(`${SERVER_URL}${url}`, { method, headers }, (answer) => hand(answer, response));
@@ -101,7 +102,13 @@ async function proxy(t, hand) {
     onward.on("error", () => response.destroy());
     request.pipe(onward);
   });
-  server.on("upgrade", (_, socket) => socket.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"));
+  server.on("upgrade", ({ url, rawHeaders }, socket) => {
+    if (!isOpen()) return socket.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    const onward = dial(new URL(SERVER_URL).port, "127.0.0.1");
+    const lines = rawHeaders.map((text, n) => text + (n % 2 ? "\r\n" : ": ")).join("");
+    onward.write(`GET ${url} HTTP/1.1\r\n${lines}\r\n`);
+    for (const [from, to] of [[socket, onward], [onward, socket]]) from.pipe(to).on("error", () => from.destroy());
+  });
   await once(server.listen(0, "127.0.0.1"), "listening");
   t.after(() => (server.closeAllConnections(), server.close()));
   return `http://127.0.0.1:${server.address().port}`;
@@ -115,6 +122,20 @@ test("auto goes from a WebSocket that a proxy refuses to events, and says so", a
   const event = new Promise((resolve) => connection.on("message", resolve));
   await publish("auto", [{ n: 7 }]);
   assert.equal((await event).data.n, 7);
+});
+
+test("auto keeps a WebSocket that has worked, also if the next one fails after other channels were wanted", async (t) => {
+  let isOpen = true;
+  const pass = (answer, response) => answer.pipe(response.writeHead(answer.statusCode, answer.headers));
+  const url = await proxy(t, pass, () => isOpen);
+  const connection = connect(streamOf(url), { websocket: "/ws", channels: "kept", getTicket, maxRetryMs: 20 });
+  t.after(() => connection.close());
+  assert.equal((await reached(connection, "live")).reason, "");
+  isOpen = false;
+  connection.add("kept.too");
+  await reached(connection, "reconnecting");
+  isOpen = true;
+  assert.equal((await reached(connection, "live")).reason, "");
 });
 
 test("a proxy that holds events back is noticed by the missing heartbeat, and told", async (t) => {
