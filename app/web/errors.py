@@ -6,9 +6,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, current_app, jsonify
+from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import OperationalError, TimeoutError
 from werkzeug.exceptions import HTTPException
+
+from ..flask_simulcast import SimulcastError
 
 _log = logging.getLogger(__name__)
 
@@ -23,10 +26,26 @@ class ApiError(Exception):
         self.headers = headers or {}
 
 
+class DatabaseUnavailableError(ApiError):
+    """The database can't be used now."""
+
+    def __init__(self) -> None:
+        text = "The database can't be used now. Try again in a second."
+        super().__init__(503, "database_unavailable", text, {"Retry-After": "1"})
+
+
+class _NotNowError(SimulcastError):
+    """The same, as the extension answers it."""
+
+    status = 503
+    code = "database_unavailable"
+
+
 def init_app(app: Flask) -> None:
     """Answer every error as JSON."""
     app.register_error_handler(ApiError, _api_error)
     app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(DatabaseUnavailableError, _not_now)
     app.register_error_handler(OperationalError, _database_error)
     app.register_error_handler(TimeoutError, _database_error)  # of the pool: no connection became free
 
@@ -47,15 +66,19 @@ def database_errors() -> Iterator[None]:
         raise _unavailable(error) from error
 
 
-def _database_error(error: OperationalError | TimeoutError) -> Response:
-    return _api_error(_unavailable(error))
+def _database_error(error: OperationalError | TimeoutError) -> ResponseReturnValue:
+    return _not_now(_unavailable(error))
 
 
-def _unavailable(error: OperationalError | TimeoutError) -> ApiError:
+def _unavailable(error: OperationalError | TimeoutError) -> DatabaseUnavailableError:
     _log.error("The database can't be used: %s", error.orig if isinstance(error, OperationalError) else error)
-    return ApiError(
-        503, "database_unavailable", "The database can't be used now. Try again in a second.", {"Retry-After": "1"}
-    )
+    return DatabaseUnavailableError()
+
+
+def _not_now(error: DatabaseUnavailableError) -> ResponseReturnValue:
+    """Answer as the extension does: an EventSource gets 200 and is told to come back, because any other status would end it."""
+    answer: ResponseReturnValue = current_app.handle_user_exception(_NotNowError(str(error)))
+    return answer
 
 
 def _http_exception(error: HTTPException) -> Response:

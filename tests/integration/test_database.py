@@ -212,7 +212,9 @@ def without(path: Path, table: str) -> Iterator[None]:
         connection.execute(f"ALTER TABLE away RENAME TO {table}")
 
 
-def test_database_that_is_away_is_the_same_error_in_a_list_in_a_console_and_in_a_call(tmp_path: Path) -> None:
+def test_database_that_is_away_is_the_same_error_in_a_list_in_a_console_and_in_a_call_and_ends_no_event_source(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "service.db"
     with (
         serve(tmp_path / "service", database_url=f"sqlite:///{path}", rpc="1") as server,
@@ -225,7 +227,8 @@ def test_database_that_is_away_is_the_same_error_in_a_list_in_a_console_and_in_a
                 for command in ({"type": "command", "command": "ping"}, {"type": "status"}):
                     answer = console.ask(command)
                     assert (answer["code"], answer["retry_after_seconds"]) == ("database_unavailable", 1)
-                status, _, body = server.request("GET", "/api/v1/wukongs", headers=BEARER)
+                status, headers, body = server.request("GET", "/api/v1/wukongs", headers=BEARER)
+                assert headers["retry-after"] == "1"
                 assert (status, json.loads(body)["error"]["code"]) == (503, "database_unavailable")
                 call = "/wukongs.v1.WukongService/Get"
                 status, _, body = server.request(
@@ -234,7 +237,10 @@ def test_database_that_is_away_is_the_same_error_in_a_list_in_a_console_and_in_a
                 assert (status, json.loads(body)["code"]) == (503, "unavailable")
                 assert host.ask({"type": "status"})["type"] == "reply", "this machine's own status is in no database"
             assert console.ask({"type": "status"})["result"]["name"] == "web-7"
+        source = BEARER | {"Accept": "text/event-stream"}
         with without(path, "usage"):
+            status, _, body = server.request("GET", "/api/v1/usage/stream", headers=source)
+            assert (status, b'"reason":"database_unavailable","reconnect":true' in body) == (200, True), body
             status, _, body = server.request("GET", "/api/v1/usage", headers=BEARER)
             assert (status, json.loads(body)["error"]["code"]) == (503, "database_unavailable")
         assert "Exception on" not in server.log
