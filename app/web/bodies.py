@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import gevent
@@ -17,18 +18,22 @@ from flask import Flask, Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..flask_simulcast import hot
+from ..identity.sender import HOLDER, UNKNOWN, current_sender
 from .errors import ApiError
 from .here import this_app, this_request
 
 _KEY = "bodies"
-# In the environ of a request: whether its body was read to the end, and the number of its bytes that are held.
-_IS_READ, _HELD = "simulcast.body_is_read", "simulcast.body_bytes"
+# In the environ of a request: whether its body was read to the end, the number of its bytes that are held, and whose they are.
+_IS_READ, _HELD, _SENDER = "simulcast.body_is_read", "simulcast.body_bytes", "simulcast.body_sender"
 # A small body arrives with its head. A large one may take longer, if it arrives at least at this rate: 256 kbit/s.
 _SECONDS = 5.0
 _LEAST_BYTES_PER_SECOND = 32 << 10
 # Far below the worker's connections (4096), so that slow bodies leave room for everything else.
 _MOST_AT_ONCE = 64
 _MOST_BYTES_AT_ONCE = 64 << 20
+# The share of one sender in both. The publish key has none, because it acts for many clients.
+_MOST_OF_ONE = 16
+_MOST_BYTES_OF_ONE = 16 << 20
 _PIECE_BYTES = 64 << 10
 # Of a chunked body: a client can send each byte as a chunk, of which a piece of 8 KiB takes the server 30 ms.
 _CHUNKED_PIECE_BYTES = 8 << 10
@@ -54,34 +59,56 @@ class Bodies:
     def __init__(self) -> None:
         self.reading = 0
         self.bytes = 0
+        self._reading_of: Counter[str] = Counter()
+        self._bytes_of: Counter[str] = Counter()
         self._breathed_at = time.monotonic()
 
-    def hold(self, size: int, environ: dict[str, Any]) -> None:
+    def hold(self, size: int, environ: dict[str, Any], sender: str) -> None:
         """Count bytes that this request has sent, until it ends.
 
+        Args:
+            sender: As `arriving`.
+
         Raises:
-            ApiError: 503 ``too_many_bodies``.
+            ApiError: ``too_many_bodies``: 429 at this sender's share, 503 at the worker's limit.
         """
+        if sender and self._bytes_of[sender] + size > _MOST_BYTES_OF_ONE:
+            raise _too_many_of_one(f"Your requests here have more than {_MOST_BYTES_OF_ONE >> 20} MiB together")
         if self.bytes + size > _MOST_BYTES_AT_ONCE:
             raise _too_many(
                 f"The bodies that this worker holds have more than {_MOST_BYTES_AT_ONCE >> 20} MiB together"
             )
         self.bytes += size
-        environ[_HELD] = environ.get(_HELD, 0) + size
+        self._bytes_of[sender] += size
+        environ[_HELD], environ[_SENDER] = environ.get(_HELD, 0) + size, sender
 
     def let_go(self, environ: dict[str, Any]) -> None:
         """Stop counting the bytes of a request, at its end."""
-        self.bytes -= environ.pop(_HELD, 0)
+        size, sender = environ.pop(_HELD, 0), environ.pop(_SENDER, "")
+        self.bytes -= size
+        _subtract(self._bytes_of, sender, size)
 
-    def begin(self) -> None:
-        """Count one more body in `reading`. The caller subtracts it when it has arrived.
+    @contextmanager
+    def arriving(self, sender: str) -> Iterator[None]:
+        """Count one more body in `reading` for as long as the block runs.
+
+        Args:
+            sender: Whose it is; empty for a sender without a share.
 
         Raises:
-            ApiError: 503 ``too_many_bodies``.
+            ApiError: ``too_many_bodies``: 429 at this sender's share, 503 at the worker's limit.
         """
+        if sender and self._reading_of[sender] >= _MOST_OF_ONE:
+            raise _too_many_of_one(f"{_MOST_OF_ONE} of your requests here have not arrived completely")
         if self.reading >= _MOST_AT_ONCE:
             raise _too_many(f"{_MOST_AT_ONCE} bodies are on their way to this worker already")
         self.reading += 1
+        self._reading_of[sender] += 1
+        try:
+            yield
+        finally:
+            self.reading -= 1
+            _subtract(self._reading_of, sender, 1)
 
     def breathe(self) -> None:
         """Let others have a turn if bodies have held the loop for a while: what is there already is read without a switch. May
@@ -106,15 +133,15 @@ def read(most_bytes: int | None = None) -> bytes:
             ``SIMULCAST_MAX_BODY_BYTES``, which limits all bodies that are held in memory.
 
     Raises:
-        ApiError, RequestEntityTooLarge: As in `pieces`. 503 ``too_many_bodies``: other bodies hold too much.
+        ApiError, RequestEntityTooLarge: As in `pieces`. 429 or 503 ``too_many_bodies``: other bodies hold too much.
     """
     here, app = this_request(), this_app()
     limit = app.config["SIMULCAST_MAX_BODY_BYTES"]
     bodies: Bodies = app.extensions[_KEY]
-    held = []
+    held, sender = [], _sender()
     with closing(pieces(limit if most_bytes is None else min(limit, most_bytes))) as arriving:
         for piece in arriving:
-            bodies.hold(len(piece), here.environ)
+            bodies.hold(len(piece), here.environ, sender)
             held.append(piece)
     return b"".join(held)
 
@@ -129,16 +156,15 @@ def pieces(most_bytes: int) -> Generator[bytes, None, None]:
     Raises:
         ApiError: 415 ``content_encoding``: the body is compressed.
         RequestEntityTooLarge: The body is too large.
-        ApiError: 408 ``body_timeout``: it did not arrive in time. 503 ``too_many_bodies``: other bodies have reached the
-            limit. 400 ``bad_body``: its framing is broken, or the client left.
+        ApiError: 408 ``body_timeout``: it did not arrive in time. 429 or 503 ``too_many_bodies``: other bodies have reached
+            a limit. 400 ``bad_body``: its framing is broken, or the client left.
     """
     here = this_request()
     _check_encoding(here)
     if (here.content_length or 0) > most_bytes:
         raise RequestEntityTooLarge
     bodies: Bodies = this_app().extensions[_KEY]
-    bodies.begin()
-    try:
+    with bodies.arriving(_sender()):
         came = 0
         for piece in _arriving(here):
             came += len(piece)
@@ -146,9 +172,20 @@ def pieces(most_bytes: int) -> Generator[bytes, None, None]:
                 raise RequestEntityTooLarge
             yield piece
             bodies.breathe()
-    finally:
-        bodies.reading -= 1
     here.environ[_IS_READ] = True
+
+
+def _sender() -> str:
+    """Return whose body this is; empty for the publish key and for an unknown address, which have no share."""
+    sender = current_sender()
+    return "" if sender in (HOLDER, UNKNOWN) else sender
+
+
+def _subtract(counts: Counter[str], name: str, count: int) -> None:
+    """Subtract, and forget a name whose count is 0."""
+    counts[name] -= count
+    if not counts[name]:
+        del counts[name]
 
 
 def _check_encoding(here: Request) -> None:
@@ -272,3 +309,7 @@ def _close_after_answer(environ: dict[str, Any]) -> None:
 
 def _too_many(what: str) -> ApiError:
     return ApiError(503, "too_many_bodies", f"{what}. Try again in a second.", {"Retry-After": "1"})
+
+
+def _too_many_of_one(what: str) -> ApiError:
+    return ApiError(429, "too_many_bodies", f"{what}. Wait for one of them.", {"Retry-After": "1"})

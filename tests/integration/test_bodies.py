@@ -36,7 +36,7 @@ ALL_RIGHTS = {
 }
 
 
-server = server_fixture(WORKER_CONNECTIONS=PLACES, max_listeners=50, jwt_key=JWT_KEY)
+server = server_fixture(app="tests.apps.hub_views:app", WORKER_CONNECTIONS=PLACES, max_listeners=50, jwt_key=JWT_KEY)
 
 
 class Sender:
@@ -131,6 +131,40 @@ def test_more_bodies_than_a_worker_holds_are_refused_and_the_others_are_taken(se
         for sender in senders[:64]:
             sender.send(b'{"channel": "a", "data": 12}')
         assert {sender.answer()[0] for sender in senders[:64]} == {201}
+
+
+def test_one_sender_has_a_share_of_the_bodies_and_others_have_the_rest(server: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        mine = {**token("greedy", publish=["a"]), "Content-Length": 28}
+        senders = [stack.enter_context(Sender(server, "POST", "/events", mine)) for _ in range(70)]
+        refused = [sender.answer() for sender in senders[16:]]
+        assert {(status, body["error"]["code"]) for status, body in refused} == {(429, "too_many_bodies")}
+        with Sender(server, "POST", "/events", {**token("modest", publish=["a"]), "Content-Length": 28}) as other:
+            wait_until(lambda: reading(server) == 17, 5, "the other's to be waited for")
+            other.send(b'{"channel": "a", "data": 12}')
+            assert other.answer()[0] == 201
+        for sender in senders[:16]:
+            sender.send(b'{"channel": "a", "data": 12}')
+        assert {sender.answer()[0] for sender in senders[:16]} == {201}
+    assert reading(server) == 0
+
+
+def test_one_sender_has_a_share_of_the_bytes(server: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        mine = {**token("large", publish=["a"]), "Content-Length": (4 << 20)}
+        senders = [stack.enter_context(Sender(server, "POST", "/events", mine)) for _ in range(5)]
+        for sender in senders[:4]:
+            sender.send(b" " * ((4 << 20) - 1))
+        wait_until(lambda: reading(server) == 5, 5, "all to be waited for")
+        senders[4].send(b" " * (1 << 20))
+        status, body = senders[4].answer()
+        assert (status, body["error"]["code"]) == (429, "too_many_bodies")
+    small = {**token("large", publish=["a"])}
+
+    def is_taken() -> bool:
+        return server.request("POST", "/api/v1/tickets", {}, small)[0] == 201
+
+    wait_until(is_taken, 5, "their bytes to be let go")
 
 
 def test_a_large_body_that_is_refused_holds_no_connection_and_no_memory(server: Server) -> None:
