@@ -469,3 +469,10 @@ def test_broadcast_without_a_type_is_no_message_of_a_room(workers: Fleet) -> Non
         call(workers.two, "POST", "/broadcast", {"data": {"text": "to all"}}, status=201)
         say(workers.two, "plain", "bob", "hello")
         assert said(ann, 1) == [("bob", "hello")]
+
+
+def test_message_of_a_backend_has_its_position_as_its_id_whatever_its_fields_are(workers: Fleet) -> None:
+    (position,) = workers.one.publish("chatroom:bridge", {"id": "of the other chat", "message": "hi"}, type="message")
+    with ExitStack() as stack:
+        (message,) = enter(stack, workers.two, "bridge", "ann").until("history").json["messages"]
+        assert message == {"id": position, "message": "hi"}

@@ -104,7 +104,8 @@ def _last_messages(room: str) -> list[dict[str, Any]]:
         data = json.loads(event.data)
         # A backend may publish anything to the channel.
         if event.type == events.MESSAGE and isinstance(data, dict):
-            messages.append({"id": str(event.position), **data})
+            own = {"id": str(event.position)}
+            messages.append(own | data | own)  # again behind, so that no field replaces the id
     return messages[::-1]
 
 
