@@ -9,10 +9,12 @@ export class Handlers<Argument> {
     return () => handlers.delete(handler);
   }
 
+  /** As an event target: a handler that is added meanwhile is not called, and one that is removed meanwhile is not, either. */
   call(name: string, argument: Argument): void {
-    for (const handler of this.#byName.get(name) ?? []) {
+    const handlers = this.#byName.get(name) ?? new Set();
+    for (const handler of [...handlers]) {
       try {
-        handler(argument);
+        if (handlers.has(handler)) handler(argument);
       } catch (error) {
         report(error);
       }

@@ -17,7 +17,7 @@ export class Lines {
     const lines = text.split(LINE_END);
     lines[0] = this.#rest + lines[0];
     this.#rest = lines.pop()!;
-    if (this.#rest.length > MAX_CHARACTERS) throw new RangeError("A line of the stream is too long.");
+    if (this.#rest.length > MAX_CHARACTERS) throw new RangeError("A line is too long.");
     return lines;
   }
 }

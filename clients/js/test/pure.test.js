@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { delayMs } from "../dist/backoff.js";
 import { dataOf, isAtOrBefore, splitId } from "../dist/event.js";
+import { Handlers } from "../dist/handlers.js";
 import { Place } from "../dist/place.js";
 import { RUNNING, afterEvent } from "../dist/run.js";
 import { retryAfterMs } from "../dist/asking.js";
@@ -50,6 +51,25 @@ test("a run is its own events: a gap, and what all listeners get, are none", () 
   const running = [of("run:1", "progress", 50), ...others].reduce(afterEvent, RUNNING);
   assert.deepEqual(running, { state: "running", progress: 50 });
   assert.deepEqual(afterEvent(running, of("run:1", "complete", 9)), { state: "complete", progress: 50, result: 9 });
+});
+
+test("a handler that is added or removed while an event is handed on is not called with it", () => {
+  const handlers = new Handlers();
+  const called = [];
+  const waitAgain = () => {
+    const off = handlers.add("type", (n) => {
+      off();
+      called.push(n);
+      if (called.length < 99) waitAgain();
+    });
+  };
+  waitAgain();
+  let forget = () => {};
+  handlers.add("type", () => forget());
+  forget = handlers.add("type", () => called.push("removed"));
+  handlers.call("type", 1);
+  handlers.call("type", 2);
+  assert.deepEqual(called, [1, 2]);
 });
 
 test("duplicates are not taken", () => {
