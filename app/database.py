@@ -28,6 +28,9 @@ def init_app(app: Flask) -> None:
         SettingError: The URL can't be used, or its file can't be opened. Shows no password.
     """
     url = _read(app.config["SQLALCHEMY_DATABASE_URI"])
+    # The text of an error would have what a statement stores, and errors are logged.
+    options = app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", {})
+    options.setdefault("hide_parameters", True)
     file = file_of(url)
     if file is not None:
         file = os.path.join(app.instance_path, file)
@@ -37,7 +40,7 @@ def init_app(app: Flask) -> None:
             _make_private(file)
     elif not url.drivername.startswith("sqlite"):
         # A connection that a restart of the database has closed is replaced.
-        app.config.setdefault("SQLALCHEMY_ENGINE_OPTIONS", {}).setdefault("pool_pre_ping", True)
+        options.setdefault("pool_pre_ping", True)
     try:
         db.init_app(app)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:

@@ -342,3 +342,15 @@ def test_lost_log_leaves_what_was_said_and_a_part_of_the_answer(tmp_path: Path, 
         wait_until(
             lambda: server.request("GET", path, headers=user)[0] == 404, 5, "a silent conversation to be removed"
         )
+
+
+def test_log_has_nothing_of_what_was_said_where_the_database_fails(tmp_path: Path, user: dict[str, str]) -> None:
+    tuned = CONSTANTS | {f"{MODULES}.telling._PART_SECONDS": 0.1, f"{MODULES}.telling._TRIES": 1}
+    with serve(tmp_path, jwt_key=JWT_KEY, constants=tuned) as server, Asking(server, user, LONG):
+        with listen_soon(server, user) as device:
+            while "rd2" not in "".join(device.until("pieces").json["texts"]):
+                pass
+        with contextlib.closing(sqlite3.connect(tmp_path / "instance" / "service.db")) as database:
+            database.execute("ALTER TABLE conversation_turn RENAME TO elsewhere")
+        wait_until(lambda: "is kept in its conversation later" in server.log, 5, "the failure")
+        assert "rd1" not in server.log, "a word of the answer"
