@@ -6,10 +6,12 @@ import http.client
 import json
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from tests.integration.security.attacks import (
+    AUDIENCE,
     COOKIE,
     bearer,
     cookie_of,
@@ -19,9 +21,10 @@ from tests.integration.security.attacks import (
     token,
 )
 from tests.tools.clients import SSEClient
-from tests.tools.fleet import Fleet
-from tests.tools.serving import Server
+from tests.tools.fleet import JWT_KEY, Fleet
+from tests.tools.serving import Server, serve, wait_until
 from tests.tools.sockets import JSONSocket
+from tests.tools.ws_client import WSClient
 
 UPGRADE = {
     "Upgrade": "websocket",
@@ -204,3 +207,30 @@ def test_oversized_tokens(server: Server, length: int) -> None:
         status = 400
     assert 400 <= status < 500
     assert server.request("GET", "/healthz")[0] == 200
+
+
+def test_a_websocket_that_finds_no_room_keeps_its_ticket(tmp_path: Path) -> None:
+    """The place of a listener is free before that of its connection, whose client still has to say goodbye."""
+    bob = bearer(token(subscribe=["*"], publish=["listener:*"]))
+    folder = "app.flask_simulcast.transports.websocket"
+    slow = {f"{folder}.lifecycle.CLOSE_SECONDS": 10, f"{folder}.connection.CLOSE_SECONDS": 10}
+    settings = {"jwt_key": JWT_KEY, "jwt_audience": AUDIENCE, "anonymous_channels": "", "max_listeners_per_address": 1}
+    with serve(tmp_path, constants=slow, **settings) as server:
+        ticket = ticket_for(server)
+        with WSClient(server.port, "/ws", bob) as first:
+            listener = json.loads(first.hear())["connection"]
+            assert server.request("DELETE", f"/api/v1/listeners/{listener}", headers=bob)[0] == 204
+            wait_until(lambda: is_free(server), 5, "the listener to be gone")
+            with WSClient(server.port, f"/ws?channel=closed.a&ticket={ticket}") as second:
+                assert second.status == 429
+        wait_until(lambda: comes_in(server, f"/ws?channel=closed.a&ticket={ticket}"), 5, "the second to come in")
+
+
+def is_free(server: Server) -> bool:
+    return server.request("HEAD", "/api/v1/stream?channel=closed.a", headers=bearer(token(subscribe=["*"])))[0] == 200
+
+
+def comes_in(server: Server, path: str) -> bool:
+    with WSClient(server.port, path) as client:
+        assert client.status != 401, client.body
+        return client.status == 101

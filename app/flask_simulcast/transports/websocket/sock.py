@@ -166,9 +166,10 @@ class GuardedSock(Sock):  # type: ignore[misc]
         try:
             key = handshake.check(environ)
             _check_origin(connections.settings.allowed_origins)
+            address = limited_address(request, connections.settings)
+            in_loop(connections.check_capacity, address)  # first, because what follows might spend a ticket
             if route.before is not None:
                 route.before(**request.view_args or {})
-            address = limited_address(request, connections.settings)
             client = _client_of(environ)
             limits = connections.limits(**{**configured.limits, **route.limits})
             deflate = agreed(handshake.offers(environ)) if limits.compression else None
