@@ -219,6 +219,21 @@ def test_prompt_that_waits_lives_through_an_outage_of_the_log(tmp_path: Path, us
         assert "Traceback" not in server.log
 
 
+def test_prompt_that_waits_lives_through_an_outage_of_the_database(tmp_path: Path, user: dict[str, str]) -> None:
+    with (
+        serve_postgres() as postgres,
+        serve(tmp_path, jwt_key=JWT_KEY, database_url=postgres.url()) as server,
+    ):
+        with Asking(server, user, LONG) as first, listen_soon(server, user) as device:
+            with Asking(server, user, "second") as second:
+                while device.until("prompt").json["messages"][0]["content"] != "second":
+                    pass
+                postgres.stop()
+                wait_until(lambda: "waits through an outage" in server.log, 10, "the outage to be seen")
+                postgres.start()
+        assert (first.status, second.status) == (200, 200)
+
+
 def test_pieces_are_told_where_events_must_be_small(tmp_path: Path, user: dict[str, str]) -> None:
     word = "x" * 98
     with serve(tmp_path, jwt_key=JWT_KEY, max_event_bytes=450) as server:

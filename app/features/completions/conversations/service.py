@@ -6,6 +6,7 @@ worker blocks none.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Row
+from sqlalchemy.exc import OperationalError
 
 from ....channels import CONVERSATION
 from ....extensions import simulcast
@@ -30,6 +32,8 @@ _MOST_CHARACTERS = 1 << 20
 _MOST_WAITING = 10
 _TITLE_CHARACTERS = 80
 _LOOK_SECONDS = 0.2
+
+_log = logging.getLogger(__name__)
 
 
 class Turn(NamedTuple):
@@ -85,12 +89,15 @@ def wait(turn: Turn, run: Run) -> list[dict[str, Any]]:
     Raises:
         RunEndedError: The answer was cancelled meanwhile.
     """
+    is_away = False
     while True:
         try:
             if not _is_held_up(turn):
                 return _begin(turn)
-        except BrokerError:  # an outage of the log, which the hub tells, ends no answer
-            pass
+        except (BrokerError, OperationalError) as error:  # an outage ends no answer
+            if not is_away:
+                _log.warning("The prompt %s waits through an outage: %s", turn.row.completion, error)
+            is_away = True
         run.sleep(_LOOK_SECONDS)
 
 
