@@ -61,6 +61,7 @@ class PlaceReporter:
         self._metrics = metrics
         self._come: dict[Listener, None] = {}
         self._gone: dict[str, None] = {}
+        self._most = _PLACES_AT_ONCE
         self._renews = False
         self._has_failed = False
         self._wake = Flag()
@@ -109,20 +110,33 @@ class PlaceReporter:
                 self._has_failed = True
                 self._wake.set()
                 gevent.sleep(_RETRY_SECONDS)
+            except Exception:  # a worker without places would have no member
+                _log.exception("The places of this worker could not be stored. The next attempt follows.")
+                self._wake.set()
+                gevent.sleep(_RETRY_SECONDS)
 
     def _report(self) -> None:
         """Write all changes, in several transactions if necessary. Without changes, renew the lease if there are listeners."""
         while self._come or self._gone or self._listeners:
-            come = list(self._come)[:_PLACES_AT_ONCE]
+            come = list(self._come)[: self._most]
             gone, self._gone = self._gone, {}
             for listener in come:
                 del self._come[listener]  # if it is removed from here on, its end must be written
             try:
                 holds = self._check_in(come, list(gone))
             except BrokerError:
-                self._gone = gone | self._gone
-                self._come = dict.fromkeys(one for one in come if one.id not in self._gone) | self._come
+                self._take_back(come, gone)
                 raise
+            except Exception:
+                is_alone = len(come) == 1
+                self._take_back([] if is_alone else come, gone)
+                if not come:
+                    raise
+                if is_alone:
+                    _log.exception("The place of a listener can't be stored. It is not present, and all others are.")
+                self._most = 1  # one of them is at fault, so each is tried alone
+                continue
+            self._most = _PLACES_AT_ONCE
             if not holds:
                 self._begin_anew()
                 continue
@@ -130,6 +144,11 @@ class PlaceReporter:
                 self._on_written()
             if not self._come and not self._gone:
                 break
+
+    def _take_back(self, come: list[Listener], gone: dict[str, None]) -> None:
+        """Report them again, before those that were added and removed meanwhile."""
+        self._gone = gone | self._gone
+        self._come = dict.fromkeys(one for one in come if one.id not in self._gone) | self._come
 
     def _check_in(self, come: list[Listener], gone: list[str]) -> bool:
         self._renews = self._broker.check_in(

@@ -246,6 +246,10 @@ class Runner:
                     self._has_failed = True
                     self._wake.set()
                     gevent.sleep(_RETRY_SECONDS)
+                except Exception:  # no run of this worker would go on
+                    _log.exception("The runs of this worker could not be looked after. The next attempt follows.")
+                    self._wake.set()
+                    gevent.sleep(_RETRY_SECONDS)
         finally:
             self._greenlet = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gevent
 import pytest
 
+from app.flask_simulcast.brokers.check_in import CheckIn
 from app.flask_simulcast.encoding.sse import SSE
 from app.flask_simulcast.errors import BrokerUnavailableError
 from app.flask_simulcast.grant import Grant
@@ -132,6 +133,55 @@ def test_a_register_that_can_not_be_written_is_written_later(
     assert placed(hub) == {ann.listener.id}
     assert hub.metrics.value("register_failed_total") == 2
     ann.stop()
+
+
+def test_one_place_that_can_not_be_stored_keeps_no_other_from_it(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = make_hub()
+    check_in = hub.broker.check_in
+
+    def fails_for_bob(report: CheckIn) -> bool:
+        if any(place.member == "bob" for place in report.come):
+            raise KeyError("bob")
+        return check_in(report)
+
+    monkeypatch.setattr(hub.broker, "check_in", fails_for_bob)
+    readers = [reader(hub, user) for user in ("ann", "bob", "cid", "dan")]
+    settle()
+    assert present(hub) == ["ann", "cid", "dan"]
+    assert caplog.text.count("can't be stored") == 1
+    readers[0].stop()
+    settle()
+    assert placed(hub) == {each.listener.id for each in readers[2:]}
+    for each in readers[1:]:
+        each.stop()
+
+
+def test_a_report_that_fails_is_tried_again_whatever_its_error_is(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = make_hub()
+    check_in = hub.broker.check_in
+    ann, bob = reader(hub, "ann"), reader(hub, "bob")
+    settle()
+    failures = [1, 1]
+
+    def fails_twice(report: CheckIn) -> bool:
+        if failures:
+            failures.pop()
+            raise KeyError("on purpose")
+        return check_in(report)
+
+    monkeypatch.setattr(hub.broker, "check_in", fails_twice)
+    monkeypatch.setattr("app.flask_simulcast.hub.place_reporter._RETRY_SECONDS", 0.01)
+    ann.stop()
+    for _ in range(20):
+        settle()
+        gevent.sleep(0.01)
+    assert placed(hub) == {bob.listener.id}
+    assert caplog.text.count("could not be stored") == 2
+    bob.stop()
 
 
 def test_a_worker_that_drains_leaves_with_its_listeners(make_hub: MakeHub, clock: FakeClock) -> None:
