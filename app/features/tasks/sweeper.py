@@ -48,6 +48,8 @@ class Sweeper:
                     self._folders.of(id).remove()
         except (SimulcastError, OSError) as error:
             _log.warning("The folders of tasks are not swept this time: %s", error)
+        except Exception:
+            _log.exception("The folders of tasks are not swept this time.")
 
     def _is_needed(self, id: str) -> bool:
         """Tell whether a run still works in its folder, or its result is kept."""

@@ -70,7 +70,9 @@ class Scheduler:
             return self._fetched(source)
         except (SimulcastError, SQLAlchemyError) as error:  # also of the note that a source failed
             _log.warning("The records of the source %s are not kept this time: %s", source.name, error)
-            return False
+        except Exception:
+            _log.exception("The records of the source %s are not kept this time.", source.name)
+        return False
 
     def _fetched(self, source: Source) -> bool:
         try:

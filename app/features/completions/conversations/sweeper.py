@@ -46,6 +46,8 @@ class Sweeper:
                     self._sweep()
                 except (SimulcastError, SQLAlchemyError) as error:
                     _log.warning("Conversations are not swept this time: %s", error)
+                except Exception:
+                    _log.exception("Conversations are not swept this time.")
 
     def _sweep(self) -> None:
         for row in store.open_turns()[:_MOST_AT_ONCE]:
