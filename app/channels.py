@@ -3,6 +3,10 @@ match them: a star alone does not."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from .flask_simulcast import Event
+
 #: Commands to a wukong's agent.
 AGENT = "wukong-agent."
 #: The agent's answers.
@@ -18,7 +22,10 @@ CONVERSATION = "conversation:"
 #: What operators watch.
 OPERATIONS = "operations:"
 
-#: Beginnings of the channels whose events reach streams of every feature: for everyone, and for one user.
-OF_ALL_STREAMS = ("all", "user:")
-
 RESERVED = (AGENT, REPLIES, ROOM, NOTIFICATIONS, CHAT_ANSWERS, CONVERSATION, OPERATIONS)
+
+
+def poses_as(event: Event, types: Collection[str]) -> bool:
+    """Tell whether a broadcast, or an event for a user, has the name of one of a feature's own events, whose streams get it, too.
+    Pure."""
+    return event.type in types and (event.channel == "all" or event.channel.startswith("user:"))

@@ -15,7 +15,7 @@ let state = document.body.dataset.connection;
 /** The connection that the line shows: `again` opens a new one, `hasBegun` tells whether a stream of it has begun, and goes on. */
 let followed = null;
 let notice = "";
-/** What a page has missed that begins anew for that reason. */
+/** Why a page begins anew: what it has missed. */
 let missed = "";
 
 /**

@@ -17,6 +17,7 @@ import gevent
 from flask import Flask, Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from ..extensions import simulcast
 from ..flask_simulcast import hot
 from ..identity.sender import HOLDER, UNKNOWN, current_sender
 from .errors import ApiError
@@ -41,9 +42,6 @@ _CHUNKED_PIECE_BYTES = 8 << 10
 # connection ends might never read its answer.
 _LINGER_BYTES = 16 << 20
 _LINGER_SECONDS = 0.5
-# Seconds that bodies may hold the loop, and the wait in which everything else has a turn. gevent.sleep(0) would not do: it lets
-# up to 50 callbacks run before ready sockets and timers.
-_HOLD_SECONDS, _TURN_SECONDS = 0.005, 0.0001
 # gunicorn's response, which the extension's hooks put into the environ.
 _RESPONSE = "flask_simulcast.gunicorn_response"
 
@@ -61,7 +59,6 @@ class Bodies:
         self.bytes = 0
         self._reading_of: Counter[str] = Counter()
         self._bytes_of: Counter[str] = Counter()
-        self._breathed_at = time.monotonic()
 
     def hold(self, size: int, environ: dict[str, Any], sender: str) -> None:
         """Count bytes that this request has sent, until it ends.
@@ -109,13 +106,6 @@ class Bodies:
         finally:
             self.reading -= 1
             _subtract(self._reading_of, sender, 1)
-
-    def breathe(self) -> None:
-        """Let others have a turn if bodies have held the loop for a while: what is there already is read without a switch. May
-        switch."""
-        if time.monotonic() - self._breathed_at >= _HOLD_SECONDS:
-            gevent.sleep(_TURN_SECONDS)
-            self._breathed_at = time.monotonic()
 
 
 def init_app(app: Flask) -> None:
@@ -167,8 +157,8 @@ def pieces(most_bytes: int) -> Generator[bytes, None, None]:
     with bodies.arriving(_sender()):
         came = 0
         for piece in _arriving(here):
-            if came:  # not for a body of one piece: the turn takes a millisecond
-                bodies.breathe()
+            if came:  # a body of one piece needs no turn
+                simulcast.hub.breathe()
             came += len(piece)
             if came > most_bytes:
                 raise RequestEntityTooLarge
@@ -276,7 +266,6 @@ def _is_taken_in_passing(here: Request) -> bool:
     if left > _LINGER_BYTES:
         return False
     size = _CHUNKED_PIECE_BYTES if length is None else _PIECE_BYTES
-    bodies: Bodies = this_app().extensions[_KEY]
     with gevent.Timeout(_LINGER_SECONDS, False):  # type: ignore[arg-type]
         try:
             while left > 0:
@@ -284,7 +273,7 @@ def _is_taken_in_passing(here: Request) -> bool:
                 if not piece:
                     return True
                 left -= len(piece)
-                bodies.breathe()  # without a switch the time is never over
+                simulcast.hub.breathe()  # without a switch the time is never over
         except Exception:
             return False  # broken, too long, or the client left: this connection can't be used again
         return length is not None

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ...channels import OF_ALL_STREAMS, ROOM
+from ...channels import ROOM, poses_as
 from ...flask_simulcast import Event
 from ...web import conversation
 from .texts import UNVERIFIED
@@ -86,7 +86,7 @@ def told(event: Event) -> Event | None:
     events as they are. One view for all listeners of all rooms."""
     channel = _PRESENCE + ROOM
     if not event.channel.startswith(channel):
-        return None if event.type in _OWN and event.channel.startswith(OF_ALL_STREAMS) else event
+        return None if poses_as(event, _OWN) else event
     type = _COMES_AND_GOES.get(event.type)
     if type is None:
         return None

@@ -14,7 +14,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import Row
 
-from ...channels import NOTIFICATIONS, OF_ALL_STREAMS
+from ...channels import NOTIFICATIONS, poses_as
 from ...extensions import db, simulcast
 from ...flask_simulcast import BrokerUnavailableError, Event, Position
 from ...web.errors import ApiError
@@ -35,7 +35,7 @@ def channel_of(user: str) -> str:
 
 def own(event: Event) -> Event | None:
     """Drop a broadcast, or an event for a user, that has the name of one of a notification's events: no row stands behind it. Pure."""
-    return None if event.type in _OWN and event.channel.startswith(OF_ALL_STREAMS) else event
+    return None if poses_as(event, _OWN) else event
 
 
 def notify(body: schemas.Notify, sender: str, key: str | None) -> schemas.SentNotification:

@@ -11,7 +11,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import Row
 
-from ...channels import OF_ALL_STREAMS
+from ...channels import poses_as
 from ...extensions import db, simulcast
 from ...flask_simulcast import BrokerUnavailableError, Event
 from ...flask_simulcast.errors import BrokerError
@@ -39,7 +39,7 @@ def channel_of(name: str) -> str:
 
 def own(event: Event) -> Event | None:
     """Drop a broadcast, or an event for a user, that is called `status`: it is not a wukong's. Pure."""
-    return None if event.type == STATUS and event.channel.startswith(OF_ALL_STREAMS) else event
+    return None if poses_as(event, {STATUS}) else event
 
 
 def is_built_in(name: str) -> bool:

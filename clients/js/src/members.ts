@@ -1,6 +1,6 @@
 import type { Connection, MembersPage } from "./connection.js";
 
-/** A page shows no more members than this. */
+/** The most members that a page shows. */
 const MOST = 1_000;
 
 /**

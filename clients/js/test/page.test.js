@@ -42,7 +42,7 @@ test("events wait for the snapshot; those that it has are not shown again", asyn
   assert.deepEqual(seen, [3, 4, 6]);
 });
 
-test("a page that closes its connection while it loads gets nothing more, and loads no more", async (t) => {
+test("a page that closes its connection while it loads gets nothing afterwards, and stops loading", async (t) => {
   const loads = [];
   const { connection, seen, tell } = await told(t, { snapshot: () => new Promise((resolve, reject) => loads.push({ resolve, reject })) });
   await until(() => loads.length === 1);
